@@ -1,0 +1,266 @@
+"""From words on the command line to a finished, recorded run; the index of commands."""
+
+import ast
+import gc
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import UserError
+from runner.project import root
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from runner.record.delivery import Delivery
+
+COMMANDS = {
+    "clean": "runner.record.clean",
+    "deliver": "runner.record.deliver",
+    "doctor": "runner.doctor",
+    "experiments": "runner.training.experiments",
+    "new": "runner.new",
+    "rerun": "runner.record.rerun",
+    "signals": "runner.lineage",
+}
+
+USAGE = """\
+python run.py                           list tasks, commands and experiments
+python run.py +experiment=NAME          train it and record the run
+python run.py KEY=VALUE …               change any key of conf/, such as model=dummy seed=1
+python run.py -m seed=1,2,3             sweep: one run for each value
+python run.py task=NAME …               another task
+python run.py COMMAND --help            what a command takes
+python run.py … --cfg job               print the composed configuration and stop"""
+
+
+class CheckFirst:
+    """Hydra callback: a wrong configuration stops before any run folder is made."""
+
+    def on_run_start(self, config: "DictConfig", **_: Any) -> None:
+        """Checks a single run."""
+        _refuse_wrong(config)
+
+    def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
+        """Checks a sweep once, before its jobs are launched."""
+        _refuse_wrong(config)
+
+    def __getattr__(self, name: str) -> Any:
+        """Hydra's other events are of no interest."""
+        if name.startswith("on_"):
+            return lambda **_: None
+        raise AttributeError(name)
+
+
+class Session:
+    """What one `python run.py` did: its runs, their failures, and the delivery beside them."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.errors: list[BaseException] = []
+        self.delivery: Delivery | None = None
+
+    def job(self, config: "DictConfig") -> float | None:
+        """Runs one task and records it; a failure is kept and told at the end of the sweep."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.utils import get_method
+
+        from runner import summary
+        from runner.config import check, check_estimator
+        from runner.record.delivery import Delivery
+        from runner.record.run import Run
+
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        try:
+            check(config)
+            if self.delivery is None:
+                # its imports take as long as ours: it starts first
+                self.delivery = Delivery.start(config)
+            limit_threads(config.threads)
+            check_estimator(config)
+        except UserError as error:
+            _remove_empty(folder)
+            self.errors.append(error)
+            print(error, file=sys.stderr)
+            return None
+        gc.freeze()
+        gc.enable()
+        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        try:
+            run = Run.start(config, folder, command, list(hydra.overrides.task))
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+        self.runs.append(run.id)
+        try:
+            summary.opening(config, run)
+            metrics = get_method(config.task._target_)(config, run)
+            run.log_metrics(metrics)
+            run.write_card()
+            run.finish("FINISHED")
+            summary.closing(run, metrics)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            run.finish("KILLED" if stopped else "FAILED", error)
+            summary.failed(run, error)
+            self.errors.append(error)
+            if stopped or not isinstance(error, Exception):
+                raise
+            return None
+        return metrics.get(config.objective)
+
+    def close(self) -> None:
+        """Waits until the record has arrived, or says in one line why it is pending."""
+        if self.delivery is not None:
+            patience = 1.0 if self.interrupted else None
+            pending = self.delivery.wait(self.runs, patience)
+            if pending:
+                print(pending, file=sys.stderr)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what was typed.
+
+    Returns:
+        0 when all went well, 1 for a failure of ours or the task's, 2 for a mistake in what was
+        typed or configured, 130 when interrupted.
+    """
+    # most of an import's cost is the garbage collector
+    gc.disable()
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(listing())
+            return 0
+        word = arguments[0]
+        if "=" not in word and not word.startswith(("+", "-", "~")):
+            return _command(word, list(arguments[1:]))
+        return _run(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of to Hydra's printer
+    import hydra
+
+    from runner.compose import CONF, explain, normalise, register_resolvers
+    from runner.config import check_overrides
+
+    check_overrides([word for word in arguments if not word.startswith("-")])
+    register_resolvers()
+    signal.signal(signal.SIGTERM, _stop)
+    words = normalise(arguments)
+    sys.argv = [sys.argv[0], *words]
+    session = Session()
+
+    def job(config: "DictConfig") -> float | None:
+        return session.job(config)
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except KeyboardInterrupt as error:
+        session.errors.append(error)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or 'outputs'}: cannot be written ({error.strerror})"
+        ) from error
+    except Exception as error:
+        told = explain(error)
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        session.close()
+    if session.interrupted:
+        return 130
+    if not session.errors:
+        return 0
+    return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _refuse_wrong(config: "DictConfig") -> None:
+    """Hydra turns a callback's exception into a warning; leaving the process it cannot stop."""
+    from runner.config import check
+
+    try:
+        check(config)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Takes back the folders that Hydra made for a run that does not start."""
+    outputs = root() / "outputs"
+    while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def limit_threads(threads: int | None) -> None:
+    """Sets the number of threads for libraries that are not loaded yet; None leaves all cores."""
+    if threads is not None:
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                         "POLARS_MAX_THREADS"):  # fmt: skip
+            os.environ[variable] = str(threads)
+
+
+def _command(word: str, arguments: list[str]) -> int:
+    if word not in COMMANDS:
+        from runner.config import nearest
+
+        raise UserError(f"{word}: no such command. {nearest(word, COMMANDS)} "
+                        "Tasks are typed task=<name>.")  # fmt: skip
+    module = importlib.import_module(COMMANDS[word])
+    command = getattr(module, word)
+    return int(command(arguments))
+
+
+def listing() -> str:
+    """What can be typed: tasks, commands and experiments, each with a line about it."""
+    lines = [USAGE, "", "Tasks"]
+    for path in sorted((root() / "conf" / "task").glob("*.yaml")):
+        about = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        lines.append(f"  task={path.stem:<17} {about}")
+    lines += ["", "Commands"]
+    for word, module in COMMANDS.items():
+        source = (root() / "src" / module.replace(".", "/")).with_suffix(".py")
+        about = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition(
+            "\n"
+        )[0]
+        lines.append(f"  {word:<22} {about}")
+    lines += ["", "Experiments"]
+    paths = sorted((root() / "conf" / "experiment").glob("*.yaml"))
+    for path in paths:
+        lines.append(f"  +experiment={path.stem:<10} {_question(path)}")
+    if not paths:
+        lines.append("  none yet: python run.py new experiment NAME --question '…'")
+    return "\n".join(lines)
+
+
+def _question(path: Path) -> str:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return str(content.get("experiment", {}).get("question", ""))
+    except (yaml.YAMLError, AttributeError):
+        return "(not readable as YAML)"

@@ -1,0 +1,110 @@
+"""From words on the command line to a composed configuration, with Hydra's errors in our words."""
+
+import re
+import secrets
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from runner.config import check, nearest
+from runner.errors import UserError
+from runner.project import root
+
+CONF = root() / "conf"
+
+
+def normalise(arguments: Sequence[str]) -> list[str]:
+    """Lets `experiment=x` stand for `+experiment=x`, also in a sweep; the rest stays as it is."""
+    return [f"+{word}" if word.startswith("experiment=") else word for word in arguments]
+
+
+def register_resolvers() -> None:
+    """Makes `${root:}` and `${run_id:}` known to the configuration; call it before Hydra."""
+    OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
+    # cached: one composed configuration has one id, however often it is read
+    OmegaConf.register_new_resolver(
+        "run_id", lambda: secrets.token_hex(4), replace=True, use_cache=True
+    )
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The configuration that `python run.py <overrides>` would run with, checked.
+
+    Raises:
+        UserError: An override names no key, group or choice, or has a wrong type.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            config = hydra.compose("config", overrides=normalise(overrides))
+    except Exception as error:
+        raise explain(error) from error
+    check(config)
+    return config
+
+
+def choices(group: str) -> list[str]:
+    """Names of the files in a config group, sorted."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def explain(error: Exception) -> Exception:
+    """A Hydra or OmegaConf error about the user's words, said our way; any other stays itself."""
+    text = str(error)
+    cause = str(error.__cause__) if error.__cause__ else ""
+    if match := re.search(r"Could not find '([\w/-]+)/([^'/]+)'", text):
+        group, name = match.groups()
+        return UserError(f"{group}={name}: no such file in conf/{group}/. {_near(group, name)}")
+    if match := re.search(r"Could not (?:override|append|delete)\w* '([^']+)'", text):
+        key = match.group(1).split("@")[0]
+        if "No match in the defaults list" in text or (CONF / key).is_dir():
+            return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
+        return UserError(f"{key}: no such key. {nearest(key, _keys())}")
+    if "Key '" in text + cause and "is not in struct" in text + cause:
+        key = re.search(r"full_key: (\S+)", text + cause)
+        name = key.group(1) if key else text.splitlines()[0]
+        return UserError(f"{name}: no such key. {nearest(name, _keys())}")
+    if "Ambiguous value" in text or "mismatched input" in text or "token recognition" in text:
+        return UserError(
+            f"{text.splitlines()[0]} Hydra reads , [ ] {{ }} and = in values: put quotes around text, "
+            "such as 'experiment.question=\"Why, then?\"'"
+        )
+    if isinstance(error, InterpolationResolutionError) or "Environment variable" in text:
+        return UserError(f"{text.splitlines()[0]}; set it first (see .env.example)")
+    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+        detail = " ".join(line.strip() for line in text.splitlines()[:2])
+        return UserError(f"{detail} (python run.py lists what can be typed)")
+    return error
+
+
+def _near(group: str, name: str) -> str:
+    return nearest(name, choices(group))
+
+
+def _groups() -> list[str]:
+    return [
+        path.relative_to(CONF).as_posix()
+        for path in CONF.rglob("*")
+        if path.is_dir() and any(path.glob("*.yaml"))
+    ]
+
+
+def _keys() -> list[str]:
+    """Every key of the default configuration, dotted."""
+    config = compose()
+
+    def walk(node: DictConfig, path: str) -> list[str]:
+        found = []
+        for key in node:
+            found.append(f"{path}{key}")
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                found += walk(child, f"{path}{key}.")
+        return found
+
+    return walk(config, "")

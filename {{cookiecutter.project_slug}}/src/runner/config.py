@@ -1,0 +1,354 @@
+"""The typed schema of the whole configuration, and its check."""
+
+import dataclasses
+import datetime
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_type_hints
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
+
+from runner.errors import UserError
+
+SECRET_WORDS = re.compile(
+    r"(^|[._-])(password|passwd|token|secret|api_?key|credentials?)($|[._=-])", re.I
+)
+
+
+@dataclass
+class Task:
+    """What computes: one function in `src/runner` or in your package.
+
+    Attributes:
+        _target_: Dotted path of a function `(config, run) -> dict of metrics`.
+        uses: The groups it needs; they are checked before anything runs.
+    """
+
+    _target_: str
+    uses: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Experiment:
+    """A question, who asks it, and the time set aside for it.
+
+    Attributes:
+        owner: Who answers for it.
+        question: What the runs shall answer.
+        budget_days: Working days set aside.
+        until: Last day, `YYYY-MM-DD`.
+        status: `active`, `graduated` or `stopped`.
+    """
+
+    owner: str = ""
+    question: str = ""
+    budget_days: float | None = None
+    until: str | None = None
+    status: str = "active"
+
+
+@dataclass
+class Split:
+    """How rows fall into train, validation and test.
+
+    Attributes:
+        by: `time` (the latest rows are the test part) or `random` (by a hash of the row's key).
+        validation: A duration such as `1mo` or `2w` by time; a share such as `0.2` at random.
+        test: The same for the test part.
+    """
+
+    by: str = "time"
+    validation: str = "1mo"
+    test: str = "1mo"
+
+
+@dataclass
+class Dataset:
+    """Signals joined point-in-time onto the rows of one signal, the spine.
+
+    Attributes:
+        spine: The signal whose rows are the examples.
+        moment: The instant a prediction is made: a name in MOMENTS of your `features.py`.
+        label: A name in LABELS of your `features.py`.
+        features: Names in FEATURES of your `features.py`.
+        joins: For each other signal, its key fields and the spine's fields they equal.
+        split: How rows fall into train, validation and test.
+    """
+
+    spine: str
+    label: str
+    features: list[str]
+    moment: str | None = None
+    joins: dict[str, dict[str, str]] = field(default_factory=dict)
+    split: Split = field(default_factory=Split)
+
+
+@dataclass
+class Threshold:
+    """What the threshold on the score is learned for, on validation data.
+
+    Attributes:
+        policy: `f_beta`, `precision` or `recall`.
+        beta: Weight of recall in `f_beta`.
+        target: The share that `precision` or `recall` must reach.
+    """
+
+    policy: str
+    beta: float = 1.0
+    target: float | None = None
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded.
+
+    Attributes:
+        uri: MLflow tracking URI.
+        inline: Start the MLflow run before the task, for code that calls `mlflow.*` itself.
+    """
+
+    uri: str
+    inline: bool = False
+
+
+@dataclass
+class Evaluation:
+    """How a model is judged.
+
+    Attributes:
+        bootstrap: Replicates behind each 95 % interval.
+        importance_rows: Test rows used for the permutation importance.
+        importance_repeats: Shuffles per feature.
+    """
+
+    bootstrap: int = 500
+    importance_rows: int = 2000
+    importance_repeats: int = 5
+
+
+@dataclass
+class Debug:
+    """Shorter runs for finding mistakes.
+
+    Attributes:
+        rows: Rows in all, spread evenly over the parts; null for the whole dataset.
+        overfit: Train and judge on the same handful of rows.
+    """
+
+    rows: int | None = None
+    overfit: bool = False
+
+
+@dataclass
+class Config:
+    """The whole configuration of a run.
+
+    Attributes:
+        task: What to do.
+        tracking: Where runs are recorded.
+        dataset: Which rows, label, features and split.
+        model: An estimator's class as `_target_`, with its own parameters beside it.
+        threshold: What the threshold is learned for.
+        debug: Shorter runs for finding mistakes.
+        experiment: The question behind the run.
+        evaluation: How a model is judged.
+        project: Names the project on a shared tracking server.
+        package: The package in `src/` that holds `features.py`.
+        seed: One seed for everything random.
+        threads: Threads for fits and frames; null for all cores.
+        now: Pretend it is this moment, ISO 8601 with an offset; null for now.
+        objective: The metric that a sweep maximises.
+        signals: `task=ingest`: the signals to receive; empty for all.
+        outputs: Folder of the run folders.
+    """
+
+    task: Task
+    tracking: Tracking
+    project: str
+    package: str
+    outputs: str
+    dataset: Dataset | None = None
+    model: dict[str, Any] | None = None
+    threshold: Threshold | None = None
+    debug: Debug = field(default_factory=Debug)
+    experiment: Experiment = field(default_factory=Experiment)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    seed: int = 0
+    threads: int | None = None
+    now: str | None = None
+    objective: str = "validation/roc_auc"
+    signals: list[str] = field(default_factory=list)
+
+
+CHOICES = {
+    "experiment.status": ("active", "graduated", "stopped"),
+    "dataset.split.by": ("time", "random"),
+    "threshold.policy": ("f_beta", "precision", "recall"),
+}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known words, or all of them when they are few."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    if not names:
+        return "There is none yet."
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"There is: {shown}."
+
+
+def check(config: DictConfig) -> None:
+    """Checks keys, types and choices without loading data or an estimator.
+
+    Raises:
+        UserError: Names the first wrong key, with the nearest valid name.
+    """
+    _check_keys(config, Config, "")
+    try:
+        OmegaConf.to_container(config, resolve=True)
+        OmegaConf.merge(OmegaConf.structured(Config), config)
+    except (ValidationError, ConfigTypeError) as error:
+        key = error.full_key or str(error.key)
+        raise UserError(f"{key}: {str(error).splitlines()[0]}") from None
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0]) from None
+    for key, choices in CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and value not in choices:
+            raise UserError(f"{key}: '{value}' is no choice. {nearest(str(value), choices)}")
+    _check_values(config)
+    for group in config.task.get("uses", []):
+        if config.get(group) is None:
+            raise UserError(
+                f"this task needs a {group} and none is chosen: "
+                f"write conf/{group}/<name>.yaml and say {group}=<name> (README.md shows how)"
+            )
+
+
+def check_estimator(config: DictConfig) -> None:
+    """Checks the model's parameters against its class.
+
+    Raises:
+        UserError: The class cannot be imported or does not take a parameter.
+    """
+    if "model" not in config.task.get("uses", []):
+        return
+    model = config.model
+    if "_target_" not in model:
+        raise UserError("model._target_: missing; name an estimator's class, such as "
+                        "sklearn.linear_model.LogisticRegression")  # fmt: skip
+    try:
+        estimator = get_class(model._target_)
+    except Exception as error:
+        raise UserError(
+            f"model._target_: cannot import '{model._target_}' ({error.__cause__ or error})"
+        ) from error
+    known = estimator_parameters(estimator)
+    for name in model:
+        if name != "_target_" and name not in known:
+            raise UserError(
+                f"model.{name}: {estimator.__name__} takes no such parameter. "
+                f"{nearest(str(name), known)}"
+            )
+
+
+def estimator_parameters(estimator: type) -> set[str]:
+    """Names that the constructor takes; from `get_params()` where it takes `**kwargs`."""
+    parameters = inspect.signature(estimator).parameters.values()
+    names = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        names |= set(estimator().get_params())
+    return names
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuses secrets on the command line: they would stay in the record and in `ps`.
+
+    Raises:
+        UserError: Names the key and what to do instead.
+    """
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if SECRET_WORDS.search(key) and value and not value.startswith("${oc.env:"):
+            variable = re.sub(r"\W+", "_", key).upper()
+            raise UserError(
+                f"{key}: a secret on the command line would stay in the record; "
+                f"set it in the environment and write {key}='${{oc.env:{variable}}}'"
+            )
+
+
+def read_now(config: DictConfig) -> datetime.datetime | None:
+    """The moment that the run pretends to live in, with its offset; None for the real one.
+
+    Raises:
+        UserError: It is no ISO 8601 time or lies in the future.
+    """
+    if config.get("now") is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(str(config.now))
+    except ValueError:
+        raise UserError(
+            f"now: '{config.now}' is no ISO 8601 time; write it like 2013-11-30T00:00:00+00:00"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    today = datetime.datetime.now(datetime.UTC)
+    if moment > today:
+        raise UserError(
+            f"now: {config.now} lies in the future; the latest possible is {today:%Y-%m-%dT%H:%MZ}"
+        )
+    return moment
+
+
+def _check_values(config: DictConfig) -> None:
+    read_now(config)
+    until = config.experiment.get("until")
+    if until is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(until)):
+        raise UserError(f"experiment.until: '{until}' is no day; write it like 2027-01-31")
+    threshold = config.get("threshold")
+    if threshold and threshold.policy != "f_beta" and not 0 < (threshold.get("target") or 0) <= 1:
+        raise UserError(
+            f"threshold.target: {threshold.policy} needs a share between 0 and 1, such as 0.8"
+        )
+    for key in ("threads", "debug.rows", "evaluation.bootstrap"):
+        value = OmegaConf.select(config, key)
+        if isinstance(value, int) and value < 1:
+            raise UserError(f"{key}: {value} is too few; write 1 or more")
+
+
+def _check_keys(node: DictConfig, schema: type, path: str) -> None:
+    """Walks the configuration beside its schema and stops at the first unknown key."""
+    kinds = get_type_hints(schema)
+    for key in node:
+        if key not in kinds:
+            place = f"{path}{key}"
+            where = f"under '{path.rstrip('.')}'" if path else "at the top level"
+            raise UserError(f"{place}: no such key {where}. {nearest(str(key), kinds)}")
+    for parameter in dataclasses.fields(schema):
+        required = (
+            parameter.default is dataclasses.MISSING
+            and parameter.default_factory is dataclasses.MISSING
+        )
+        if required and parameter.name not in node:
+            raise UserError(f"{path}{parameter.name}: missing; it has to be said")
+        kind = next(
+            (
+                one
+                for one in (kinds[parameter.name], *get_args(kinds[parameter.name]))
+                if dataclasses.is_dataclass(one)
+            ),
+            None,
+        )
+        if kind is None or OmegaConf.is_missing(node, parameter.name):
+            continue
+        child = node.get(parameter.name)
+        if isinstance(child, DictConfig) and isinstance(kind, type):
+            _check_keys(child, kind, f"{path}{parameter.name}.")

@@ -1,0 +1,79 @@
+"""Write the file of a new experiment."""
+
+import argparse
+import datetime
+import json
+import re
+import subprocess
+
+from runner.errors import UserError
+from runner.project import root
+
+
+def new(arguments: list[str]) -> int:
+    """Writes `conf/experiment/<name>.yaml`; never over an existing one."""
+    parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment")
+    experiment = kinds.add_parser("experiment", description=__doc__)
+    experiment.add_argument("name", help="lower case, digits and _")
+    experiment.add_argument("--question", required=True, help="what the runs shall answer")
+    experiment.add_argument("--owner", help="who answers for it (your git user name)")
+    experiment.add_argument("--budget-days", type=float, default=1, help="days set aside (1)")
+    experiment.add_argument("--until", type=_day, help="last day, YYYY-MM-DD")
+    experiment.add_argument("--from", dest="source", help="experiment to start from")
+    given = parser.parse_args(arguments)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", given.name):
+        raise UserError(f"{given.name}: a name has lower case letters, digits and _, such as my_idea")
+    folder = root() / "conf" / "experiment"
+    path = folder / f"{given.name}.yaml"
+    if path.exists():
+        raise UserError(f"conf/experiment/{given.name}.yaml is there already: edit it or take "
+                        "another name")  # fmt: skip
+    body = _body_of(given.source) if given.source else "# your overrides, such as model.C: 0.1\n"
+    days = int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
+    folder.mkdir(parents=True, exist_ok=True)
+    # JSON strings are YAML strings: quotes and colons in a question need no thought
+    path.write_text(
+        f"# python run.py +experiment={given.name}\n"
+        "# @package _global_\n"
+        f"{body.rstrip()}\n\n"
+        "experiment:\n"
+        f"  owner: {json.dumps(given.owner or _git_user(), ensure_ascii=False)}\n"
+        f"  question: {json.dumps(given.question, ensure_ascii=False)}\n"
+        f"  budget_days: {days}\n"
+        f"  until: {given.until or 'null'}\n"
+        "  status: active\n",
+        encoding="utf-8",
+    )
+    print(f"conf/experiment/{given.name}.yaml is written; run it:\n"
+          f"python run.py +experiment={given.name}")  # fmt: skip
+    return 0
+
+
+def _body_of(name: str) -> str:
+    """The overrides of another experiment, without its header and its `experiment:` section."""
+    path = root() / "conf" / "experiment" / f"{name}.yaml"
+    if not path.exists():
+        from runner.compose import choices
+        from runner.config import nearest
+
+        raise UserError(f"--from {name}: no such experiment. {nearest(name, choices('experiment'))}")
+    lines = path.read_text(encoding="utf-8").splitlines()[2:]
+    kept, inside = [], False
+    for line in lines:
+        if line[:1].strip():
+            inside = line.startswith("experiment:")
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept).strip("\n") + "\n"
+
+
+def _day(text: str) -> str:
+    return datetime.date.fromisoformat(text).isoformat()
+
+
+def _git_user() -> str:
+    answer = subprocess.run(
+        ["git", "config", "user.name"], cwd=root(), capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()

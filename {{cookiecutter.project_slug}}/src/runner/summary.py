@@ -1,0 +1,103 @@
+"""What a person reads on the terminal when a run starts and when it ends."""
+
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.errors import UserError
+from runner.project import root
+
+if TYPE_CHECKING:
+    from runner.record.run import Run
+
+HEADLINES = ("roc_auc", "average_precision", "log_loss", "precision", "recall", "base_rate")
+
+
+def opening(config: DictConfig, run: "Run") -> None:
+    """Prints the experiment, its question, the data and what was changed."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    name = OmegaConf.select(hydra, "runtime.choices.experiment") or "default"
+    rows = {"experiment": name}
+    if config.experiment.question:
+        rows["question"] = config.experiment.question
+    rows["task"] = hydra.runtime.choices.task
+    if config.dataset is not None and "dataset" in config.task.uses:
+        chosen = hydra.runtime.choices.get("dataset")
+        rows["data"] = (
+            f"{chosen}: {config.dataset.label} from {len(config.dataset.features)} features"
+        )
+        rows["model"] = config.model._target_.rpartition(".")[2]
+    changed = [word for word in hydra.overrides.task if not word.startswith("+experiment=")]
+    if changed:
+        rows["changed"] = " ".join(changed)
+    _print_table(rows)
+
+
+def closing(run: "Run", metrics: Mapping[str, float]) -> None:
+    """Prints the metrics with their intervals, the threshold and where the record lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    parts = [part for part in ("validation", "test") if f"{part}/rows" in metrics]
+    if parts:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("")
+        for part in parts:
+            table.add_column(part, justify="left")
+        for name in HEADLINES:
+            if any(f"{part}/{name}" in metrics for part in parts):
+                table.add_row(name, *(_with_interval(metrics, f"{part}/{name}") for part in parts))
+        Console(highlight=False).print(table)
+    elif metrics:
+        _print_table({name: f"{value:g}" for name, value in metrics.items()})
+    rows = {}
+    if parts:
+        rows["threshold"] = (
+            f"{metrics['threshold']:.4f}" if "threshold" in metrics else "no valid threshold"
+        )
+    card = run.folder / "artifacts" / "card.html"
+    if card.exists():
+        rows["card"] = shown(card)
+    rows["mlflow"] = "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db  (make ui)"
+    if not str(run.config.tracking.uri).startswith("sqlite:"):
+        rows.pop("mlflow")
+    rows["run"] = shown(run.folder)
+    _print_table(rows)
+
+
+def failed(run: "Run", error: BaseException) -> None:
+    """Prints a user's mistake in a line or two, anything else with its traceback."""
+    if isinstance(error, UserError):
+        print(error, file=sys.stderr)
+    elif isinstance(error, KeyboardInterrupt):
+        print("stopped; the record is kept", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    print(f"run  {shown(run.folder)}", file=sys.stderr)
+
+
+def shown(path: object) -> str:
+    """A path as a person would type it from the project's root."""
+    text = str(path)
+    base = str(root())
+    return text[len(base) + 1 :] if text.startswith(base) else text
+
+
+def _with_interval(metrics: Mapping[str, float], name: str) -> str:
+    if name not in metrics:
+        return "-"
+    text = f"{metrics[name]:.4f}"
+    if f"{name}/low" in metrics:
+        text += f"  [{metrics[f'{name}/low']:.4f}, {metrics[f'{name}/high']:.4f}]"
+    return text
+
+
+def _print_table(rows: Mapping[str, str]) -> None:
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")

@@ -1,0 +1,1 @@
+"""Fit, learn the threshold, judge."""

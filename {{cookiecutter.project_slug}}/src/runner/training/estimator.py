@@ -1,0 +1,51 @@
+"""An estimator with the preparation it needs, as one pipeline."""
+
+from typing import Any
+
+import polars as pl
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+MISSING = float("nan")
+
+
+def build(model: DictConfig, features: pl.DataFrame, seed: int) -> Pipeline:
+    """Builds the pipeline for the columns at hand.
+
+    An estimator with a parameter `categorical_features` gets categories and missing values as
+    they are; any other gets one-hot columns, filled gaps with an indicator, and equal scales.
+    The pipeline holds scikit-learn's own steps only: it loads where this project is not.
+
+    Args:
+        model: The estimator's class as `_target_` and its parameters.
+        features: The training columns; String, Boolean, integer or float.
+        seed: For an estimator with a `random_state` that the configuration leaves open.
+    """
+    parameters: dict[str, Any] = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
+    estimator: BaseEstimator = get_class(parameters.pop("_target_"))(**parameters)
+    known = estimator.get_params()
+    if "random_state" in known and known["random_state"] is None:
+        estimator.set_params(random_state=seed)
+    categories = [name for name, kind in features.schema.items() if kind == pl.String]
+    numbers = [name for name in features.columns if name not in categories]
+    if "categorical_features" in known:
+        encoder = OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=MISSING,
+            encoded_missing_value=MISSING,
+            max_categories=250,  # histogram boosting takes up to 255
+        )
+        preparation = make_column_transformer((encoder, categories), ("passthrough", numbers))
+        estimator.set_params(categorical_features=list(range(len(categories))) or None)
+    else:
+        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20)
+        filler = SimpleImputer(add_indicator=True, keep_empty_features=True)
+        preparation = make_column_transformer(
+            (encoder, categories), (make_pipeline(filler, StandardScaler()), numbers)
+        )
+    return make_pipeline(preparation, estimator)

@@ -1,0 +1,135 @@
+"""The task `train`: fit one estimator, learn its threshold, judge it on the test part."""
+
+import json
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from runner.dataset.dataset import Dataset, load_dataset
+from runner.errors import UserError
+from runner.record.run import Run
+from runner.training import figures
+from runner.training.estimator import build
+from runner.training.judge import judge
+from runner.training.threshold import learn
+
+Part = tuple[pl.DataFrame, NDArray[np.int8]]
+
+HANDFUL = 16  # rows that debug=overfit learns by heart
+
+
+def train(config: DictConfig, run: Run) -> dict[str, float]:
+    """Trains and judges the configured model.
+
+    Returns:
+        `validation/…` and `test/…` metrics with intervals, and the `threshold` unless none is
+        valid.
+
+    Raises:
+        UserError: The data cannot answer the question (no such signal, one class, an empty part).
+    """
+    with run.stage("data"):
+        dataset = load_dataset(config, run)
+        parts = _parts(config, dataset)
+    with run.stage("fit"):
+        features, label = parts["train"]
+        estimator = build(config.model, features, config.seed).fit(features, label)
+        if not hasattr(estimator, "predict_proba"):
+            name = config.model._target_
+            raise UserError(f"model: {name} gives no probabilities; take a classifier that does")
+        example = features.head(5)
+        run.log_model(estimator, example, estimator.predict_proba(example))
+    with run.stage("judge"):
+        scores = {part: _score(estimator, parts[part][0]) for part in ("validation", "test")}
+        threshold = learn(config.threshold, parts["validation"][1], scores["validation"])
+        metrics = {} if threshold is None else {"threshold": threshold}
+        for part, score in scores.items():
+            judged = judge(
+                parts[part][1], score, threshold, config.evaluation.bootstrap, config.seed
+            )
+            metrics |= {f"{part}/{name}": value for name, value in judged.items()}
+    _log_threshold(config, run, threshold, parts["validation"][1])
+    with run.stage("importance"):
+        drops = _importance(config, estimator, parts["test"])
+    with run.stage("figures"):
+        _draw(run, parts, scores, threshold, metrics["test/roc_auc"], drops)
+    return metrics
+
+
+def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
+    if not config.debug.overfit:
+        return {part: dataset.part(part) for part in ("train", "validation", "test")}
+    features, label = dataset.part("train")
+    half = HANDFUL // 2
+    rows = np.sort(
+        np.concatenate([np.flatnonzero(label == 0)[:half], np.flatnonzero(label == 1)[:half]])
+    )
+    handful = (features[rows.tolist()], label[rows])
+    return dict.fromkeys(("train", "validation", "test"), handful)
+
+
+def _score(estimator: Pipeline, features: pl.DataFrame) -> NDArray[np.float64]:
+    score: NDArray[np.float64] = estimator.predict_proba(features)[:, 1]
+    return score
+
+
+def _log_threshold(
+    config: DictConfig, run: Run, threshold: float | None, label: NDArray[np.int8]
+) -> None:
+    """Keeps with the threshold what it was learned for and on how many labels."""
+    policy = {name: config.threshold.get(name) for name in ("policy", "beta", "target")}
+    learned = {
+        "value": threshold,
+        **{name: value for name, value in policy.items() if value is not None},
+        "labels": len(label),
+        "positives": int(label.sum()),
+    }
+    run.log_text(json.dumps(learned, indent=2) + "\n", "threshold.json")
+    if threshold is None:
+        run.log_tag("threshold", f"none reaches {policy['policy']} {policy['target']}")
+
+
+def _importance(
+    config: DictConfig, estimator: Pipeline, part: Part
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Loss of ROC AUC for each feature and shuffle, on rows spread evenly over the part."""
+    features, label = part
+    rows = np.unique(
+        np.linspace(0, len(label) - 1, config.evaluation.importance_rows).astype(int)
+    )
+    if len(set(label[rows].tolist())) < 2:
+        rows = np.arange(len(label))
+    result = permutation_importance(
+        estimator,
+        features[rows.tolist()],
+        label[rows],
+        scoring="roc_auc",
+        n_repeats=config.evaluation.importance_repeats,
+        random_state=config.seed,
+    )
+    return features.columns, result.importances
+
+
+def _draw(
+    run: Run,
+    parts: dict[str, Part],
+    scores: dict[str, NDArray[np.float64]],
+    threshold: float | None,
+    area: float,
+    drops: tuple[list[str], NDArray[np.float64]],
+) -> None:
+    label, score = parts["test"][1], scores["test"]
+    run.log_figure(figures.roc(label, score, area), "roc")
+    run.log_figure(figures.precision_recall(label, score, threshold), "precision_recall")
+    run.log_figure(figures.calibration(label, score), "calibration")
+    run.log_figure(
+        figures.threshold_curve(parts["validation"][1], scores["validation"], threshold),
+        "threshold",
+    )
+    if threshold is not None:
+        run.log_figure(figures.confusion(label, score, threshold), "confusion")
+    run.log_figure(figures.importance(*drops), "importance")
