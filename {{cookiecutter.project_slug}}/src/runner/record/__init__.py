@@ -1,0 +1,1 @@
+"""Everything a run leaves behind: journal, provenance, delivery to MLflow."""

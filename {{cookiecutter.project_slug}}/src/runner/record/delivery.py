@@ -1,0 +1,172 @@
+"""The app's side of delivery: registers runs, keeps a delivery process at work, waits for it.
+
+Every store has a folder `<outputs>/.pending/<key>`, with a marker `<run id>.run` for each run that
+is not completely in it yet. The delivery process (`runner.record.replay`) removes the markers.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from omegaconf import DictConfig
+
+from runner import project
+from runner.errors import UserError
+from runner.record.masking import Masking
+
+URI_VARIABLE = "RUNNER_STORE_URI"
+"""The store's address reaches the delivery process here and nowhere else: it may hold a secret."""
+
+SERVED_ELSEWHERE = 3
+"""Exit code of a delivery process that found another one at work."""
+
+_PATIENCE = 2.5  # Seconds that a store may be away before `wait` gives up.
+_ATTEMPTS = 3  # Delivery processes that may crash before `wait` gives up.
+
+
+class Delivery:
+    """Brings the runs of this process to one MLflow store.
+
+    Attributes:
+        pending: The store's folder.
+    """
+
+    def __init__(self, outputs: Path, uri: str, shown: str) -> None:
+        self._outputs = outputs
+        self._uri = uri
+        self.pending = outputs / ".pending" / store_key(uri)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._crashes = 0
+        self.pending.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.pending / "store.json", json.dumps({"uri": shown}))
+        self._serve()
+
+    @classmethod
+    def start(cls, config: DictConfig) -> Self:
+        """Start to deliver; the earlier, the more of MLflow's start-up is hidden by other work."""
+        outputs = Path(config.outputs).resolve()
+        uri = str(config.tracking.uri)
+        try:
+            return cls(outputs, uri, Masking(config).text(uri))
+        except OSError as error:
+            raise UserError(
+                f"the folder for runs cannot be written: {outputs} ({error.strerror}); "
+                "choose another place with outputs=<folder>"
+            ) from None
+
+    def register(self, run_id: str, folder: Path) -> None:
+        """Ask for a run to be delivered: first the marker, then a process that will see it."""
+        path = os.path.relpath(folder, self._outputs)
+        write_atomically(self.pending / f"{run_id}.run", path)
+        self._serve()
+
+    def wait(self, run_ids: Iterable[str], seconds: float | None = None) -> str | None:
+        """Wait until the runs are completely in the store.
+
+        Args:
+            run_ids: The runs.
+            seconds: How long to wait at most; what is left goes on in the background.
+
+        Returns:
+            None when everything has arrived, else one line that says why not.
+        """
+        markers = [self.pending / f"{run_id}.run" for run_id in run_ids]
+        begin = time.monotonic()
+        away: float | None = None
+        while any(marker.exists() for marker in markers):
+            now = time.monotonic()
+            reason = away_reason(self.pending)
+            away = (away or now) if reason else None
+            if away is not None and now - away > _PATIENCE:
+                return f"pending: {reason}; send it with `python run.py deliver`"
+            if seconds is not None and now - begin >= seconds:
+                return "pending: still on its way; look with `python run.py deliver`"
+            if self._crashes >= _ATTEMPTS:
+                return f"pending: the delivery process fails, see {self.pending / 'delivery.log'}"
+            self._serve(pause=1.0)
+            time.sleep(0.005)
+        return None
+
+    def created(self, folder: Path, seconds: float) -> str:
+        """Wait for a run to exist in the store.
+
+        Returns:
+            MLflow's id of the run.
+
+        Raises:
+            UserError: The store cannot be reached, or not in time.
+        """
+        begin, reason = time.monotonic(), None
+        while time.monotonic() - begin < seconds:
+            if run_id := read_json(folder / "delivery.json").get("mlflow_run_id"):
+                return str(run_id)
+            reason = away_reason(self.pending)
+            if reason and time.monotonic() - begin > _PATIENCE:
+                break
+            self._serve(pause=1.0)
+            time.sleep(0.005)
+        reason = reason or f"the run did not appear within {seconds:.0f} s"
+        raise UserError(f"tracking.inline=true needs the MLflow store: {reason}")
+
+    def _serve(self, pause: float = 0.0) -> None:
+        """Start a delivery process unless ours lives; it leaves at once where another works."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            if code == SERVED_ELSEWHERE:
+                time.sleep(pause)
+            elif code != 0:
+                self._crashes += 1
+        environment = {**os.environ, URI_VARIABLE: self._uri}
+        environment.pop("MLFLOW_RUN_ID", None)
+        source = str(project.root() / "src")
+        paths = [source, *filter(None, [environment.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        session: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
+            session = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        with (self.pending / "delivery.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "runner.record.replay", str(self.pending)],
+                cwd=project.root(),
+                env=environment,
+                stdin=subprocess.PIPE,  # Never written to: its end tells that we are gone.
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **session,
+            )
+
+
+def store_key(uri: str) -> str:
+    """Names a store; the same one after its password has changed."""
+    return hashlib.sha256(re.sub(r"://[^/@\s]*@", "://", uri).encode()).hexdigest()[:16]
+
+
+def away_reason(pending: Path) -> str | None:
+    """Why the store cannot be written at the moment, if it cannot."""
+    reason = read_json(pending / "status.json").get("away")
+    return str(reason) if reason else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON file, empty if it is not there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old content or the new one, never a part."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,90 @@
+"""The journal: one JSON line per event, written so that a killed process loses nothing."""
+
+import json
+import math
+import os
+import posixpath
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+CHUNK = 4 * 1024 * 1024
+
+
+def now() -> int:
+    """Milliseconds since 1970, the unit of every time in a journal."""
+    return time.time_ns() // 1_000_000
+
+
+def valid_name(name: str) -> str:
+    """The name as MLflow will take it: no characters and no paths that it refuses."""
+    name = re.sub(r"[^\w\-./: ]", "_", name, flags=re.ASCII)
+    return posixpath.normpath(name).lstrip("./ ")[:250] or "_"
+
+
+class Journal:
+    """Appends events to a file; one `write` to the operating system each, no buffer, no lock.
+
+    A new journal refuses a file that exists: two runs never share a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o666)
+        self._names: dict[str, str] = {}
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append an event of any kind."""
+        event = {"kind": kind, "time": now(), **values}
+        self._append(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Append a metric; the line is put together by hand because this is called in loops."""
+        encoded = self._names.get(name)
+        if encoded is None:
+            encoded = self._names[name] = json.dumps(valid_name(name))
+        value = float(value)
+        number = repr(value) if math.isfinite(value) else f'"{value}"'
+        self._append(
+            f'{{"kind":"metric","time":{time.time_ns() // 1_000_000},"name":{encoded},'
+            f'"value":{number},"step":{int(step)}}}\n'
+        )
+
+    def close(self) -> None:
+        """Close the file; events after this are an error."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _append(self, line: str) -> None:
+        data = line.encode("utf-8", "replace")
+        written = os.write(self._descriptor, data)
+        if written != len(data):  # The disk is full: end the torn line, so that it stands alone.
+            os.write(self._descriptor, b"\n")
+            raise OSError(28, "no space left for the run's journal")
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Read complete events from an offset on, a few megabytes at most.
+
+    A last line without its end is left for the next call; a torn one further up is skipped.
+
+    Returns:
+        The events and the offset to go on from (the same one when there is nothing new).
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(CHUNK) + file.readline()
+    data = data[: data.rfind(b"\n") + 1]
+    events: list[Event] = []
+    for line in data.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events, offset + len(data)

@@ -1,0 +1,113 @@
+"""Finds out what a run was made from, beside the run: the git calls cost the main thread nothing."""
+
+import hashlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LARGEST_FILE = 5 * 1024 * 1024
+"""Bytes; a larger untracked file stays out of the patch and is named instead."""
+
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+def machine() -> dict[str, Any]:
+    """What is known at once: Python, platform, machine."""
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "hostname": socket.gethostname(),
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def lock_file(root: Path) -> tuple[Path, str] | None:
+    """The requirements lock and its SHA-256, if there is one."""
+    path = root / "requirements.lock"
+    if not path.is_file():
+        return None
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Git(threading.Thread):
+    """Reads commit and uncommitted changes in the background and hands them over when found.
+
+    Args:
+        root: The project's root.
+        note: Called with name and value: git_commit, git_dirty, git_branch, git_left_out.
+        patch: Called with the uncommitted changes, untracked files included, if there are any.
+    """
+
+    def __init__(
+        self, root: Path, note: Callable[[str, Any], None], patch: Callable[[bytes], None]
+    ) -> None:
+        super().__init__(name="provenance", daemon=True)
+        self._root, self._note, self._patch = root, note, patch
+
+    def run(self) -> None:
+        try:
+            commit = self._git("rev-parse", "--verify", "-q", "HEAD").decode().strip()
+            index = self._git("rev-parse", "--git-path", "index").decode().strip()
+        except (OSError, subprocess.CalledProcessError):
+            self._note("git_commit", "none: not a git repository, or no git")
+            return
+        self._note("git_commit", commit or "none: nothing committed yet")
+        changes = self._changes(commit or _EMPTY_TREE, self._root / index)
+        self._note("git_dirty", bool(changes))
+        if changes:
+            self._patch(changes)
+
+    def _changes(self, base: str, index: Path) -> bytes:
+        """All uncommitted changes, found with a copy of the index: the user's is not touched."""
+        with tempfile.TemporaryDirectory(prefix="runner-") as folder:
+            copy = Path(folder) / "index"
+            if index.is_file():
+                shutil.copyfile(index, copy)
+            environment = {"GIT_INDEX_FILE": str(copy)}
+            # Relative to the top, because the project may be one folder of a larger repository.
+            listing = ("ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/")
+            files = self._git(*listing, environment=environment).split(b"\0")
+            top = Path(os.fsdecode(self._git("rev-parse", "--show-toplevel").rstrip(b"\r\n")))
+            taken: list[bytes] = []
+            left_out: list[str] = []
+            for file in filter(None, files):
+                path = top / os.fsdecode(file)
+                if not path.is_symlink() and path.is_file():
+                    if path.stat().st_size > LARGEST_FILE:
+                        left_out.append(os.fsdecode(file))
+                        continue
+                taken.append(b":(top,literal)" + file)
+            if left_out:
+                self._note("git_left_out", left_out)
+            if taken:
+                add = ("add", "-N", "--pathspec-from-file=-", "--pathspec-file-nul")
+                self._git(*add, environment=environment, stdin=b"\0".join(taken))
+            return self._git(
+                *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"),
+                *("--src-prefix=a/", "--dst-prefix=b/", base),
+                environment=environment,
+            )
+
+    def _git(
+        self, *arguments: str, environment: dict[str, str] | None = None, stdin: bytes = b""
+    ) -> bytes:
+        """Run git in the root; an empty answer to `rev-parse -q` means that there is no commit."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self._root,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
+            input=stdin,
+            capture_output=True,
+        )
+        if done.returncode and not (done.returncode == 1 and arguments[0] == "rev-parse"):
+            raise subprocess.CalledProcessError(done.returncode, done.args, stderr=done.stderr)
+        return done.stdout

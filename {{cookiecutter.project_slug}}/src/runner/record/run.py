@@ -1,0 +1,281 @@
+"""The run: what tasks and user code record with. It writes to the run's own folder and no further."""
+
+import logging
+import shutil
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner import project
+from runner.errors import UserError
+from runner.record import provenance
+from runner.record.console import Console
+from runner.record.delivery import Delivery
+from runner.record.journal import Journal, valid_name
+from runner.record.liveness import identity
+from runner.record.masking import Masking, without_password
+from runner.record.system import SystemMetrics
+
+if TYPE_CHECKING:
+    import polars
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """One execution and its record.
+
+    Attributes:
+        id: Eight characters that name the run everywhere; the end of its folder's name.
+        folder: Where the record is written first.
+        config: The composed config.
+        delivery: Who brings the record to MLflow.
+    """
+
+    def __init__(self, config: DictConfig, folder: Path, delivery: Delivery) -> None:
+        self.id = folder.name.rsplit("-", 1)[-1]
+        self.folder = folder
+        self.config = config
+        self.delivery = delivery
+        self._masking = Masking(config)
+        self._params: dict[str, str] = {}
+        try:
+            (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(folder / "journal.jsonl")
+        except FileExistsError:
+            raise UserError(f"{folder} holds the record of another run already") from None
+        except OSError as error:
+            raise UserError(
+                f"the run's folder cannot be written: {folder} ({error.strerror}); "
+                "choose another place with outputs=<folder>"
+            ) from None
+
+    @classmethod
+    def start(
+        cls,
+        config: DictConfig,
+        folder: Path,
+        command: list[str],
+        overrides: list[str],
+        delivery: Delivery | None = None,
+    ) -> "Run":
+        """Open the record and begin to deliver it.
+
+        Args:
+            config: The composed config.
+            folder: The run's folder, `<outputs>/<experiment>/<date>/<time>-<id>`.
+            command: The command as it was typed.
+            overrides: Hydra's overrides of this job.
+            delivery: The delivery of the whole sweep; without it the run starts its own.
+        """
+        run = cls(config, folder, delivery or Delivery.start(config))
+        run._begin(command, overrides)
+        return run
+
+    def _begin(self, command: list[str], overrides: list[str]) -> None:
+        experiment, *name = self.folder.relative_to(Path(self.config.outputs).resolve()).parts
+        self._journal.write(
+            "start",
+            id=self.id,
+            experiment=f"{self.config.project}/{experiment}",
+            name=" ".join(name),
+            package=self.config.package,
+            writer=identity(),
+        )
+        self.delivery.register(self.id, self.folder)
+        self._console = Console(self.folder / "console.log")
+        self._system = SystemMetrics(self._journal.metric)
+        self._system.start()
+        root = project.root()
+        self._git = provenance.Git(root, self.log_provenance, self._keep_patch)
+        self._git.start()
+
+        config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
+        self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        self.log_text(
+            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
+        )
+        self.log_params(_flat(config))
+        for key, value in provenance.machine().items():
+            self.log_provenance(key, value)
+        self.log_provenance("command", self._masking.text(" ".join(command)))
+        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("seed", self.config.seed)
+        self.log_provenance("threads", self.config.threads)
+        if lock := provenance.lock_file(root):
+            self.log_artifact(lock[0], "requirements.lock")
+            self.log_provenance("lock_sha256", lock[1])
+
+    def finish(self, status: str, error: BaseException | None = None) -> None:
+        """Close the record.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            error: What ended the run, if anything did; its traceback becomes an artifact.
+        """
+        if error is not None:
+            self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
+        self._git.join(timeout=10)
+        self._system.stop()
+        self._console.stop()
+        reason = without_password(f"{type(error).__name__}: {error}") if error else None
+        self._journal.write("end", status=status, error=reason)
+        self._journal.close()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record what does not change in a run; saying another value later is an error."""
+        texts = {valid_name(name): str(value) for name, value in params.items()}
+        for name, text in texts.items():
+            if self._params.setdefault(name, text) != text:
+                raise ValueError(
+                    f"param {name!r} is {self._params[name]!r} already and cannot become {text!r}"
+                )
+        self._journal.write("params", values=texts)
+
+    def log_metric(self, name: str, value: float, step: int = 0) -> None:
+        """Record a number; it is on its way to disk when this returns, a few microseconds later."""
+        self._journal.metric(name, value, step)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record several numbers of one step."""
+        for name, value in metrics.items():
+            self._journal.metric(name, value, step)
+
+    def log_tag(self, name: str, value: object) -> None:
+        """Record a text that may change."""
+        self._journal.write("tag", name=valid_name(name), value=self._masking.text(str(value)))
+
+    def log_provenance(self, name: str, value: Any) -> None:
+        """Record something that this run was made from; any JSON value."""
+        self._journal.write("provenance", name=valid_name(name), value=self._masking.values(value))
+
+    def log_dataset(
+        self,
+        signal: str,
+        version: str,
+        md5: str,
+        source: str,
+        rows: int,
+        context: str,
+        schema: Mapping[str, str],
+    ) -> None:
+        """Record a signal that was read.
+
+        Args:
+            signal: Its name.
+            version: The contract's version.
+            md5: DVC's md5 of the snapshot, the dataset's digest in MLflow.
+            source: Where the snapshot comes from.
+            rows: How many rows were read.
+            context: What they were read for, such as `training`.
+            schema: Data type by field.
+        """
+        self._journal.write(
+            "dataset",
+            signal=signal,
+            version=version,
+            md5=md5,
+            source=self._masking.text(source),
+            rows=rows,
+            context=context,
+            schema=dict(schema),
+        )
+
+    def log_text(self, text: str, name: str) -> None:
+        """Record a text as the file `artifacts/<name>`."""
+        self._keep(f"artifacts/{name}", self._masking.text(text))
+
+    def log_artifact(self, path: Path, name: str) -> None:
+        """Record a file as `artifacts/<name>`; it is copied unless it lies there already."""
+        target = self._target(f"artifacts/{name}")
+        if path.resolve() != target.resolve():
+            shutil.copyfile(path, target)
+        self._journal.write("artifact", path=f"artifacts/{name}", name=name)
+
+    def log_figure(self, figure: "Figure", name: str) -> None:
+        """Record a figure as `artifacts/figures/<name>.png`."""
+        target = self._target(f"artifacts/figures/{name}.png")
+        figure.savefig(target, dpi=110)
+        self.log_artifact(target, f"figures/{name}.png")
+
+    def log_model(
+        self, estimator: Any, input_example: "polars.DataFrame", output_example: Any
+    ) -> None:
+        """Record the fitted model, at once: it is delivered while the run goes on.
+
+        Args:
+            estimator: What `predict` is called on.
+            input_example: A few rows of features, without anything personal.
+            output_example: What the model predicts for them, as an array.
+        """
+        import cloudpickle
+        import numpy
+
+        target = self._target("model/model.pkl")
+        with target.open("wb") as file:
+            cloudpickle.dump(estimator, file, protocol=5)
+        input_example.write_parquet(target.with_name("input_example.parquet"))
+        numpy.save(target.with_name("output_example.npy"), numpy.asarray(output_example))
+        self._journal.write("model", path="model")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Log a line when a part of the run is done, and record the seconds that it took."""
+        begin = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - begin
+        log.info("%s  %.1f s", name, seconds)
+        self.log_metric(f"seconds/{name}", seconds)
+
+    def progress(
+        self, items: Iterable[T], description: str, total: int | None = None
+    ) -> Iterator[T]:
+        """Go through items with a progress bar on a terminal, silently anywhere else."""
+        import sys
+
+        terminal = sys.__stderr__  # Not the copy: a bar has no place in console.log.
+        if terminal is None or not terminal.isatty():
+            yield from items
+            return
+        from rich.console import Console as RichConsole
+        from rich.progress import track
+
+        console = RichConsole(file=terminal)
+        yield from track(items, description, total, console=console, transient=True)
+
+    def mlflow_run_id(self, seconds: float = 60) -> str:
+        """Wait for the run to exist in MLflow; for user code that calls `mlflow` itself."""
+        return self.delivery.created(self.folder, seconds)
+
+    def _keep(self, path: str, text: str) -> None:
+        """Write a text file of the record."""
+        self._target(path).write_text(text, encoding="utf-8")
+        self._journal.write("artifact", path=path, name=path.removeprefix("artifacts/"))
+
+    def _keep_patch(self, patch: bytes) -> None:
+        self._target("artifacts/uncommitted.patch").write_bytes(patch)
+        self._journal.write(
+            "artifact", path="artifacts/uncommitted.patch", name="uncommitted.patch"
+        )
+
+    def _target(self, path: str) -> Path:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested keys as `group.key`."""
+    if not isinstance(node, dict) or not node:
+        return {prefix: node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

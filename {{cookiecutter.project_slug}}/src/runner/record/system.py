@@ -1,0 +1,70 @@
+"""Samples CPU, memory and, where there is one, GPU while a run works."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+INTERVAL = 5.0
+"""Seconds between samples. A run's journal grows this often: it is also its sign of life."""
+
+
+class SystemMetrics(threading.Thread):
+    """A thread that hands each sample to `log`, the first after a second, the last at the end."""
+
+    def __init__(self, log: Callable[[str, float, int], None]) -> None:
+        super().__init__(name="system-metrics", daemon=True)
+        self._log = log
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Take the last sample and end."""
+        self._stopped.set()
+        self.join(timeout=2)
+
+    def run(self) -> None:
+        samples = _samples()
+        next(samples)  # The first one only opens the interval that CPU use is measured over.
+        step, done = 0, False
+        while not done:
+            done = self._stopped.wait(INTERVAL if step else 1.0)
+            for name, value in next(samples).items():
+                self._log(f"system/{name}", value, step)
+            step += 1
+
+
+def _samples() -> Iterator[dict[str, float]]:
+    """What this process and its machine use; percentages of the whole machine, sizes in MiB."""
+    import psutil
+
+    process = psutil.Process()
+    gpus = _gpus()
+    cores = psutil.cpu_count() or 1
+    while True:
+        sample = {
+            "cpu_percent": psutil.cpu_percent(),
+            "memory_percent": psutil.virtual_memory().percent,
+            "process_cpu_percent": process.cpu_percent() / cores,
+            "process_memory_mib": process.memory_info().rss / 2**20,
+        }
+        for number, (library, gpu) in enumerate(gpus):
+            with suppress(Exception):
+                sample[f"gpu_{number}_percent"] = library.nvmlDeviceGetUtilizationRates(gpu).gpu
+                sample[f"gpu_{number}_memory_mib"] = (
+                    library.nvmlDeviceGetMemoryInfo(gpu).used / 2**20
+                )
+        yield sample
+
+
+def _gpus() -> list[tuple[Any, Any]]:
+    """The NVIDIA library and its devices, if `nvidia-ml-py` is installed and finds any."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return [
+            (pynvml, pynvml.nvmlDeviceGetHandleByIndex(number))
+            for number in range(pynvml.nvmlDeviceGetCount())
+        ]
+    except Exception:  # Not installed, no driver, no card: all mean that there is none to watch.
+        return []
