@@ -1,0 +1,67 @@
+"""Refuse, before anything is generated, answers that would not work."""
+
+import json
+import os
+import re
+import sys
+import unicodedata
+
+# The answers arrive as JSON in which "tojson" leaves no single quote: nothing in them is read as
+# Python.
+ANSWERS = json.loads(r'''{{ cookiecutter|tojson }}''')  # fmt: skip
+
+
+def refusal(answers: dict) -> str | None:
+    """Say what is wrong with the answers and what would be accepted, or None."""
+    for name in ("project_name", "description", "author_name", "author_email"):
+        text = answers[name]
+        # "cruft update" would render such an answer again and get something else.
+        for opening in ("{" + "{", "{" + "%", "{" + "#"):
+            if opening in text:
+                return f"{name} holds template syntax ({opening}): plain text is accepted."
+        for character in text:
+            if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") and (
+                character not in "\n\r\t"
+            ):
+                return (
+                    f"{name} holds the control character U+{ord(character):04X}: "
+                    "text, line breaks and tabs are accepted."
+                )
+    slug, package = answers["project_slug"], answers["package_name"]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", slug):
+        return (
+            f"project_slug {slug!r} is no plain folder name: up to 100 letters a-z, digits, "
+            "'-' and '_' are accepted, a letter or digit first, as in 'flight-delays'."
+        )
+    if slug.lower() in answers["_devices"].split():
+        return f"project_slug {slug!r} is a device on Windows: any other name is accepted."
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", package):
+        return (
+            f"package_name {package!r} is no Python package name: up to 100 small letters a-z, "
+            "digits and '_' are accepted, a letter first, as in 'flight_delays'."
+        )
+    if package in answers["_taken"].split() or package in sys.stdlib_module_names:
+        return (
+            f"package_name {package!r} is taken by Python or an installed package: "
+            f"a name of its own is accepted, as in '{package}_project'."
+        )
+    return None
+
+
+def remove_empty_parents(slug: str) -> None:
+    """Remove the empty folders that cookiecutter made for a slug with separators."""
+    if re.search(r"[/\\]", slug):
+        here = os.getcwd()
+        os.chdir(os.sep)  # an occupied folder cannot be removed everywhere
+        try:
+            os.removedirs(here)
+        except OSError:
+            pass
+
+
+if __name__ == "__main__":
+    problem = refusal(ANSWERS)
+    if problem:
+        print(f"Refused: {problem}", file=sys.stderr, flush=True)
+        remove_empty_parents(ANSWERS["project_slug"])
+        sys.exit(1)
