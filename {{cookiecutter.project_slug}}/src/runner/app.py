@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from runner.record.delivery import Delivery
+    from runner.record.run import Run
 
 COMMANDS = {
     "clean": "runner.record.clean",
@@ -68,9 +69,7 @@ class Session:
     def job(self, config: "DictConfig") -> float | None:
         """Runs one task and records it; a failure is kept and told at the end of the sweep."""
         from hydra.core.hydra_config import HydraConfig
-        from hydra.utils import get_method
 
-        from runner import summary
         from runner.config import check, check_estimator
         from runner.record.delivery import Delivery
         from runner.record.run import Run
@@ -85,34 +84,23 @@ class Session:
             limit_threads(config.threads)
             check_estimator(config)
         except UserError as error:
-            _remove_empty(folder)
+            _remove_empty(folder, Path(config.outputs))
             self.errors.append(error)
             print(error, file=sys.stderr)
             return None
         gc.freeze()
         gc.enable()
         command = [Path(sys.argv[0]).name, *sys.argv[1:]]
-        try:
-            run = Run.start(config, folder, command, list(hydra.overrides.task))
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+        run = Run.start(config, folder, command, list(hydra.overrides.task), self.delivery)
         self.runs.append(run.id)
         try:
-            summary.opening(config, run)
-            metrics = get_method(config.task._target_)(config, run)
-            run.log_metrics(metrics)
-            run.write_card()
-            run.finish("FINISHED")
-            summary.closing(run, metrics)
-        except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            run.finish("KILLED" if stopped else "FAILED", error)
-            summary.failed(run, error)
+            return execute(run).get(config.objective)
+        except Exception as error:
             self.errors.append(error)
-            if stopped or not isinstance(error, Exception):
-                raise
             return None
-        return metrics.get(config.objective)
+        except BaseException as error:
+            self.errors.append(error)
+            raise
 
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
@@ -126,6 +114,31 @@ class Session:
     def interrupted(self) -> bool:
         """Whether somebody stopped it."""
         return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
+
+
+def execute(run: "Run") -> dict[str, float]:
+    """Runs the task of an opened run, closes its record, and says both on the terminal.
+
+    Returns:
+        The task's metrics.
+    """
+    from hydra.utils import get_method
+
+    from runner import summary
+    from runner.record.card import write_card
+
+    try:
+        summary.opening(run)
+        metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
+        run.log_metrics(metrics)
+        run.log_artifact(write_card(run.folder), "card.html")
+        run.finish("FINISHED")
+    except BaseException as error:
+        run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        summary.failed(run, error)
+        raise
+    summary.closing(run, metrics)
+    return metrics
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -174,10 +187,6 @@ def _run(arguments: Sequence[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except KeyboardInterrupt as error:
         session.errors.append(error)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or 'outputs'}: cannot be written ({error.strerror})"
-        ) from error
     except Exception as error:
         told = explain(error)
         if told is error:
@@ -198,18 +207,19 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _refuse_wrong(config: "DictConfig") -> None:
     """Hydra turns a callback's exception into a warning; leaving the process it cannot stop."""
+    from omegaconf import OmegaConf
+
     from runner.config import check
 
     try:
-        check(config)
+        check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
-def _remove_empty(folder: Path) -> None:
+def _remove_empty(folder: Path, outputs: Path) -> None:
     """Takes back the folders that Hydra made for a run that does not start."""
-    outputs = root() / "outputs"
     while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -4,8 +4,8 @@ import re
 import secrets
 from collections.abc import Sequence
 
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
 
 from runner.config import check, nearest
 from runner.errors import UserError
@@ -64,18 +64,18 @@ def explain(error: Exception) -> Exception:
         key = match.group(1).split("@")[0]
         if "No match in the defaults list" in text or (CONF / key).is_dir():
             return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
-        return UserError(f"{key}: no such key. {nearest(key, _keys())}")
+        return UserError(f"{key}: no such key. {_near_key(key)}")
     if "Key '" in text + cause and "is not in struct" in text + cause:
         key = re.search(r"full_key: (\S+)", text + cause)
         name = key.group(1) if key else text.splitlines()[0]
-        return UserError(f"{name}: no such key. {nearest(name, _keys())}")
-    if "Ambiguous value" in text or "mismatched input" in text or "token recognition" in text:
+        return UserError(f"{name}: no such key. {_near_key(name)}")
+    if isinstance(error, OverrideParseException):
         return UserError(
-            f"{text.splitlines()[0]} Hydra reads , [ ] {{ }} and = in values: put quotes around text, "
-            "such as 'experiment.question=\"Why, then?\"'"
+            f"{error.override}: cannot be read. , [ ] {{ }} and = mean something to Hydra: put text "
+            "in quotes of its own, such as 'experiment.question=\"Why, then?\"'"
         )
-    if isinstance(error, InterpolationResolutionError) or "Environment variable" in text:
-        return UserError(f"{text.splitlines()[0]}; set it first (see .env.example)")
+    if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
+        return UserError(f"{error.filename}: cannot be written ({error.strerror})")
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         detail = " ".join(line.strip() for line in text.splitlines()[:2])
         return UserError(f"{detail} (python run.py lists what can be typed)")
@@ -84,6 +84,14 @@ def explain(error: Exception) -> Exception:
 
 def _near(group: str, name: str) -> str:
     return nearest(name, choices(group))
+
+
+def _near_key(key: str) -> str:
+    """The nearest key: a sibling where the parent is right, any otherwise."""
+    known = _keys()
+    parent = key.rpartition(".")[0]
+    siblings = [one for one in known if one.rpartition(".")[0] == parent]
+    return nearest(key, siblings or known)
 
 
 def _groups() -> list[str]:

@@ -218,7 +218,13 @@ def check(config: DictConfig) -> None:
         key = error.full_key or str(error.key)
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from None
     except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from None
+        missing = re.search(r"Environment variable '(\w+)' not found", str(error))
+        if missing:
+            raise UserError(
+                f"{error.full_key}: the environment variable {missing.group(1)} is not set; "
+                "set it first (.env.example lists all)"
+            ) from None
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for key, choices in CHOICES.items():
         value = OmegaConf.select(config, key)
         if value is not None and value not in choices:

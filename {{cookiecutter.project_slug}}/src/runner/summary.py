@@ -5,8 +5,6 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
-
 from runner.errors import UserError
 from runner.project import root
 
@@ -16,23 +14,19 @@ if TYPE_CHECKING:
 HEADLINES = ("roc_auc", "average_precision", "log_loss", "precision", "recall", "base_rate")
 
 
-def opening(config: DictConfig, run: "Run") -> None:
-    """Prints the experiment, its question, the data and what was changed."""
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get()
-    name = OmegaConf.select(hydra, "runtime.choices.experiment") or "default"
-    rows = {"experiment": name}
+def opening(run: "Run") -> None:
+    """Prints the experiment, its question, the data, the model and what was changed."""
+    config = run.config
+    rows = {"experiment": run.experiment}
     if config.experiment.question:
         rows["question"] = config.experiment.question
-    rows["task"] = hydra.runtime.choices.task
-    if config.dataset is not None and "dataset" in config.task.uses:
-        chosen = hydra.runtime.choices.get("dataset")
-        rows["data"] = (
-            f"{chosen}: {config.dataset.label} from {len(config.dataset.features)} features"
-        )
+    rows["task"] = config.task._target_.rpartition(".")[2]
+    if "dataset" in config.task.uses:
+        data = config.dataset
+        rows["data"] = f"{data.spine}: {data.label} from {len(data.features)} features"
+    if "model" in config.task.uses:
         rows["model"] = config.model._target_.rpartition(".")[2]
-    changed = [word for word in hydra.overrides.task if not word.startswith("+experiment=")]
+    changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
         rows["changed"] = " ".join(changed)
     _print_table(rows)

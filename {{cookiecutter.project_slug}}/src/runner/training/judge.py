@@ -1,7 +1,5 @@
 """Metrics with bootstrap intervals."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,18 +31,17 @@ def judge(
         `name`, `name/low` and `name/high` for each metric, and `rows`.
     """
     order = np.argsort(-score, kind="stable")
-    label, score = label[order], score[order]
-    ends = np.flatnonzero(np.append(np.diff(score) != 0, True))
+    ranked = _Ranked(label[order], score[order], threshold)
     draw = np.random.default_rng(seed)
     rows = len(label)
-    point = _metrics(np.ones((1, rows)), label, score, ends, threshold)
-    samples: list[dict[str, Floats]] = []
+    point = ranked.metrics(np.ones((1, rows), dtype=np.int64))
+    samples = []
     for start in range(0, replicates, BLOCK):
         count = min(BLOCK, replicates - start)
         picked = draw.integers(0, rows, (count, rows))
         picked += np.arange(count)[:, None] * rows
         counts = np.bincount(picked.ravel(), minlength=count * rows).reshape(count, rows)
-        samples.append(_metrics(counts.astype(np.float64), label, score, ends, threshold))
+        samples.append(ranked.metrics(counts))
     result = {"rows": float(rows)}
     for name, value in point.items():
         result[name] = float(value[0])
@@ -53,42 +50,55 @@ def judge(
     return result
 
 
-def _metrics(
-    weight: Floats, label: NDArray[Any], score: Floats, ends: NDArray[Any], threshold: float | None
-) -> dict[str, Floats]:
-    """All metrics for each row of weights.
+class _Ranked:
+    """Rows by falling score, with what all replicates share worked out once."""
 
-    Args:
-        weight: How often each row counts, shape (replicates, rows), rows by falling score.
-        label: Shape (rows,).
-        score: Shape (rows,), falling.
-        ends: Index of the last row of each distinct score.
-        threshold: As in `judge`.
-    """
-    positive = weight * label
-    true = np.cumsum(positive, axis=1)[:, ends]
-    drawn = np.cumsum(weight, axis=1)[:, ends]
-    false = drawn - true
-    positives, negatives = true[:, -1:], false[:, -1:]
-    totals = drawn[:, -1]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    def __init__(self, label: NDArray[np.int8], score: Floats, threshold: float | None) -> None:
+        self.threshold = threshold
+        self.positives = np.flatnonzero(label)
+        group = np.concatenate([[0], np.cumsum(np.diff(score) != 0)])
+        last = np.flatnonzero(np.append(np.diff(group), 1))
+        # only groups of equal scores that hold a positive move a ranking metric
+        of_positive = group[self.positives]
+        self.last_positive = np.flatnonzero(np.append(np.diff(of_positive), 1))
+        held = of_positive[self.last_positive]
+        self.end = last[held]
+        self.start = np.concatenate([[-1], last])[held]
+        chance = np.clip(np.where(label == 1, score, 1 - score), 1e-15, 1.0)
+        self.losses = np.stack([-np.log(chance), (score - label) ** 2], axis=1)
+        self.flagged = 0 if threshold is None else int(np.sum(score >= threshold))
+
+    def metrics(self, counts: NDArray[np.int64]) -> dict[str, Floats]:
+        """All metrics, each shape (replicates,), from how often each row counts.
+
+        Args:
+            counts: Shape (replicates, rows).
+        """
+        drawn = np.cumsum(counts, axis=1)
+        hits = np.cumsum(counts[:, self.positives], axis=1)
+        total, positives = drawn[:, -1], hits[:, -1]
+        true = hits[:, self.last_positive].astype(np.float64)
         steps = np.diff(true, axis=1, prepend=0.0)
-        passed = false - np.diff(false, axis=1, prepend=0.0) / 2  # ties count half
-        precision = np.where(drawn > 0, true / drawn, 0.0)
-        loss = -np.log(np.clip(np.where(label == 1, score, 1 - score), 1e-15, 1.0))
-        metrics = {
-            "roc_auc": 1 - (steps * passed).sum(axis=1) / (positives * negatives)[:, 0],
-            "average_precision": (steps * precision).sum(axis=1) / positives[:, 0],
-            "log_loss": weight @ loss / totals,
-            "brier": weight @ ((score - label) ** 2) / totals,
-            "base_rate": positives[:, 0] / totals,
-        }
-        if threshold is not None:
-            cut = int(np.searchsorted(-score[ends], -threshold, side="right")) - 1
-            flagged = drawn[:, cut] if cut >= 0 else np.zeros(len(weight))
-            hits = true[:, cut] if cut >= 0 else np.zeros(len(weight))
-            metrics["precision"] = hits / flagged
-            metrics["recall"] = hits / positives[:, 0]
-            metrics["f1"] = 2 * hits / (flagged + positives[:, 0])
-            metrics["flagged"] = flagged / totals
-    return metrics
+        end = drawn[:, self.end]
+        start = np.where(self.start < 0, 0, drawn[:, self.start])
+        losses = counts @ self.losses / total[:, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            passed = (start + end - true - (true - steps)) / 2  # ties count half
+            precision = np.where(end > 0, true / end, 0.0)
+            metrics = {
+                "roc_auc": 1 - (steps * passed).sum(axis=1) / (positives * (total - positives)),
+                "average_precision": (steps * precision).sum(axis=1) / positives,
+                "log_loss": losses[:, 0],
+                "brier": losses[:, 1],
+                "base_rate": positives / total,
+            }
+            if self.threshold is not None:
+                cut = self.flagged - 1
+                flagged = drawn[:, cut] if cut >= 0 else np.zeros_like(total)
+                found = int(np.searchsorted(self.positives, cut, side="right")) - 1
+                caught = hits[:, found] if found >= 0 else np.zeros_like(total)
+                metrics["precision"] = caught / flagged
+                metrics["recall"] = caught / positives
+                metrics["f1"] = 2 * caught / (flagged + positives)
+                metrics["flagged"] = flagged / total
+        return metrics

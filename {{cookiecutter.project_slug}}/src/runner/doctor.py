@@ -1,0 +1,145 @@
+"""Check the surroundings: interpreter, packages, git, DVC, signals, records."""
+
+import argparse
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.errors import UserError
+from runner.project import root
+
+Finding = tuple[str, bool, str]
+
+
+def doctor(arguments: list[str]) -> int:
+    """Prints one line for each check; exit code 1 where something needs a hand."""
+    argparse.ArgumentParser(prog="python run.py doctor", description=__doc__).parse_args(arguments)
+    healthy = True
+    for name, good, detail in findings():
+        healthy &= good
+        print(f"{'ok  ' if good else 'LOOK'}  {name:<12} {detail}")
+    return 0 if healthy else 1
+
+
+def findings() -> Iterator[Finding]:
+    """Every check as name, whether it is well, and what is so or what to do."""
+    yield _python()
+    yield _packages()
+    yield _git()
+    yield _data_remote()
+    yield _configuration()
+    yield from _signals()
+    yield _pending()
+    yield _space()
+
+
+def _python() -> Finding:
+    version = sys.version_info
+    good = (3, 11) <= version[:2] <= (3, 13)
+    return "python", good, f"{version.major}.{version.minor}.{version.micro} ({sys.executable})"
+
+
+def _packages() -> Finding:
+    """Compares what is installed with the lock."""
+    lock = root() / "requirements.lock"
+    if not lock.exists():
+        return "packages", False, "requirements.lock is missing: make lock"
+    different = []
+    locked = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*(.+?))?\s*\\?$",
+        lock.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    for name, version, marker in locked:
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            # a package with a marker may be for another system
+            if not marker:
+                different.append(f"{name} is missing")
+            continue
+        if installed != version and not marker:
+            different.append(f"{name} {installed} instead of {version}")
+    if different:
+        shown = ", ".join(different[:3]) + (" …" if len(different) > 3 else "")
+        return "packages", False, f"{shown}: install requirements.lock again (README.md)"
+    return "packages", True, f"{len(locked)} as in requirements.lock"
+
+
+def _git() -> Finding:
+    if shutil.which("git") is None:
+        return "git", False, "not found: runs will not know their commit"
+    answer = _output("git", "rev-parse", "--short", "HEAD")
+    if answer is None:
+        return "git", False, "no commit yet: git init && git add -A && git commit -m 'Start'"
+    return "git", True, f"at {answer}"
+
+
+def _data_remote() -> Finding:
+    config = root() / ".dvc" / "config"
+    if not config.exists():
+        return "dvc", False, ".dvc/config is missing: restore it from git"
+    url = re.search(r"^\s*url\s*=\s*(.+)$", config.read_text(encoding="utf-8"), re.MULTILINE)
+    if url is None:
+        return "dvc", False, "no remote: dvc remote add -d <name> <url>"
+    return "dvc", True, f"remote {url.group(1).strip()}"
+
+
+def _configuration() -> Finding:
+    from runner.compose import choices, compose
+
+    wrong = []
+    names = choices("experiment")
+    for name in names:
+        try:
+            compose(f"+experiment={name}")
+        except UserError as error:
+            wrong.append(f"{name}: {error}")
+    if wrong:
+        return "conf", False, wrong[0]
+    return "conf", True, f"{len(names)} experiments compose"
+
+
+def _signals() -> Iterator[Finding]:
+    from runner.signals.contract import read_contracts
+    from runner.signals.snapshot import current
+
+    try:
+        contracts = read_contracts(root())
+    except UserError as error:
+        yield "signals", False, str(error)
+        return
+    if not contracts:
+        yield "signals", True, "none yet (README.md shows how to bring data)"
+    for name, contract in contracts.items():
+        try:
+            snapshot = current(contract)
+        except UserError as error:
+            yield "signals", False, str(error)
+            continue
+        if snapshot is None:
+            yield "signals", True, f"{name}: not received yet; the first run does it"
+        else:
+            yield "signals", True, f"{name}: {snapshot.rows:,} rows, version {snapshot.version}"
+
+
+def _pending() -> Finding:
+    outputs = Path(root() / "outputs")
+    waiting = len(list((outputs / ".pending").glob("*"))) if outputs.exists() else 0
+    if waiting:
+        return "records", False, f"{waiting} runs wait for the store: python run.py deliver"
+    return "records", True, "all delivered"
+
+
+def _space() -> Finding:
+    free = shutil.disk_usage(root()).free / 1e9
+    return "disk", free > 1, f"{free:,.0f} GB free"
+
+
+def _output(*command: str) -> str | None:
+    answer = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else None
