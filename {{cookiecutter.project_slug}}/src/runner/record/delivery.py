@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from runner import project
 from runner.errors import UserError
+from runner.record.liveness import identity
 from runner.record.masking import Masking
 
 URI_VARIABLE = "RUNNER_STORE_URI"
@@ -26,6 +27,9 @@ URI_VARIABLE = "RUNNER_STORE_URI"
 
 SERVED_ELSEWHERE = 3
 """Exit code of a delivery process that found another one at work."""
+
+STORE = "store"
+"""The name, among those of runs in the status file, of the store as a whole."""
 
 _PATIENCE = 2.5  # Seconds that a store may be away before `wait` gives up.
 _ATTEMPTS = 3  # Delivery processes that may crash before `wait` gives up.
@@ -63,8 +67,8 @@ class Delivery:
 
     def register(self, run_id: str, folder: Path) -> None:
         """Ask for a run to be delivered: first the marker, then a process that will see it."""
-        path = os.path.relpath(folder, self._outputs)
-        write_atomically(self.pending / f"{run_id}.run", path)
+        marker = {"folder": os.path.relpath(folder, self._outputs), "writer": identity()}
+        write_atomically(self.pending / f"{run_id}.run", json.dumps(marker))
         self._serve()
 
     def wait(self, run_ids: Iterable[str], seconds: float | None = None) -> str | None:
@@ -77,12 +81,13 @@ class Delivery:
         Returns:
             None when everything has arrived, else one line that says why not.
         """
+        run_ids = list(run_ids)
         markers = [self.pending / f"{run_id}.run" for run_id in run_ids]
         begin = time.monotonic()
         away: float | None = None
         while any(marker.exists() for marker in markers):
             now = time.monotonic()
-            reason = away_reason(self.pending)
+            reason = trouble(self.pending, run_ids)
             away = (away or now) if reason else None
             if away is not None and now - away > _PATIENCE:
                 return f"pending: {reason}; send it with `python run.py deliver`"
@@ -107,7 +112,7 @@ class Delivery:
         while time.monotonic() - begin < seconds:
             if run_id := read_json(folder / "delivery.json").get("mlflow_run_id"):
                 return str(run_id)
-            reason = away_reason(self.pending)
+            reason = trouble(self.pending, [])
             if reason and time.monotonic() - begin > _PATIENCE:
                 break
             self._serve(pause=1.0)
@@ -150,10 +155,10 @@ def store_key(uri: str) -> str:
     return hashlib.sha256(re.sub(r"://[^/@\s]*@", "://", uri).encode()).hexdigest()[:16]
 
 
-def away_reason(pending: Path) -> str | None:
-    """Why the store cannot be written at the moment, if it cannot."""
-    reason = read_json(pending / "status.json").get("away")
-    return str(reason) if reason else None
+def trouble(pending: Path, run_ids: Iterable[str]) -> str | None:
+    """Why the store, or one of these runs, cannot be delivered at the moment."""
+    troubles = read_json(pending / "status.json")
+    return next((troubles[name] for name in (STORE, *run_ids) if name in troubles), None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finds out what a run was made from, beside the run: the git calls cost the main thread nothing."""
+"""Finds out what a run was made from; git is asked beside the run and costs it nothing."""
 
 import hashlib
 import os
@@ -81,11 +81,10 @@ class Git(threading.Thread):
             left_out: list[str] = []
             for file in filter(None, files):
                 path = top / os.fsdecode(file)
-                if not path.is_symlink() and path.is_file():
-                    if path.stat().st_size > LARGEST_FILE:
-                        left_out.append(os.fsdecode(file))
-                        continue
-                taken.append(b":(top,literal)" + file)
+                if path.lstat().st_size > LARGEST_FILE:
+                    left_out.append(os.fsdecode(file))
+                else:
+                    taken.append(b":(top,literal)" + file)
             if left_out:
                 self._note("git_left_out", left_out)
             if taken:

@@ -1,11 +1,12 @@
-"""The run: what tasks and user code record with. It writes to the run's own folder and no further."""
+"""The run: what tasks and user code record with. It writes to the run's own folder only."""
 
+import getpass
 import logging
 import shutil
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,21 +76,23 @@ class Run:
             overrides: Hydra's overrides of this job.
             delivery: The delivery of the whole sweep; without it the run starts its own.
         """
-        run = cls(config, folder, delivery or Delivery.start(config))
+        run = cls(config, folder.resolve(), delivery or Delivery.start(config))
         run._begin(command, overrides)
         return run
 
     def _begin(self, command: list[str], overrides: list[str]) -> None:
         experiment, *name = self.folder.relative_to(Path(self.config.outputs).resolve()).parts
+        # In this order: a run that began is registered, and one that did not leaves no trace.
+        self.delivery.register(self.id, self.folder)
         self._journal.write(
             "start",
             id=self.id,
             experiment=f"{self.config.project}/{experiment}",
             name=" ".join(name),
             package=self.config.package,
+            user=getpass.getuser(),
             writer=identity(),
         )
-        self.delivery.register(self.id, self.folder)
         self._console = Console(self.folder / "console.log")
         self._system = SystemMetrics(self._journal.metric)
         self._system.start()
@@ -220,7 +223,7 @@ class Run:
 
         target = self._target("model/model.pkl")
         with target.open("wb") as file:
-            cloudpickle.dump(estimator, file, protocol=5)
+            file.write(cloudpickle.dumps(estimator, protocol=5))
         input_example.write_parquet(target.with_name("input_example.parquet"))
         numpy.save(target.with_name("output_example.npy"), numpy.asarray(output_example))
         self._journal.write("model", path="model")

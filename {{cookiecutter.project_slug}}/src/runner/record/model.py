@@ -1,0 +1,138 @@
+"""Logs a run's model in MLflow so that it loads in a fresh process without this repo."""
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow.sklearn
+import numpy
+import pandas
+import skops.io
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.models import Model, infer_signature
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_ALWAYS = ("cloudpickle", "numpy", "pandas", "sklearn", "skops")
+_IF_LOADED = ("polars", "scipy")
+
+
+class ModelError(Exception):
+    """The model cannot be read or saved; trying again would not help."""
+
+
+def log_model(
+    client: MlflowClient, experiment_id: str, run_id: str, folder: Path, package: str
+) -> None:
+    """Log the model once, however often this is called; what was left half done is completed.
+
+    Args:
+        client: The store.
+        experiment_id: MLflow's id of the experiment.
+        run_id: MLflow's id of the run.
+        folder: Holds model.pkl, input_example.parquet and output_example.npy.
+        package: The user's package, whose code goes with the model if it is needed.
+
+    Raises:
+        ModelError: The model cannot be read or saved.
+    """
+    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    logged = found[0] if found else client.create_logged_model(experiment_id, "model", run_id)
+    if logged.status == LoggedModelStatus.READY:
+        return
+    outputs = client.get_run(run_id).outputs
+    if logged.model_id not in [each.model_id for each in (outputs and outputs.model_outputs) or []]:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+    with tempfile.TemporaryDirectory(prefix="runner-") as temporary:
+        target = Path(temporary) / "model"
+        description = Model(
+            artifact_path=logged.artifact_location,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+            run_id=run_id,
+        )
+        try:
+            _save(target, description, folder, package)
+        except Exception as error:
+            client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+            raise ModelError("the model cannot be saved") from error
+        client.log_model_artifacts(logged.model_id, str(target))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+
+def _save(target: Path, description: Model, folder: Path, package: str) -> None:
+    """Write the model as MLflow keeps it: with skops, or with cloudpickle what skops cannot."""
+    estimator, modules = _read(folder / "model.pkl")
+    example = pandas.read_parquet(folder / "input_example.parquet")
+    output = numpy.load(folder / "output_example.npy", allow_pickle=False)
+    with warnings.catch_warnings():  # Whole numbers may be missing later: known, and not news.
+        warnings.simplefilter("ignore")
+        signature = infer_signature(example, output)
+    arguments: dict[str, Any] = {
+        "mlflow_model": description,
+        "signature": signature,
+        "input_example": example,
+        "pip_requirements": _requirements(modules),
+        "code_paths": _code(modules, package) or None,
+    }
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        # The types are those of the very object that was read here: trusting them adds nothing.
+        trusted = skops.io.get_untrusted_types(data=skops.io.dumps(estimator))
+        mlflow.sklearn.save_model(
+            estimator,
+            target,
+            serialization_format="skops",
+            skops_trusted_types=trusted,
+            **arguments,
+        )
+    except Exception:
+        shutil.rmtree(target, ignore_errors=True)
+        mlflow.sklearn.save_model(
+            estimator, target, serialization_format="cloudpickle", **arguments
+        )
+
+
+class _Recording(pickle.Unpickler):
+    """Notes which modules a pickle takes its classes and functions from."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.modules: set[str] = set()
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.modules.add(module)
+        return super().find_class(module, name)
+
+
+def _read(path: Path) -> tuple[Any, set[str]]:
+    with path.open("rb") as file:
+        unpickler = _Recording(file)
+        return unpickler.load(), unpickler.modules
+
+
+def _code(modules: set[str], package: str) -> list[str]:
+    """Folders of the user's package and of the runner, if a class of the model is from there."""
+    tops = {module.partition(".")[0] for module in modules} & {package, "runner"}
+    return [os.path.dirname(str(importlib.import_module(top).__file__)) for top in sorted(tops)]
+
+
+def _requirements(modules: set[str]) -> list[str]:
+    """The installed versions of the packages that the model needs."""
+    tops = {module.partition(".")[0] for module in modules} | set(_ALWAYS)
+    tops |= {name for name in _IF_LOADED if name in sys.modules}
+    pinned: list[str] = []
+    for distribution in sorted({_DISTRIBUTIONS.get(top, top) for top in tops}):
+        try:
+            pinned.append(f"{distribution}=={importlib.metadata.version(distribution)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue  # The standard library, or the project's own code.
+    return pinned

@@ -1,0 +1,338 @@
+"""An MLflow store, and the replay of one run's journal into it. Only the delivery process loads it.
+
+Everything here can be stopped at any point and done again: what is noted in a run's `delivery.json`
+has been sent; what is not noted is sent once more, and MLflow keeps it once.
+"""
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+
+from runner.record.delivery import read_json, write_atomically
+from runner.record.journal import Event, now, read_events
+
+# Before MLflow is imported, because it reads some of these then.
+os.environ.update(
+    MLFLOW_DISABLE_TELEMETRY="true",
+    DO_NOT_TRACK="true",
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",  # To try again is the delivery loop's work.
+    MLFLOW_HTTP_REQUEST_TIMEOUT="5",
+    OMP_NUM_THREADS="1",  # The processor belongs to the run.
+)
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+
+T = TypeVar("T")
+
+_METRICS, _TEXTS = 1000, 100  # What MLflow takes in one batch.
+_PARAM, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+_GIT_COMMIT = "mlflow.source.git.commit"
+
+
+def fault(point: str) -> None:
+    """For tests: die here, as if by SIGKILL, when `RUNNER_FAULT` names this point."""
+    if os.environ.get("RUNNER_FAULT") == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Store:
+    """A tracking store; an embedded one is created and migrated under a lock beside its file.
+
+    Args:
+        uri: Its real address, password and all.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._experiments: dict[str, str] = {}
+        self._prepared = False
+        self.client = MlflowClient(uri)
+        self._file: Path | None = None
+        if uri.startswith("sqlite:///"):
+            self._file = Path(uri.removeprefix("sqlite:///"))
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self._file}.lock"):
+                self._migrate(uri)
+        self.check()
+
+    def check(self) -> None:
+        """Raises whatever is wrong, if the store does not answer."""
+        self.client.search_experiments(max_results=1)
+
+    def experiment(self, name: str) -> str:
+        """The experiment's id; it is created when it is new."""
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            try:
+                self._experiments[name] = found.experiment_id if found else self._create(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                return self.experiment(name)  # Another repo's delivery was faster.
+        return self._experiments[name]
+
+    def prepare(self) -> None:
+        """Import what a model will need, while there is nothing else to do."""
+        if not self._prepared:
+            self._prepared = True
+            from runner.record import model  # noqa: F401
+
+    def _create(self, name: str) -> str:
+        location = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
+        identity: str = self.client.create_experiment(name, artifact_location=location)
+        return identity
+
+    def _migrate(self, uri: str) -> None:
+        try:
+            self.check()
+        except MlflowException as error:
+            if "out-of-date database schema" not in str(error):
+                raise
+            from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
+
+            _upgrade_db(create_sqlalchemy_engine(uri))
+
+
+class StoredRun:
+    """One run on its way into the store.
+
+    Attributes:
+        finished: Whether all of it is there, its status included.
+    """
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._client = store.client
+        self._folder = folder
+        self._journal = folder / "journal.jsonl"
+        self.finished = False
+        noted = read_json(folder / "delivery.json")
+        self._mlflow_run_id: str | None = noted.get("mlflow_run_id")
+        self._offset: int = noted.get("offset", 0)
+        self._start: Event = {}
+        self._time: int = noted.get("time", 0)
+        if self._mlflow_run_id and not self._exists():  # The store was replaced by a new one.
+            self._mlflow_run_id, self._offset = None, 0
+        if self._offset:
+            self._start = read_events(self._journal)[0][0]
+
+    def advance(self) -> bool:
+        """Send what is new in the journal; returns whether there was anything."""
+        if not self._journal.exists():
+            self._drop("its folder is gone")
+            return True
+        if self._journal.stat().st_size <= self._offset:
+            return False
+        events, offset = read_events(self._journal, self._offset)
+        if not events:
+            return False
+        if not self._start:
+            self._start = events[0]
+        if self._mlflow_run_id is None:
+            self._create()
+        self._time = events[-1]["time"]
+        try:
+            self._replay(events)
+        except _DeletedError:
+            self._drop("it was deleted in MLflow")
+            return True
+        self._offset = offset
+        self._note()
+        if events[-1]["kind"] == "end":
+            self._close(events[-1]["status"], events[-1]["time"])
+        return True
+
+    def close_dead(self) -> None:
+        """Close the run of a process that died; everything in its journal has been sent."""
+        if self._start:
+            self._close("KILLED", self._time)
+        else:
+            self._drop("its process ended before it began")
+
+    @property
+    def _id(self) -> str:
+        if self._mlflow_run_id is None:
+            raise RuntimeError("the run does not exist in MLflow yet")
+        return self._mlflow_run_id
+
+    def _exists(self) -> bool:
+        try:
+            self._client.get_run(self._id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
+
+    def _create(self) -> None:
+        """Create the run, unless one with its id was created by a process that was stopped."""
+        record = self._start["id"]
+        experiment = self._store.experiment(self._start["experiment"])
+        found = self._client.search_runs([experiment], f"tags.`record.id` = '{record}'")
+        if found:
+            self._mlflow_run_id = found[0].info.run_id
+        else:
+            created = self._client.create_run(
+                experiment,
+                start_time=self._start["time"],
+                tags={
+                    "record.id": record,
+                    "record.folder": str(self._folder),
+                    "mlflow.user": self._start["user"],
+                    "mlflow.source.name": "run.py",
+                    "mlflow.source.type": "LOCAL",
+                },
+                run_name=self._start["name"],
+            )
+            fault("after_create_run")
+            self._mlflow_run_id = created.info.run_id
+        self._note()
+
+    def _replay(self, events: Sequence[Event]) -> None:
+        """Send events; the order of kinds is that in which a reader wants to see them."""
+        metrics: list[Metric] = []
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for event in events:
+            match event["kind"]:
+                case "metric":
+                    self._metric(event, metrics, tags)
+                case "params":
+                    params |= event["values"]
+                case "tag":
+                    tags[event["name"]] = event["value"]
+                case "provenance":
+                    value = event["value"]
+                    text = value if isinstance(value, str) else json.dumps(value)
+                    tags[f"provenance.{event['name']}"] = text
+                    if event["name"] == "git_commit" and " " not in text:
+                        tags[_GIT_COMMIT] = text
+        client, run_id = self._client, self._id
+        settings = [Param(name, value[:_PARAM]) for name, value in params.items()]
+        self._send(settings, _TEXTS, lambda part: client.log_batch(run_id, params=part))
+        notes = [RunTag(name, value[:_TAG]) for name, value in tags.items()]
+        self._send(notes, _TEXTS, lambda part: client.log_batch(run_id, tags=part))
+        self._send(metrics, _METRICS, lambda part: client.log_batch(run_id, metrics=part))
+        inputs = [_dataset(event) for event in events if event["kind"] == "dataset"]
+        self._send(inputs, _TEXTS, lambda part: client.log_inputs(run_id, part))
+        for event in events:
+            if event["kind"] == "artifact":
+                self._upload(event["path"], event["name"])
+        for event in events:
+            if event["kind"] == "model":
+                self._model(event)
+
+    def _metric(self, event: Event, metrics: list[Metric], tags: dict[str, str]) -> None:
+        value = float(event["value"])
+        if math.isinf(value):  # MLflow would keep the largest number there is.
+            tags[f"metric.{event['name']}"] = f"{value} at step {event['step']}"
+        else:
+            metrics.append(Metric(event["name"], value, event["time"], event["step"]))
+
+    def _send(self, items: Sequence[T], size: int, send: Callable[[Sequence[T]], object]) -> None:
+        """Send in parts; one that MLflow refuses for good does not keep the others back."""
+        for begin in range(0, len(items), size):
+            part = items[begin : begin + size]
+            try:
+                send(part)
+            except MlflowException as error:
+                if error.error_code not in _REFUSALS:
+                    raise
+                if self._client.get_run(self._id).info.lifecycle_stage == "deleted":
+                    raise _DeletedError from None
+                if len(part) > 1:
+                    self._send(part, (len(part) + 1) // 2, send)
+                else:
+                    self._refused(str(part[0]), error)
+            fault("after_batch")
+
+    def _upload(self, path: str, name: str) -> None:
+        file = self._folder / path
+        if not file.is_file():
+            self._say(f"{path} is no longer there and was not sent")
+            return
+        parent = Path(name).parent.as_posix()
+        self._send(
+            [file],
+            1,
+            lambda _: self._client.log_artifact(self._id, file, None if parent == "." else parent),
+        )
+
+    def _model(self, event: Event) -> None:
+        from runner.record.model import ModelError, log_model
+
+        begin = time.perf_counter()
+        experiment = self._store.experiment(self._start["experiment"])
+        try:
+            log_model(
+                self._client,
+                experiment,
+                self._id,
+                self._folder / event["path"],
+                self._start["package"],
+            )
+        except ModelError as error:
+            self._refused("the model", error.__cause__ or error)
+        self._say(f"model sent in {time.perf_counter() - begin:.2f} s")
+
+    def _close(self, status: str, end: int) -> None:
+        self._upload("console.log", "console.log")
+        fault("before_end")
+        self._client.set_terminated(self._id, status, end)
+        self._say(f"{status}; everything was in MLflow {now() - end} ms later")
+        self.finished = True
+
+    def _refused(self, what: str, error: BaseException) -> None:
+        self._say(f"MLflow refused {what[:500]}: {error}")
+        self._client.set_tag(self._id, "record.refused", f"{what[:500]}: {error}"[:_TAG])
+
+    def _drop(self, reason: str) -> None:
+        self.finished = True
+        with suppress(OSError):
+            self._say(f"not delivered any further: {reason}")
+
+    def _note(self) -> None:
+        noted = {
+            "mlflow_run_id": self._mlflow_run_id,
+            "offset": self._offset,
+            "time": self._time,
+        }
+        write_atomically(self._folder / "delivery.json", json.dumps(noted))
+
+    def _say(self, line: str) -> None:
+        with (self._folder / "delivery.log").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+class _DeletedError(Exception):
+    """Somebody deleted the run in MLflow while it was on its way."""
+
+
+def _dataset(event: Event) -> DatasetInput:
+    columns = [{"name": name, "type": kind} for name, kind in event["schema"].items()]
+    dataset = Dataset(
+        name=event["signal"],
+        digest=event["md5"],
+        source_type="local",
+        source=json.dumps({"uri": event["source"]}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": event["rows"], "version": event["version"]}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])
