@@ -45,7 +45,8 @@ def prune(project: Path, answers: dict) -> None:
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run git in a folder, deaf to the repository that a calling git hook may have named."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+    environment = {key: value for key, value in os.environ.items() if key not in named}
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
@@ -72,27 +73,23 @@ def without_secrets(url: str) -> str:
     return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
-def linked_template(answers: dict) -> tuple[str, str] | None:
-    """The template's URL and commit, where it is a clean clone of a repository with an origin."""
-    clone = Path(answers.get("_repo_dir") or "")
-    if not (clone / ".git").exists():
+def template_origin(answers: dict) -> str | None:
+    """The URL that the template was cloned from."""
+    clone = Path(answers.get("_repo_dir") or os.devnull)
+    if not (clone / ".git").exists() or shutil.which("git") is None:
         return None
-    origin = git(clone, "config", "--get", "remote.origin.url").stdout.strip()
-    commit = git(clone, "rev-parse", "HEAD")
-    status = git(clone, "status", "--porcelain")
-    if not origin or commit.returncode or status.returncode or status.stdout.strip():
-        return None
-    if "://" not in origin and (clone / origin).exists():
-        origin = str((clone / origin).resolve())
-    return without_secrets(origin), commit.stdout.strip()
+    url = git(clone, "config", "--get", "remote.origin.url").stdout.strip()
+    if "://" not in url and (clone / url).exists():
+        url = str((clone / url).resolve()) if url else ""
+    return without_secrets(url) or None
 
 
-def remember_template(project: Path, answers: dict) -> bool:
-    """Write `.cruft.json` as `cruft create` would, if the template can be found again."""
-    linked = linked_template(answers)
-    if linked is None:
+def remember_template(project: Path, answers: dict, url: str) -> bool:
+    """Write `.cruft.json` as `cruft create` would, if the clone is what its commit says."""
+    commit = git(Path(answers["_repo_dir"]), "rev-parse", "HEAD").stdout.strip()
+    status = git(Path(answers["_repo_dir"]), "status", "--porcelain")
+    if not commit or status.returncode or status.stdout.strip():
         return False
-    url, commit = linked
     given = {key: value for key, value in answers.items() if not key.startswith("_")}
     state = {
         "template": url,
@@ -101,8 +98,8 @@ def remember_template(project: Path, answers: dict) -> bool:
         "context": {"cookiecutter": {**given, "_template": url, "_commit": commit}},
         "directory": None,
     }
-    text = json.dumps(state, ensure_ascii=False, indent=2)
-    (project / ".cruft.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    with (project / ".cruft.json").open("w", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(state, ensure_ascii=False, indent=2) + "\n")
     return True
 
 
@@ -117,9 +114,9 @@ def first_commit(project: Path, answers: dict) -> str | None:
     # Signing could ask for a passphrase, and hooks of the user's are not meant for this commit.
     settings = ["-c", "init.defaultBranch=main", "-c", "commit.gpgSign=false"]
     settings += ["-c", "core.safecrlf=false", "-c", f"core.hooksPath={os.devnull}"]
-    for key in ("name", "email"):
-        if not git(project, "config", f"user.{key}").stdout.strip():
-            settings += ["-c", f"user.{key}={' '.join(answers[f'author_{key}'].split()) or 'unknown'}"]
+    if git(project, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT").returncode:
+        for key in ("name", "email"):
+            settings += ["-c", f"user.{key}={answers[f'author_{key}'].strip() or 'unknown'}"]
     commands = (["init"], ["add", "."], ["commit", "--message", "Start from the template"])
     for command in commands:
         result = git(project, *settings, *command)
@@ -148,15 +145,16 @@ def main() -> None:
         return
     sys.stdout.reconfigure(errors="replace")
     notes = []
+    url = template_origin(ANSWERS)
     if (project / ".git").exists():
         notes.append("This folder is a repository already: nothing is committed.")
         linked = (project / ".cruft.json").exists()
     else:
-        linked = shutil.which("git") is not None and remember_template(project, ANSWERS)
+        linked = url is not None and remember_template(project, ANSWERS, url)
         note = first_commit(project, ANSWERS)
         notes += [note] if note else []
     if not linked:
-        notes.append("To receive the template's updates: cruft link <URL of the template>")
+        notes.append(f"To receive the template's updates: cruft link {url or '<its URL>'}")
     print("\n".join([*notes, next_steps(project, ANSWERS)]), flush=True)
 
 

@@ -1,0 +1,36 @@
+"""Bring in the template's newer version, then lock and install what it needs.
+
+Arguments go to cruft: `--checkout v0.2.0` takes that version.
+"""
+
+import subprocess
+import sys
+
+from environment import ROOT, python
+
+
+def conflicts() -> list[str]:
+    """The files that git could not merge."""
+    command = ["git", "diff", "--name-only", "--diff-filter=U"]
+    unmerged = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    rejected = [str(path.relative_to(ROOT)) for path in ROOT.glob("[!.]*/**/*.rej")]
+    return sorted({*unmerged.stdout.splitlines(), *rejected, *(p.name for p in ROOT.glob("*.rej"))})
+
+
+def main(arguments: list[str]) -> int:
+    """Update, or say which files need a person."""
+    command = [python(), "-m", "cruft", "update", "--skip-apply-ask", *arguments]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        return 1
+    if conflicts():
+        print("Both you and the template changed these; resolve them, then: make lock setup test")
+        print("\n".join(f"  {path}" for path in conflicts()))
+        return 1
+    for script in ("lock.py", "setup.py"):
+        subprocess.run([python(), f"tools/{script}"], cwd=ROOT, check=True)
+    print("See what changed with git diff HEAD, run the tests, and commit.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
