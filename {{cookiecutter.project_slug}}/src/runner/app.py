@@ -3,6 +3,7 @@
 import ast
 import gc
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -173,6 +174,7 @@ def _run(arguments: Sequence[str]) -> int:
     from runner.compose import CONF, explain, normalise, register_resolvers
     from runner.config import check_overrides
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     check_overrides([word for word in arguments if not word.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _stop)

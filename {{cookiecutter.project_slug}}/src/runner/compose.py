@@ -22,9 +22,9 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 def register_resolvers() -> None:
     """Makes `${root:}` and `${run_id:}` known to the configuration; call it before Hydra."""
     OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
-    # cached: one composed configuration has one id, however often it is read
+    # cached: a job has one id, however often it is read; its number gives each job its own
     OmegaConf.register_new_resolver(
-        "run_id", lambda: secrets.token_hex(4), replace=True, use_cache=True
+        "run_id", lambda *_job: secrets.token_hex(4), replace=True, use_cache=True
     )
 
 
@@ -71,7 +71,7 @@ def explain(error: Exception) -> Exception:
         return UserError(f"{name}: no such key. {_near_key(name)}")
     if isinstance(error, OverrideParseException):
         return UserError(
-            f"{error.override}: cannot be read. , [ ] {{ }} and = mean something to Hydra: put text "
+            f"{error.override}: cannot be read. Hydra gives , [ ] {{ }} and = a meaning: put text "
             "in quotes of its own, such as 'experiment.question=\"Why, then?\"'"
         )
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):

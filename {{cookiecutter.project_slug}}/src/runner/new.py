@@ -23,14 +23,18 @@ def new(arguments: list[str]) -> int:
     experiment.add_argument("--from", dest="source", help="experiment to start from")
     given = parser.parse_args(arguments)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", given.name):
-        raise UserError(f"{given.name}: a name has lower case letters, digits and _, such as my_idea")
+        raise UserError(
+            f"{given.name}: a name has lower case letters, digits and _, such as my_idea"
+        )
     folder = root() / "conf" / "experiment"
     path = folder / f"{given.name}.yaml"
     if path.exists():
         raise UserError(f"conf/experiment/{given.name}.yaml is there already: edit it or take "
                         "another name")  # fmt: skip
     body = _body_of(given.source) if given.source else "# your overrides, such as model.C: 0.1\n"
-    days = int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
+    days = (
+        int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
+    )
     folder.mkdir(parents=True, exist_ok=True)
     # JSON strings are YAML strings: quotes and colons in a question need no thought
     path.write_text(
@@ -57,7 +61,9 @@ def _body_of(name: str) -> str:
         from runner.compose import choices
         from runner.config import nearest
 
-        raise UserError(f"--from {name}: no such experiment. {nearest(name, choices('experiment'))}")
+        raise UserError(
+            f"--from {name}: no such experiment. {nearest(name, choices('experiment'))}"
+        )
     lines = path.read_text(encoding="utf-8").splitlines()[2:]
     kept, inside = [], False
     for line in lines:

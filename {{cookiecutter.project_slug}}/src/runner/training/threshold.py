@@ -5,9 +5,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 
-def learn(
-    policy: DictConfig, label: NDArray[np.int8], score: NDArray[np.float64]
-) -> float | None:
+def learn(policy: DictConfig, label: NDArray[np.int8], score: NDArray[np.float64]) -> float | None:
     """The score from which a row counts as positive; None where no threshold reaches the target.
 
     `f_beta` takes the best F-beta, `precision` the most recall among thresholds with that

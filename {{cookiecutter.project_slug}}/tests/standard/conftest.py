@@ -1,0 +1,36 @@
+"""Runs experiments on a small slice, in a folder and a store of their own."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runner.record.recorded import RecordedRun, load_run
+
+from runner.app import execute
+from runner.compose import compose
+from runner.record.delivery import Delivery
+from runner.record.run import Run
+
+Runner = Callable[..., RecordedRun]
+
+
+@pytest.fixture(scope="session")
+def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """Does what `python run.py <overrides>` does and returns the run's record."""
+    place = tmp_path_factory.mktemp("runs")
+    here = (f"outputs={place}/outputs", f"tracking.uri=sqlite:///{place}/mlflow.db")
+    numbers = itertools.count()
+    deliveries: list[Delivery] = []
+
+    def run_one(*overrides: str) -> RecordedRun:
+        config = compose(*overrides, *here, "tracking=local")
+        if not deliveries:
+            deliveries.append(Delivery.start(config))
+        folder = Path(config.outputs) / "tests" / f"run-{next(numbers):08x}"
+        run = Run.start(config, folder, ["pytest"], list(overrides), deliveries[0])
+        execute(run)
+        assert deliveries[0].wait([run.id]) is None, "the record did not arrive in MLflow"
+        return load_run(str(folder))
+
+    return run_one

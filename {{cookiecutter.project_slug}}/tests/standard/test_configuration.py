@@ -1,0 +1,37 @@
+"""Every file in conf/ composes to a valid configuration."""
+
+import pytest
+
+from runner.compose import CONF, choices, compose
+from runner.config import check_estimator
+
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
+CHOICES = [
+    f"{group}={name}"
+    for group in GROUPS
+    for name in choices(group)
+    if (group, name) != ("tracking", "server")  # needs an address from the environment
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_choice_composes(choice: str) -> None:
+    overrides = [choice] if choices("dataset") else ["task=ingest", choice]
+    if not choices("dataset") and choice.startswith("task="):
+        pytest.skip("no dataset yet")
+    check_estimator(compose(*overrides))
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_experiment_composes_and_says_what_it_asks(name: str) -> None:
+    config = compose(f"+experiment={name}")
+    check_estimator(config)
+    assert config.experiment.question, f"conf/experiment/{name}.yaml: write down its question"
+    assert config.experiment.owner, f"conf/experiment/{name}.yaml: say who owns it"
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_experiment_opens_with_its_command(name: str) -> None:
+    first = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# python run.py")
+    assert f"experiment={name}" in first
