@@ -35,6 +35,8 @@ class Run:
 
     Attributes:
         id: Eight characters that name the run everywhere; the end of its folder's name.
+        experiment: The experiment that it belongs to; `default` for none.
+        overrides: Hydra's overrides of this job.
         folder: Where the record is written first.
         config: The composed config.
         delivery: Who brings the record to MLflow.
@@ -42,6 +44,8 @@ class Run:
 
     def __init__(self, config: DictConfig, folder: Path, delivery: Delivery) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
+        self.experiment = folder.relative_to(Path(config.outputs).resolve()).parts[0]
+        self.overrides: list[str] = []
         self.folder = folder
         self.config = config
         self.delivery = delivery
@@ -81,13 +85,14 @@ class Run:
         return run
 
     def _begin(self, command: list[str], overrides: list[str]) -> None:
-        experiment, *name = self.folder.relative_to(Path(self.config.outputs).resolve()).parts
+        self.overrides = overrides
+        name = self.folder.relative_to(Path(self.config.outputs).resolve()).parts[1:]
         # In this order: a run that began is registered, and one that did not leaves no trace.
         self.delivery.register(self.id, self.folder)
         self._journal.write(
             "start",
             id=self.id,
-            experiment=f"{self.config.project}/{experiment}",
+            experiment=f"{self.config.project}/{self.experiment}",
             name=" ".join(name),
             package=self.config.package,
             user=getpass.getuser(),
