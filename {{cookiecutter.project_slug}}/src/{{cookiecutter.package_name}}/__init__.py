@@ -1,1 +1,1 @@
-"""What is this project's own: its features, its estimators, its tasks."""
+"""What is this project's own: features, estimators, tasks."""

@@ -1,0 +1,71 @@
+"""Which rows are for training, validation and test."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from runner.errors import UserError
+
+PARTS = ("train", "validation", "test")
+PART = pl.Enum(PARTS)
+
+
+def by_time(moments: pl.Series, validation: str, test: str, zone: str) -> pl.Series:
+    """The last calendar period is for the test, the one before it for validation.
+
+    Args:
+        moments: When each row's prediction is made, without nulls.
+        validation: A duration such as `1mo`, `2w` or `10d`.
+        test: The same; the test period begins with a calendar period of this length.
+        zone: The time zone of the calendar.
+    """
+    for key, duration in (("validation", validation), ("test", test)):
+        if not re.fullmatch(r"([1-9]\d*(h|d|w|mo|q|y))+", duration):
+            raise UserError(
+                f"dataset.split.{key}: '{duration}' is no duration; write 1mo, 2w or 10d"
+            )
+    local = pl.lit(moments.max()).dt.convert_time_zone(zone)
+    start = local.dt.truncate(test)
+    before = start.dt.offset_by(f"-{validation}")
+    part = (
+        pl.when(pl.col("moment") >= start)
+        .then(pl.lit("test"))
+        .when(pl.col("moment") >= before)
+        .then(pl.lit("validation"))
+        .otherwise(pl.lit("train"))
+    )
+    frame = pl.DataFrame({"moment": moments.dt.convert_time_zone(zone)})
+    return frame.select(part.cast(PART).alias("part"))["part"]
+
+
+def at_random(keys: Sequence[pl.Series], validation: str, test: str) -> pl.Series:
+    """By a hash of each row's key: a row stays in its part, whatever other rows come or go.
+
+    Args:
+        keys: The columns of the key.
+        validation: A share such as 0.2.
+        test: The same.
+    """
+    shares = []
+    for key, share in (("validation", validation), ("test", test)):
+        if not re.fullmatch(r"0?\.\d+", share) or float(share) <= 0:
+            raise UserError(
+                f"dataset.split.{key}: '{share}' is no share of the rows; write one like 0.2"
+            )
+        shares.append(float(share))
+    if sum(shares) >= 1:
+        raise UserError("dataset.split: validation and test take all rows; leave some to train on")
+    texts = pl.select(
+        pl.concat_str([key.cast(pl.String) for key in keys], separator="\0")
+    ).to_series()
+    limit_test, limit_validation = shares[1] * 2**64, sum(shares) * 2**64
+
+    def part(text: str) -> str:
+        number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        return "test" if number < limit_test else (
+            "validation" if number < limit_validation else "train"
+        )  # fmt: skip
+
+    return pl.Series("part", [part(text) for text in texts], dtype=PART)

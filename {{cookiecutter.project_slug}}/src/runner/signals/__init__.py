@@ -1,0 +1,1 @@
+"""The only way data comes in: contract, source, checks, snapshot."""

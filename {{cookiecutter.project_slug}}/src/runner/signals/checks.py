@@ -1,0 +1,160 @@
+"""Compares received rows with what the contract promises: fields, types, nulls and key."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from runner.config import nearest
+from runner.signals.contract import Contract, Field
+
+DTYPES: dict[str, pl.DataType] = {
+    "string": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "date": pl.Date(),
+    "timestamp": pl.Datetime("us", "UTC"),
+}
+TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?"
+OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+
+
+def check_names(names: Sequence[str], contract: Contract, path: Path) -> None:
+    """Raises a UserError for the first field that the source lacks, has twice or has beyond."""
+    for name in contract.names:
+        if name not in names:
+            raise contract.mistake(
+                f"the field '{name}' is missing in {path}. {nearest(name, names)}"
+            )
+    for position, name in enumerate(names):
+        if name not in contract.names or name in names[:position]:
+            what = "stands twice" if name in contract.names else "is not in the contract"
+            raise contract.mistake(
+                f"the field '{name}' of {path} {what}",
+                f"Add it to signals/{contract.path.name} with a new version, or ask "
+                f"{contract.owner} ({contract.contact})",
+            )
+
+
+def check_texts(
+    texts: pl.DataFrame, types: Mapping[str, pl.DataType], contract: Contract, path: Path
+) -> None:
+    """Raises a UserError for the first text that is no value of its type."""
+    for name, dtype in types.items():
+        if dtype == pl.Boolean:
+            cast = texts[name].is_in(["true", "false", "True", "False", "TRUE", "FALSE"])
+            bad = texts[name].is_not_null() & ~cast
+        else:
+            bad = texts[name].is_not_null() & texts[name].cast(dtype, strict=False).is_null()
+        _check_none(bad, texts[name], contract, contract.field(name), path)
+
+
+def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame:
+    """The frame with the contract's fields in order and in their types.
+
+    Raises:
+        UserError: A value is not of its type; names the field, the row and the value.
+    """
+    columns = []
+    for field in contract.fields:
+        series = frame[field.name]
+        if field.type in ("date", "timestamp") and series.dtype == pl.String:
+            columns.append(_time(series, contract, field, path))
+            continue
+        if not _fits(series.dtype, field.type):
+            _check_none(series.is_not_null(), series, contract, field, path)
+            series = pl.Series(field.name, [None] * len(series))
+        moments = series
+        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+            moments = _to_utc(series, contract.time_zone)
+        columns.append(moments.cast(DTYPES[field.type], strict=False))
+        _check_none(series.is_not_null() & columns[-1].is_null(), series, contract, field, path)
+    return pl.DataFrame(columns)
+
+
+def check_rows(frame: pl.DataFrame, contract: Contract, path: Path) -> None:
+    """Raises a UserError for rows without a required value, and for two with the same key."""
+    for field in contract.fields:
+        if field.required and (count := frame[field.name].null_count()):
+            row = frame[field.name].is_null().arg_max()
+            assert row is not None
+            raise contract.mistake(
+                f"the required field '{field.name}' has no value in {count:,} rows of {path}, "
+                f"first in row {row + 1}"
+            )
+    if frame.select(contract.key).n_unique() < frame.height:
+        twice = frame.select(contract.key).is_duplicated().arg_true()
+        values = frame.row(twice[0], named=True)
+        key = ", ".join(f"{name}={values[name]}" for name in contract.key)
+        raise contract.mistake(
+            f"{len(twice):,} rows of {path} share their key with another, first row "
+            f"{twice[0] + 1} ({key})"
+        )
+
+
+def _fits(dtype: pl.DataType, wanted: str) -> bool:
+    """Whether every value of a data type can be one of the contract's."""
+    if dtype == pl.Null:
+        return True
+    return {
+        "string": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
+        "integer": dtype.is_integer(),
+        "number": dtype.is_numeric(),
+        "boolean": dtype == pl.Boolean,
+        "date": dtype == pl.Date,
+        "timestamp": isinstance(dtype, pl.Datetime),
+    }[wanted]
+
+
+def _time(series: pl.Series, contract: Contract, field: Field, path: Path) -> pl.Series:
+    """Texts in ISO 8601 as dates, or as moments in UTC."""
+    name = field.name
+    if field.type == "date":
+        parsed = series.str.to_date("%Y-%m-%d", strict=False)
+    else:
+        # each text once: a column of hours has far fewer than rows
+        texts = series.unique(maintain_order=True).drop_nulls()
+        good = texts.filter(texts.str.contains(TIME + OFFSET.replace("$", "?$")))
+        zoned = good.filter(good.str.contains(OFFSET))
+        local = good.filter(~good.str.contains(OFFSET))
+        moments = pl.concat(
+            [
+                zoned.str.to_datetime(time_unit="us", time_zone="UTC", strict=False),
+                # read as if in UTC, for a time without an offset is no moment yet
+                _to_utc(
+                    local.str.to_datetime(
+                        time_unit="us", time_zone="UTC", strict=False
+                    ).dt.replace_time_zone(None),
+                    contract.time_zone,
+                ),
+            ]
+        )
+        parsed = series.replace_strict(
+            pl.concat([zoned, local]), moments, default=None, return_dtype=DTYPES["timestamp"]
+        )
+    _check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
+    return parsed.alias(name)
+
+
+def _to_utc(local: pl.Series, zone: str) -> pl.Series:
+    """Wall clock times as moments; the hour that comes twice is taken as its first."""
+    return (
+        local.cast(pl.Datetime("us"))
+        .dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
+    )
+
+
+def _check_none(
+    bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: Path
+) -> None:
+    if not bad.any():
+        return
+    row = bad.arg_max()
+    assert row is not None
+    shown = "a classified value" if field.classification else repr(values[row])
+    raise contract.mistake(
+        f"{field.name} must be {'an' if field.type[0] == 'i' else 'a'} {field.type}, but row "
+        f"{row + 1} of {path} has {shown}"
+    )
