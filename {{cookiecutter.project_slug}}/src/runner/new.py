@@ -38,8 +38,8 @@ def new(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     # JSON strings are YAML strings: quotes and colons in a question need no thought
     path.write_text(
-        f"# python run.py +experiment={given.name}\n"
         "# @package _global_\n"
+        f"# python run.py +experiment={given.name}\n"
         f"{body.rstrip()}\n\n"
         "experiment:\n"
         f"  owner: {json.dumps(given.owner or _git_user(), ensure_ascii=False)}\n"

@@ -32,6 +32,7 @@ def test_experiment_composes_and_says_what_it_asks(name: str) -> None:
 
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_experiment_opens_with_its_command(name: str) -> None:
-    first = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-    assert first.startswith("# python run.py")
-    assert f"experiment={name}" in first
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_", "Hydra reads this in the first line only"
+    assert lines[1].startswith("# python run.py")
+    assert f"experiment={name}" in lines[1]
