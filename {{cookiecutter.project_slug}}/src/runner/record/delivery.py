@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING, Any, Self
 
 from runner import project
 from runner.errors import UserError
 from runner.record.liveness import identity
-from runner.record.masking import Masking
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 URI_VARIABLE = "RUNNER_STORE_URI"
 """The store's address reaches the delivery process here and nowhere else: it may hold a secret."""
@@ -53,8 +53,10 @@ class Delivery:
         self._serve()
 
     @classmethod
-    def start(cls, config: DictConfig) -> Self:
+    def start(cls, config: "DictConfig") -> Self:
         """Start to deliver; the earlier, the more of MLflow's start-up is hidden by other work."""
+        from runner.record.masking import Masking  # The delivery process needs no omegaconf.
+
         outputs = Path(config.outputs).resolve()
         uri = str(config.tracking.uri)
         try:

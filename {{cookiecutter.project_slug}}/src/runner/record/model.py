@@ -20,6 +20,8 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, infer_signature
 
+from runner.record.store import fault
+
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 _ALWAYS = ("cloudpickle", "numpy", "pandas", "sklearn", "skops")
 _IF_LOADED = ("polars", "scipy")
@@ -46,6 +48,7 @@ def log_model(
     """
     found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     logged = found[0] if found else client.create_logged_model(experiment_id, "model", run_id)
+    fault("after_create_model")
     if logged.status == LoggedModelStatus.READY:
         return
     outputs = client.get_run(run_id).outputs

@@ -37,6 +37,7 @@ _STILL = 15 * 60  # Seconds without a sign of life after which another machine's
 
 def main(pending: Path) -> int:
     """Serve a store's pending runs until there are none and the parent has gone."""
+    gc.disable()  # Much of an import's cost; on again when all is imported (`Store.prepare`).
     parent = _Parent()
     lock = FileLock(pending / "lock", thread_local=False)
     server = Server(pending, parent)
@@ -129,15 +130,12 @@ class Server:
 
     def _open(self) -> bool:
         if self._store is None:
-            gc.disable()  # Most of what an import costs is the collector going over new objects.
             from runner.record.store import Store
 
             # A slow store gets more time with every attempt.
             pause = self._trouble[STORE].pause if STORE in self._trouble else 0.0
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(int(5 + 10 * pause))
             self._store = Store(os.environ[URI_VARIABLE])
-            gc.enable()
-            gc.freeze()
         return True
 
     def _answers(self) -> bool:

@@ -4,6 +4,8 @@ Everything here can be stopped at any point and done again: what is noted in a r
 has been sent; what is not noted is sent once more, and MLflow keeps it once.
 """
 
+import gc
+import importlib
 import json
 import math
 import os
@@ -92,7 +94,9 @@ class Store:
         """Import what a model will need, while there is nothing else to do."""
         if not self._prepared:
             self._prepared = True
-            from runner.record import model  # noqa: F401
+            importlib.import_module("runner.record.model")
+            gc.freeze()
+            gc.enable()
 
     def _create(self, name: str) -> str:
         location = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
@@ -153,10 +157,10 @@ class StoredRun:
         except _DeletedError:
             self._drop("it was deleted in MLflow")
             return True
+        if events[-1]["kind"] == "end":  # Not noted before the run is closed, or it never would be.
+            self._close(events[-1]["status"], events[-1]["time"])
         self._offset = offset
         self._note()
-        if events[-1]["kind"] == "end":
-            self._close(events[-1]["status"], events[-1]["time"])
         return True
 
     def close_dead(self) -> None:

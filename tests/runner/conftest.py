@@ -1,0 +1,129 @@
+"""What the tests of the machinery share: the runner on the path, a little project, its store."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store_reader import delivery_processes
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
+WORKER = Path(__file__).with_name("worker.py")
+
+sys.path.insert(0, str(TEMPLATE / "src"))
+os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "long: the whole of a promise that is covered once elsewhere"
+    )
+
+
+@pytest.fixture(scope="session")
+def little_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with the runner and a package of the user's, in a path that is not plain."""
+    project = tmp_path_factory.mktemp("a projéct")
+    shutil.copytree(
+        TEMPLATE / "src" / "runner",
+        project / "src" / "runner",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    package = project / "src" / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text('"""The user\'s package."""\n')
+    (package / "estimators.py").write_text(
+        "from sklearn.base import BaseEstimator, ClassifierMixin\n"
+        "import numpy\n"
+        "class Always(ClassifierMixin, BaseEstimator):\n"
+        "    def __init__(self, answer=1):\n"
+        "        self.answer = answer\n"
+        "    def fit(self, X, y):\n"
+        "        self.classes_ = numpy.unique(y)\n"
+        "        return self\n"
+        "    def predict(self, X):\n"
+        "        return numpy.full(len(X), self.answer)\n"
+    )
+    (project / "requirements.lock").write_text("numpy==2.0 --hash=sha256:00\n")
+    (project / ".gitignore").write_text("__pycache__/\n")
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "first"],
+    ):
+        subprocess.run(["git", *words], cwd=project, check=True)
+    return project
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that exists already: creating one takes two seconds."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_store: Path) -> Path:
+    """Where runs and their store are, here with the store created."""
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(little_project: Path) -> Iterator[Start]:
+    """Starts a process that does one or more runs (see worker.py); none survives the test."""
+    started: list[subprocess.Popen[str]] = []
+    places: set[Path] = set()
+
+    def start(place: Path, environment: dict[str, str] | None = None, **options: Any) -> Any:
+        places.add(place)
+        words = [f"{name}={value}" for name, value in {"place": place, **options}.items()]
+        process = subprocess.Popen(
+            [sys.executable, str(WORKER), *words],
+            cwd=little_project,
+            env={**os.environ, "PYTHONPATH": str(little_project / "src"), **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    for place in places:
+        for process in delivery_processes(place):
+            process.kill()
+
+
+@pytest.fixture
+def deliver(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the command `deliver`."""
+
+    def deliver(place: Path, environment: dict[str, str] | None = None) -> Any:
+        code = (
+            "import sys; from runner.record.deliver import deliver; "
+            "sys.exit(deliver(['--outputs', sys.argv[1]]))"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, str(place / "outputs")],
+            env={**os.environ, "PYTHONPATH": str(little_project / "src"), **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return deliver

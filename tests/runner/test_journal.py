@@ -1,0 +1,101 @@
+"""The journal loses nothing, whatever ends the process, and its reader takes what is there."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runner.record.journal import Journal, read_events, valid_name
+
+SOURCE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "src"
+
+
+def all_events(path: Path) -> list[dict[str, object]]:
+    events, offset = [], 0
+    while (part := read_events(path, offset))[0]:
+        events += part[0]
+        offset = part[1]
+    return events
+
+
+def test_journal_keeps_ten_thousand_points_when_killed_right_after_the_loop(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from runner.record.journal import Journal\n"
+        "journal = Journal(Path(sys.argv[1]))\n"
+        "for step in range(10_000): journal.metric('loss', step / 7, step)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "journal.jsonl"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(SOURCE)})
+    assert done.returncode == -signal.SIGKILL
+    events = all_events(path)
+    assert [event["step"] for event in events] == list(range(10_000))
+    assert [event["value"] for event in events] == [step / 7 for step in range(10_000)]
+
+
+def test_journal_is_never_shared_by_two_runs(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(FileExistsError):
+        Journal(tmp_path / "journal.jsonl")
+
+
+def test_reader_leaves_a_torn_last_line_until_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind":"a"}\n{"kind":"b"')
+    events, offset = read_events(path)
+    assert [event["kind"] for event in events] == ["a"]
+    assert read_events(path, offset) == ([], offset)
+    with path.open("ab") as file:
+        file.write(b"}\n")
+    assert [event["kind"] for event in read_events(path, offset)[0]] == ["b"]
+
+
+def test_reader_goes_on_behind_a_line_that_a_full_disk_tore(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind":"a"}\n{"kind":\n{"kind":"c"}\n')
+    assert [event["kind"] for event in read_events(path)[0]] == ["a", "c"]
+
+
+def test_reader_takes_a_line_that_is_longer_than_its_buffer(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.write("tag", name="long", value="x" * 3_000_000)
+    journal.write("end", status="FINISHED")
+    assert [event["kind"] for event in all_events(tmp_path / "journal.jsonl")] == ["tag", "end"]
+
+
+@settings(deadline=None)
+@given(st.floats(), st.integers(-(2**40), 2**40), st.text())
+def test_metric_comes_back_as_it_went_in(value: float, step: int, name: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        journal = Journal(path)
+        journal.metric(name, value, step)
+        journal.close()
+        line = path.read_bytes()
+        (event,) = all_events(path)
+    json.loads(line, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+    read = float(str(event["value"]))
+    assert read == value or (math.isnan(read) and math.isnan(value))
+    assert (event["step"], event["name"]) == (step, valid_name(name))
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_names_are_such_that_mlflow_takes_them(name: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
+
+    _validate_metric_name(valid_name(name))
+    _validate_tag_name(valid_name(name))
+
+
+@pytest.mark.parametrize("name", ["test/roc_auc", "loss", "a.b-c d:e", "test/roc_auc/low"])
+def test_ordinary_names_stay_as_they_are(name: str) -> None:
+    assert valid_name(name) == name

@@ -1,0 +1,208 @@
+"""Reads what a run left behind in its folder."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runner.errors import UserError
+from runner.project import root
+from runner.record.journal import Event, read_events
+from runner.record.liveness import is_alive
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig, ListConfig
+
+STILL = 15 * 60
+"""Seconds without a line in its journal after which another machine's run counts as dead."""
+
+
+class Point(NamedTuple):
+    """One value of a metric; `time` in milliseconds since 1970."""
+
+    step: int
+    time: int
+    value: float
+
+
+@dataclass
+class RecordedRun:
+    """A run as its journal tells it.
+
+    Attributes:
+        folder: Where its record lies.
+        id: Eight characters.
+        project: First half of the MLflow experiment's name.
+        experiment: Second half; `default` without one.
+        outputs: The folder for runs that `folder` lies in.
+        status: FINISHED, FAILED, KILLED or RUNNING.
+        error: What ended it, if anything did.
+        started: In the time zone of this machine.
+        ended: The same; the last sign of life where it did not end by itself.
+        params: Flat config and what tasks logged.
+        tags: Texts by name.
+        provenance: What the run was made from.
+        points: Every value of each metric, in the order of logging.
+        datasets: Signals that were read: signal, version, md5, source, rows, context, schema.
+        artifacts: Paths relative to `folder`.
+    """
+
+    folder: Path
+    id: str
+    project: str = ""
+    experiment: str = "default"
+    outputs: Path = Path()
+    status: str = "RUNNING"
+    error: str | None = None
+    started: datetime = datetime.fromtimestamp(0, UTC)
+    ended: datetime = datetime.fromtimestamp(0, UTC)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    datasets: list[Event] = field(default_factory=list)
+    artifacts: list[str] = field(default_factory=list)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric: the one of the highest step, as in MLflow."""
+        return {name: self.series(name)[-1].value for name in self.points}
+
+    @cached_property
+    def config(self) -> "DictConfig | ListConfig":
+        """The composed config, secrets masked."""
+        from omegaconf import OmegaConf
+
+        return OmegaConf.load(self.folder / "config.yaml")
+
+    def series(self, name: str) -> list[Point]:
+        """Every value of a metric by step; values of one step in the order of logging."""
+        return sorted(self.points.get(name, []), key=lambda point: point[:2])
+
+    def model(self) -> Any:
+        """The fitted model."""
+        import pickle
+
+        path = self.folder / "model" / "model.pkl"
+        if not path.exists():
+            raise UserError(f"run {self.id} ({self.status}) has no model: {path} is not there")
+        with path.open("rb") as file:
+            return pickle.load(file)
+
+    def _take(self, event: Event) -> None:
+        match event["kind"]:
+            case "start":
+                self.project, _, self.experiment = event["experiment"].rpartition("/")
+                parts = event["name"].split(" ")
+                self.outputs = self.folder.parents[len(parts)]
+                self.started = _moment(event)
+            case "params":
+                self.params |= event["values"]
+            case "tag":
+                self.tags[event["name"]] = event["value"]
+            case "provenance":
+                self.provenance[event["name"]] = event["value"]
+            case "metric":
+                point = Point(event["step"], event["time"], float(event["value"]))
+                self.points.setdefault(event["name"], []).append(point)
+            case "dataset":
+                self.datasets.append(event)
+            case "artifact":
+                self.artifacts.append(event["path"])
+            case "end":
+                self.status, self.error = event["status"], event["error"]
+        self.ended = _moment(event)
+
+
+def _moment(event: Event) -> datetime:
+    return datetime.fromtimestamp(event["time"] / 1000, UTC).astimezone()
+
+
+def load_run(run: str | Path) -> RecordedRun:
+    """Read a recorded run.
+
+    Args:
+        run: Its id, the beginning of its id, its folder, or `last`.
+
+    Raises:
+        UserError: There is no such run, or more than one.
+    """
+    return read_run(find_run(root() / "outputs", run))
+
+
+def read_run(folder: Path) -> RecordedRun:
+    """Read the run in a folder."""
+    folder = folder.resolve()
+    run = RecordedRun(folder, folder.name.rpartition("-")[2])
+    journal = folder / "journal.jsonl"
+    offset, writer = 0, None
+    while True:
+        events, end = read_events(journal, offset)
+        if end == offset:
+            break
+        offset = end
+        for event in events:
+            writer = event.get("writer", writer)
+            run._take(event)
+    if run.status == "RUNNING" and not _lives(journal, writer):
+        run.status = "KILLED"
+    return run
+
+
+def _lives(journal: Path, writer: dict[str, Any] | None) -> bool:
+    alive = is_alive(writer) if writer else False
+    return time.time() - journal.stat().st_mtime < STILL if alive is None else alive
+
+
+def folders(outputs: Path) -> list[Path]:
+    """Every run's folder, the oldest first; a sweep's jobs lie one level deeper."""
+
+    def found() -> Iterator[Path]:
+        for depth in ("*/*/*", "*/*/*/*"):
+            for journal in outputs.glob(f"{depth}/journal.jsonl"):
+                if not journal.relative_to(outputs).parts[0].startswith("."):
+                    yield journal.parent
+
+    return sorted(found(), key=lambda folder: folder.relative_to(outputs).parts[1:])
+
+
+def find_run(outputs: Path, run: str | Path) -> Path:
+    """The folder of a run.
+
+    Args:
+        outputs: The folder for runs.
+        run: Its id, the beginning of its id, its folder, or `last`.
+
+    Raises:
+        UserError: There is no such run, or more than one.
+    """
+    if (Path(run) / "journal.jsonl").is_file():
+        return Path(run)
+    known = {folder.name.rpartition("-")[2]: folder for folder in folders(outputs)}
+    if not known:
+        raise UserError(f"{run}: no such run; there is none in {outputs} yet")
+    if run == "last":
+        return list(known.values())[-1]
+    text = str(run)
+    found = [folder for name, folder in known.items() if text and name.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(_shown(folder, outputs) for folder in found[-5:])
+        raise UserError(f"{run}: {len(found)} runs begin so ({names}); type more of it")
+    import difflib
+
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    if near:
+        hint = "the nearest: " + ", ".join(_shown(known[name], outputs) for name in near)
+    else:
+        hint = "the latest: " + ", ".join(_shown(one, outputs) for one in list(known.values())[-3:])
+    raise UserError(f"{run}: no such run in {outputs}; {hint}")
+
+
+def _shown(folder: Path, outputs: Path) -> str:
+    parts = folder.relative_to(outputs).parts
+    return f"{folder.name.rpartition('-')[2]} ({parts[0]}, {parts[1]} {parts[2][:8]})"
