@@ -1,7 +1,5 @@
 """The dataset: rows with features, label and part, found again by its fingerprint."""
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -13,20 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from runner import project
-from runner.config import read_now
-from runner.dataset import expressions, join, split
+from runner.dataset import join, split
 from runner.dataset.join import MOMENT
+from runner.dataset.plan import PART, Plan, make_plan
 from runner.errors import UserError
 from runner.record.run import Run
 from runner.signals import ingest, snapshot
-from runner.signals.contract import Contract, read_contracts
 from runner.signals.snapshot import Snapshot
-
-PART = "part"
-RECIPE = 1  # raise it when the same inputs would give other rows: caches of before are left alone
 
 log = logging.getLogger(__name__)
 
@@ -59,55 +53,6 @@ class Dataset:
         return rows.select(self.features), rows[self.label].to_numpy()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides what a dataset's rows are, except the data itself."""
-
-    contracts: dict[str, Contract]
-    spine: Contract
-    features: dict[str, pl.Expr]
-    label_name: str
-    label: pl.Expr
-    moment: pl.Expr | None
-    joins: dict[str, dict[str, str]]
-    split: dict[str, str]
-    now: datetime | None
-
-    @property
-    def needs(self) -> expressions.Needs:
-        """Fields by signal."""
-        used = [*self.features.values(), self.label]
-        used += [] if self.moment is None else [self.moment]
-        needs = expressions.together(map(expressions.needs, used))
-        own = needs.setdefault(self.spine.name, set())
-        own.update(self.spine.key)
-        for signal, on in self.joins.items():
-            contract = self.contracts[signal]
-            own.update(on.values())
-            needs[signal].update(on, [contract.event_time] if contract.event_time else [])
-        return needs
-
-    def fingerprint(self, snapshots: Mapping[str, Snapshot]) -> str:
-        """The same for the same data and the same recipe, in every process."""
-        recipe = {
-            "recipe": RECIPE,
-            "signals": {
-                name: [each.version, each.content, str(self.contracts[name].delay),
-                       str(self.contracts[name].freshness), self.contracts[name].time_zone]
-                for name, each in snapshots.items()
-            },
-            "spine": self.spine.name,
-            "features": [[name, expressions.text(each)] for name, each in self.features.items()],
-            "label": [self.label_name, expressions.text(self.label)],
-            "moment": None if self.moment is None else expressions.text(self.moment),
-            "joins": self.joins,
-            "split": self.split,
-            "now": self.now.isoformat() if self.now else None,
-        }  # fmt: skip
-        text = json.dumps(recipe, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
 def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     """The dataset that a configuration describes; receives its signals if they are not here.
 
@@ -119,7 +64,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
         UserError: The data cannot give what the configuration asks for; says what to change.
     """
     plan = make_plan(config)
-    snapshots = ingest.ensure_received(config, run, plan.needs)
+    snapshots = ingest.ensure_received(plan.needs, run)
     fingerprint = plan.fingerprint(snapshots)
     cache = project.root() / "data" / "cache" / f"{fingerprint}.parquet"
     found = _cached(cache)
@@ -128,7 +73,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
             found = _cached(cache)
             if found is None:
                 # under the lock nobody replaces a snapshot while it is read
-                snapshots = ingest.ensure_received(config, run, plan.needs)
+                snapshots = ingest.ensure_received(plan.needs, run)
                 fingerprint = plan.fingerprint(snapshots)
                 found = assemble(plan, snapshots)
                 _keep(cache.with_stem(fingerprint), *found)
@@ -143,67 +88,6 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     if run is not None:
         _record(run, plan, dataset)
     return dataset
-
-
-def make_plan(config: DictConfig) -> Plan:
-    """Reads contracts, expressions and configuration, and checks that they fit together.
-
-    Raises:
-        UserError: Names the key or the feature that does not fit.
-    """
-    contracts = read_contracts(project.root())
-    chosen = config.dataset
-    known = expressions.load(config.package)
-    spine = ingest.known(contracts, chosen.spine)
-    names = list(chosen.features)
-    if not names:
-        raise UserError("dataset.features: there is none; name some of FEATURES in features.py")
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise UserError(f"dataset.features: '{name}' stands twice; remove one")
-        if name in (chosen.label, PART, MOMENT):
-            raise UserError(f"dataset.features: '{name}' is taken; call the feature otherwise")
-    features = {
-        name: expressions.choose(known.features, name, "dataset.features") for name in names
-    }
-    label = expressions.choose(known.labels, chosen.label, "dataset.label")
-    moment = None
-    if chosen.get("moment") is not None:
-        moment = expressions.choose(known.moments, chosen.moment, "dataset.moment")
-    elif spine.event_time is not None:
-        moment = pl.col(f"{spine.name}.{spine.event_time}")
-    for name, each in features.items():
-        expressions.check(f"feature '{name}'", each, contracts, may_know_after=False)
-    expressions.check(f"label '{chosen.label}'", label, contracts, may_know_after=True)
-    own = {f"label '{chosen.label}'": label}
-    if moment is not None:
-        expressions.check(f"moment '{chosen.moment}'", moment, contracts, may_know_after=False)
-        own[f"moment '{chosen.moment}'"] = moment
-    for place, each in own.items():
-        if other := set(expressions.needs(each)) - {spine.name}:
-            raise UserError(f"{place} uses the signal '{min(other)}'; it may only use the fields "
-                            f"of the spine, {spine.name}")  # fmt: skip
-    used = expressions.together(map(expressions.needs, features.values()))
-    joins: dict[str, dict[str, str]] = {}
-    for signal in sorted(set(used) - {spine.name}):
-        if signal not in chosen.joins:
-            raise UserError(
-                f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
-                f"write dataset.joins.{signal}: {{<key field>: <field of {spine.name}>}}"
-            )
-        joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
-        join.check(spine, contracts[signal], joins[signal])
-    now = read_now(config)
-    if moment is None and (now is not None or chosen.split.by == "time"):
-        key = "dataset.split.by: time" if now is None else "now"
-        raise UserError(f"{key} needs a moment, and {spine.name} has no event time; "
-                        "name one of MOMENTS as dataset.moment, or split by random")  # fmt: skip
-    parts = OmegaConf.to_container(chosen.split)
-    assert isinstance(parts, dict)
-    return Plan(
-        contracts, spine, features, chosen.label, label, moment, joins,
-        {str(key): str(value) for key, value in parts.items()}, now,
-    )  # fmt: skip
 
 
 def assemble(plan: Plan, snapshots: Mapping[str, Snapshot]) -> tuple[pl.DataFrame, int]:
@@ -269,8 +153,8 @@ def _binary(plan: Plan, label: pl.Series) -> pl.Series:
         raise UserError(f"{place}: no row has one; correct its expression in features.py")
     number = label.cast(pl.Int64)
     if not number.is_between(0, 1).all():
-        raise UserError(f"{place} has values from {number.min()} to {number.max()}; "
-                        "it must be 0 or 1, or true or false")  # fmt: skip
+        raise UserError(f"{place} has other values than 0 and 1, such as {number.abs().max()!r}; "
+                        "make it a condition")  # fmt: skip
     return number.cast(pl.Int8)
 
 

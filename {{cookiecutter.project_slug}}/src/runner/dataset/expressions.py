@@ -129,8 +129,19 @@ def check(
             f"{place} calls a Python function; a change in it would go unnoticed and old results "
             "would be used.\nWrite it with polars' own expressions."
         )
-    if not (expression.meta.is_row_separable() and expression.meta.is_length_preserving()):
+    if not _own_row(expression):
         raise UserError(
             f"{place} looks at other rows than its own, and those may be later than the moment of "
             "prediction.\nUse only the row's own fields (no shift, mean, over, rank, …)."
         )
+
+
+def _own_row(expression: pl.Expr) -> bool:
+    """Whether every step of an expression can be computed from one row alone."""
+    meta = expression.meta
+    if meta.is_literal(allow_aliasing=True):
+        return True
+    # each judges the last step only, so the steps before it are judged in turn
+    return (
+        meta.is_row_separable() and meta.is_length_preserving() and all(map(_own_row, meta.pop()))
+    )

@@ -130,11 +130,9 @@ def _contract(document: Entry, path: Path) -> Contract:
         raise name.mistake(f"the signal '{name.text()}' must be in {name.text()}.yaml")
     source, form = _server(entries["servers"])
     fields, key = _schema(entries["schema"], name.text())
-    custom = _properties(
-        entries.get("customProperties"), ("eventTime", "timeZone", "nullValues"), "customProperties"
-    )
+    custom = _properties(entries.get("customProperties"), ("eventTime", "timeZone", "nullValues"))
     promises = _properties(
-        entries.get("slaProperties"), ("latency", "freshness"), "slaProperties", ("unit", "element")
+        entries.get("slaProperties"), ("latency", "freshness"), ("unit", "element")
     )
     zone = custom["timeZone"]["value"] if "timeZone" in custom else None
     if zone:
@@ -216,7 +214,7 @@ def _schema(schema: Entry, name: str) -> tuple[tuple[Field, ...], tuple[str, ...
 
 
 def _field(values: dict[str, Entry]) -> Field:
-    custom = _properties(values.get("customProperties"), ("knownAfterEvent",), "customProperties")
+    custom = _properties(values.get("customProperties"), ("knownAfterEvent",))
     known_after = custom["knownAfterEvent"]["value"].flag() if custom else False
     key = values["primaryKey"].flag() if "primaryKey" in values else False
     if "." in values["name"].text():
@@ -234,7 +232,7 @@ def _field(values: dict[str, Entry]) -> Field:
 
 
 def _properties(
-    entry: Entry | None, known: tuple[str, ...], name: str, more: tuple[str, ...] = ()
+    entry: Entry | None, known: tuple[str, ...], more: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Entry]]:
     """ODCS lists of `{property: …, value: …}` by the property's name."""
     properties: dict[str, dict[str, Entry]] = {}
@@ -245,14 +243,15 @@ def _properties(
 
 
 def _event_time(entry: Entry, fields: tuple[Field, ...]) -> str:
-    times = [field.name for field in fields if field.type == "timestamp" and field.required]
-    return entry.choice(times) if times else _no_time(entry)
-
-
-def _no_time(entry: Entry) -> str:
-    raise entry.mistake(
-        "eventTime: no field is a required timestamp, so none can be the event time"
-    )
+    named = next((field for field in fields if field.name == entry.text()), None)
+    if named is None:
+        entry.choice([field.name for field in fields if field.type == "timestamp"])
+    elif named.type != "timestamp" or not named.required:
+        raise entry.mistake(
+            f"eventTime: the field '{named.name}' must have `logicalType: timestamp` and "
+            "`required: true`"
+        )
+    return entry.text()
 
 
 def _check_zone(entry: Entry) -> None:

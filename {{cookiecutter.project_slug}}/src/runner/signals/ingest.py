@@ -61,9 +61,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     }
 
 
-def ensure_received(
-    config: DictConfig, run: Run | None, names: Iterable[str]
-) -> dict[str, Snapshot]:
+def ensure_received(names: Iterable[str], run: Run | None = None) -> dict[str, Snapshot]:
     """The snapshots of these signals; what is not here is pulled, or received from its source.
 
     Raises:

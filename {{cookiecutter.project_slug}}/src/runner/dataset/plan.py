@@ -1,0 +1,168 @@
+"""What a dataset is made of: the configuration, the expressions and the contracts, put together."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from omegaconf import DictConfig, OmegaConf
+
+from runner import project
+from runner.config import read_now
+from runner.dataset import expressions, join
+from runner.dataset.join import MOMENT
+from runner.errors import UserError
+from runner.signals import ingest
+from runner.signals.contract import Contract, read_contracts
+from runner.signals.snapshot import Snapshot
+
+PART = "part"
+RECIPE = 1  # raise it when the same inputs would give other rows: caches of before are left alone
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a dataset's rows are, except the data itself."""
+
+    contracts: dict[str, Contract]
+    spine: Contract
+    features: dict[str, pl.Expr]
+    label_name: str
+    label: pl.Expr
+    moment: pl.Expr | None
+    joins: dict[str, dict[str, str]]
+    split: dict[str, str]
+    now: datetime | None
+
+    @property
+    def needs(self) -> expressions.Needs:
+        """Fields by signal."""
+        used = [*self.features.values(), self.label]
+        used += [] if self.moment is None else [self.moment]
+        needs = expressions.together(map(expressions.needs, used))
+        own = needs.setdefault(self.spine.name, set())
+        own.update(self.spine.key)
+        for signal, on in self.joins.items():
+            contract = self.contracts[signal]
+            own.update(on.values())
+            needs[signal].update(on, [contract.event_time] if contract.event_time else [])
+        return needs
+
+    def fingerprint(self, snapshots: Mapping[str, Snapshot]) -> str:
+        """The same for the same data and the same recipe, in every process."""
+        recipe = {
+            "recipe": RECIPE,
+            "signals": {
+                name: [each.version, each.content, str(self.contracts[name].delay),
+                       str(self.contracts[name].freshness), self.contracts[name].time_zone]
+                for name, each in snapshots.items()
+            },
+            "spine": self.spine.name,
+            "features": [[name, expressions.text(each)] for name, each in self.features.items()],
+            "label": [self.label_name, expressions.text(self.label)],
+            "moment": None if self.moment is None else expressions.text(self.moment),
+            "joins": self.joins,
+            "split": self.split,
+            "now": self.now.isoformat() if self.now else None,
+        }  # fmt: skip
+        text = json.dumps(recipe, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def make_plan(config: DictConfig) -> Plan:
+    """Reads contracts, expressions and configuration, and checks that they fit together.
+
+    Raises:
+        UserError: Names the key or the feature that does not fit.
+    """
+    contracts = read_contracts(project.root())
+    chosen = config.dataset
+    known = expressions.load(config.package)
+    spine = ingest.known(contracts, chosen.spine)
+    features = _features(chosen, known, contracts)
+    label = expressions.choose(known.labels, chosen.label, "dataset.label")
+    expressions.check(f"label '{chosen.label}'", label, contracts, may_know_after=True)
+    _check_own(f"label '{chosen.label}'", label, spine)
+    moment = _moment(chosen, known, contracts, spine)
+    now = read_now(config)
+    if moment is None and (now is not None or chosen.split.by == "time"):
+        key = "dataset.split.by: time" if now is None else "now"
+        raise UserError(
+            f"{key} needs a moment, and {spine.name} has no event time; "
+            "name one of MOMENTS as dataset.moment, or split by random"
+        )
+    parts = OmegaConf.to_container(chosen.split)
+    assert isinstance(parts, dict)
+    return Plan(
+        contracts=contracts,
+        spine=spine,
+        features=features,
+        label_name=chosen.label,
+        label=label,
+        moment=moment,
+        joins=_joins(chosen, features, contracts, spine),
+        split={str(key): str(value) for key, value in parts.items()},
+        now=now,
+    )
+
+
+def _features(
+    chosen: DictConfig, known: expressions.Expressions, contracts: Mapping[str, Contract]
+) -> dict[str, pl.Expr]:
+    features: dict[str, pl.Expr] = {}
+    for name in chosen.features:
+        if name in features:
+            raise UserError(f"dataset.features: '{name}' stands twice; remove one")
+        if name in (chosen.label, PART, MOMENT):
+            raise UserError(f"dataset.features: '{name}' is taken; call the feature otherwise")
+        features[name] = expressions.choose(known.features, name, "dataset.features")
+        expressions.check(f"feature '{name}'", features[name], contracts, may_know_after=False)
+    if not features:
+        raise UserError("dataset.features: there is none; name some of FEATURES in features.py")
+    return features
+
+
+def _moment(
+    chosen: DictConfig,
+    known: expressions.Expressions,
+    contracts: Mapping[str, Contract],
+    spine: Contract,
+) -> pl.Expr | None:
+    """The named moment, or the event time if none is named; None if there is none either."""
+    if chosen.get("moment") is None:
+        return pl.col(f"{spine.name}.{spine.event_time}") if spine.event_time else None
+    place = f"moment '{chosen.moment}'"
+    moment = expressions.choose(known.moments, chosen.moment, "dataset.moment")
+    expressions.check(place, moment, contracts, may_know_after=False)
+    _check_own(place, moment, spine)
+    return moment
+
+
+def _check_own(place: str, expression: pl.Expr, spine: Contract) -> None:
+    if other := set(expressions.needs(expression)) - {spine.name}:
+        raise UserError(
+            f"{place} uses the signal '{min(other)}'; it may only use the fields of the spine, "
+            f"{spine.name}"
+        )
+
+
+def _joins(
+    chosen: DictConfig,
+    features: Mapping[str, pl.Expr],
+    contracts: Mapping[str, Contract],
+    spine: Contract,
+) -> dict[str, dict[str, str]]:
+    """How the rows of the other signals that features use are found."""
+    joins: dict[str, dict[str, str]] = {}
+    used = expressions.together(map(expressions.needs, features.values()))
+    for signal in sorted(set(used) - {spine.name}):
+        if signal not in chosen.joins:
+            raise UserError(
+                f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
+                f"write dataset.joins.{signal}: {{<key field>: <field of {spine.name}>}}"
+            )
+        joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
+        join.check(spine, contracts[signal], joins[signal])
+    return joins

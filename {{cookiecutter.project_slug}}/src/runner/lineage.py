@@ -1,0 +1,122 @@
+"""List the signals: version, rows, age, who uses them, and what nobody uses."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runner import project
+from runner.errors import UserError
+
+if TYPE_CHECKING:
+    from runner.signals.contract import Contract
+    from runner.signals.snapshot import Snapshot
+
+
+@dataclass
+class Uses:
+    """What uses a signal.
+
+    Attributes:
+        features: Names of features by the experiments that choose them; nobody, if empty.
+        fields: Fields that some dataset reads, for a feature, a label, a moment, a key or a join.
+        experiments: Experiments whose dataset reads the signal; `default` is none of them chosen.
+    """
+
+    features: dict[str, set[str]] = field(default_factory=dict)
+    fields: set[str] = field(default_factory=set)
+    experiments: set[str] = field(default_factory=set)
+
+
+def signals(arguments: list[str]) -> int:
+    """Prints for each signal what there is of it and who uses it."""
+    parser = argparse.ArgumentParser(prog="python run.py signals", description=__doc__)
+    parser.add_argument("signal", nargs="*", help="only these")
+    chosen = parser.parse_args(arguments).signal
+    from runner.signals.contract import read_contracts
+    from runner.signals.ingest import known
+
+    contracts = read_contracts(project.root())
+    if not contracts:
+        print("none yet: write a contract, signals/NAME.yaml (README.md shows how)")
+        return 0
+    wanted = {name: known(contracts, name) for name in chosen} or contracts
+    used, problems = who_uses(contracts)
+    _show({name: _facts(contract, used[name]) for name, contract in wanted.items()})
+    for problem in problems:
+        print(problem)
+    return 0
+
+
+def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list[str]]:
+    """Uses by signal, and what could not be read: an experiment that does not compose."""
+    from runner.compose import choices, compose
+    from runner.dataset import expressions
+    from runner.dataset.plan import make_plan
+
+    used = {name: Uses() for name in contracts}
+    problems = []
+    for experiment in (None, *choices("experiment")):
+        name = experiment or "default"
+        try:
+            config = compose(*([f"experiment={experiment}"] if experiment else []))
+            if config.dataset is None:
+                continue
+            plan = make_plan(config)
+        except UserError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        for signal, fields in plan.needs.items():
+            used[signal].experiments.add(name)
+            used[signal].fields |= fields
+        for feature, expression in plan.features.items():
+            for signal in expressions.needs(expression):
+                used[signal].features.setdefault(feature, set()).add(name)
+    return used, problems
+
+
+def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
+    from runner.signals.snapshot import look
+
+    try:
+        state, snapshot = look(contract)
+        there = state.value
+    except UserError:
+        there, snapshot = "changed by hand", None
+    unused = [name for name in contract.names if name not in uses.fields]
+    return {
+        "version": contract.version,
+        "rows": f"{snapshot.rows:,}" if snapshot else "-",
+        "last event": _age(snapshot),
+        "here": there,
+        "owner": f"{contract.owner} ({contract.contact})",
+        "features": ", ".join(sorted(uses.features)) or "none",
+        "experiments": ", ".join(sorted(uses.experiments)) or "none",
+        "never used": ", ".join(unused) or "none",
+    }
+
+
+def _age(snapshot: "Snapshot | None") -> str:
+    if snapshot is None or snapshot.last_event is None:
+        return "-"
+    days = (datetime.now(UTC) - snapshot.last_event).days
+    return f"{snapshot.last_event:%Y-%m-%d} ({days:,} days ago)"
+
+
+def _show(facts: Mapping[str, Mapping[str, str]]) -> None:
+    """A table that fits the terminal; elsewhere plain lines that can be searched."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table.grid("", "", padding=(0, 2))
+    for name, values in facts.items():
+        table.add_row(f"[bold]{name}[/bold]")
+        for key, value in values.items():
+            table.add_row(f"  [dim]{key}[/dim]", value)
+    if console.is_terminal:
+        console.print(table)
+        return
+    for name, values in facts.items():
+        print(name, *(f"  {key:<12} {value}" for key, value in values.items()), sep="\n")
