@@ -176,4 +176,4 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old content or the new one, never a part."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    part.replace(path)

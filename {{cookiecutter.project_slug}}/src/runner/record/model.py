@@ -3,7 +3,6 @@
 import importlib
 import importlib.metadata
 import logging
-import os
 import pickle
 import shutil
 import sys
@@ -125,7 +124,7 @@ def _read(path: Path) -> tuple[Any, set[str]]:
 def _code(modules: set[str], package: str) -> list[str]:
     """Folders of the user's package and of the runner, if a class of the model is from there."""
     tops = {module.partition(".")[0] for module in modules} & {package, "runner"}
-    return [os.path.dirname(str(importlib.import_module(top).__file__)) for top in sorted(tops)]
+    return [str(Path(str(importlib.import_module(top).__file__)).parent) for top in sorted(tops)]
 
 
 def _requirements(modules: set[str]) -> list[str]:

@@ -54,6 +54,7 @@ class Git(threading.Thread):
         self._root, self._note, self._patch = root, note, patch
 
     def run(self) -> None:
+        """What the thread does."""
         try:
             commit = self._git("rev-parse", "--verify", "-q", "HEAD").decode().strip()
             index = self._git("rev-parse", "--git-path", "index").decode().strip()

@@ -173,7 +173,7 @@ class Server:
         if alive is not None:
             return alive
         journal = self._outputs / content["folder"] / "journal.jsonl"
-        return journal.exists() and time.time() - journal.stat().st_mtime < _STILL
+        return bool(journal.exists() and time.time() - journal.stat().st_mtime < _STILL)
 
     def _publish(self) -> None:
         troubles = {name: trouble.reason for name, trouble in self._trouble.items()}

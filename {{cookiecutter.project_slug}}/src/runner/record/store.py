@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,7 +47,6 @@ T = TypeVar("T")
 _METRICS, _TEXTS = 1000, 100  # What MLflow takes in one batch.
 _PARAM, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
-_GIT_COMMIT = "mlflow.source.git.commit"
 
 
 def fault(point: str) -> None:
@@ -211,44 +211,27 @@ class StoredRun:
 
     def _replay(self, events: Sequence[Event]) -> None:
         """Send events; the order of kinds is that in which a reader wants to see them."""
-        metrics: list[Metric] = []
-        params: dict[str, str] = {}
-        tags: dict[str, str] = {}
+        kinds: dict[str, list[Event]] = defaultdict(list)
         for event in events:
-            match event["kind"]:
-                case "metric":
-                    self._metric(event, metrics, tags)
-                case "params":
-                    params |= event["values"]
-                case "tag":
-                    tags[event["name"]] = event["value"]
-                case "provenance":
-                    value = event["value"]
-                    text = value if isinstance(value, str) else json.dumps(value)
-                    tags[f"provenance.{event['name']}"] = text
-                    if event["name"] == "git_commit" and " " not in text:
-                        tags[_GIT_COMMIT] = text
+            kinds[event["kind"]].append(event)
+        values = {name: value for each in kinds["params"] for name, value in each["values"].items()}
+        params = [Param(name, value[:_PARAM]) for name, value in values.items()]
+        tags = [RunTag(name, value[:_TAG]) for name, value in _tags(events).items()]
+        metrics = [
+            Metric(each["name"], float(each["value"]), each["time"], each["step"])
+            for each in kinds["metric"]
+            if not math.isinf(float(each["value"]))  # See `_tags`.
+        ]
+        inputs = [_dataset(each) for each in kinds["dataset"]]
         client, run_id = self._client, self._id
-        settings = [Param(name, value[:_PARAM]) for name, value in params.items()]
-        self._send(settings, _TEXTS, lambda part: client.log_batch(run_id, params=part))
-        notes = [RunTag(name, value[:_TAG]) for name, value in tags.items()]
-        self._send(notes, _TEXTS, lambda part: client.log_batch(run_id, tags=part))
+        self._send(params, _TEXTS, lambda part: client.log_batch(run_id, params=part))
+        self._send(tags, _TEXTS, lambda part: client.log_batch(run_id, tags=part))
         self._send(metrics, _METRICS, lambda part: client.log_batch(run_id, metrics=part))
-        inputs = [_dataset(event) for event in events if event["kind"] == "dataset"]
         self._send(inputs, _TEXTS, lambda part: client.log_inputs(run_id, part))
-        for event in events:
-            if event["kind"] == "artifact":
-                self._upload(event["path"], event["name"])
-        for event in events:
-            if event["kind"] == "model":
-                self._model(event)
-
-    def _metric(self, event: Event, metrics: list[Metric], tags: dict[str, str]) -> None:
-        value = float(event["value"])
-        if math.isinf(value):  # MLflow would keep the largest number there is.
-            tags[f"metric.{event['name']}"] = f"{value} at step {event['step']}"
-        else:
-            metrics.append(Metric(event["name"], value, event["time"], event["step"]))
+        for event in kinds["artifact"]:
+            self._upload(event["path"], event["name"])
+        for event in kinds["model"]:
+            self._model(event)
 
     def _send(self, items: Sequence[T], size: int, send: Callable[[Sequence[T]], object]) -> None:
         """Send in parts; one that MLflow refuses for good does not keep the others back."""
@@ -327,6 +310,22 @@ class StoredRun:
 
 class _DeletedError(Exception):
     """Somebody deleted the run in MLflow while it was on its way."""
+
+
+def _tags(events: Sequence[Event]) -> dict[str, str]:
+    """What becomes a tag: tags, provenance, and metrics without end, which MLflow would change."""
+    tags: dict[str, str] = {}
+    for event in events:
+        match event:
+            case {"kind": "tag", "name": name, "value": value}:
+                tags[name] = value
+            case {"kind": "provenance", "name": name, "value": value}:
+                tags[f"provenance.{name}"] = value if isinstance(value, str) else json.dumps(value)
+                if name == "git_commit" and " " not in value:
+                    tags["mlflow.source.git.commit"] = value
+            case {"kind": "metric", "name": name, "value": "inf" | "-inf" as value, "step": step}:
+                tags[f"metric.{name}"] = f"{value} at step {step}"
+    return tags
 
 
 def _dataset(event: Event) -> DatasetInput:

@@ -23,6 +23,7 @@ class SystemMetrics(threading.Thread):
         self.join(timeout=2)
 
     def run(self) -> None:
+        """What the thread does."""
         samples = _samples()
         next(samples)  # The first one only opens the interval that CPU use is measured over.
         step, done = 0, False
