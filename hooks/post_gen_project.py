@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 # The answers arrive as JSON in which "tojson" leaves no single quote: nothing in them is read as
 # Python.
@@ -29,7 +30,7 @@ BELONGS_TO = {
 }
 
 
-def prune(project: Path, answers: dict) -> None:
+def prune(project: Path, answers: dict[str, Any]) -> None:
     """Remove the files that belong to a choice that was not made."""
     for question, choices in BELONGS_TO.items():
         kept = choices.get(answers[question], [])
@@ -73,7 +74,7 @@ def without_secrets(url: str) -> str:
     return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
-def template_origin(answers: dict) -> str | None:
+def template_origin(answers: dict[str, Any]) -> str | None:
     """The URL that the template was cloned from."""
     clone = Path(answers.get("_repo_dir") or os.devnull)
     if not (clone / ".git").exists() or shutil.which("git") is None:
@@ -84,7 +85,7 @@ def template_origin(answers: dict) -> str | None:
     return without_secrets(url) or None
 
 
-def remember_template(project: Path, answers: dict, url: str) -> bool:
+def remember_template(project: Path, answers: dict[str, Any], url: str) -> bool:
     """Write `.cruft.json` as `cruft create` would, if the clone is what its commit says."""
     commit = git(Path(answers["_repo_dir"]), "rev-parse", "HEAD").stdout.strip()
     status = git(Path(answers["_repo_dir"]), "status", "--porcelain")
@@ -103,7 +104,7 @@ def remember_template(project: Path, answers: dict, url: str) -> bool:
     return True
 
 
-def first_commit(project: Path, answers: dict) -> str | None:
+def first_commit(project: Path, answers: dict[str, Any]) -> str | None:
     """Make the repository and its first commit; say in one line what stopped it."""
     later = "later: git init -b main && git add . && git commit -m 'Start'"
     if shutil.which("git") is None:
@@ -126,7 +127,7 @@ def first_commit(project: Path, answers: dict) -> str | None:
     return None
 
 
-def next_steps(project: Path, answers: dict) -> str:
+def next_steps(project: Path, answers: dict[str, Any]) -> str:
     """The next two commands."""
     run = "+experiment=baseline" if answers["example"] == "flights" else ""
     if os.name == "nt":
@@ -143,7 +144,6 @@ def main() -> None:
     # cruft runs this hook at every update: more than pruning would stop it.
     if "_commit" in ANSWERS:
         return
-    sys.stdout.reconfigure(errors="replace")
     notes = []
     url = template_origin(ANSWERS)
     if (project / ".git").exists():
@@ -155,7 +155,8 @@ def main() -> None:
         notes += [note] if note else []
     if not linked:
         notes.append(f"To receive the template's updates: cruft link {url or '<its URL>'}")
-    print("\n".join([*notes, next_steps(project, ANSWERS)]), flush=True)
+    text = "\n".join([*notes, next_steps(project, ANSWERS)]) + "\n"
+    sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
 
 
 if __name__ == "__main__":

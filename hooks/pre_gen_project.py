@@ -1,17 +1,20 @@
 """Refuse, before anything is generated, answers that would not work."""
 
+import contextlib
 import json
 import os
 import re
 import sys
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 # The answers arrive as JSON in which "tojson" leaves no single quote: nothing in them is read as
 # Python.
 ANSWERS = json.loads(r'''{{ cookiecutter|tojson }}''')  # fmt: skip
 
 
-def refusal(answers: dict) -> str | None:
+def refusal(answers: dict[str, Any]) -> str | None:
     """Say what is wrong with the answers and what would be accepted, or None."""
     for name in ("project_name", "description", "author_name", "author_email"):
         text = answers[name]
@@ -51,17 +54,16 @@ def refusal(answers: dict) -> str | None:
 def remove_empty_parents(slug: str) -> None:
     """Remove the empty folders that cookiecutter made for a slug with separators."""
     if re.search(r"[/\\]", slug):
-        here = os.getcwd()
+        here = Path.cwd()
         os.chdir(os.sep)  # an occupied folder cannot be removed everywhere
-        try:
+        with contextlib.suppress(OSError):
             os.removedirs(here)
-        except OSError:
-            pass
 
 
 if __name__ == "__main__":
     problem = refusal(ANSWERS)
     if problem:
-        print(f"Refused: {problem}", file=sys.stderr, flush=True)
+        # A terminal may not know every character of an answer.
+        print(f"Refused: {problem}".encode("ascii", "backslashreplace").decode(), file=sys.stderr)
         remove_empty_parents(ANSWERS["project_slug"])
         sys.exit(1)

@@ -5,14 +5,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ROOT / ".venv"
-SCRIPTS = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
 
 
-def python() -> str:
+def scripts(root: Path = ROOT) -> Path:
+    """The folder of the environment's programs."""
+    return root / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
+
+
+def python(root: Path = ROOT) -> str:
     """The environment's Python, or the one that runs this where there is none."""
-    found = next(SCRIPTS.glob("python*"), None) if SCRIPTS.is_dir() else None
-    return str(SCRIPTS / "python") if found else sys.executable
+    found = scripts(root) / ("python.exe" if sys.platform == "win32" else "python")
+    return str(found) if found.exists() else sys.executable
 
 
 if __name__ == "__main__":

@@ -9,66 +9,72 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
-from environment import ENVIRONMENT, ROOT, SCRIPTS, python
+from environment import ROOT, python, scripts
 
-LOCK = ROOT / "requirements.lock"
-LOCKS = [path for path in (LOCK, ROOT / "requirements-example.lock") if path.exists()]
+LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-example.lock"]
 BUILD = ROOT / "src" / "runner" / "requirements-build.lock"
-STAMP = ENVIRONMENT / "installed.txt"
 
 
-def find_uv() -> list[str] | None:
+def find_uv(root: Path = ROOT) -> list[str] | None:
     """The command that runs uv, if it is installed anywhere."""
-    for folder in (str(SCRIPTS), None):
+    for folder in (str(scripts(root)), None):
         found = shutil.which("uv", path=folder)
         if found:
             return [found]
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
 
 
-def install_uv() -> list[str]:
+def install_uv(root: Path, lock: Path) -> list[str]:
     """Install the uv that the lock names with pip."""
     print("Installing uv …", flush=True)
-    venv.create(ENVIRONMENT, with_pip=True)
-    locked = re.search(r"^uv==(?:.*\\\n)*.*$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    venv.create(root / ".venv", with_pip=True)
+    locked = re.search(r"^uv==(?:.*\\\n)*.*$", lock.read_text(encoding="utf-8"), re.MULTILINE)
     if locked is None:
-        sys.exit("requirements.lock does not hold uv: add it to the tools and run make lock.")
+        sys.exit(f"{lock.name} does not hold uv: add it to the requirements and lock again.")
     with tempfile.TemporaryDirectory() as folder:
         requirement = Path(folder) / "uv.txt"
         requirement.write_text(locked.group() + "\n", encoding="utf-8")
-        command = [python(), "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement"]
-        subprocess.run([*command, str(requirement)], check=True)
-    return [python(), "-m", "uv"]
+        command = [python(root), "-m", "pip", "install", "--quiet", "--require-hashes"]
+        subprocess.run([*command, "--requirement", str(requirement)], check=True)
+    return [python(root), "-m", "uv"]
 
 
-def main() -> None:
-    """Install, unless these locks are installed already."""
+def install(root: Path, locks: Sequence[Path], build: Path) -> None:
+    """Make `root/.venv` hold what the locks hold, unless it does already.
+
+    Args:
+        root: The folder that gets the environment.
+        locks: Hash-pinned requirements; the first one names uv.
+        build: What source distributions are built with.
+    """
     if not (3, 11) <= sys.version_info < (3, 14):
         sys.exit(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}.")
-    content = b"".join(path.read_bytes() for path in (*LOCKS, BUILD))
+    stamp = root / ".venv" / "installed.txt"
+    content = b"".join(path.read_bytes() for path in (*locks, build))
     wanted = f"{sys.version_info[:2]} {hashlib.sha256(content).hexdigest()}"
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted:
-        print("The environment is up to date.")
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        print("The environment is up to date.", flush=True)
         return
-    uv = find_uv()
+    uv = find_uv(root)
     if uv is None:
-        uv = install_uv()
-    elif not SCRIPTS.is_dir():
-        venv.create(ENVIRONMENT)
-    print("Installing what the locks hold into .venv …", flush=True)
+        uv = install_uv(root, locks[0])
+    elif not scripts(root).is_dir():
+        venv.create(root / ".venv")
+    print(f"Installing what the locks hold into {root / '.venv'} …", flush=True)
     # Bytecode is compiled here, because a session may be told not to write it later.
-    command = [*uv, "pip", "sync", "--quiet", "--python", python(), "--require-hashes"]
-    command += ["--compile-bytecode", "--build-constraints", str(BUILD), *map(str, LOCKS)]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+    command = [*uv, "pip", "sync", "--quiet", "--python", python(root), "--require-hashes"]
+    command += ["--compile-bytecode", "--build-constraints", str(build), *map(str, locks)]
+    if subprocess.run(command, cwd=root, check=False).returncode:
         print("Trying again with what the cache holds …", flush=True)
-        if subprocess.run([*command, "--offline"], cwd=ROOT, check=False).returncode:
+        if subprocess.run([*command, "--offline"], cwd=root, check=False).returncode:
             sys.exit("The installation did not work; the lines above say why.")
-    compileall.compile_dir(ROOT / "src", quiet=1)
-    STAMP.write_text(wanted, encoding="utf-8")
-    print("The environment is ready.")
+    stamp.write_text(wanted, encoding="utf-8")
+    print("The environment is ready.", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    install(ROOT, [path for path in LOCKS if path.exists()], BUILD)
+    compileall.compile_dir(ROOT / "src", quiet=1)

@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 from environment import ROOT, python
+from setup import find_uv
+
+CRUFT = "cruft@2.16.0"
 
 
 def conflicts() -> list[str]:
@@ -19,7 +22,10 @@ def conflicts() -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Update, or say which files need a person."""
-    command = [python(), "-m", "cruft", "update", "--skip-apply-ask", *arguments]
+    uv = find_uv()
+    if uv is None:
+        sys.exit("uv is not installed: run make setup first.")
+    command = [*uv, "tool", "run", "--quiet", CRUFT, "update", "--skip-apply-ask", *arguments]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         return 1
     if conflicts():

@@ -1,0 +1,24 @@
+# Nothing but Python 3.11 to 3.13, git and make is needed. Each target is one script in tools/.
+PYTHON ?= python3
+
+.PHONY: help demo test test-long bench mutants docs lint lock clean
+help:       ## this list
+	@sed -n 's/^\([a-z-]*\): *## /\1\t/p' Makefile
+demo:       ## a project on real flights in build/demo, trained and recorded
+	$(PYTHON) tools/demo.py
+test:       ## all tests that cover a promise once
+	$(PYTHON) tools/prepare.py -m pytest -n 2 $(ARGS)
+test-long:  ## the whole of it
+	$(PYTHON) tools/prepare.py -m pytest -n 2 -m long $(ARGS)
+bench:      ## every claim of speed, beside its alternative
+	$(PYTHON) tools/prepare.py benchmarks/run.py $(ARGS)
+mutants:    ## breaks one line at a time and sees that a test notices
+	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
+docs:       ## the site, in site/
+	$(PYTHON) tools/prepare.py -m mkdocs build --strict
+lint:       ## style, format, types, workflows
+	$(PYTHON) tools/lint.py
+lock:       ## the locks anew; ARGS=--upgrade takes newer releases
+	$(PYTHON) tools/lock.py $(ARGS)
+clean:      ## removes what was built
+	$(PYTHON) tools/clean.py

@@ -1,0 +1,49 @@
+"""The four steps in the README of a project without example, followed to the letter."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import polars
+from sklearn.datasets import load_iris
+
+
+def write_flowers(path) -> None:
+    iris = load_iris()
+    names = [iris.target_names[target] for target in iris.target]
+    frame = polars.DataFrame(iris.data, schema=["sepal_length", "sepal_width", "petal_length", "w"])
+    frame = frame.with_columns(species=polars.Series(map(str, names))).with_row_index("flower")
+    path.parent.mkdir(parents=True)
+    frame.select("flower", "petal_length", "species").write_csv(path)
+
+
+def test_four_steps_lead_from_a_csv_to_a_recorded_run(template, tmp_path):
+    from baking import run_cookiecutter
+
+    answers = {"example": "none", "project_name": "Garden"}
+    project = run_cookiecutter(template, tmp_path, answers).project
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:yaml|python)\n\s*# (\S+)\n(.*?)```", readme, re.DOTALL)
+    assert [name for name, _ in blocks] == [
+        "signals/flowers.yaml",
+        "src/garden/features.py",
+        "conf/dataset/flowers.yaml",
+    ]
+    write_flowers(project / "data" / "raw" / "flowers.csv")
+    for name, content in blocks:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        unindented = re.sub(r"^   ", "", content, flags=re.MULTILINE)
+        (project / name).write_text(unindented.rstrip() + "\n", encoding="utf-8")
+    (command,) = re.findall(r"Run it: `python (.+)`", readme)
+    result = subprocess.run(
+        [sys.executable, *shlex.split(command)],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(list(project.glob("outputs/**/card.html"))) == 1
+    assert (project / "mlflow.db").exists()

@@ -1,0 +1,12 @@
+"""Remove what the other targets have built; `.venv` stays."""
+
+import shutil
+
+from prepare import ROOT
+
+for folder in ("build", "site"):
+    shutil.rmtree(ROOT / folder, ignore_errors=True)
+for pattern in ("**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache"):
+    for cache in ROOT.glob(pattern):
+        if ".venv" not in cache.parts:
+            shutil.rmtree(cache, ignore_errors=True)
