@@ -33,7 +33,12 @@ def image(source: str, description: str) -> Html:
     return Html(f'<img src="{html.escape(source)}" alt="{html.escape(description)}">')
 
 
-def table(heads: list[Child], rows: list[list[Child]], numbers: tuple[int, ...] = ()) -> Html:
+def table(
+    heads: list[Child],
+    rows: list[list[Child]],
+    numbers: tuple[int, ...] = (),
+    class_: str | None = None,
+) -> Html:
     """A table whose first column names its rows; columns in `numbers` are set to the right."""
 
     def cells(row: list[Child], first: str) -> Html:
@@ -47,7 +52,7 @@ def table(heads: list[Child], rows: list[list[Child]], numbers: tuple[int, ...] 
 
     head = tag("thead", tag("tr", cells(heads, "th"))) if heads else None
     body = tag("tbody", [tag("tr", cells(row, "th")) for row in rows])
-    return tag("div", tag("table", head, body), class_="scroll")
+    return tag("div", tag("table", head, body, class_=class_), class_="scroll")
 
 
 def facts(pairs: dict[str, Child]) -> Html:

@@ -20,6 +20,9 @@ STILL = 15 * 60
 """Seconds without a line in its journal after which another machine's run counts as dead."""
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 class Point(NamedTuple):
     """One value of a metric; `time` in milliseconds since 1970."""
 
@@ -57,8 +60,8 @@ class RecordedRun:
     outputs: Path = Path()
     status: str = "RUNNING"
     error: str | None = None
-    started: datetime = datetime.fromtimestamp(0, UTC)
-    ended: datetime = datetime.fromtimestamp(0, UTC)
+    started: datetime = _EPOCH
+    ended: datetime = _EPOCH
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -90,14 +93,15 @@ class RecordedRun:
         if not path.exists():
             raise UserError(f"run {self.id} ({self.status}) has no model: {path} is not there")
         with path.open("rb") as file:
-            return pickle.load(file)
+            return pickle.load(file)  # noqa: S301 -- from a folder of one's own
 
     def _take(self, event: Event) -> None:
         match event["kind"]:
             case "start":
+                self.id = event["id"]
                 self.project, _, self.experiment = event["experiment"].rpartition("/")
-                parts = event["name"].split(" ")
-                self.outputs = self.folder.parents[len(parts)]
+                above = list(self.folder.parents)  # A copied folder may lie less deep.
+                self.outputs = above[min(len(event["name"].split(" ")), len(above) - 1)]
                 self.started = _moment(event)
             case "params":
                 self.params |= event["values"]
