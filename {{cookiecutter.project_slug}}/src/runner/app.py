@@ -124,13 +124,15 @@ def execute(run: "Run") -> dict[str, float]:
         The task's metrics.
     """
     from hydra.utils import get_method
+    from threadpoolctl import threadpool_limits
 
     from runner import summary
     from runner.record.card import write_card
 
     try:
         summary.opening(run)
-        metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
+        with threadpool_limits(run.config.threads):
+            metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
         run.log_artifact(write_card(run.folder), "card.html")
         run.finish("FINISHED")

@@ -1,7 +1,7 @@
 """Runs experiments on a small slice, in a folder and a store of their own."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,13 @@ Runner = Callable[..., RecordedRun]
 
 
 @pytest.fixture(scope="session")
-def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """Does what `python run.py <overrides>` does and returns the run's record."""
     place = tmp_path_factory.mktemp("runs")
     here = (f"outputs={place}/outputs", f"tracking.uri=sqlite:///{place}/mlflow.db")
     numbers = itertools.count()
     deliveries: list[Delivery] = []
+    runs: list[str] = []
 
     def run_one(*overrides: str) -> RecordedRun:
         config = compose(*overrides, *here, "tracking=local")
@@ -30,7 +31,9 @@ def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Runner:
         folder = Path(config.outputs) / "tests" / f"run-{next(numbers):08x}"
         run = Run.start(config, folder, ["pytest"], list(overrides), deliveries[0])
         execute(run)
-        assert deliveries[0].wait([run.id]) is None, "the record did not arrive in MLflow"
+        runs.append(run.id)
         return load_run(str(folder))
 
-    return run_one
+    yield run_one
+    for delivery in deliveries:
+        assert delivery.wait(runs) is None, "a record did not arrive in MLflow"

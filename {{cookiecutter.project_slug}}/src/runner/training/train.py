@@ -19,7 +19,7 @@ from runner.training.threshold import learn
 
 Part = tuple[pl.DataFrame, NDArray[np.int8]]
 
-HANDFUL = 16  # rows that debug=overfit learns by heart
+HANDFUL, COPIES = 16, 64  # rows that debug=overfit learns by heart, and how often each
 
 
 def train(config: DictConfig, run: Run) -> dict[str, float]:
@@ -69,7 +69,9 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
         np.concatenate([np.flatnonzero(label == 0)[:half], np.flatnonzero(label == 1)[:half]])
     )
     handful = (features[rows.tolist()], label[rows])
-    return dict.fromkeys(("train", "validation", "test"), handful)
+    # copies, so that an estimator's least number of rows per leaf or category does not bind
+    copies = (pl.concat([handful[0]] * COPIES), np.tile(handful[1], COPIES))
+    return {"train": copies, "validation": handful, "test": handful}
 
 
 def _score(estimator: Pipeline, features: pl.DataFrame) -> NDArray[np.float64]:

@@ -1,0 +1,42 @@
+"""Every contract is valid, and every feature names existing fields and computes."""
+
+import pytest
+
+from runner.compose import choices, compose
+from runner.dataset import expressions
+from runner.dataset.dataset import load_dataset
+from runner.project import root
+from runner.signals.contract import read_contracts
+
+CONTRACTS = sorted(path.stem for path in (root() / "signals").glob("*.yaml"))
+PACKAGE = str(compose("task=ingest").package)
+FEATURES = sorted(expressions.load(PACKAGE).features) if CONTRACTS else []
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_contract_is_valid(name: str) -> None:
+    contract = read_contracts(root())[name]
+    assert contract.owner, f"signals/{name}.yaml: say which team owns it"
+    assert contract.key
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_feature_uses_what_is_known(name: str) -> None:
+    feature = expressions.load(PACKAGE).features[name]
+    expressions.check(f"feature '{name}'", feature, read_contracts(root()), False)
+
+
+@pytest.mark.parametrize("name", choices("dataset"))
+def test_features_compute(name: str) -> None:
+    used = {
+        feature
+        for experiment in [None, *choices("experiment")]
+        for feature in compose(
+            *([f"+experiment={experiment}"] if experiment else []), f"dataset={name}"
+        ).dataset.features
+    }
+    dataset = load_dataset(
+        compose(f"dataset={name}", f"dataset.features=[{','.join(sorted(used))}]", "debug=smoke")
+    )
+    empty = [column for column in used if dataset.frame[column].is_null().all()]
+    assert not empty, f"nothing but gaps in {', '.join(empty)}"
