@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 # The answers arrive as JSON in which "tojson" leaves no single quote: nothing in them is read as
@@ -51,13 +51,15 @@ def refusal(answers: dict[str, Any]) -> str | None:
     return None
 
 
-def remove_empty_parents(slug: str) -> None:
-    """Remove the empty folders that cookiecutter made for a slug with separators."""
-    if re.search(r"[/\\]", slug):
-        here = Path.cwd()
-        os.chdir(os.sep)  # an occupied folder cannot be removed everywhere
+def remove_made_folders(slug: str) -> None:
+    """Remove what cookiecutter made for a slug of several folders: it removes only the last."""
+    parts = PurePath(slug).parts
+    if len(parts) > 1 and not {"..", PurePath(slug).anchor} & set(parts):
+        made = Path.cwd()
+        os.chdir(made.anchor)  # an occupied folder cannot be removed everywhere
         with contextlib.suppress(OSError):
-            os.removedirs(here)
+            for folder in [made, *made.parents][: len(parts)]:
+                folder.rmdir()
 
 
 if __name__ == "__main__":
@@ -65,5 +67,5 @@ if __name__ == "__main__":
     if problem:
         # A terminal may not know every character of an answer.
         print(f"Refused: {problem}".encode("ascii", "backslashreplace").decode(), file=sys.stderr)
-        remove_empty_parents(ANSWERS["project_slug"])
+        remove_made_folders(ANSWERS["project_slug"])
         sys.exit(1)
