@@ -90,7 +90,7 @@ def importance(names: list[str], drops: Floats) -> Figure:
         names: The features.
         drops: Loss for each feature and shuffle, shape (features, repeats).
     """
-    order = np.argsort(drops.mean(axis=1))[-20:]
+    order = np.argsort(drops.mean(axis=1))[-12:]  # more would not be readable
     axes = _axes("Permutation importance", "loss of ROC AUC when shuffled", "")
     axes.barh(
         [names[one] for one in order],
@@ -99,6 +99,7 @@ def importance(names: list[str], drops: Floats) -> Figure:
         color=BLUE,
         ecolor=GREY,
     )
+    axes.tick_params(axis="y", labelsize=8)
     return _figure(axes)
 
 
