@@ -246,6 +246,8 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     needs = plan.needs
     for name, each in dataset.snapshots.items():
         contract = plan.contracts[name]
+        # a first run's .dvc files are younger than its commit and patch; rerun takes these
+        run.log_artifact(snapshot.dvc_file(contract), f"signals/{name}.dvc")
         run.log_dataset(
             name,
             each.version,

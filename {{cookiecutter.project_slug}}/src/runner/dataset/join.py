@@ -96,8 +96,8 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
         types = contract.field(field).type, spine.field(partner).type
         if types[0] != types[1]:
             raise UserError(
-                f"{place}.{field}: {contract.name}.{field} is a {types[0]} and "
-                f"{spine.name}.{partner} a {types[1]}; they can never be equal"
+                f"{place}.{field}: {contract.name}.{field} is of type {types[0]} and "
+                f"{spine.name}.{partner} of type {types[1]}; they can never be equal"
             )
         if spine.field(partner).known_after_event:
             raise UserError(

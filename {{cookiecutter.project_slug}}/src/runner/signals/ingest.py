@@ -34,12 +34,14 @@ class Publication:
         written: Partitions that are new or changed.
         unchanged: Partitions that stayed as they were.
         removed: Partitions that the source holds no rows for any more.
+        is_new: The .dvc file is another than before, so git has something to keep.
     """
 
     snapshot: Snapshot
     written: tuple[str, ...]
     unchanged: int
     removed: tuple[str, ...]
+    is_new: bool = True
 
 
 def ingest(config: DictConfig, run: Run) -> dict[str, float]:
@@ -117,7 +119,7 @@ def _fetch(wanted: Sequence[Contract], run: Run | None) -> None:
     states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
     if recorded := [each for each in wanted if states[each.name] is State.MISSING]:
         log.info("getting %s with DVC", _names(recorded))
-        pulled = _dvc(recorded[0].root, ["pull", "-q", *_dvc_files(recorded)])
+        pulled = _dvc(recorded[0].root, ["pull", *_dvc_files(recorded)])
         if pulled.returncode:
             log.info("DVC has no copy; receiving from the source again")
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
@@ -165,22 +167,23 @@ def _publish(
     received: Mapping[str, tuple[Contract, pl.DataFrame]], run: Run | None
 ) -> dict[str, Publication]:
     """Writes changed partitions, lets DVC track them once for all, and notes the content."""
+    before = {name: _text(contract) for name, (contract, _) in received.items()}
     published = {name: _write(*each) for name, each in received.items()}
     changed = [
         contract
         for name, (contract, _) in received.items()
-        if published[name].written or published[name].removed or not _is_tracked(contract)
+        if published[name].written or published[name].removed or not before[name]
     ]
     with run.stage("track") if run and changed else _nothing():
         if changed:
             folders = [f"data/signals/{contract.name}" for contract in changed]
-            added = _dvc(changed[0].root, ["add", "-q", *folders])
+            added = _dvc(changed[0].root, ["add", *folders])
             if added.returncode:
                 raise _dvc_failed(added.stderr)
     for name, (contract, _) in received.items():
-        published[name] = replace(
-            published[name], snapshot=_note(contract, published[name].snapshot)
-        )
+        snapshot = _note(contract, published[name].snapshot)
+        is_new = _text(contract) != before[name]
+        published[name] = replace(published[name], snapshot=snapshot, is_new=is_new)
     return published
 
 
@@ -260,20 +263,31 @@ def _note(contract: Contract, draft: Snapshot) -> Snapshot:
     return replace(draft, md5=md5)
 
 
-def _is_tracked(contract: Contract) -> bool:
-    return snapshots.dvc_file(contract).is_file()
+def _text(contract: Contract) -> bytes:
+    """The .dvc file as it is; empty if there is none."""
+    path = snapshots.dvc_file(contract)
+    return path.read_bytes() if path.exists() else b""
 
 
 def _dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """DVC as a process of its own: importing it would cost every run half a second."""
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=root,
-        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", *words],
+            cwd=root,
+            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = call(*arguments)
+    if "is not a git repository" in done.stderr:
+        log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
+        call("config", "--local", "core.no_scm", "true")
+        done = call(*arguments)
+    return done
 
 
 def _dvc_files(contracts: Sequence[Contract]) -> list[str]:
@@ -283,8 +297,8 @@ def _dvc_files(contracts: Sequence[Contract]) -> list[str]:
 def _dvc_failed(output: str) -> UserError:
     if "No module named dvc" in output:
         return UserError("dvc is not installed: python -m pip install -r requirements.lock")
-    lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.strip()]
-    reason = next((line for line in lines if "Traceback" not in line), "it gave no reason")
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    reason = errors[0].removeprefix("ERROR: ") if errors else output.strip() or "it gave no reason"
     return UserError(f"dvc could not track the received data: {reason}\n"
                      "Put that right and run `python run.py task=ingest`.")  # fmt: skip
 
@@ -316,7 +330,7 @@ def _say(published: Mapping[str, Publication]) -> None:
         parts = f"{len(each.written)} partitions written, {each.unchanged} unchanged"
         gone = f", {len(each.removed)} removed" if each.removed else ""
         log.info("%-12s %9s rows  %s%s", name, f"{each.snapshot.rows:,}", parts, gone)
-    changed = [name for name, each in published.items() if each.written or each.removed]
+    changed = [name for name, each in published.items() if each.is_new]
     if changed:
         files = " ".join(f"data/signals/{name}.dvc" for name in changed)
         log.info("keep this version of the data: git add %s && git commit", files)

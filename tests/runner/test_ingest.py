@@ -1,0 +1,451 @@
+"""Receiving signals: sources, checks, partitions, DVC, and what a broken delivery says."""
+
+import contextlib
+import logging
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from data_project import DataProject, build, git, replace
+
+from runner.errors import UserError
+from runner.signals import snapshot, source
+from runner.signals.contract import read_contracts
+from runner.signals.ingest import ensure_received, ingest
+
+
+class Recorder:
+    """Takes the place of a run: keeps what is recorded."""
+
+    def __init__(self) -> None:
+        self.datasets: list[tuple[Any, ...]] = []
+
+    def stage(self, *_: Any) -> Any:
+        return contextlib.nullcontext()
+
+    def progress(self, items: Any, *_: Any) -> Any:
+        return iter(items)
+
+    def log_dataset(self, *values: Any) -> None:
+        self.datasets.append(values)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataProject]:
+    """A project as it is before its first run, and one that has received its signals."""
+    fresh = build(tmp_path_factory.mktemp("fresh") / "project")
+    root = tmp_path_factory.mktemp("received") / "project"
+    shutil.copytree(fresh.root, root)
+    received = DataProject(root)
+    process = received.python("from runner.signals.ingest import ensure_received\n"
+                              "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "data")
+    return {"fresh": fresh, "received": received}
+
+
+def _copy(original: DataProject, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    shutil.copytree(original.root, root)
+    monkeypatch.setattr("runner.project.root", lambda: root)
+    return DataProject(root)
+
+
+@pytest.fixture
+def fresh(originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    return _copy(originals["fresh"], tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
+def received(originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    return _copy(originals["received"], tmp_path / "project", monkeypatch)
+
+
+def content(project: DataProject, name: str) -> str:
+    contract = read_contracts(project.root)[name]
+    parts = snapshot.split(contract, source.receive(contract))
+    return snapshot.whole({key: snapshot.content_hash(part) for key, part in parts.items()})
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_csv_zip_parquet_and_json_lines_give_the_same_content(fresh: DataProject) -> None:
+    csv = content(fresh, "shops")
+    path = fresh.source("shops")
+    with zipfile.ZipFile(path.with_suffix(".csv.zip"), "w") as archive:
+        archive.write(path, "shops.csv")
+    frame = pl.read_csv(path, try_parse_dates=True)
+    frame.write_parquet(path.with_suffix(".parquet"))
+    frame.write_ndjson(path.with_suffix(".jsonl"))
+    for suffix, form in ((".csv.zip", "csv"), (".parquet", "parquet"), (".jsonl", "jsonl")):
+        text = fresh.contract("shops").read_text()
+        fresh.contract("shops").write_text(
+            re.sub(
+                r"path: [^,]+, format: \w+", f"path: data/raw/shops{suffix}, format: {form}", text
+            )
+        )
+        assert content(fresh, "shops") == csv, suffix
+
+
+def test_rows_come_in_key_order_whatever_the_source_has(fresh: DataProject) -> None:
+    before = content(fresh, "visits")
+    header, *rows = fresh.source("visits").read_text().splitlines()
+    fresh.source("visits").write_text("\n".join([header, *reversed(rows)]) + "\n")
+    assert content(fresh, "visits") == before
+
+
+def test_times_without_offset_are_in_the_contracts_time_zone(fresh: DataProject) -> None:
+    replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2024-01-01T00:00:00")
+    replace(fresh.source("visits"), "2024-01-01T07:00:00Z", "2024-01-01T09:00:00+02:00")
+    frame = source.receive(read_contracts(fresh.root)["visits"])
+    times = frame["at"].unique().sort().dt.to_string("%Y-%m-%dT%H:%MZ")
+    assert times[:2].to_list() == ["2024-01-01T05:00Z", "2024-01-01T07:00Z"]
+
+
+def _cut(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def _as_parquet(project: DataProject, name: str) -> Path:
+    path = project.source(name)
+    frame = pl.read_csv(path, null_values="NA", try_parse_dates=True)
+    frame.write_parquet(path.with_suffix(".parquet"))
+    text = project.contract(name).read_text()
+    project.contract(name).write_text(
+        text.replace(".csv, format: csv", ".parquet, format: parquet")
+    )
+    return path.with_suffix(".parquet")
+
+
+def _break_parquet(project: DataProject) -> None:
+    _cut(_as_parquet(project, "visits"), 0.7)
+
+
+def _break_zip(project: DataProject) -> None:
+    path = project.source("visits")
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, "visits.csv")
+    _cut(path.with_suffix(".zip"), 0.7)
+    replace(project.contract("visits"), "raw/visits.csv", "raw/visits.zip")
+
+
+def _wrong_parquet_type(project: DataProject) -> None:
+    path = _as_parquet(project, "visits")
+    pl.read_parquet(path).with_columns(pl.col("minute").cast(pl.String)).write_parquet(path)
+
+
+def _drop_column(project: DataProject) -> None:
+    frame = pl.read_csv(project.source("visits"), infer_schema=False).drop("member")
+    frame.write_csv(project.source("visits"))
+
+
+def _edit(old: str, new: str, name: str = "visits") -> Any:
+    return lambda project: replace(project.source(name), old, new)
+
+
+FIRST = "2024-01-01T05:00:00Z,a"
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda project: project.source("visits").unlink(), "visits.csv does not exist"),
+        (lambda project: _cut(project.source("visits"), 0.7), "may be cut off"),
+        (_break_parquet, "visits.parquet is cut off or no Parquet file"),
+        (_break_zip, "visits.zip is cut off or no zip file"),
+        (_wrong_parquet_type, "minute must be an integer, but row 1"),
+        (_drop_column, "the field 'member' is missing in"),
+        (_edit("spent\n", "spent,tip\n"), "the field 'tip'"),
+        (_edit(FIRST, "2024-01-01T05:00:00Z,"), "the required field 'shop' has no value in 1 rows"),
+        (_edit(FIRST, "yesterday,a"), "at must be a timestamp, but row 1 of"),
+        (_edit(",true,", ",maybe,"), "member must be a boolean, but row"),
+        (_edit("12\n", "twelve\n", "shops"), "size must be an integer, but row 1"),
+        (_edit("2020-05-01", "1.5.2020", "shops"), "opened must be a date, but row 1"),
+        (_edit("b,2021", "a,2021", "shops"), "share their key with another, first row 1 (shop=a)"),
+        (lambda project: project.source("shops").write_bytes(b""), "is empty"),
+        (lambda project: project.source("shops").write_bytes(b"shop,\xff\n"), "is not UTF-8"),
+        (_edit("shop,opened,size\na,", 'shop,opened,size\n"a,', "shops"), "breaks off"),
+    ],
+)
+def test_broken_source_names_signal_field_owner_and_publishes_nothing(
+    fresh: DataProject, harm: Any, says: str
+) -> None:
+    harm(fresh)
+    with pytest.raises(UserError) as error:
+        ensure_received(["visits", "shops"])
+    message = str(error.value)
+    assert says in message
+    assert re.match(r"signal (visits|shops): ", message)
+    assert re.search(r"(visits|shops)@example.com", message)
+    assert len(message.splitlines()) <= 2
+    assert not list((fresh.root / "data" / "signals").glob("*.dvc"))
+
+
+def test_wrong_value_is_shown_with_its_row(fresh: DataProject) -> None:
+    lines = fresh.source("visits").read_text().splitlines()
+    at, shop, visitor, _, member, spent = lines[7].split(",")
+    lines[7] = ",".join([at, shop, visitor, "3.5", member, spent])
+    fresh.source("visits").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match=r"minute must be an integer, but row 7 of .* has '3.5'"):
+        ensure_received(["visits"])
+
+
+def test_classified_values_are_not_shown(fresh: DataProject) -> None:
+    replace(
+        fresh.contract("visits"),
+        "member, logicalType",
+        "member, classification: personal, logicalType",
+    )
+    replace(fresh.source("visits"), ",true,", ",secret,")
+    with pytest.raises(UserError) as error:
+        ensure_received(["visits"])
+    assert "a classified value" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
+    replace(fresh.contract("shops"), "data/raw/shops.csv", "package:no_such_package/shops.csv")
+    with pytest.raises(UserError, match="python -m pip install no_such_package"):
+        ensure_received(["shops"])
+
+
+@pytest.mark.usefixtures("fresh")
+def test_unknown_signal_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'prices'"):
+        ensure_received(["price"])
+
+
+# ---------------------------------------------------------------- snapshots
+
+
+def test_partitions_are_months_of_the_contracts_time_zone(received: DataProject) -> None:
+    assert list(received.partitions("visits")) == ["2024-01", "2024-02", "2024-03", "2024-04"]
+    assert min(received.partitions("prices")) == "2024-01"
+    assert list(received.partitions("shops")) == ["all"]
+    first = pl.read_parquet(received.root / "data/signals/visits/2024-02.parquet")["at"].min()
+    assert f"{first:%Y-%m-%dT%H}" == "2024-02-01T05"  # midnight in New York
+
+
+def test_new_data_adds_partitions_and_changes_none(received: DataProject) -> None:
+    before = received.partitions("visits")
+    with received.source("visits").open("a") as file:
+        file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
+    config = received.config()
+    metrics = ingest(config, Recorder())  # type: ignore[arg-type]
+    after = received.partitions("visits")
+    assert metrics["new_partitions/visits"] == 1
+    assert metrics["rows/visits"] == 2401
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"2024-05"}
+
+
+def test_unchanged_source_rewrites_nothing_and_leaves_git_clean(
+    received: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = received.root / "data" / "signals"
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+    recorder = Recorder()
+    metrics = ingest(received.config(), recorder)  # type: ignore[arg-type]
+    assert metrics["new_partitions/visits"] == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert git(received.root, "status", "--porcelain") == ""
+    assert "git add" not in caplog.text
+    assert {entry[0] for entry in recorder.datasets} == {"visits", "prices", "shops"}
+
+
+def test_rows_that_vanish_from_the_source_vanish_from_the_snapshot(received: DataProject) -> None:
+    lines = received.source("visits").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("2024-04")]
+    received.source("visits").write_text("\n".join(kept) + "\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    # the first hours of April in UTC are still March in New York
+    assert list(received.partitions("visits")) == ["2024-01", "2024-02", "2024-03"]
+    contract = read_contracts(received.root)["visits"]
+    assert snapshot.current(contract).rows == len(kept) - 1  # type: ignore[union-attr]
+
+
+def test_first_run_says_what_it_does_and_what_belongs_into_git(
+    fresh: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = ensure_received(["shops"])
+    assert "receiving shops (never received)" in caplog.text
+    assert "git add data/signals/shops.dvc" in caplog.text
+    assert git(fresh.root, "status", "--porcelain") == "?? data/signals/shops.dvc\n"
+    # only what was asked for
+    assert not (fresh.root / "data/signals/visits").exists()
+    record = (fresh.root / "data/signals/shops.dvc").read_text()
+    assert found["shops"].md5 in record
+    assert found["shops"].content in record
+
+
+def test_content_hash_notices_every_value_and_no_writer() -> None:
+    frame = pl.DataFrame({"a": ["x", "yz", None], "b": [1, None, 3], "c": [1.5, 0.0, None]})
+    same = snapshot.content_hash(frame)
+    assert snapshot.content_hash(pl.concat([frame[:1], frame[1:]], rechunk=False)) == same
+    others = [
+        frame.with_columns(a=pl.Series(["xy", "z", None])),
+        frame.with_columns(a=pl.Series(["x", "yz", ""])),
+        frame.with_columns(b=pl.Series([1, 0, 3])),
+        frame.with_columns(c=pl.Series([1.5, None, 0.0])),
+        frame.rename({"a": "d"}),
+        frame[::-1],
+        frame[:2],
+    ]
+    assert len({same, *map(snapshot.content_hash, others)}) == len(others) + 1
+
+
+def test_content_hash_is_the_one_that_records_hold() -> None:
+    """A changed hash would call every recorded snapshot changed."""
+    frame = pl.DataFrame(
+        {"t": ["é", None], "n": [1, 2], "x": [0.5, None], "b": [True, None]},
+        schema_overrides={"n": pl.Int64},
+    ).with_columns(at=pl.datetime(2024, 1, 1, time_zone="UTC", time_unit="us"))
+    assert snapshot.content_hash(frame) == "5221ab4b3902c4ae277872b664a29eef"
+
+
+def test_newer_parquet_writer_is_no_new_signal(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = received.partitions("visits")
+    write = pl.DataFrame.write_parquet
+    monkeypatch.setattr(
+        pl.DataFrame,
+        "write_parquet",
+        lambda frame, file, **_: write(frame, file, compression="snappy"),
+    )
+    with received.source("visits").open("a") as file:
+        file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    after = received.partitions("visits")
+    assert {name: after[name] for name in before} == before
+
+
+def test_data_changed_by_hand_is_refused_and_restored_as_told(received: DataProject) -> None:
+    path = received.root / "data/signals/visits/2024-02.parquet"
+    frame = pl.read_parquet(path).with_columns(minute=pl.lit(0, pl.Int64))
+    frame.write_parquet(path)
+    with pytest.raises(UserError) as error:
+        ensure_received(["visits"])
+    assert "2024-02.parquet" in str(error.value)
+    assert "changed by hand" in str(error.value)
+    command = re.search(r"python -m (dvc .*)", str(error.value))
+    assert command
+    process = received.python(f"from dvc.cli import main; main({command[1].split()[1:]!r})")
+    process.communicate(timeout=120)
+    assert ensure_received(["visits"])["visits"].rows == 2400
+
+
+def test_interrupted_publication_is_done_again(received: DataProject) -> None:
+    contract = read_contracts(received.root)["visits"]
+    snapshot.write_index(contract, {"publishing": True})
+    (received.root / "data/signals/visits/2024-02.parquet").write_bytes(b"half")
+    assert ensure_received(["visits"])["visits"].rows == 2400
+    assert git(received.root, "status", "--porcelain") == ""
+
+
+def test_changed_contract_receives_again(
+    received: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = ensure_received(["shops"])["shops"]
+    replace(received.contract("shops"), "size, logicalType: integer", "size, logicalType: number")
+    replace(received.contract("shops"), "1.0.0", "2.0.0")
+    after = ensure_received(["shops"])["shops"]
+    assert "the contract has changed" in caplog.text
+    assert (after.version, snapshot.scan(after).collect_schema()["size"]) == ("2.0.0", pl.Float64)
+    assert after.content != before.content
+
+
+# ---------------------------------------------------------------- colleagues
+
+
+def _clone(project: DataProject, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    git(root.parent, "clone", "-q", str(project.root), str(root))
+    shutil.copytree(project.root / "data" / "raw", root / "data" / "raw", dirs_exist_ok=True)
+    monkeypatch.setattr("runner.project.root", lambda: root)
+    return DataProject(root)
+
+
+def test_clone_receives_the_same_content_again(
+    received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ensure_received(["visits", "shops"])
+    clone = _clone(received, tmp_path / "clone", monkeypatch)
+    there = ensure_received(["visits", "shops"])
+    for name in here:
+        assert (here[name].md5, here[name].content) == (there[name].md5, there[name].content)
+    assert git(clone.root, "status", "--porcelain") == ""
+
+
+def test_clone_pulls_what_was_pushed_even_without_the_source(
+    received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = received.python("from dvc.cli import main; main(['push'])")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    clone = _clone(received, tmp_path / "clone", monkeypatch)
+    clone.source("visits").unlink()
+    assert ensure_received(["visits"])["visits"].rows == 2400
+
+
+def test_clone_whose_source_has_changed_says_so_with_both_hashes(
+    received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = ensure_received(["shops"])["shops"].content
+    clone = _clone(received, tmp_path / "clone", monkeypatch)
+    replace(clone.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
+    with pytest.raises(UserError, match="signal shops: its source has changed") as error:
+        ensure_received(["shops"])
+    assert recorded in str(error.value)
+    assert content(clone, "shops") in str(error.value)
+    assert not (clone.root / "data/signals/shops").exists()
+
+
+def test_newer_record_from_git_replaces_the_older_data(
+    received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = _clone(received, tmp_path / "clone", monkeypatch)
+    ensure_received(["shops"])
+    monkeypatch.setattr("runner.project.root", lambda: received.root)
+    replace(received.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
+    replace(clone.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    git(received.root, "commit", "-qam", "newer")
+    git(clone.root, "pull", "-q")
+    monkeypatch.setattr("runner.project.root", lambda: clone.root)
+    found = ensure_received(["shops"])["shops"]
+    assert snapshot.scan(found).collect()["size"].to_list() == [13, None]
+
+
+def test_without_git_dvc_still_tracks(fresh: DataProject) -> None:
+    shutil.rmtree(fresh.root / ".git")
+    assert ensure_received(["shops"])["shops"].md5.endswith(".dir")
+
+
+def test_folder_that_dvc_does_not_know_is_told(fresh: DataProject) -> None:
+    shutil.rmtree(fresh.root / ".dvc")
+    with pytest.raises(UserError, match="not inside of a DVC repository"):
+        ensure_received(["shops"])
+
+
+def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
+    code = """
+        from runner.signals.ingest import ensure_received
+        found = ensure_received(["visits", "shops"])
+        print("HAS", found["visits"].md5, found["shops"].md5)
+    """
+    processes = [fresh.python(code) for _ in range(8)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, outputs
+    results = {re.search(r"HAS .*", output)[0] for output in outputs}  # type: ignore[index]
+    assert len(results) == 1
+    assert "".join(outputs).count("receiving visits, shops") == 1
