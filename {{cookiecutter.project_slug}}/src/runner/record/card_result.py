@@ -158,7 +158,8 @@ def _own_metrics(run: RecordedRun) -> list[str]:
 
 
 def _interval(run: RecordedRun, name: str) -> tuple[float | None, float | None]:
-    return run.metrics.get(f"{name}/low"), run.metrics.get(f"{name}/high")
+    low, high = (run.metrics.get(f"{name}/{end}", math.nan) for end in ("low", "high"))
+    return (None, None) if math.isnan(low) or math.isnan(high) else (low, high)
 
 
 def _with_interval(run: RecordedRun, name: str) -> Child:
