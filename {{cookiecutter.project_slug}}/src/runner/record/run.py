@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import os
 import shutil
 import time
 import traceback
@@ -104,6 +105,8 @@ class Run:
         root = project.root()
         self._git = provenance.Git(root, self.log_provenance, self._keep_patch)
         self._git.start()
+        if origin := os.environ.get("RUNNER_RERUN_OF"):
+            self.log_tag("rerun.of", origin)
 
         config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
