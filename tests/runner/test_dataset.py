@@ -1,0 +1,317 @@
+"""Datasets: what is in them, what may not be, and when they are assembled anew."""
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from data_project import DataProject, build, replace
+
+from runner.dataset import dataset as module
+from runner.dataset.dataset import load_dataset
+from runner.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    project = build(tmp_path_factory.mktemp("dataset") / "project")
+    process = project.python("from runner.signals.ingest import ensure_received\n"
+                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return project
+
+
+@pytest.fixture
+def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    root = tmp_path / "project"
+    shutil.copytree(original.root, root)
+    monkeypatch.setattr("runner.project.root", lambda: root)
+    monkeypatch.syspath_prepend(str(root / "src"))
+    copy = DataProject(root)
+    copy.rename_package()
+    return copy
+
+
+def raw(project: DataProject) -> pl.DataFrame:
+    frame = pl.read_csv(project.source("visits"), null_values="NA", try_parse_dates=True)
+    return frame.with_columns(moment=pl.col("at") + pl.duration(minutes=pl.col("minute")))
+
+
+# ---------------------------------------------------------------- contents
+
+
+def test_rows_without_label_are_left_out_and_counted(project: DataProject) -> None:
+    data = load_dataset(project.config())
+    missing = raw(project)["spent"].null_count()
+    assert data.dropped == missing > 0
+    assert data.frame.height == 2400 - missing
+
+
+def test_label_and_features_are_what_the_expressions_say(project: DataProject) -> None:
+    data = load_dataset(project.config())
+    expected = raw(project).drop_nulls("spent").sort("at", "shop", "visitor")
+    features, _ = data.part("train")
+    labels = [*data.part("train")[1], *data.part("validation")[1], *data.part("test")[1]]
+    assert labels == (expected["spent"] > 10).cast(int).to_list()
+    assert features["minute"].to_list() == expected["minute"][: len(features)].to_list()
+    assert features.columns == ["hour", "minute", "member", "shop", "price", "size"]
+    assert [str(dtype) for dtype in features.dtypes] == [
+        "Int64", "Int64", "Boolean", "String", "Float64", "Int64",
+    ]  # fmt: skip
+
+
+def test_price_is_the_last_one_known_before_the_visit(project: DataProject) -> None:
+    frame = load_dataset(project.config()).frame
+    prices = pl.read_csv(project.source("prices"), try_parse_dates=True)
+    known = prices["hour"].dt.offset_by("1h").to_list()
+    for row in frame.gather_every(97).iter_rows(named=True):
+        usable = [
+            price
+            for at, price in zip(known, prices["price"], strict=True)
+            if timedelta(0) <= row["moment"] - at <= timedelta(hours=6)
+        ]
+        expected = usable[-1] if usable and row["shop"] == "a" else None
+        assert row["price"] == expected
+
+
+def test_split_by_time_follows_the_calendar_of_the_time_zone(project: DataProject) -> None:
+    periods = load_dataset(project.config()).periods
+    assert periods["test"][0] >= datetime(2024, 4, 1, 4, tzinfo=UTC)  # midnight in New York
+    assert periods["validation"][0] >= datetime(2024, 3, 1, 5, tzinfo=UTC)
+    assert periods["train"][1] < datetime(2024, 3, 1, 5, tzinfo=UTC)
+    assert periods["validation"][1] < datetime(2024, 4, 1, 4, tzinfo=UTC)
+    # nothing is lost at the edges
+    assert periods["test"][0] - periods["validation"][1] < timedelta(hours=4)
+
+
+def test_split_by_weeks(project: DataProject) -> None:
+    split = {"by": "time", "validation": "2w", "test": "1w"}
+    periods = load_dataset(project.config(split=split)).periods
+    local = [start.astimezone().weekday() for start, _ in periods.values()]
+    assert len(local) == 3
+    assert timedelta(days=13) < periods["test"][0] - periods["validation"][0] < timedelta(days=15)
+
+
+def test_random_split_keeps_rows_in_their_part_when_others_go(project: DataProject) -> None:
+    split = {"by": "random", "validation": "0.2", "test": "0.1"}
+    before = load_dataset(project.config(split=split)).frame
+    shares = before["part"].value_counts(normalize=True)
+    found = dict(shares.iter_rows())
+    assert found["validation"] == pytest.approx(0.2, abs=0.03)
+    assert found["test"] == pytest.approx(0.1, abs=0.03)
+    config = project.config(split=split)
+    config.now = "2024-02-20T00:00:00+00:00"
+    after = load_dataset(config).frame
+    assert 0 < after.height < before.height
+    assert after["part"].to_list() == before["part"][: after.height].to_list()
+
+
+def test_now_hides_what_comes_later(project: DataProject) -> None:
+    config = project.config()
+    config.now = "2024-03-20T12:00:00+00:00"
+    data = load_dataset(config)
+    last = data.frame["moment"].max()
+    assert datetime(2024, 3, 20, 8, tzinfo=UTC) < last < datetime(2024, 3, 20, 12, tzinfo=UTC)
+    assert data.periods["test"][0] >= datetime(2024, 3, 1, 5, tzinfo=UTC)
+
+
+def test_debug_rows_take_a_slice_of_every_part_with_both_classes(project: DataProject) -> None:
+    whole = load_dataset(project.config())
+    config = project.config()
+    config.debug.rows = 30
+    small = load_dataset(config)
+    assert small.frame.height == 30
+    for part in ("train", "validation", "test"):
+        label = small.part(part)[1]
+        assert len(label) == 10
+        assert 0 < label.mean() < 1
+    # spread over the part, not its beginning
+    span = small.periods["train"][1] - small.periods["train"][0]
+    assert span > 0.8 * (whole.periods["train"][1] - whole.periods["train"][0])
+    assert small.fingerprint != whole.fingerprint
+    assert load_dataset(config).frame.equals(small.frame)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("dataset", "says"),
+    [
+        ({"features": ["hour", "minut"]}, "features.py has no 'minut'. Did you mean 'minute'?"),
+        ({"features": ["hour", "hour"]}, "'hour' stands twice"),
+        ({"features": []}, "dataset.features: there is none"),
+        ({"label": "spend"}, "dataset.label: features.py has no 'spend'. Did you mean 'spends'?"),
+        ({"moment": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
+        ({"spine": "visit"}, "there is no signal 'visit'"),
+        ({"joins": {"shops": {"shop": "shop"}}}, "its row is found; write dataset.joins.prices"),
+        ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train part is empty"),
+        ({"split": {"by": "time", "validation": "soon", "test": "1mo"}}, "'soon' is no duration"),
+        ({"split": {"by": "random", "validation": "1mo", "test": "0.1"}}, "'1mo' is no share"),
+        ({"split": {"by": "random", "validation": "0.5", "test": "0.5"}}, "leave some to train on"),
+    ],
+)  # fmt: skip
+def test_wrong_configuration_names_key_and_what_to_change(
+    project: DataProject, dataset: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        load_dataset(project.config(**dataset))
+    assert says in str(error.value)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ('pl.col("visits.spent")', "'visits.spent', which is known only after the event"),
+        ('pl.col("visits.minut")', "visits has no field 'minut'. Did you mean 'minute'?"),
+        ('pl.col("visit.minute")', "there is no signal 'visit'. Did you mean 'visits'?"),
+        ('pl.col("visits.minute").shift()', "looks at other rows"),
+        ('pl.col("visits.minute") - pl.col("visits.minute").mean()', "looks at other rows"),
+        ('pl.col("visits.minute").mean().over("visits.shop")', "looks at other rows"),
+        ('pl.col("visits.minute") * pl.len()', "looks at other rows"),
+        ('pl.col("visits.minute").map_elements(abs)', "calls a Python function"),
+        ("pl.lit(3)", "uses no field"),
+        ('pl.col("visits.at")', "it must be a number, a text or true/false"),
+        ("3", "FEATURES['minute']"),
+    ],
+)
+def test_wrong_feature_is_refused_by_name(project: DataProject, expression: str, says: str) -> None:
+    project.features('pl.col("visits.minute")', expression)
+    with pytest.raises(UserError) as error:
+        load_dataset(project.config())
+    assert says in str(error.value)
+    assert "minute'" in str(error.value)
+
+
+def test_broken_features_file_is_named_with_its_line(project: DataProject) -> None:
+    project.features("LABELS =", "LABELS = nonsense  #")
+    with pytest.raises(UserError, match=r"features.py:12: cannot be loaded \(NameError"):
+        load_dataset(project.config())
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (
+            'pl.col("visits.spent") > 99',
+            "all .* rows of the train part are False; change the label",
+        ),
+        ('pl.col("visits.spent")', "it must be a condition"),
+        ('pl.col("visits.minute")', "other values than 0 and 1"),
+        ('pl.col("prices.price") > 0.5', "may only use the fields of the spine, visits"),
+    ],
+)
+def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> None:
+    project.features('pl.col("visits.spent") > 10', label)
+    with pytest.raises(UserError, match=says):
+        load_dataset(project.config())
+
+
+def test_now_before_the_first_row_says_that_there_are_none(project: DataProject) -> None:
+    config = project.config()
+    config.now = "2020-01-01T00:00:00+00:00"
+    with pytest.raises(UserError, match="visits has no rows before now=2020-01-01"):
+        load_dataset(config)
+
+
+# ---------------------------------------------------------------- fingerprint and cache
+
+
+def test_fingerprint_is_the_same_in_another_process(project: DataProject) -> None:
+    here = load_dataset(project.config()).fingerprint
+    process = project.python(f"""
+        from omegaconf import OmegaConf
+        from runner.dataset.dataset import load_dataset
+        print("IS", load_dataset(OmegaConf.create({project.config()!s})).fingerprint)
+    """)
+    output, _ = process.communicate(timeout=120)
+    assert f"IS {here}" in output
+
+
+def test_fingerprint_changes_with_everything_that_rows_depend_on(project: DataProject) -> None:
+    found = [load_dataset(project.config()).fingerprint]
+    found.append(load_dataset(project.config(features=["hour"])).fingerprint)
+    split = {"by": "time", "validation": "2w", "test": "1mo"}
+    found.append(load_dataset(project.config(split=split)).fingerprint)
+    config = project.config()
+    config.now = "2024-03-20T12:00:00+00:00"
+    found.append(load_dataset(config).fingerprint)
+    project.features("> 10", "> 11")
+    found.append(load_dataset(project.config()).fingerprint)
+    project.features(".dt.hour()", ".dt.weekday()")
+    found.append(load_dataset(project.config()).fingerprint)
+    project.features("minutes=", "hours=")
+    found.append(load_dataset(project.config()).fingerprint)
+    replace(project.contract("prices"), "value: 1, unit: h", "value: 2, unit: h")
+    found.append(load_dataset(project.config()).fingerprint)
+    replace(project.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
+    replace(project.contract("shops"), "1.0.0", "1.0.1")
+    found.append(load_dataset(project.config()).fingerprint)
+    assert len(set(found)) == len(found)
+
+
+def test_renaming_the_package_or_another_experiments_feature_changes_nothing(
+    project: DataProject,
+) -> None:
+    before = load_dataset(project.config()).fingerprint
+    project.features('pl.col("prices.price") /', '2 * pl.col("prices.price") /')
+    assert load_dataset(project.config()).fingerprint == before
+
+
+def test_second_load_reads_the_cache_and_joins_nothing(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_dataset(project.config())
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("assembled again")
+
+    monkeypatch.setattr(module, "assemble", refuse)
+    second = load_dataset(project.config())
+    assert second.frame.equals(first.frame)
+    assert (second.fingerprint, second.dropped) == (first.fingerprint, first.dropped)
+
+
+def test_damaged_cache_is_assembled_again(project: DataProject) -> None:
+    first = load_dataset(project.config())
+    path = project.root / "data" / "cache" / f"{first.fingerprint}.parquet"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert load_dataset(project.config()).frame.equals(first.frame)
+
+
+def test_run_records_signals_counts_and_fingerprint(project: DataProject) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.datasets: dict[str, tuple[Any, ...]] = {}
+            self.params: dict[str, Any] = {}
+            self.provenance: dict[str, Any] = {}
+            self.artifacts: dict[str, str] = {}
+
+        def log_artifact(self, path: Path, name: str) -> None:
+            self.artifacts[name] = path.read_text()
+
+        def log_dataset(self, signal: str, *values: Any) -> None:
+            self.datasets[signal] = values
+
+        def log_params(self, params: dict[str, Any]) -> None:
+            self.params |= params
+
+        def log_provenance(self, name: str, value: Any) -> None:
+            self.provenance[name] = value
+
+    run = Recorder()
+    data = load_dataset(project.config(), run)  # type: ignore[arg-type]
+    assert sorted(run.datasets) == ["prices", "shops", "visits"]
+    version, md5, origin, rows, context, schema = run.datasets["visits"]
+    record = run.artifacts["signals/visits.dvc"]
+    assert re.search(rf"md5: {re.escape(md5)}", record)
+    assert (version, origin, rows, context) == ("1.0.0", "data/raw/visits.csv", 2400, "spine")
+    assert schema["at"] == "timestamp"
+    assert run.params["rows.train"] == len(data.part("train")[1])
+    assert run.params["rows.without_label"] == data.dropped
+    assert run.provenance["dataset.fingerprint"] == data.fingerprint
