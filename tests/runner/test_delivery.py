@@ -448,6 +448,13 @@ def test_secrets_are_nowhere_in_the_record_but_reach_the_store(
     assert secret.encode() not in dump and password.encode() not in dump
 
 
+def test_code_that_calls_mlflow_itself_finds_the_run(place: Path, start: Any) -> None:
+    start(place, inline=1, end="fail").communicate(timeout=60)
+    run = only_run(client(place))
+    assert run.data.metrics["said_inline"] == 1.0
+    assert run.info.status == "FAILED"
+
+
 def test_what_mlflow_refuses_does_not_keep_the_rest_back(place: Path, start: Any) -> None:
     start(place, key="x" * 9000, points=5).communicate(timeout=60)
     run = only_run(client(place))

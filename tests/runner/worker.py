@@ -57,6 +57,13 @@ def work(run: Run) -> None:
                 time.sleep(seconds / points)
     print("said on stdout")
     run.log_text("hello", "notes/hello.txt")
+    if "inline" in options:
+        os.environ["MLFLOW_RUN_ID"] = run.mlflow_run_id()
+        os.environ["MLFLOW_TRACKING_URI"] = run.config.tracking.uri
+        import mlflow
+
+        with mlflow.start_run():
+            mlflow.log_metric("said_inline", 1.0)
     if options.get("end") == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if options.get("end") == "fail":

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from runner import project
-from runner.record.delivery import Delivery, read_json, store_key, trouble
+from runner.record.delivery import Delivery, is_working, read_json, store_key, trouble
 
 _PATIENCE = 6.0  # Seconds without progress in a store that does not answer.
 
@@ -58,7 +58,8 @@ def _send(delivery: Delivery, names: set[str]) -> str | None:
 
 
 def _pending(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.run")}
+    """The pending runs that have ended; one that still works is delivered as it goes."""
+    return {path.stem for path in folder.glob("*.run") if not is_working(path)}
 
 
 def _address(pending: Path) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runner import project
 from runner.errors import UserError
-from runner.record.liveness import identity
+from runner.record.liveness import identity, is_alive
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -32,6 +32,7 @@ STORE = "store"
 """The name, among those of runs in the status file, of the store as a whole."""
 
 _PATIENCE = 2.5  # Seconds that a store may be away before `wait` gives up.
+_STILL = 15 * 60  # Seconds without a sign of life after which another machine's run is dead.
 _ATTEMPTS = 3  # Delivery processes that may crash before `wait` gives up.
 
 
@@ -150,6 +151,18 @@ class Delivery:
                 stderr=subprocess.STDOUT,
                 **session,
             )
+
+
+def is_working(marker: Path) -> bool:
+    """Whether a run's process lives; on another machine, whether its journal still grows."""
+    content = read_json(marker)
+    if not content:
+        return False
+    alive = is_alive(content["writer"])
+    if alive is not None:
+        return alive
+    journal = marker.parents[2] / content["folder"] / "journal.jsonl"
+    return journal.exists() and time.time() - journal.stat().st_mtime < _STILL
 
 
 def store_key(uri: str) -> str:

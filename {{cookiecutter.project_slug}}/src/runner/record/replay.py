@@ -21,10 +21,10 @@ from runner.record.delivery import (
     SERVED_ELSEWHERE,
     STORE,
     URI_VARIABLE,
+    is_working,
     read_json,
     write_atomically,
 )
-from runner.record.liveness import is_alive
 
 if TYPE_CHECKING:
     from runner.record.store import Store, StoredRun
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.25  # Seconds before the second attempt; each later one takes twice as long.
 _IDLE = 0.01  # Seconds between two looks at journals in which nothing is new.
 _LONGEST_PAUSE = 10.0
-_STILL = 15 * 60  # Seconds without a sign of life after which another machine's run is dead.
 
 
 def main(pending: Path) -> int:
@@ -94,7 +93,7 @@ class Server:
     def _given_up(self, markers: list[Path]) -> bool:
         """Whether all that is pending is in trouble, and no run that still works among it."""
         stuck = STORE in self._trouble or all(path.stem in self._trouble for path in markers)
-        return stuck and not any(self._is_live(path) for path in markers)
+        return stuck and not any(is_working(path) for path in markers)
 
     def _round(self, markers: list[Path]) -> bool:
         """Send what is new in each run; returns whether there was anything."""
@@ -155,7 +154,7 @@ class Server:
         if run is None:
             run = StoredRun(self._store, self._outputs / content["folder"])
             self._runs[marker.stem] = run
-        alive = self._is_live(marker)  # Before reading: what it wrote until then is read below.
+        alive = is_working(marker)  # Before reading: what it wrote until then is read below.
         busy = run.advance()
         if not busy and not alive:
             run.close_dead()
@@ -163,17 +162,6 @@ class Server:
             marker.unlink(missing_ok=True)
             del self._runs[marker.stem]
         return busy
-
-    def _is_live(self, marker: Path) -> bool:
-        """Whether the run's process lives; on another machine, whether its journal still grows."""
-        content = read_json(marker)
-        if not content:
-            return False
-        alive = is_alive(content["writer"])
-        if alive is not None:
-            return alive
-        journal = self._outputs / content["folder"] / "journal.jsonl"
-        return bool(journal.exists() and time.time() - journal.stat().st_mtime < _STILL)
 
     def _publish(self) -> None:
         troubles = {name: trouble.reason for name, trouble in self._trouble.items()}

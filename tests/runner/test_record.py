@@ -1,0 +1,147 @@
+"""What a run says about where it comes from, and what it must not say."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from runner.record.console import Console
+from runner.record.masking import Masking, without_password
+from runner.record.provenance import LARGEST_FILE, Git
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "core.autocrlf=false")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def look(folder: Path) -> tuple[dict[str, Any], bytes]:
+    notes: dict[str, Any] = {}
+    patches: list[bytes] = []
+    thread = Git(folder, notes.__setitem__, patches.append)
+    thread.start()
+    thread.join()
+    return notes, b"".join(patches)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "of origin"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "kept.py").write_text("one = 1\n")
+    (folder / "gone.py").write_text("two = 2\n")
+    (folder / ".gitignore").write_text("*.secret\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "first")
+    return folder
+
+
+def test_clean_repository_is_its_commit_and_nothing_else(repository: Path) -> None:
+    notes, patch = look(repository)
+    assert notes == {"git_commit": git(repository, "rev-parse", "HEAD").strip(), "git_dirty": False}
+    assert patch == b""
+
+
+def test_patch_brings_every_uncommitted_change_back(repository: Path, tmp_path: Path) -> None:
+    (repository / "kept.py").write_text("one = 11\n")
+    (repository / "gone.py").unlink()
+    (repository / "stäged é.py").write_text("three = 3\n")
+    git(repository, "add", "stäged é.py")
+    (repository / "sub").mkdir()
+    (repository / "sub" / "un tracked*.py").write_text("four = 4\n")
+    (repository / "sub" / "bytes.bin").write_bytes(bytes(range(256)))
+    (repository / "key.secret").write_text("not this\n")
+    before = git(repository, "status", "--porcelain")
+    notes, patch = look(repository / "sub")
+    assert notes["git_dirty"] is True
+    assert git(repository, "status", "--porcelain") == before
+    copy = tmp_path / "copy"
+    git(tmp_path, "clone", "-q", str(repository), str(copy))
+    subprocess.run(["git", "apply", "--binary", "-"], cwd=copy, input=patch, check=True)
+    for name in ("kept.py", "stäged é.py", "sub/un tracked*.py", "sub/bytes.bin"):
+        assert (copy / name).read_bytes() == (repository / name).read_bytes()
+    assert not (copy / "gone.py").exists()
+    assert b"not this" not in patch
+
+
+def test_file_that_is_too_large_is_named_instead(repository: Path) -> None:
+    (repository / "large.bin").write_bytes(b"\0" * (LARGEST_FILE + 1))
+    notes, patch = look(repository)
+    assert notes["git_left_out"] == ["large.bin"]
+    assert b"large.bin" not in patch
+
+
+def test_repository_without_a_commit_is_all_patch(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "new.py").write_text("a = 1\n")
+    notes, patch = look(tmp_path)
+    assert notes["git_commit"].startswith("none")
+    assert b"+a = 1" in patch
+
+
+def test_no_repository_is_recorded_as_such(tmp_path: Path) -> None:
+    notes, patch = look(tmp_path)
+    assert notes == {"git_commit": "none: not a git repository, or no git"}
+    assert patch == b""
+
+
+def test_values_from_the_environment_are_masked_wherever_they_turn_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("A_TOKEN", "very-secret")
+    monkeypatch.setenv("A_DIGIT", "1")
+    config = OmegaConf.create(
+        {
+            "token": "${oc.env:A_TOKEN}",
+            "chain": "${token}",
+            "address": "https://x:${oc.env:A_TOKEN}@host/${digit}",
+            "digit": "${oc.env:A_DIGIT}",
+            "missing": "${oc.env:NOT_SET,fallback}",
+            "names": ["x1", "${token}"],
+            "number": 1,
+        }
+    )
+    masked = Masking(config).values(OmegaConf.to_container(config, resolve=True))
+    assert masked == {
+        "token": "***",
+        "chain": "***",
+        "address": "https://x:***@host/1",
+        "digit": "***",
+        "missing": "fallback",
+        "names": ["x1", "***"],
+        "number": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:pw@host/db", "postgresql://me:***@host/db"),
+        ("mlflow at http://me:p:w@host and on", "mlflow at http://me:***@host and on"),
+        ("sqlite:////a/b@c:d.db", "sqlite:////a/b@c:d.db"),
+        ("http://host:5000/x@y", "http://host:5000/x@y"),
+    ],
+)
+def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
+    assert without_password(address) == shown
+
+
+def test_console_log_holds_what_was_printed_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(tmp_path / "console.log")
+    print("\x1b[31mred\x1b[0m words")
+    print("a warning", file=sys.stderr)
+    logging.getLogger("somebody").warning("a line")
+    console.stop()
+    print("later")
+    lines = (tmp_path / "console.log").read_text().splitlines()
+    assert lines[:2] == ["red words", "a warning"]
+    assert lines[2].endswith("WARNING a line") and len(lines) == 3
+    assert "\x1b[31mred" in capsys.readouterr().out
