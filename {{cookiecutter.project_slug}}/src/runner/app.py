@@ -128,8 +128,10 @@ def execute(run: "Run") -> dict[str, float]:
 
     from runner import summary
     from runner.record.card import write_card
+    from runner.record.changes import changes
 
     try:
+        run.log_provenance("changes", changes(run.config, root() / "conf"))
         summary.opening(run)
         with threadpool_limits(run.config.threads):
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)

@@ -1,0 +1,154 @@
+"""The run card, as somebody reads it who was not there."""
+
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+from folders import METRICS, write_run
+from omegaconf import OmegaConf
+from runner.record.card import write_card
+from runner.record.changes import changes
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed, and keeps tags and what is written."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+
+def card(folder: Path) -> Page:
+    return Page(write_card(folder).read_text(encoding="utf-8"))
+
+
+def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) -> None:
+    page = card(write_run(tmp_path, git_commit="f00d", lock_sha256="beef", command="run.py a=b"))
+    for said in (
+        "Will it be late?", "asked by Ada", "FINISHED", "0.700", "Clearly better than chance",
+        "between 0.650 and 0.750; a guess would reach 0.500", "20.0 % of the rows are positive",
+        "right in 40.0 % of what it flags, 2.0 times the base rate", "Threshold 0.3100",
+        "[0.6500, 0.7500]", "1,007", "0123.dir", "800 rows", "7 rows without a label",
+        "hour, carrier", "f00d", "beef", "python run.py rerun aaaa1111", "python run.py a=b", "2.5 s",
+    ):  # fmt: skip
+        assert said in page.text, said
+
+
+def test_card_verdict_depends_on_the_interval(tmp_path: Path) -> None:
+    wide = METRICS | {"test/roc_auc/low": 0.45}
+    worse = METRICS | {"test/roc_auc": 0.4, "test/roc_auc/low": 0.3, "test/roc_auc/high": 0.45}
+    assert "Not to be told from chance" in card(write_run(tmp_path / "1", metrics=wide)).text
+    assert "Worse than chance" in card(write_run(tmp_path / "2", metrics=worse)).text
+    unknown = METRICS | {"test/roc_auc/low": float("nan")}
+    assert "chance:" not in card(write_run(tmp_path / "3", metrics=unknown)).text
+
+
+def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:
+    metrics = {name: value for name, value in METRICS.items() if name != "threshold"}
+    folder = write_run(tmp_path, metrics=metrics, status=None)
+    with (folder / "journal.jsonl").open("a") as file:
+        file.write('{"kind":"tag","time":1,"name":"threshold","value":"none reaches recall 0.9"}\n')
+    page = card(folder)
+    assert "No valid threshold: none reaches recall 0.9" in page.text
+    assert "At the learned threshold" not in page.text
+
+
+def test_card_takes_all_text_as_text(tmp_path: Path) -> None:
+    evil = "<script>alert('1')</script> & \"quotes\" $body ${title}"
+    page = card(
+        write_run(
+            tmp_path,
+            params={"experiment.question": evil, "experiment.owner": evil},
+            git_commit=evil,
+            command=evil,
+            changes=[[evil, evil, evil]],
+        )
+    )
+    assert "script" not in {name for name, _ in page.tags}
+    assert page.text.count(evil) >= 6
+
+
+def test_card_needs_nothing_from_anywhere(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    figures = folder / "artifacts" / "figures"
+    figures.mkdir()
+    for name in ("own_figure", "calibration", "roc"):
+        (figures / f"{name}.png").write_bytes(PIXEL)
+    text = write_card(folder).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|url\(|@import|<script|<link|javascript:", text)
+    images = [found for name, found in Page(text).tags if name == "img"]
+    assert [image["alt"] for image in images] == ["roc", "calibration", "own figure"]
+    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in images)
+
+
+def test_card_of_a_task_that_judges_nothing(tmp_path: Path) -> None:
+    page = card(write_run(tmp_path, metrics={"rows/flights": 1007, "seconds/receive": 1.5}))
+    assert "rows/flights1,007" in page.text
+    assert "ROC AUC" not in page.text
+
+
+def test_card_is_the_same_when_it_is_built_again(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    first = write_card(folder).read_bytes()
+    assert write_card(folder).read_bytes() == first
+
+
+def test_card_takes_no_time(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    best = 1.0
+    for _ in range(3):
+        begin = time.perf_counter()
+        write_card(folder)
+        best = min(best, time.perf_counter() - begin)
+    assert best < 0.15
+
+
+def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    for name, text in {
+        "config.yaml": "defaults: [_self_, {model: tree}, {dataset: null}]\nseed: 0\nnow: null\n"
+        "experiment: {owner: ''}\noutputs: ${root:}/outputs\n",
+        "model/base.yaml": "depth: 3\n",
+        "model/tree.yaml": "defaults: [base, _self_]\n_target_: Tree\nwidth: 2\nnames: [a, 1]\n",
+    }.items():
+        (conf / name).parent.mkdir(parents=True, exist_ok=True)
+        (conf / name).write_text(text)
+    config = OmegaConf.create(
+        {
+            "seed": 1,
+            "now": None,
+            "experiment": {"owner": "Ada"},
+            "outputs": "${root:}/outputs",
+            "model": {"_target_": "Tree", "depth": 3, "names": ["a", 1], "leaves": True},
+        }
+    )
+    found = changes(config, conf)
+    assert found == [["seed", "0", "1"], ["model.leaves", None, "true"], ["model.width", "2", None]]
+    assert "model.leaves–true" in card(write_run(tmp_path / "outputs", changes=found)).text

@@ -1,0 +1,114 @@
+"""What a run's folder tells later."""
+
+import os
+import pickle
+import time
+from pathlib import Path
+
+import pytest
+from folders import NOBODY, write_run
+from runner.errors import UserError
+from runner.record import journal as journals
+from runner.record.liveness import identity
+from runner.record.recorded import find_run, folders, read_run
+
+
+def append(folder: Path, text: str) -> None:
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def test_recorded_run_tells_what_was_logged(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, git_commit="abc")
+    append(folder, '{"kind":"tag","time":9000,"name":"a","value":"b"}\n')
+    append(folder, '{"kind":"artifact","time":9000,"path":"artifacts/x.txt","name":"x.txt"}\n')
+    run = read_run(folder)
+    assert (run.id, run.project, run.experiment) == ("aaaa1111", "flights", "baseline")
+    assert run.status == "FINISHED"
+    assert run.outputs == tmp_path
+    assert run.params["dataset.label"] == "late"
+    assert run.metrics["test/roc_auc"] == 0.7
+    assert run.provenance == {"git_commit": "abc"}
+    assert run.tags == {"a": "b"}
+    assert run.artifacts == ["artifacts/x.txt"]
+    assert [one["signal"] for one in run.datasets] == ["flights"]
+    assert abs(run.started.timestamp() - time.time()) < 60
+
+
+def test_recorded_metric_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    for step, value in ((0, "3.0"), (2, "1.0"), (1, "2.0"), (2, '"inf"')):
+        append(
+            folder,
+            f'{{"kind":"metric","time":{step},"name":"loss","value":{value},"step":{step}}}\n',
+        )
+    run = read_run(folder)
+    assert [(one.step, one.value) for one in run.series("loss")] == [
+        (0, 3.0), (1, 2.0), (2, 1.0), (2, float("inf")),
+    ]  # fmt: skip
+    assert run.metrics["loss"] == float("inf")
+
+
+def test_recorded_journal_longer_than_a_chunk_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_CHUNK", 100)
+    folder = write_run(tmp_path, metrics={f"metric/{number}": number for number in range(500)})
+    run = read_run(folder)
+    assert run.metrics == {f"metric/{number}": number for number in range(500)}
+    assert run.status == "FINISHED"
+
+
+def test_recorded_run_with_a_torn_last_line_is_read(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, status=None)
+    append(folder, '{"kind":"metric","time":1,"na')
+    assert read_run(folder).metrics["threshold"] == 0.31
+
+
+def test_recorded_status_without_an_end_depends_on_the_process(tmp_path: Path) -> None:
+    here = write_run(tmp_path, "a/b/c-00000001", status=None, writer=identity())
+    gone = write_run(tmp_path, "a/b/c-00000002", status=None, writer=NOBODY)
+    there = write_run(tmp_path, "a/b/c-00000003", status=None, writer={**NOBODY, "host": "other"})
+    assert read_run(here).status == "RUNNING"
+    assert read_run(gone).status == "KILLED"
+    assert read_run(there).status == "RUNNING"
+    silent = time.time() - 16 * 60
+    os.utime(there / "journal.jsonl", (silent, silent))
+    assert read_run(there).status == "KILLED"
+
+
+def test_recorded_model_is_loaded(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    with pytest.raises(UserError, match="aaaa1111 .FINISHED. has no model"):
+        read_run(folder).model()
+    (folder / "model").mkdir()
+    (folder / "model" / "model.pkl").write_bytes(pickle.dumps({"a": 1}))
+    assert read_run(folder).model() == {"a": 1}
+
+
+def test_find_run_by_id_beginning_folder_and_last(tmp_path: Path) -> None:
+    newest = write_run(tmp_path, "baseline/2026-11-03/09-00-00-cccc3333")
+    first = write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa1111")
+    job = write_run(tmp_path, "weather/2026-11-02/10-00-00-bbbb2222/0-abab0000")
+    write_run(tmp_path, ".rerun/2026-11-09/10-00-00-dddd4444")
+    assert folders(tmp_path) == [first, job, newest]
+    assert find_run(tmp_path, "aaaa1111") == first
+    assert find_run(tmp_path, "cc") == newest
+    assert find_run(tmp_path, "abab") == job
+    assert find_run(tmp_path, first) == first
+    assert find_run(tmp_path, "last") == newest
+
+
+def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is none in"):
+        find_run(tmp_path, "aaaa1111")
+    write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa1111")
+    write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa2222")
+    with pytest.raises(UserError, match=r"2 runs begin so .*aaaa1111.*aaaa2222"):
+        find_run(tmp_path, "aaaa")
+    with pytest.raises(UserError, match="the nearest: aaaa2222"):
+        find_run(tmp_path, "aaaa2223")
+    with pytest.raises(UserError, match=r"the latest: aaaa1111 \(weather, 2026-11-01 10-00-00\)"):
+        find_run(tmp_path, "xyz")
+    with pytest.raises(UserError, match="no such run"):
+        find_run(tmp_path, "")
