@@ -7,9 +7,9 @@ help:       ## this list
 demo:       ## a project on real flights in build/demo, trained and recorded
 	$(PYTHON) tools/demo.py
 test:       ## all tests that cover a promise once
-	$(PYTHON) tools/prepare.py -m pytest -n 2 $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup $(ARGS)
 test-long:  ## the whole of it
-	$(PYTHON) tools/prepare.py -m pytest -n 2 -m long $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup -m long $(ARGS)
 bench:      ## every claim of speed, beside its alternative
 	$(PYTHON) tools/prepare.py benchmarks/run.py $(ARGS)
 mutants:    ## breaks one line at a time and sees that a test notices

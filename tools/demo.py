@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from prepare import GENERATED, ROOT, prepare, python, run
+from prepare import GENERATED, ROOT, prepare, python
 
 FOLDER = ROOT / "build" / "demo"
 PROJECT = FOLDER / "flight-delays"
@@ -36,7 +36,9 @@ def generate() -> None:
     if (PROJECT / ".venv").exists():
         (PROJECT / ".venv").rename(kept)
     shutil.rmtree(PROJECT, ignore_errors=True)
-    run("-m", "cookiecutter", str(ROOT), "--no-input", "--output-dir", str(FOLDER))
+    command = [python(ROOT), "-m", "cookiecutter", str(ROOT), "--no-input"]
+    # Its words on what to do next are for those who generate by hand.
+    subprocess.run([*command, "--output-dir", str(FOLDER)], check=True, stdout=subprocess.DEVNULL)
     if kept.exists():
         kept.rename(PROJECT / ".venv")
     stamp.write_text(wanted, encoding="utf-8")
@@ -55,7 +57,7 @@ def main() -> None:
     tools = {**os.environ, "PATH": f"{Path(python(ROOT)).parent}{os.pathsep}{os.environ['PATH']}"}
     subprocess.run([python(ROOT), "tools/setup.py"], cwd=PROJECT, env=tools, check=True)
     subprocess.run([python(PROJECT), "run.py", "+experiment=baseline"], cwd=PROJECT, check=True)
-    print(f"\nThe run's card: {newest_card()}")
+    print(f"\nThe run's card, a page for the browser: {newest_card()}")
     print("What to try next:")
     print(f"  cd {PROJECT} && source .venv/bin/activate")
     print("  python run.py                      # what can be run")

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [
@@ -46,7 +47,7 @@ ONLY_FOR = {
 TEXT = {
     "project_name": "O'Brien's \"Große\" 飛行機 ✈ \\d ${x} <b>*a*</b> `c` [l](u) # |",
     "description": "First line\nsecond: 'line' \"\"\" ''' ${oc.env:HOME} \\ \t 🛫 - 1. #{} %d %",
-    "author_name": 'Zoë "Z" O\'Neil\\n \U0001f600',
+    "author_name": 'Zoë "Z" ${x} O\'Neil\\n \U0001f600',
     "author_email": "zoë@example.com",
 }
 
@@ -131,6 +132,8 @@ def check_free_text(project: Path, answers: dict[str, str]) -> None:
     readme = (project / "README.md").read_text(encoding="utf-8")
     assert shown_text(readme, "heading") == one_line["project_name"]
     assert shown_text(readme, "paragraph") == one_line["description"]
+    baseline = OmegaConf.load(project / "conf" / "experiment" / "baseline.yaml")
+    assert baseline.experiment.owner == answers["author_name"]
     licence = (project / "LICENSE").read_text(encoding="utf-8")
     assert one_line["author_name"] in licence
     state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
@@ -187,6 +190,13 @@ def test_quoted_text_is_the_same_in_every_format(text):
     assert yaml.safe_load(f"x: {quoted}")["x"] == text
     assert ast.literal_eval(quoted) == text
     assert json.loads(quoted) == text
+
+
+@given(FREE_TEXT | st.text(st.sampled_from("\\\\${}ab:")))
+@example("a\\\\${b}\\${oc.env:HOME}\\")
+def test_text_in_the_configuration_is_the_same(text):
+    document = f"x: {render('configured', text)}"
+    assert OmegaConf.create(yaml.safe_load(document)).x == text
 
 
 @given(FREE_TEXT)

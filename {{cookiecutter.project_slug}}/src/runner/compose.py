@@ -71,8 +71,9 @@ def explain(error: Exception) -> Exception:
         return UserError(f"{name}: no such key. {_near_key(name)}")
     if isinstance(error, OverrideParseException):
         return UserError(
-            f"{error.override}: cannot be read. Hydra gives , [ ] {{ }} and = a meaning: put text "
-            "in quotes of its own, such as 'experiment.question=\"Why, then?\"'"
+            f"{error.override}: cannot be read. "
+            "Hydra gives , [ ] { } and = a meaning: put text in quotes of its own, such as "
+            "'experiment.question=\"Why, then?\"'"
         )
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
         return UserError(f"{error.filename}: cannot be written ({error.strerror})")

@@ -283,10 +283,10 @@ def check_overrides(overrides: Sequence[str]) -> None:
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if SECRET_WORDS.search(key) and value and not value.startswith("${oc.env:"):
-            variable = re.sub(r"\W+", "_", key).upper()
+            variable = "${oc.env:" + re.sub(r"\W+", "_", key).upper() + "}"
             raise UserError(
                 f"{key}: a secret on the command line would stay in the record; "
-                f"set it in the environment and write {key}='${{oc.env:{variable}}}'"
+                f"set it in the environment and write {key}='{variable}'"
             )
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from runner.record.recorded import RecordedRun, load_run
 
 from runner.app import execute
 from runner.compose import compose
 from runner.record.delivery import Delivery
+from runner.record.recorded import RecordedRun, load_run
 from runner.record.run import Run
 
 Runner = Callable[..., RecordedRun]

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from runner.record.recorded import RecordedRun
 
 from runner.compose import choices
+from runner.record.recorded import RecordedRun
 
 Runner = Callable[..., RecordedRun]
 EXPERIMENTS = choices("experiment")

@@ -161,7 +161,8 @@ def _joins(
         if signal not in chosen.joins:
             raise UserError(
                 f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
-                f"write dataset.joins.{signal}: {{<key field>: <field of {spine.name}>}}"
+                f"write dataset.joins.{signal}: "
+                "{" + f"<key field>: <field of {spine.name}>" + "}"
             )
         joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
         join.check(spine, contracts[signal], joins[signal])

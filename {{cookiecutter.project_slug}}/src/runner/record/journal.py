@@ -49,8 +49,10 @@ class Journal:
         value = float(value)
         number = repr(value) if math.isfinite(value) else f'"{value}"'
         self._append(
-            f'{{"kind":"metric","time":{time.time_ns() // 1_000_000},"name":{encoded},'
-            f'"value":{number},"step":{int(step)}}}\n'
+            '{"kind":"metric",'
+            f'"time":{time.time_ns() // 1_000_000},"name":{encoded},'
+            f'"value":{number},"step":{int(step)}'
+            "}\n"
         )
 
     def close(self) -> None:

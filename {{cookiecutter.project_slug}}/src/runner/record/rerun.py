@@ -120,7 +120,7 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
     commit = str(recorded.provenance.get("git_commit", "none: the record does not say"))
     if commit.startswith("none"):
         raise UserError(f"{recorded.id} cannot be run again; its commit is {commit}")
-    if _run("git", "cat-file", "-e", f"{commit}^{{commit}}").returncode:
+    if _run("git", "cat-file", "-e", commit + "^{commit}").returncode:
         raise UserError(
             f"{recorded.id} was made from commit {commit}, which is not in this repository; "
             f"get it with `git fetch origin {commit}`"
