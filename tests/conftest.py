@@ -4,6 +4,11 @@ import fnmatch
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says nothing on a busy machine.
+settings.register_profile("any-speed", deadline=None)
+settings.load_profile("any-speed")
 
 LISTED = Path(__file__).with_name("skips.txt")
 
