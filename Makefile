@@ -15,7 +15,7 @@ bench:      ## every claim of speed, beside its alternative
 mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
 docs:       ## the site, in site/
-	$(PYTHON) tools/prepare.py -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) tools/prepare.py -m mkdocs build --strict
 lint:       ## style, format, types, workflows
 	$(PYTHON) tools/lint.py
 lock:       ## the locks anew; ARGS=--upgrade takes newer releases

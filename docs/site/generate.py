@@ -1,0 +1,258 @@
+"""The pages of the reference that are read off the code: configuration, tasks, commands.
+
+Nothing here knows the tool that builds the site: `pages()` gives Markdown by path.
+"""
+
+import ast
+import contextlib
+import dataclasses
+import importlib
+import io
+import os
+import re
+import sys
+import typing
+from pathlib import Path
+from types import ModuleType, UnionType
+
+import jinja2
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATED = ROOT / "{{cookiecutter.project_slug}}"
+CONF = GENERATED / "conf"
+ANSWERS = {
+    "project_slug": "flight-delays",
+    "package_name": "flight_delays",
+    "example": "flights",
+    "author_name": "Your Name",
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path in the site."""
+    return {
+        "reference/configuration.md": configuration(),
+        "reference/tasks.md": tasks(),
+        "reference/commands.md": commands(),
+    }
+
+
+def runner(name: str) -> ModuleType:
+    """A module of the runner as it stands in the template; leaves no bytecode in it."""
+    sys.dont_write_bytecode = True
+    source = str(GENERATED / "src")
+    if source not in sys.path:
+        sys.path.insert(0, source)
+    return importlib.import_module(name)
+
+
+def configuration() -> str:
+    """Every key of the schema, and every group with its choices."""
+    schema = runner("runner.config")
+    lines = [
+        "# Configuration",
+        "",
+        "Every key that a run understands. Any of them can be changed where you type the command, "
+        "`python run.py seed=1 model.C=0.1`, or in an experiment's file. A key that is not here "
+        "stops the run before it begins, with the nearest one that exists.",
+        "",
+        "`python run.py +experiment=baseline --cfg job` prints what a run would see.",
+        "",
+        "## Keys",
+        "",
+        *_keys(schema.Config, schema.CHOICES),
+    ]
+    for key, kind in typing.get_type_hints(schema.Config).items():
+        nested = _dataclass(kind)
+        if nested is not None:
+            lines += _section(key, nested, schema.CHOICES)
+    lines += [
+        "## Groups",
+        "",
+        "A group is a folder in `conf/`; a choice is a file in it, taken with `group=choice`. "
+        "A file that you add is a choice at once.",
+        "",
+    ]
+    for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
+        lines += _group(folder)
+    lines += [
+        "## The index",
+        "",
+        "`conf/config.yaml` of the flights project: the defaults behind all of this.",
+        "",
+        '```yaml title="conf/config.yaml"',
+        _rendered(CONF / "config.yaml").rstrip(),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tasks() -> str:
+    """Each task with what its function says about itself."""
+    lines = [
+        "# Tasks",
+        "",
+        "A task computes something and records it. `python run.py task=NAME` runs it; with no "
+        "`task=` it is `train`. Any key of the [configuration](configuration.md) can stand beside "
+        "it. You can [add your own](../how-to/add-a-task.md).",
+        "",
+    ]
+    for path in sorted((CONF / "task").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        target = re.search(r"^_target_: (\S+)", text, re.MULTILINE)
+        assert target, path
+        function = _function(target.group(1))
+        lines += [
+            f"## `task={path.stem}`",
+            "",
+            _sentence(_first_comment(text)),
+            "",
+            f"{_prose(ast.get_docstring(function) or '')}",
+            "",
+            f'```yaml title="conf/task/{path.name}"',
+            text.rstrip(),
+            "```",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """Each command with its own help."""
+    app = runner("runner.app")
+    lines = [
+        "# Commands",
+        "",
+        "What can be typed:",
+        "",
+        "```text",
+        app.USAGE.rstrip(),
+        "```",
+        "",
+        "A first word without `=`, `+` or `-` is a command. Commands show things or edit files; "
+        "what computes is a [task](tasks.md).",
+        "",
+    ]
+    for name, home in app.COMMANDS.items():
+        module = runner(home)
+        about = (module.__doc__ or "").partition("\n")[0]
+        lines += [f"## `python run.py {name}`", "", about, ""]
+        for words in ([], ["experiment"]) if name == "new" else ([],):
+            lines += ["```text", _help(getattr(module, name), [*words, "--help"]), "```", ""]
+    return "\n".join(lines)
+
+
+def _help(command: typing.Callable[[list[str]], int], arguments: list[str]) -> str:
+    text = io.StringIO()
+    os.environ["COLUMNS"] = "88"
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        command(arguments)
+    return text.getvalue().rstrip()
+
+
+def _section(path: str, kind: type, choices: dict[str, tuple[str, ...]]) -> list[str]:
+    about = (kind.__doc__ or "").partition("\n")[0]
+    lines = [f"### `{path}`", "", about, "", *_keys(kind, choices, f"{path}.")]
+    for key, hint in typing.get_type_hints(kind).items():
+        nested = _dataclass(hint)
+        if nested is not None:
+            lines += _section(f"{path}.{key}", nested, choices)
+    return lines
+
+
+def _keys(kind: type, choices: dict[str, tuple[str, ...]], prefix: str = "") -> list[str]:
+    about = _attributes(kind.__doc__ or "")
+    kinds = typing.get_type_hints(kind)
+    lines = ["| key | type | without it | what it is |", "|---|---|---|---|"]
+    for field in dataclasses.fields(kind):
+        name = f"{prefix}{field.name}"
+        words = choices.get(name)
+        shown = " or ".join(f"`{word}`" for word in words) if words else _type(kinds[field.name])
+        if _dataclass(kinds[field.name]):
+            shown = f"[section](#{name.replace('.', '')})"
+        lines.append(f"| `{name}` | {shown} | {_default(field)} | {about[field.name]} |")
+    return [*lines, ""]
+
+
+def _type(kind: object) -> str:
+    if typing.get_origin(kind) in (UnionType, typing.Union):
+        return " or ".join(_type(one) for one in typing.get_args(kind))
+    if kind is type(None):
+        return "nothing"
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if kind in names:
+        return names[typing.cast("type", kind)]
+    if typing.get_origin(kind) is list:
+        return f"list of {_type(typing.get_args(kind)[0])}s"
+    return "keys and values"
+
+
+def _default(field: "dataclasses.Field[object]") -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+        return "" if dataclasses.is_dataclass(value) or not value else f"`{value}`"
+    if field.default is dataclasses.MISSING:
+        return "has to be said"
+    if field.default is None or field.default == "":
+        return "nothing"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def _dataclass(kind: object) -> type | None:
+    for one in (kind, *typing.get_args(kind)):
+        if isinstance(one, type) and dataclasses.is_dataclass(one):
+            return one
+    return None
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """The `Attributes:` of a docstring, each on one line."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in docstring.partition("Attributes:")[2].splitlines():
+        start = re.match(r" {8}(\w+): (.*)", line)
+        if start:
+            name = start.group(1)
+            found[name] = start.group(2)
+        elif name and line.strip():
+            found[name] += " " + line.strip()
+    return {key: text.replace("|", "\\|") for key, text in found.items()}
+
+
+def _group(folder: Path) -> list[str]:
+    lines = [f"### `conf/{folder.name}/`", "", "| choice | what it is |", "|---|---|"]
+    for path in sorted(folder.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        question = re.search(r"^  question: (.+)$", text, re.MULTILINE)
+        about = question.group(1) if question else _first_comment(text)
+        lines.append(f"| `{folder.name}={path.stem}` | {_sentence(about)} |")
+    return [*lines, ""]
+
+
+def _first_comment(text: str) -> str:
+    comments = [line for line in text.splitlines() if line.startswith("# ")]
+    return next((line[2:] for line in comments if not line.startswith("# @")), "")
+
+
+def _sentence(text: str) -> str:
+    text = text.strip().strip('"')
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def _rendered(path: Path) -> str:
+    template = jinja2.Environment(autoescape=False, keep_trailing_newline=True)  # noqa: S701
+    return template.from_string(path.read_text(encoding="utf-8")).render(cookiecutter=ANSWERS)
+
+
+def _function(target: str) -> ast.FunctionDef:
+    """A function's source, found without importing what it imports."""
+    module, _, name = target.rpartition(".")
+    path = (GENERATED / "src" / module.replace(".", "/")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next(one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name)
+
+
+def _prose(docstring: str) -> str:
+    """A docstring's sections as a list of definitions."""
+    text = re.sub(r"^(Returns|Raises):\n", r"**\1.** ", docstring, flags=re.MULTILINE)
+    return re.sub(r"\n +", " ", re.sub(r"\*\* +", "** ", text)).replace("UserError: ", "")
