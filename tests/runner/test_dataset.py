@@ -11,6 +11,7 @@ import pytest
 from data_project import DataProject, build, replace
 
 from runner.dataset import dataset as module
+from runner.dataset import split
 from runner.dataset.dataset import load_dataset
 from runner.errors import UserError
 
@@ -88,22 +89,36 @@ def test_split_by_time_follows_the_calendar_of_the_time_zone(project: DataProjec
     assert periods["test"][0] - periods["validation"][1] < timedelta(hours=4)
 
 
+def test_a_period_begins_with_its_very_first_instant() -> None:
+    new_york = [datetime(2024, 2, 1, 5), datetime(2024, 3, 1, 5), datetime(2024, 3, 9)]
+    instant = timedelta(microseconds=1)
+    moments = pl.Series([each - instant for each in new_york[:2]] + new_york)
+    parts = split.by_time(moments.dt.replace_time_zone("UTC"), "1mo", "1mo", "America/New_York")
+    assert parts.to_list() == ["train", "validation", "validation", "test", "test"]
+
+
+def test_random_split_is_the_same_on_every_machine() -> None:
+    keys = [pl.Series(["a", "b", "c", "d", "e", "f"]), pl.Series(range(6))]
+    parts = split.at_random(keys, "0.3", "0.3")
+    assert parts.to_list() == ["validation", "train", "train", "test", "train", "test"]
+
+
 def test_split_by_weeks(project: DataProject) -> None:
-    split = {"by": "time", "validation": "2w", "test": "1w"}
-    periods = load_dataset(project.config(split=split)).periods
+    chosen = {"by": "time", "validation": "2w", "test": "1w"}
+    periods = load_dataset(project.config(split=chosen)).periods
     local = [start.astimezone().weekday() for start, _ in periods.values()]
     assert len(local) == 3
     assert timedelta(days=13) < periods["test"][0] - periods["validation"][0] < timedelta(days=15)
 
 
 def test_random_split_keeps_rows_in_their_part_when_others_go(project: DataProject) -> None:
-    split = {"by": "random", "validation": "0.2", "test": "0.1"}
-    before = load_dataset(project.config(split=split)).frame
+    chosen = {"by": "random", "validation": "0.2", "test": "0.1"}
+    before = load_dataset(project.config(split=chosen)).frame
     shares = before["part"].value_counts(normalize=True)
     found = dict(shares.iter_rows())
     assert found["validation"] == pytest.approx(0.2, abs=0.03)
     assert found["test"] == pytest.approx(0.1, abs=0.03)
-    config = project.config(split=split)
+    config = project.config(split=chosen)
     config.now = "2024-02-20T00:00:00+00:00"
     after = load_dataset(config).frame
     assert 0 < after.height < before.height
@@ -236,8 +251,8 @@ def test_fingerprint_is_the_same_in_another_process(project: DataProject) -> Non
 def test_fingerprint_changes_with_everything_that_rows_depend_on(project: DataProject) -> None:
     found = [load_dataset(project.config()).fingerprint]
     found.append(load_dataset(project.config(features=["hour"])).fingerprint)
-    split = {"by": "time", "validation": "2w", "test": "1mo"}
-    found.append(load_dataset(project.config(split=split)).fingerprint)
+    chosen = {"by": "time", "validation": "2w", "test": "1mo"}
+    found.append(load_dataset(project.config(split=chosen)).fingerprint)
     config = project.config()
     config.now = "2024-03-20T12:00:00+00:00"
     found.append(load_dataset(config).fingerprint)

@@ -437,6 +437,16 @@ def test_folder_that_dvc_does_not_know_is_told(fresh: DataProject) -> None:
         ensure_received(["shops"])
 
 
+def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
+    code = """
+        from runner import project
+        from runner.signals.ingest import ensure_received, lock
+        with lock(project.root(), "another"):
+            print("HAS", ensure_received(["shops"])["shops"].rows)
+    """
+    assert "HAS 2" in fresh.python(code).communicate(timeout=60)[0]
+
+
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     code = """
         from runner.signals.ingest import ensure_received

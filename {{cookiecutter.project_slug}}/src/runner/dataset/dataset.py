@@ -236,10 +236,13 @@ def _cached(path: Path) -> tuple[pl.DataFrame, int] | None:
 
 
 def _keep(path: Path, frame: pl.DataFrame, dropped: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    frame.write_parquet(draft, compression="lz4", metadata={"dropped": str(dropped)})
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(draft, compression="lz4", metadata={"dropped": str(dropped)})
+        draft.replace(path)
+    except OSError as error:  # the run can go on without
+        log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)
 
 
 def _record(run: Run, plan: Plan, dataset: Dataset) -> None:

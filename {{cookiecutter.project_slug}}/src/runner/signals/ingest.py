@@ -1,14 +1,8 @@
-"""The task `ingest`, and receiving what a run needs: source, checks, snapshot, DVC."""
+"""The task `ingest`, and receiving what a run needs: from DVC, or from the source."""
 
 import contextlib
 import logging
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -21,27 +15,10 @@ from runner.record.run import Run
 from runner.signals import snapshot as snapshots
 from runner.signals import source
 from runner.signals.contract import Contract, read_contracts
+from runner.signals.publish import Publication, dvc, publish
 from runner.signals.snapshot import Snapshot, State
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What publishing one signal did.
-
-    Attributes:
-        written: Partitions that are new or changed.
-        unchanged: Partitions that stayed as they were.
-        removed: Partitions that the source holds no rows for any more.
-        is_new: The .dvc file is another than before, so git has something to keep.
-    """
-
-    snapshot: Snapshot
-    written: tuple[str, ...]
-    unchanged: int
-    removed: tuple[str, ...]
-    is_new: bool = True
 
 
 def ingest(config: DictConfig, run: Run) -> dict[str, float]:
@@ -53,7 +30,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     contracts = read_contracts(project.root())
     chosen = [known(contracts, name) for name in config.signals] or list(contracts.values())
     with lock(project.root(), wait="another run receives signals"):
-        published = _publish(_received(chosen, run), run)
+        published = publish(_received(chosen, run), run)
     _say(published)
     for contract in chosen:
         _record(run, contract, published[contract.name].snapshot)
@@ -71,11 +48,19 @@ def ensure_received(names: Iterable[str], run: Run | None = None) -> dict[str, S
     """
     contracts = read_contracts(project.root())
     wanted = [known(contracts, name) for name in names]
-    if any(snapshots.current(contract) is None for contract in wanted):
+    if not _are_here(wanted):
         with lock(project.root(), wait="another run receives signals"):
             _fetch(wanted, run)
     found = {contract.name: snapshots.current(contract) for contract in wanted}
     return {name: snapshot for name, snapshot in found.items() if snapshot is not None}
+
+
+def _are_here(wanted: Sequence[Contract]) -> bool:
+    try:
+        return all(snapshots.current(contract) is not None for contract in wanted)
+    except UserError:
+        # perhaps another run is putting files in place; under the lock we shall see
+        return False
 
 
 def known(contracts: Mapping[str, Contract], name: str) -> Contract:
@@ -100,7 +85,8 @@ def lock(root: Path, wait: str) -> Iterator[None]:
     folder = snapshots.home(root) / ".index"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
+        # one instance for each file: whoever has the lock may take it again
+        lock = FileLock(folder / "lock", is_singleton=True)
         try:
             lock.acquire(timeout=0.1)
         except Timeout:
@@ -119,7 +105,7 @@ def _fetch(wanted: Sequence[Contract], run: Run | None) -> None:
     states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
     if recorded := [each for each in wanted if states[each.name] is State.MISSING]:
         log.info("getting %s with DVC", _names(recorded))
-        pulled = _dvc(recorded[0].root, ["pull", *_dvc_files(recorded)])
+        pulled = dvc(recorded[0].root, ["pull", *_dvc_files(recorded)])
         if pulled.returncode:
             log.info("DVC has no copy; receiving from the source again")
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
@@ -131,7 +117,7 @@ def _fetch(wanted: Sequence[Contract], run: Run | None) -> None:
     for contract, frame in received.values():
         if states[contract.name] is State.MISSING:
             _check_same(contract, frame)
-    _say(_publish(received, run))
+    _say(publish(received, run))
 
 
 def _check_same(contract: Contract, frame: pl.DataFrame) -> None:
@@ -154,7 +140,7 @@ def _received(
 ) -> dict[str, tuple[Contract, pl.DataFrame]]:
     received = {}
     steps = run.progress(contracts, "receiving signals", len(contracts)) if run else contracts
-    with run.stage("receive") if run else _nothing():
+    with run.stage("receive") if run else contextlib.nullcontext():
         for contract in steps:
             frame = source.receive(contract)
             log.info("received %s: %s rows from %s", contract.name, f"{frame.height:,}",
@@ -163,152 +149,12 @@ def _received(
     return received
 
 
-def _publish(
-    received: Mapping[str, tuple[Contract, pl.DataFrame]], run: Run | None
-) -> dict[str, Publication]:
-    """Writes changed partitions, lets DVC track them once for all, and notes the content."""
-    before = {name: _text(contract) for name, (contract, _) in received.items()}
-    published = {name: _write(*each) for name, each in received.items()}
-    changed = [
-        contract
-        for name, (contract, _) in received.items()
-        if published[name].written or published[name].removed or not before[name]
-    ]
-    with run.stage("track") if run and changed else _nothing():
-        if changed:
-            folders = [f"data/signals/{contract.name}" for contract in changed]
-            added = _dvc(changed[0].root, ["add", *folders])
-            if added.returncode:
-                raise _dvc_failed(added.stderr)
-    for name, (contract, _) in received.items():
-        snapshot = _note(contract, published[name].snapshot)
-        is_new = _text(contract) != before[name]
-        published[name] = replace(published[name], snapshot=snapshot, is_new=is_new)
-    return published
-
-
-def _write(contract: Contract, frame: pl.DataFrame) -> Publication:
-    """Puts changed partitions in place; their names are the only thing still to be tracked."""
-    parts = snapshots.split(contract, frame)
-    contents = {name: snapshots.content_hash(part) for name, part in parts.items()}
-    here = _here(contract)
-    written = tuple(name for name in parts if here.get(name) != contents[name])
-    folder = snapshots.home(contract.root) / contract.name
-    removed = tuple(path.stem for path in sorted(folder.glob("*")) if path.stem not in parts)
-    if written or removed:
-        staging = snapshots.home(contract.root) / ".index" / f"{contract.name}.staging"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        for name in written:
-            # fixed options: the same rows make the same bytes, and so the same md5
-            parts[name].write_parquet(
-                staging / f"{name}.parquet", compression="zstd", compression_level=3,
-                statistics=True, row_group_size=1 << 20,
-            )  # fmt: skip
-        snapshots.write_index(contract, {"publishing": True})
-        folder.mkdir(exist_ok=True)
-        for name in written:
-            (staging / f"{name}.parquet").replace(folder / f"{name}.parquet")
-        for name in removed:
-            for path in folder.glob(f"{name}*"):
-                path.unlink()
-        shutil.rmtree(staging)
-    last = frame[contract.event_time].max() if contract.event_time else None
-    draft = Snapshot(
-        signal=contract.name,
-        version=contract.version,
-        md5="",
-        content=snapshots.whole(contents),
-        rows=frame.height,
-        folder=folder,
-        last_event=last,  # type: ignore[arg-type]
-        partitions=contents,
-        promise=snapshots.promise(contract),
-    )
-    return Publication(draft, written, len(parts) - len(written), removed)
-
-
-def _here(contract: Contract) -> dict[str, str]:
-    """Content of the partitions that are in place and known to be as recorded."""
-    recorded = snapshots.look(contract)[1]
-    if recorded is None or snapshots.read_index(contract).get("md5") != recorded.md5:
-        return {}
-    files = {path.stem for path in recorded.folder.glob("*.parquet")}
-    return {name: content for name, content in recorded.partitions.items() if name in files}
-
-
-def _note(contract: Contract, draft: Snapshot) -> Snapshot:
-    """Writes into the .dvc file what the snapshot is, beside what DVC wrote there."""
-    from ruamel.yaml import YAML
-
-    path = snapshots.dvc_file(contract)
-    writer = YAML()
-    record = writer.load(path)
-    meta = {
-        "version": draft.version,
-        "rows": draft.rows,
-        "last_event": draft.last_event.isoformat() if draft.last_event else None,
-        "content": draft.content,
-        "promise": draft.promise,
-        "partitions": draft.partitions,
-    }
-    if record.get("meta") != meta:
-        record["meta"] = meta
-        new = path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            writer.dump(record, file)
-        new.replace(path)
-    md5 = record["outs"][0]["md5"]
-    snapshots.write_index(contract, {"md5": md5, "files": snapshots.stamps(draft.folder)})
-    return replace(draft, md5=md5)
-
-
-def _text(contract: Contract) -> bytes:
-    """The .dvc file as it is; empty if there is none."""
-    path = snapshots.dvc_file(contract)
-    return path.read_bytes() if path.exists() else b""
-
-
-def _dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """DVC as a process of its own: importing it would cost every run half a second."""
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dvc", *words],
-            cwd=root,
-            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = call(*arguments)
-    if "is not a git repository" in done.stderr:
-        log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
-        call("config", "--local", "core.no_scm", "true")
-        done = call(*arguments)
-    return done
-
-
 def _dvc_files(contracts: Sequence[Contract]) -> list[str]:
     return [f"data/signals/{contract.name}.dvc" for contract in contracts]
 
 
-def _dvc_failed(output: str) -> UserError:
-    if "No module named dvc" in output:
-        return UserError("dvc is not installed: python -m pip install -r requirements.lock")
-    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    reason = errors[0].removeprefix("ERROR: ") if errors else output.strip() or "it gave no reason"
-    return UserError(f"dvc could not track the received data: {reason}\n"
-                     "Put that right and run `python run.py task=ingest`.")  # fmt: skip
-
-
 def _names(contracts: Iterable[Contract]) -> str:
     return ", ".join(contract.name for contract in contracts)
-
-
-def _nothing() -> AbstractContextManager[None]:
-    return contextlib.nullcontext()
 
 
 def _record(run: Run, contract: Contract, snapshot: Snapshot) -> None:

@@ -186,7 +186,7 @@ def _index_path(contract: Contract) -> Path:
 def _recorded(contract: Contract) -> Snapshot | None:
     path = dvc_file(contract)
     try:
-        record = yaml.load(path.read_bytes(), Loader=Loader)  # noqa: S506 -- a safe loader
+        record = yaml.load(path.read_bytes(), Loader=Loader)
         meta, out = record.get("meta"), record["outs"][0]
         if meta is None:  # tracked, but the note on its content was not written any more
             return None

@@ -98,7 +98,7 @@ def _unzipped(path: Path, contract: Contract) -> bytes:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise contract.mistake(
             f"{path} is cut off or no zip file ({error})",
-            f"Fetch it again; its owner is {contract.owner} ({contract.contact})",
+            _again(contract),
         ) from None
 
 
@@ -129,12 +129,12 @@ def _check_shape(data: bytes, width: int, path: Path, contract: Contract) -> Non
                 raise contract.mistake(
                     f"row {row} of {path} has {len(values)} values instead of {width}; "
                     "the file may be cut off",
-                    f"Fetch it again; its owner is {contract.owner} ({contract.contact})",
+                    _again(contract),
                 )
     except csv.Error as error:
         raise contract.mistake(
             f"{path} breaks off after row {row} ({error})",
-            f"Fetch it again; its owner is {contract.owner} ({contract.contact})",
+            _again(contract),
         ) from None
     except UnicodeDecodeError:
         raise contract.mistake(f"{path} is not UTF-8") from None
@@ -146,7 +146,7 @@ def _parquet(path: Path, contract: Contract) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise contract.mistake(
             f"{path} is cut off or no Parquet file ({_first(error)})",
-            f"Fetch it again; its owner is {contract.owner} ({contract.contact})",
+            _again(contract),
         ) from None
     checks.check_names(frame.columns, contract, path)
     return frame
@@ -158,7 +158,7 @@ def _jsonl(path: Path, contract: Contract) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise contract.mistake(
             f"{path} is cut off or no JSON lines file ({_first(error)})",
-            f"Fetch it again; its owner is {contract.owner} ({contract.contact})",
+            _again(contract),
         ) from None
     checks.check_names(frame.columns, contract, path)
     return frame
@@ -166,3 +166,7 @@ def _jsonl(path: Path, contract: Contract) -> pl.DataFrame:
 
 def _first(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def _again(contract: Contract) -> str:
+    return f"Fetch it again; its owner is {contract.owner} ({contract.contact})"
