@@ -195,7 +195,7 @@ def test_one_delivery_process_serves_a_whole_sweep(place: Path, start: Any) -> N
         time.sleep(0.1)
     assert len(journals(place)) == 6
     assert len(at_work) == 1
-    wait_until(lambda: not delivery_processes(place), 10)
+    wait_until(lambda: not delivery_processes(place))
     assert_complete(place)
 
 

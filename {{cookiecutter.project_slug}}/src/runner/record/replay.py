@@ -201,4 +201,6 @@ class _Parent(threading.Thread):
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    code = main(Path(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(code)  # Nothing is left to do, and imports may be going on beside.

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ class Store:
         self.client = MlflowClient(uri)
         self._file: Path | None = None
         if uri.startswith("sqlite:///"):
-            self._file = Path(uri.removeprefix("sqlite:///"))
+            self._file = Path(uri.removeprefix("sqlite:///")).resolve()
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._file}.lock"):
                 self._migrate(uri)
@@ -91,12 +92,10 @@ class Store:
         return self._experiments[name]
 
     def prepare(self) -> None:
-        """Import what a model will need, while there is nothing else to do."""
+        """Begin to import what a model needs, beside the work, while the run still trains."""
         if not self._prepared:
             self._prepared = True
-            importlib.import_module("runner.record.model")
-            gc.freeze()
-            gc.enable()
+            threading.Thread(target=_import_model_packages, daemon=True).start()
 
     def _create(self, name: str) -> str:
         location = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
@@ -112,6 +111,12 @@ class Store:
             from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
 
             _upgrade_db(create_sqlalchemy_engine(uri))
+
+
+def _import_model_packages() -> None:
+    importlib.import_module("skops.io")  # It brings scikit-learn: 1.7 s together.
+    gc.freeze()
+    gc.enable()
 
 
 class StoredRun:
