@@ -65,6 +65,8 @@ def explain(error: Exception) -> Exception:
         if "No match in the defaults list" in text or (CONF / key).is_dir():
             return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
         return UserError(f"{key}: no such key. {_near_key(key)}")
+    if match := re.search(r"Multiple values for ([\w/]+)\.", text):
+        return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     if "Key '" in text + cause and "is not in struct" in text + cause:
         key = re.search(r"full_key: (\S+)", text + cause)
         name = key.group(1) if key else text.splitlines()[0]

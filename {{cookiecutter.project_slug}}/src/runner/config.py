@@ -263,6 +263,17 @@ def check_estimator(config: DictConfig) -> None:
                 f"model.{name}: {estimator.__name__} takes no such parameter. "
                 f"{nearest(str(name), known)}"
             )
+    values = OmegaConf.to_container(model, resolve=True)
+    assert isinstance(values, dict)
+    _check_parameter_values(estimator, {str(k): v for k, v in values.items() if k != "_target_"})
+
+
+def _check_parameter_values(estimator: type, values: dict[str, Any]) -> None:
+    """Lets scikit-learn check types and ranges now, as it would when it fits."""
+    try:
+        getattr(estimator(**values), "_validate_params", lambda: None)()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model: {str(error).splitlines()[0]}") from error
 
 
 def estimator_parameters(estimator: type) -> set[str]:

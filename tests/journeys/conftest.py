@@ -1,0 +1,74 @@
+"""Projects on real flights: generated once a session, given to every test as its own copy."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# How projects are generated, and how stores are read, is written down once.
+TESTS = Path(__file__).resolve().parents[1]
+SOURCE = TESTS.parent / "{{cookiecutter.project_slug}}" / "src"
+sys.path[:0] = [str(TESTS / "template"), str(TESTS / "runner"), str(SOURCE)]
+
+from baking import IDENTITY, copy_template, git, run_cookiecutter  # noqa: E402
+from journey import Project  # noqa: E402
+from store_reader import delivery_processes  # noqa: E402
+
+os.environ.update(IDENTITY)
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as it is generated: no data, no store."""
+    template = copy_template(tmp_path_factory.mktemp("template") / "template")
+    made = run_cookiecutter(
+        template, tmp_path_factory.mktemp("generated"), {"project_name": "Flight Delays"}
+    )
+    assert made.code == 0, made.output
+    return made.project
+
+
+@pytest.fixture(scope="session")
+def received(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose signals are here and in git, with an empty store."""
+    from mlflow import MlflowClient
+
+    folder = copy(generated, tmp_path_factory.mktemp("received"))
+    project = Project(folder)
+    project.run("task=ingest")
+    for name in ("outputs", "mlartifacts"):
+        shutil.rmtree(folder / name)
+    (folder / "mlflow.db").unlink()
+    MlflowClient(project.uri).search_experiments()  # Creating a store takes two seconds.
+    git(folder, "add", "data/signals")
+    git(folder, "commit", "--quiet", "--message", "Data")
+    return folder
+
+
+@pytest.fixture
+def fresh(generated: Path, make: Callable[[Path], Project]) -> Project:
+    """A project of the test's own that has never been run."""
+    return make(generated)
+
+
+@pytest.fixture
+def project(received: Path, make: Callable[[Path], Project]) -> Project:
+    """A project of the test's own with its signals."""
+    return make(received)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[Path], Project]]:
+    """Copies a project; none of its delivery processes survives the test."""
+    yield lambda source: Project(copy(source, tmp_path))
+    for process in delivery_processes(tmp_path):
+        process.kill()
+
+
+def copy(source: Path, place: Path) -> Path:
+    """Copies with times, by which the runner knows files that it has seen before."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(source, place / source.name, symlinks=True, ignore=ignored))

@@ -1,0 +1,123 @@
+"""A generated project as a user sees it: files, commands typed in it, and its MLflow store."""
+
+import os
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+
+QUICK = ("debug=smoke", "evaluation.bootstrap=20", "evaluation.importance_repeats=1")
+"""Makes a run short where its figures do not matter."""
+
+
+class Project:
+    """A generated project in a folder of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def start(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
+        """Types `python run.py <words>` and does not wait."""
+        environment = {**os.environ, "COLUMNS": "200", **options.pop("environment", {})}
+        environment.pop("PYTHONPATH", None)
+        return subprocess.Popen(
+            [sys.executable, "run.py", *words],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(
+        self, *words: str, code: int | None = 0, **options: Any
+    ) -> "subprocess.CompletedProcess[str]":
+        """Types `python run.py <words>`, waits for the prompt, and sees that it ends with `code`."""
+        process = self.start(*words, **options)
+        try:
+            output, errors = process.communicate(timeout=240)
+        finally:
+            process.kill()
+        done = subprocess.CompletedProcess(words, process.returncode, output, errors)
+        assert code is None or done.returncode == code, f"{words}: {output}\n{errors}"
+        return done
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file as a user would."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Replaces a text that stands in a file."""
+        path = self.root / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} does not hold {old!r}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def folders(self) -> list[Path]:
+        """Folders of runs, the oldest first, those of jobs in a sweep included."""
+        found = (self.root / "outputs").rglob("journal.jsonl")
+        return sorted((path.parent for path in found), key=lambda path: path.stat().st_ctime)
+
+    @property
+    def uri(self) -> str:
+        """The store's address."""
+        return f"sqlite:///{self.root}/mlflow.db"
+
+    @cached_property
+    def mlflow(self) -> Any:
+        """A client of the store."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
+
+    def runs(self, experiment: str | None = None) -> list[Any]:
+        """Runs in MLflow, the oldest first."""
+        experiments = [
+            each.experiment_id
+            for each in self.mlflow.search_experiments()
+            if experiment is None or each.name == f"flight-delays/{experiment}"
+        ]
+        if not experiments:
+            return []
+        return list(self.mlflow.search_runs(experiments, order_by=["start_time ASC"]))
+
+    def artifacts(self, run: Any, folder: str | None = None) -> set[str]:
+        """Paths of the artifacts of a run."""
+        found = set()
+        for each in self.mlflow.list_artifacts(run.info.run_id, folder):
+            found |= self.artifacts(run, each.path) if each.is_dir else {each.path}
+        return found
+
+    def artifact(self, run: Any, name: str) -> Path:
+        """An artifact of a run as MLflow gives it."""
+        return Path(self.mlflow.download_artifacts(run.info.run_id, name))
+
+
+def judged(run: Any) -> dict[str, float]:
+    """The metrics of a run in MLflow that say how good its model is."""
+    names = ("validation/", "test/", "threshold")
+    return {name: value for name, value in run.data.metrics.items() if name.startswith(names)}
+
+
+def content(project: Project, run: Any) -> dict[str, Any]:
+    """What must be equal in two runs of the same thing; names for what takes its own time."""
+    timed = ("system/", "seconds/")
+    own = ("record.", "mlflow.runName", "provenance.command", "provenance.overrides")
+    return {
+        "status": run.info.status,
+        "metrics": {k: repr(v) for k, v in run.data.metrics.items() if not k.startswith(timed)},
+        "timed": {k for k in run.data.metrics if k.startswith("seconds/")},
+        "params": run.data.params,
+        "tags": {k for k in run.data.tags if not k.startswith(own)},
+        "datasets": sorted((d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs),
+        "artifacts": project.artifacts(run),
+        "models": len(run.outputs.model_outputs),
+    }
