@@ -19,8 +19,7 @@ import yaml
 
 from runner.errors import UserError
 from runner.signals.contract import Contract
-
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from runner.signals.document import Loader
 
 
 class State(enum.Enum):
@@ -186,7 +185,7 @@ def _index_path(contract: Contract) -> Path:
 def _recorded(contract: Contract) -> Snapshot | None:
     path = dvc_file(contract)
     try:
-        record = yaml.load(path.read_bytes(), Loader=Loader)
+        record = Loader(path.read_bytes()).get_single_data()
         meta, out = record.get("meta"), record["outs"][0]
         if meta is None:  # tracked, but the note on its content was not written any more
             return None
