@@ -1,0 +1,40 @@
+"""Every claim of speed, beside its alternative, in one go: `make bench`.
+
+Prints a table and writes it, with how it was measured and what it was compared with, for the docs.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import report
+from measures import FULL, QUICK, Bench, flights, iris
+from projects import ROOT
+
+
+def main() -> None:
+    """Measure everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="once and small: does it all work?")
+    parser.add_argument("--output", type=Path, help="the page; default: docs/benchmarks.md")
+    arguments = parser.parse_args()
+    output = arguments.output or (None if arguments.quick else ROOT / "docs" / "benchmarks.md")
+    folder = Path(tempfile.mkdtemp(prefix="bench-")).resolve()
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
+    try:
+        bench = Bench(folder, QUICK if arguments.quick else FULL)
+        flights(bench)
+        iris(bench)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    rows = report.rows(bench)
+    print(report.table(rows))
+    if output:
+        output.write_text(report.page(rows, bench, load), encoding="utf-8")
+        print(f"\nWritten to {output}")
+
+
+if __name__ == "__main__":
+    main()
