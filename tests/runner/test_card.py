@@ -7,6 +7,7 @@ from pathlib import Path
 
 from folders import METRICS, write_run
 from omegaconf import OmegaConf
+
 from runner.record.card import write_card
 from runner.record.changes import changes
 
@@ -56,7 +57,8 @@ def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) 
         "between 0.650 and 0.750; a guess would reach 0.500", "20.0 % of the rows are positive",
         "right in 40.0 % of what it flags, 2.0 times the base rate", "Threshold 0.3100",
         "[0.6500, 0.7500]", "1,007", "0123.dir", "800 rows", "7 rows without a label",
-        "hour, carrier", "f00d", "beef", "python run.py rerun aaaa1111", "python run.py a=b", "2.5 s",
+        "hour, carrier", "f00d", "beef", "python run.py rerun aaaa1111",
+        "python run.py a=b", "2.5 s",
     ):  # fmt: skip
         assert said in page.text, said
 
@@ -151,4 +153,6 @@ def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
     )
     found = changes(config, conf)
     assert found == [["seed", "0", "1"], ["model.leaves", None, "true"], ["model.width", "2", None]]
-    assert "model.leaves–true" in card(write_run(tmp_path / "outputs", changes=found)).text
+    assert (
+        "model.leaves\N{EN DASH}true" in card(write_run(tmp_path / "outputs", changes=found)).text
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from folders import make_old, write_run
 from mlflow import MlflowClient
+
 from runner.errors import UserError
 from runner.record import clean as cleaning
 from runner.record.liveness import identity

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from folders import NOBODY, write_run
+
 from runner.errors import UserError
 from runner.record import journal as journals
 from runner.record.liveness import identity
@@ -79,7 +80,7 @@ def test_recorded_status_without_an_end_depends_on_the_process(tmp_path: Path) -
 
 def test_recorded_model_is_loaded(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    with pytest.raises(UserError, match="aaaa1111 .FINISHED. has no model"):
+    with pytest.raises(UserError, match=r"aaaa1111 \(FINISHED\) has no model"):
         read_run(folder).model()
     (folder / "model").mkdir()
     (folder / "model" / "model.pkl").write_bytes(pickle.dumps({"a": 1}))

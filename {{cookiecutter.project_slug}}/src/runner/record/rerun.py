@@ -178,11 +178,9 @@ def _bring_data(recorded: RecordedRun, project: Path) -> None:
 def _point_to_remotes(project: Path) -> None:
     """A remote that is a folder beside this repository lies elsewhere from the worktree."""
     for line in _dvc(root(), "remote", "list").stdout.splitlines():
-        name, _, url = line.partition("\t")
-        url = url.removesuffix("(default)").strip()
-        if url and "://" not in url:
-            place = (root() / ".dvc" / url).resolve()
-            _dvc(project, "remote", "modify", "--local", name.strip(), "url", str(place))
+        found = re.fullmatch(r"(\S+)\s+(.*?)(?:\s+\(default\))?", line)
+        if found and "://" not in found.group(2):
+            _dvc(project, "remote", "modify", "--local", found.group(1), "url", found.group(2))
 
 
 def _check_code(recorded: RecordedRun, project: Path, environment: dict[str, str]) -> None:
