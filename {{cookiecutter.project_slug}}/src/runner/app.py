@@ -218,7 +218,8 @@ def _refuse_wrong(config: "DictConfig") -> None:
     from runner.config import check
 
     try:
-        check(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+        own = [str(key) for key in config if key != "hydra"]
+        check(OmegaConf.masked_copy(config, own))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -107,15 +107,14 @@ def _groups() -> list[str]:
 
 def _keys() -> list[str]:
     """Every key of the default configuration, dotted."""
-    config = compose()
+    return _dotted(OmegaConf.to_container(compose(), resolve=False), "")
 
-    def walk(node: DictConfig, path: str) -> list[str]:
-        found = []
-        for key in node:
-            found.append(f"{path}{key}")
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                found += walk(child, f"{path}{key}.")
-        return found
 
-    return walk(config, "")
+def _dotted(node: object, path: str) -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    return [
+        name
+        for key, child in node.items()
+        for name in (f"{path}{key}", *_dotted(child, f"{path}{key}."))
+    ]

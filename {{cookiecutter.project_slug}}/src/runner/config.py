@@ -344,11 +344,11 @@ def _check_values(config: DictConfig) -> None:
 def _check_keys(node: DictConfig, schema: type, path: str) -> None:
     """Walks the configuration beside its schema and stops at the first unknown key."""
     kinds = get_type_hints(schema)
-    for key in node:
+    for key in map(str, node):
         if key not in kinds:
             place = f"{path}{key}"
             where = f"under '{path.rstrip('.')}'" if path else "at the top level"
-            raise UserError(f"{place}: no such key {where}. {nearest(str(key), kinds)}")
+            raise UserError(f"{place}: no such key {where}. {nearest(key, kinds)}")
     for parameter in dataclasses.fields(schema):
         required = (
             parameter.default is dataclasses.MISSING

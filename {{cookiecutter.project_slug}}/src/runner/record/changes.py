@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     # OmegaConf's own loader is written in Python; libyaml's is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 -- a safe loader
+    content = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe
     return content if isinstance(content, dict) else {}
 
 

@@ -161,7 +161,7 @@ def is_working(marker: Path) -> bool:
     alive = is_alive(content["writer"])
     if alive is not None:
         return alive
-    journal = marker.parents[2] / content["folder"] / "journal.jsonl"
+    journal: Path = marker.parents[2] / content["folder"] / "journal.jsonl"
     return journal.exists() and time.time() - journal.stat().st_mtime < _STILL
 
 

@@ -84,6 +84,8 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
         "input_example": example,
         "pip_requirements": _requirements(modules),
         "code_paths": _code(modules, package) or None,
+        # what was given as the output example is what the served model answers
+        "pyfunc_predict_fn": "predict_proba" if output.ndim == 2 else "predict",
     }
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:

@@ -93,7 +93,7 @@ class RecordedRun:
         if not path.exists():
             raise UserError(f"run {self.id} ({self.status}) has no model: {path} is not there")
         with path.open("rb") as file:
-            return pickle.load(file)  # noqa: S301 -- from a folder of one's own
+            return pickle.load(file)  # noqa: S301 - the run's own folder, written by this project
 
     def _take(self, event: Event) -> None:
         match event["kind"]:
