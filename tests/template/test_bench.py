@@ -1,0 +1,54 @@
+"""The benchmark runs, everybody gets the same results, and no line is missing from its table."""
+
+import fnmatch
+import subprocess
+import sys
+
+import pytest
+from baking import ROOT
+
+MEASURES = (
+    "`run.py +experiment=baseline`, everything recorded | * | bare script | * | ≤ 1.15 |",
+    "the same | * | the same script with Hydra and inline MLflow | * | ≤ 0.8 |",
+    "`run.py --help` | * | minimal Hydra app | * | ≤ 1.5 |",
+    "`run.py --cfg job` | * | minimal Hydra app | * | ≤ 1.5 |",
+    "a typo, `run.py sed=1` | * | minimal Hydra app | * | ≤ 1.5 |",
+    "10,000 metric points: time taken from the loop | * | `mlflow.log_metric` | * | ≤ 0.01 |",
+    "10,000 metric points: until all are in the store | * | `mlflow.log_metric` | * | ≤ 0.1 |",
+    "a sweep of 16 on iris, per job, everything recorded | * | one bare script per * | ≤ 0.4 |",
+    "second run: from start to first fit | * | bare script | * | ≤ 1.5 |",
+    "one run on iris, everything recorded | * | bare script | * |  |",
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> str:
+    target = tmp_path_factory.mktemp("bench") / "benchmarks.md"
+    command = [sys.executable, "benchmarks/bench.py", "--quick", "--output", str(target)]
+    result = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_table_holds_every_measure_with_its_bar(page, measure):
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    assert len(fnmatch.filter(lines, f"| {measure} *")) == 1
+
+
+def test_page_shows_the_compared_scripts_and_no_path(page):
+    for script in (ROOT / "benchmarks" / "scripts").rglob("*.py"):
+        if script.parent.name != "__pycache__":
+            assert script.read_text(encoding="utf-8").strip() in page
+    assert str(ROOT) not in page
+    assert "/tmp/" not in page
+
+
+@pytest.mark.parametrize(
+    "name", ["bare_flights", "bare_iris", "hydra_mlflow_flights", "evaluation"]
+)
+def test_compared_script_imports_nothing_of_the_runner(name):
+    text = (ROOT / "benchmarks" / "scripts" / f"{name}.py").read_text(encoding="utf-8")
+    assert "runner" not in text
