@@ -1,0 +1,199 @@
+"""Follows the pages of the site that tell what to type, as a reader would.
+
+A console block's commands are typed in order; each line shown under a command has to begin a line
+of what it prints, in the same order. Runs differ in ids, times and seconds, so numbers only have to
+be there, except those with two decimals or more: they have to be near. A block with a path as its
+title is put into that file. Blocks of other kinds are not followed.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"[0-9a-f]{8}\b|\d(?:[\d.,:]*\d)?")
+NEAR = 0.02
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    kind: str
+    title: str
+    text: str
+
+
+class Reader:
+    """Somebody who does what a page says."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(home),
+            "TEMPLATE": str(ROOT),
+            **{f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_EMAIL": "ada@example.com" for who in ("AUTHOR", "COMMITTER")},
+        }
+
+    def follow(self, page: str) -> None:
+        """Do everything that a page says."""
+        for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
+            if block.kind == "console":
+                code = re.search(r"exit code (\d)", block.title)
+                for command, shown in commands(block.text):
+                    self.type(command, shown, int(code.group(1)) if code else 0)
+            elif "/" in block.title and "shortened" not in block.title:
+                self.write(*block.title.partition(", ")[::2], block.text)
+
+    def type(self, command: str, shown: list[str], code: int = 0) -> str:
+        """Type a command, and compare what it prints with what the page shows."""
+        if command.startswith("cd "):
+            self.folder = self.folder / shlex.split(command)[1]
+            assert self.folder.is_dir(), command
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode == code, f"$ {command}\n{done.stdout}"
+        missing = first_missing(shown, done.stdout.splitlines())
+        assert missing is None, f"$ {command}\nshows no line like: {missing}\n{done.stdout}"
+        return done.stdout
+
+    def write(self, path: str, where: str, text: str) -> None:
+        """Put a block into a file, all of it or at the place that its title names."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not where:
+            file.write_text(text, encoding="utf-8")
+            return
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        if where == "at the end":
+            at = len(lines)
+        else:
+            word = re.escape(where.removeprefix("inside ").removeprefix("after "))
+            (line,) = [number for number, line in enumerate(lines) if re.match(f"(# )?{word}", line)]
+            at = line + 1
+        lines.insert(at, text)
+        file.write_text("".join(lines), encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
+    """The fenced blocks of a page."""
+    return [Block(*match.groups(default="")) for match in FENCE.finditer(page)]
+
+
+def commands(text: str) -> list[tuple[str, list[str]]]:
+    """The commands of a console block, each with the lines that are shown under it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif line.strip() and line != "…":
+            found[-1][1].append(line)
+    return found
+
+
+def first_missing(shown: list[str], printed: list[str]) -> str | None:
+    """The first line that is shown and not printed after the one before it."""
+    lines = iter(printed)
+    for expected in shown:
+        if not any(is_like(expected, line) for line in lines):
+            return expected
+    return None
+
+
+def is_like(expected: str, line: str) -> bool:
+    """Whether a line begins as the expected one; numbers may differ, precise ones a little."""
+    texts = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (expected, line)]
+    if not texts[1].startswith(texts[0]):
+        return False
+    pairs = zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False)
+    precise = [pair for pair in pairs if re.fullmatch(r"\d\.\d{2,}", pair[0])]
+    return all(abs(float(shown) - float(printed)) <= NEAR for shown, printed in precise)
+
+
+def generate(folder: Path, *answers: str) -> Reader:
+    """A reader in a fresh project."""
+    reader = Reader(folder, folder)
+    words = " ".join(answers)
+    reader.type(f'cookiecutter "$TEMPLATE" --no-input {words}', ["Next:"])
+    reader.type("cd flight-delays", [])
+    return reader
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return generate(tmp_path_factory.mktemp("how-to"))
+
+
+def test_tutorial_can_be_followed_and_leaves_complete_records(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, tmp_path)
+    reader.follow("tutorial.md")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{reader.folder}/mlflow.db")
+    names = {each.experiment_id: each.name for each in client.search_experiments()}
+    runs = client.search_runs(list(names))
+    assert all(run.info.status == "FINISHED" for run in runs)
+    by_name = [names[run.info.experiment_id] for run in runs]
+    assert by_name.count("flight-delays/baseline") == 2, "the first run and its rerun"
+    assert by_name.count("flight-delays/evenings") == 3, "one run and a sweep of two"
+    assert len(list(reader.folder.glob("outputs/**/card.html"))) == 5
+    status = reader.type("git status --short", [])
+    assert "outputs" not in status
+    assert "mlflow.db" not in status
+
+
+def test_moving_a_notebook_in_can_be_followed(flights: Reader) -> None:
+    flights.follow("how-to/move-a-notebook.md")
+    (card,) = flights.folder.glob("outputs/virginica/*/*/artifacts/card.html")
+    assert "tell virginica apart?" in card.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "page", ["how-to/own-model.md", "how-to/add-a-task.md", "reference/errors.md"]
+)
+def test_page_can_be_followed(flights: Reader, page: str) -> None:
+    flights.follow(page)
+
+
+def test_own_data_can_be_brought_into_an_empty_project(tmp_path: Path) -> None:
+    reader = generate(tmp_path, "example=none")
+    reader.follow("how-to/own-data.md")
+
+
+@pytest.mark.parametrize(
+    ("expected", "line", "alike"),
+    [
+        ("fit  6.6 s", "fit  12.1 s", True),
+        ("roc_auc", "roc_auc   0.6296  [0.6214, 0.6382]", True),
+        ("roc_auc  0.62 [0.61, 0.63]", "roc_auc  0.63   [0.62, 0.64]", True),
+        ("roc_auc  0.62", "roc_auc  0.69", False),
+        ("question  Are evenings worse?", "question  Are mornings worse?", False),
+        ("run  outputs/a/2026-11-23/20-36-25-2c16f309", "run  outputs/a/2027-01-02/03-04-05-00000000", True),  # noqa: E501
+    ],
+)
+def test_line_counts_as_shown_when_only_numbers_differ(expected: str, line: str, alike: bool):
+    assert is_like(expected, line) is alike
+
+
+def test_wrong_page_is_noticed() -> None:
+    assert first_missing(["a", "c"], ["a", "b"]) == "c"
+    assert first_missing(["b", "a"], ["a", "b"]) == "a"

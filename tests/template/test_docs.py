@@ -1,0 +1,127 @@
+"""The site: builds strictly, its links lead somewhere, and its reference is complete."""
+
+import dataclasses
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import typing
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATED = ROOT / "{{cookiecutter.project_slug}}"
+
+
+class Page(HTMLParser):
+    """Links, anchors and loaded files of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        if "src" in values:
+            self.loaded.append(values["src"])
+        if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload", "preconnect"):
+            self.loaded.append(values["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+
+
+def test_site_has_no_link_that_leads_nowhere(site: Path, pages: dict[Path, Page]) -> None:
+    wrong = []
+    for path, page in pages.items():
+        for link in [*page.links, *page.loaded]:
+            target, anchor = urldefrag(unquote(link))
+            if re.match(r"[a-z]+:|//", link) or path.name == "404.html":
+                continue
+            file = path if not target else (path.parent / target).resolve()
+            file = file / "index.html" if file.is_dir() else file
+            if not file.is_file():
+                wrong.append(f"{path.relative_to(site)}: {link}")
+            elif anchor and file in pages and anchor not in pages[file].anchors:
+                wrong.append(f"{path.relative_to(site)}: {link} (no such anchor)")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_site_loads_nothing_from_elsewhere(pages: dict[Path, Page]) -> None:
+    outside = {link for page in pages.values() for link in page.loaded if "//" in link}
+    assert not outside
+
+
+def test_search_finds_pages_and_generated_reference(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    places = {entry["location"] for entry in index["docs"]}
+    assert {"tutorial/", "reference/configuration/", "reference/commands/"} <= places
+    assert any("evaluation.bootstrap" in entry["text"] for entry in index["docs"])
+
+
+def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(GENERATED / "src"))
+    config = importlib.import_module("runner.config").Config
+    text = (site / "reference" / "configuration" / "index.html").read_text(encoding="utf-8")
+    missing = [key for key in keys(config) if f"<code>{key}</code>" not in text]
+    for path in (GENERATED / "conf").glob("*/*.yaml"):
+        if f"<code>{path.parent.name}={path.stem}</code>" not in text:
+            missing.append(f"{path.parent.name}={path.stem}")
+    text = (site / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
+    missing += [one for one in importlib.import_module("runner.app").COMMANDS
+                if f'id="python-runpy-{one}"' not in text]  # fmt: skip
+    text = (site / "reference" / "tasks" / "index.html").read_text(encoding="utf-8")
+    missing += [path.stem for path in (GENERATED / "conf" / "task").glob("*.yaml")
+                if f"<code>task={path.stem}</code>" not in text]  # fmt: skip
+    assert not missing
+
+
+def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(GENERATED / "src"))
+    contract = importlib.import_module("runner.signals.contract")
+    text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
+    words = {*contract.CONTRACT, *contract.FIELD, *contract.TYPES, *contract.FORMATS}
+    words |= set(contract.VERSIONS)
+    assert not [word for word in words if f"`{word}`" not in text]
+
+
+def keys(kind: type, prefix: str = "") -> list[str]:
+    """Every key of the schema, dotted."""
+    found = []
+    for name, hint in typing.get_type_hints(kind).items():
+        found.append(f"{prefix}{name}")
+        for one in (hint, *typing.get_args(hint)):
+            if isinstance(one, type) and dataclasses.is_dataclass(one):
+                found += keys(one, f"{prefix}{name}.")
+    return found
