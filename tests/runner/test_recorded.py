@@ -41,7 +41,7 @@ def test_recorded_metric_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
     for step, value in ((0, "3.0"), (2, "1.0"), (1, "2.0"), (2, '"inf"')):
         append(
             folder,
-            f'{{"kind":"metric","time":{step},"name":"loss","value":{value},"step":{step}}}\n',
+            f'{{"kind":"metric","time":{9 - step},"name":"loss","value":{value},"step":{step}}}\n',
         )
     run = read_run(folder)
     assert [(one.step, one.value) for one in run.series("loss")] == [
