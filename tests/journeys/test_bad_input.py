@@ -13,7 +13,11 @@ from journey import QUICK, Project
 WRONG_CONFIG = {
     "wrong key": (["sed=1"], "sed: no such key", "'seed'"),
     "wrong key with plus": (["+sed=1"], "sed: no such key", "'seed'"),
-    "wrong key in a group": (["dataset.split.tst=1mo"], "dataset.split.tst", "'dataset.split.test'"),
+    "wrong key in a group": (
+        ["dataset.split.tst=1mo"],
+        "dataset.split.tst",
+        "'dataset.split.test'",
+    ),
     "wrong key in a group with plus": (["+dataset.split.tst=1mo"], "dataset.split.tst", "'test'"),
     "wrong type": (["seed=abc"], "seed", "Integer"),
     "wrong choice": (["dataset.split.by=tme"], "dataset.split.by", "'time'"),
@@ -111,7 +115,7 @@ def contract_without_key(project: Project) -> None:
 
 def label_with_one_class(project: Project) -> None:
     """Every flight is late."""
-    project.change("src/flight_delays/features.py", "arr_delay\") >= 15", "arr_delay\") >= -1e9")
+    project.change("src/flight_delays/features.py", 'arr_delay") >= 15', 'arr_delay") >= -1e9')
 
 
 def nothing(_: Project) -> None:

@@ -126,9 +126,7 @@ def test_run_names_its_data_by_the_md5_of_dvc(first, only_run) -> None:
 
     project, _ = first
     record = yaml.safe_load((project.root / "data/signals/flights.dvc").read_text())
-    datasets = {
-        each.dataset.name: each.dataset.digest for each in only_run.inputs.dataset_inputs
-    }
+    datasets = {each.dataset.name: each.dataset.digest for each in only_run.inputs.dataset_inputs}
     assert datasets == {"flights": record["outs"][0]["md5"]}
     assert record["meta"]["rows"] == 336_776
 
@@ -195,7 +193,9 @@ def test_second_run_takes_everything_from_the_cache_and_is_equal(first, only_run
 def test_another_seed_or_feature_is_seen(project) -> None:
     project.run("experiment=boosted_trees", *QUICK, "dataset.features=[carrier,distance]")
     project.run("experiment=boosted_trees", *QUICK, "dataset.features=[carrier]")
-    project.run("experiment=boosted_trees", *QUICK, "dataset.features=[carrier]", "now='2013-11-20'")
+    project.run(
+        "experiment=boosted_trees", *QUICK, "dataset.features=[carrier]", "now='2013-11-20'"
+    )
     tags = [run.data.tags["provenance.dataset.fingerprint"] for run in project.runs()]
     assert len(set(tags)) == 3
 

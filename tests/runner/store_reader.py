@@ -23,7 +23,7 @@ def journals(place: Path) -> dict[str, list[dict[str, Any]]]:
     from runner.record.journal import read_events
 
     found = {}
-    for path in place.glob("outputs/*/*/*/journal.jsonl"):
+    for path in place.glob("outputs/**/journal.jsonl"):
         events, offset = [], 0
         while (part := read_events(path, offset))[0]:
             events += part[0]

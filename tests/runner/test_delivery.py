@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 import pytest
-
 from store_reader import (
     StoreFile,
     assert_complete,
@@ -23,6 +22,7 @@ from store_reader import (
     journals,
     points,
 )
+from tracking_server import Server
 
 LONG = pytest.mark.long
 
@@ -94,6 +94,7 @@ def test_interrupted_run_is_killed_and_its_process_soon_back(place: Path, start:
     begin = time.monotonic()
     worker.communicate(timeout=30)
     assert time.monotonic() - begin < 3
+    wait_until(lambda: not markers(place))
     assert only_run(client(place)).info.status == "KILLED"
 
 
@@ -266,40 +267,6 @@ def test_every_run_arrives_once_whoever_is_killed_and_when(
     reader.join()
     assert reader.looks > 10 and not reader.vanished
     assert not markers(place)
-
-
-class Server:
-    """A real tracking server on this machine."""
-
-    def __init__(self, place: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._place = place
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-                *("--host", "127.0.0.1", "--port", str(self.port)),
-                *("--backend-store-uri", f"sqlite:///{self._place}/mlflow.db"),
-                *("--artifacts-destination", str(self._place / "server-artifacts")),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_until(self._answers, 60)
-
-    def stop(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def content(run: Any, mlflow: Any) -> dict[str, Any]:

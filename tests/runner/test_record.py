@@ -135,7 +135,7 @@ def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
 def test_console_log_holds_what_was_printed_and_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console = Console(tmp_path / "console.log")
+    console = Console(tmp_path / "console.log", str)
     print("\x1b[31mred\x1b[0m words")
     print("a warning", file=sys.stderr)
     logging.getLogger("somebody").warning("a line")

@@ -129,11 +129,12 @@ def execute(run: "Run") -> dict[str, float]:
     from runner import summary
     from runner.record.card import write_card
     from runner.record.changes import changes
+    from runner.record.inline import mlflow_inline
 
     try:
         run.log_provenance("changes", changes(run.config, root() / "conf"))
         summary.opening(run)
-        with threadpool_limits(run.config.threads):
+        with threadpool_limits(run.config.threads), mlflow_inline(run):
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
         run.log_artifact(write_card(run.folder), "card.html")

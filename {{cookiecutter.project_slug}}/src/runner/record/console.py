@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,10 +11,15 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class Console:
-    """A copy of stdout, stderr and logging, written line by line."""
+    """A copy of stdout, stderr and logging, written line by line.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+    Args:
+        path: The copy.
+        mask: Takes out of a text what must not be kept.
+    """
+
+    def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
+        self._file = _MaskedFile(path, mask)
         self._streams = sys.stdout, sys.stderr
         self._copies = _Copy(sys.stdout, self._file), _Copy(sys.stderr, self._file)
         sys.stdout, sys.stderr = self._copies
@@ -34,17 +40,29 @@ class Console:
         self._file.close()
 
 
-class _Copy:
-    """A stream that also writes into a file, without colours; everything else is the stream's."""
+class _MaskedFile:
+    """A text file that takes no secrets and no colours."""
 
-    def __init__(self, stream: TextIO, file: TextIO) -> None:
+    def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
+        self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        self._mask = mask
+        self.flush, self.close = self._file.flush, self._file.close
+
+    def write(self, text: str) -> int:
+        return self._file.write(self._mask(_ESCAPES.sub("", text)))
+
+
+class _Copy:
+    """A stream that also writes into a file; everything else is the stream's."""
+
+    def __init__(self, stream: TextIO, file: _MaskedFile) -> None:
         self._stream = stream
         self._file = file
         self.copying = True
 
     def write(self, text: str) -> int:
         if self.copying:
-            self._file.write(_ESCAPES.sub("", text))
+            self._file.write(text)
         return self._stream.write(text)
 
     def writelines(self, lines: Any) -> None:

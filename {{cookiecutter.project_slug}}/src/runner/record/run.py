@@ -20,7 +20,7 @@ from runner.record.console import Console
 from runner.record.delivery import Delivery
 from runner.record.journal import Journal, valid_name
 from runner.record.liveness import identity
-from runner.record.masking import Masking, without_password
+from runner.record.masking import Masking
 from runner.record.system import SystemMetrics
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Run:
             user=getpass.getuser(),
             writer=identity(),
         )
-        self._console = Console(self.folder / "console.log")
+        self._console = Console(self.folder / "console.log", self._masking.text)
         self._system = SystemMetrics(self._journal.metric)
         self._system.start()
         root = project.root()
@@ -136,7 +136,7 @@ class Run:
         self._git.join(timeout=10)
         self._system.stop()
         self._console.stop()
-        reason = without_password(f"{type(error).__name__}: {error}") if error else None
+        reason = self._masking.text(f"{type(error).__name__}: {error}") if error else None
         self._journal.write("end", status=status, error=reason)
         self._journal.close()
 
