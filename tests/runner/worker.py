@@ -89,6 +89,7 @@ def main() -> None:
         config.model.key = options["key"]
     delivery = Delivery.start(config)
     identities = []
+    patience = None
     for _ in range(int(options.get("runs", 1))):
         name = f"10-00-00-{secrets.token_hex(4)}"
         folder = place / "outputs" / "baseline" / "2026-01-01" / name
@@ -99,12 +100,13 @@ def main() -> None:
             work(run)
         except KeyboardInterrupt as error:
             run.finish("KILLED", error)
+            patience = 1.0
         except Exception as error:
             run.finish("FAILED", error)
         else:
             run.finish("FINISHED")
     ended = time.perf_counter()
-    print(delivery.wait(identities) or "delivered")
+    print(delivery.wait(identities, patience) or "delivered")
     print(f"waited {time.perf_counter() - ended:.3f}")
     print("mlflow imported" if "mlflow" in sys.modules else "no mlflow")
 
