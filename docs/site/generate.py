@@ -52,9 +52,11 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         "",
-        "Every key that a run understands. Any of them can be changed where you type the command, "
-        "`python run.py seed=1 model.C=0.1`, or in an experiment's file. A key that is not here "
-        "stops the run before it begins, with the nearest one that exists.",
+        (
+            "Every key that a run understands. Any of them can be changed where you type the "
+            "command, `python run.py seed=1 model.C=0.1`, or in an experiment's file. A key that "
+            "is not here stops the run before it begins, with the nearest one that exists."
+        ),
         "",
         "`python run.py +experiment=baseline --cfg job` prints what a run would see.",
         "",
@@ -69,8 +71,10 @@ def configuration() -> str:
     lines += [
         "## Groups",
         "",
-        "A group is a folder in `conf/`; a choice is a file in it, taken with `group=choice`. "
-        "A file that you add is a choice at once.",
+        (
+            "A group is a folder in `conf/`; a choice is a file in it, taken with `group=choice`. "
+            "A file that you add is a choice at once."
+        ),
         "",
     ]
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
@@ -92,22 +96,21 @@ def tasks() -> str:
     lines = [
         "# Tasks",
         "",
-        "A task computes something and records it. `python run.py task=NAME` runs it; with no "
-        "`task=` it is `train`. Any key of the [configuration](configuration.md) can stand beside "
-        "it. You can [add your own](../how-to/add-a-task.md).",
+        (
+            "A task computes something and records it. `python run.py task=NAME` runs it; with no "
+            "`task=` it is `train`. Any key of the [configuration](configuration.md) can stand "
+            "beside it. You can [add your own](../how-to/add-a-task.md)."
+        ),
         "",
     ]
     for path in sorted((CONF / "task").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        target = re.search(r"^_target_: (\S+)", text, re.MULTILINE)
-        assert target, path
-        function = _function(target.group(1))
+        (target,) = re.findall(r"^_target_: (\S+)", text, re.MULTILINE)
+        function = _function(target)
         lines += [
             f"## `task={path.stem}`",
             "",
-            _sentence(_first_comment(text)),
-            "",
-            f"{_prose(ast.get_docstring(function) or '')}",
+            _prose(ast.get_docstring(function) or ""),
             "",
             f'```yaml title="conf/task/{path.name}"',
             text.rstrip(),
@@ -129,8 +132,10 @@ def commands() -> str:
         app.USAGE.rstrip(),
         "```",
         "",
-        "A first word without `=`, `+` or `-` is a command. Commands show things or edit files; "
-        "what computes is a [task](tasks.md).",
+        (
+            "A first word without `=`, `+` or `-` is a command. Commands show things or edit "
+            "files; what computes is a [task](tasks.md)."
+        ),
         "",
     ]
     for name, home in app.COMMANDS.items():
@@ -180,8 +185,8 @@ def _type(kind: object) -> str:
     if kind is type(None):
         return "nothing"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    if kind in names:
-        return names[typing.cast("type", kind)]
+    if isinstance(kind, type) and kind in names:
+        return names[kind]
     if typing.get_origin(kind) is list:
         return f"list of {_type(typing.get_args(kind)[0])}s"
     return "keys and values"

@@ -6,7 +6,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generate import pages  # noqa: E402
+from generate import pages
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -1,6 +1,6 @@
 """Writes docs/results.md: the last run of each flights experiment in a generated project.
 
-    python docs/site/results.py build/demo/flight-delays
+Type `python docs/site/results.py build/demo/flight-delays`.
 """
 
 import sys
@@ -30,12 +30,17 @@ def main(project: Path) -> None:
     metrics = [runs[name].metrics for name in EXPERIMENTS]
     lines = [f"| | {' | '.join(f'`{name}`' for name in EXPERIMENTS)} |", "|---|---|---|---|"]
     for label, name in ROWS.items():
-        cells = [f"{m[name]:.3f} [{m[f'{name}/low']:.3f}, {m[f'{name}/high']:.3f}]" for m in metrics]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+        cells = " | ".join(_with_interval(one, name) for one in metrics)
+        lines.append(f"| {label} | {cells} |")
     flights = f"{metrics[0]['test/rows']:,.0f} flights, {metrics[0]['test/base_rate']:.1%} late"
     lines += ["", f"The test month: {flights}."]
     target = Path(__file__).resolve().parents[1] / "results.md"
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _with_interval(metrics: dict[str, float], name: str) -> str:
+    low, high = metrics[f"{name}/low"], metrics[f"{name}/high"]
+    return f"{metrics[name]:.3f} [{low:.3f}, {high:.3f}]"
 
 
 if __name__ == "__main__":

@@ -88,8 +88,7 @@ class Reader:
             at = len(lines)
         else:
             word = re.escape(where.removeprefix("inside ").removeprefix("after "))
-            (line,) = [number for number, line in enumerate(lines) if re.match(f"(# )?{word}", line)]
-            at = line + 1
+            (at,) = [at for at, line in enumerate(lines, 1) if re.match(f"(# )?{word}", line)]
         lines.insert(at, text)
         file.write_text("".join(lines), encoding="utf-8")
 
@@ -187,7 +186,7 @@ def test_own_data_can_be_brought_into_an_empty_project(tmp_path: Path) -> None:
         ("roc_auc  0.62 [0.61, 0.63]", "roc_auc  0.63   [0.62, 0.64]", True),
         ("roc_auc  0.62", "roc_auc  0.69", False),
         ("question  Are evenings worse?", "question  Are mornings worse?", False),
-        ("run  outputs/a/2026-11-23/20-36-25-2c16f309", "run  outputs/a/2027-01-02/03-04-05-00000000", True),  # noqa: E501
+        ("run  a/2026-11-23/20-36-25-2c16f309", "run  a/2027-01-02/03-04-05-00000000", True),
     ],
 )
 def test_line_counts_as_shown_when_only_numbers_differ(expected: str, line: str, alike: bool):
