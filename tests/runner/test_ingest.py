@@ -13,6 +13,7 @@ import pytest
 from data_project import DataProject, build, git, replace
 
 from runner.errors import UserError
+from runner.signals import ingest as ingest_module
 from runner.signals import snapshot, source
 from runner.signals.contract import read_contracts
 from runner.signals.ingest import ensure_received, ingest
@@ -106,6 +107,17 @@ def test_times_without_offset_are_in_the_contracts_time_zone(fresh: DataProject)
     frame = source.receive(read_contracts(fresh.root)["visits"])
     times = frame["at"].unique().sort().dt.to_string("%Y-%m-%dT%H:%MZ")
     assert times[:2].to_list() == ["2024-01-01T05:00Z", "2024-01-01T07:00Z"]
+
+
+def test_clock_changes_hour_that_comes_twice_is_its_first_and_one_that_never_comes_is_refused(
+    fresh: DataProject,
+) -> None:
+    replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-11-05T01:30:00")
+    frame = source.receive(read_contracts(fresh.root)["visits"])
+    assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-11-05T05:30Z"
+    replace(fresh.source("visits"), "2023-11-05T01:30:00", "2023-03-12T02:30:00")
+    with pytest.raises(UserError, match=r"row 1 of .* has '2023-03-12T02:30:00'"):
+        source.receive(read_contracts(fresh.root)["visits"])
 
 
 def _cut(path: Path, share: float) -> None:
@@ -435,6 +447,22 @@ def test_folder_that_dvc_does_not_know_is_told(fresh: DataProject) -> None:
     shutil.rmtree(fresh.root / ".dvc")
     with pytest.raises(UserError, match="not inside of a DVC repository"):
         ensure_received(["shops"])
+
+
+def test_files_that_another_run_is_replacing_are_looked_at_again(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = received.root / "data/signals/visits/2024-02.parquet"
+    done = path.read_bytes()
+    path.write_bytes(b"half of it is there")
+    real_lock = ingest_module.lock
+
+    def lock_after_the_other(*arguments: Any, **more: Any) -> Any:
+        path.write_bytes(done)
+        return real_lock(*arguments, **more)
+
+    monkeypatch.setattr(ingest_module, "lock", lock_after_the_other)
+    assert ensure_received(["visits"])["visits"].rows == 2400
 
 
 def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:

@@ -86,7 +86,7 @@ def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None
     assert visits["here"] == "ready"
     assert prices["here"] == "never received"
     assert "visits@example.com" in visits["owner"]
-    assert visits["features"] == "hour, minute"
+    assert visits["features"] == "hour, minute (default)"
     assert visits["experiments"] == "default, expensive"
     assert prices["features"] == "relative_price"
     assert prices["experiments"] == "expensive"

@@ -91,10 +91,16 @@ def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
         "last event": _age(snapshot),
         "here": there,
         "owner": f"{contract.owner} ({contract.contact})",
-        "features": ", ".join(sorted(uses.features)) or "none",
+        "features": ", ".join(_feature(name, uses) for name in sorted(uses.features)) or "none",
         "experiments": ", ".join(sorted(uses.experiments)) or "none",
         "never used": ", ".join(unused) or "none",
     }
+
+
+def _feature(name: str, uses: Uses) -> str:
+    """A feature's name, and its experiments where they are not all that read the signal."""
+    experiments = uses.features[name]
+    return name if experiments == uses.experiments else f"{name} ({', '.join(sorted(experiments))})"
 
 
 def _age(snapshot: "Snapshot | None") -> str:
