@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from runner.compose import compose as compose
+    from runner.composition import compose as compose
     from runner.dataset.dataset import load_dataset as load_dataset
     from runner.record.recorded import load_run as load_run
 
 __all__ = ["compose", "load_dataset", "load_run"]
 
 _HOMES = {
-    "compose": "runner.compose",
+    "compose": "runner.composition",
     "load_dataset": "runner.dataset.dataset",
     "load_run": "runner.record.recorded",
 }

@@ -137,6 +137,7 @@ def execute(run: "Run") -> dict[str, float]:
         with threadpool_limits(run.config.threads), mlflow_inline(run):
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
+        run.settle()
         run.log_artifact(write_card(run.folder), "card.html")
         run.finish("FINISHED")
     except BaseException as error:
@@ -176,7 +177,7 @@ def _run(arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of to Hydra's printer
     import hydra
 
-    from runner.compose import CONF, explain, normalise, register_resolvers
+    from runner.composition import CONF, explain, normalise, register_resolvers
     from runner.config import check_overrides
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)

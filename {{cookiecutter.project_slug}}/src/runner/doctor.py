@@ -90,7 +90,7 @@ def _data_remote() -> Finding:
 
 
 def _configuration() -> Finding:
-    from runner.compose import choices, compose
+    from runner.composition import choices, compose
 
     wrong = []
     names = choices("experiment")

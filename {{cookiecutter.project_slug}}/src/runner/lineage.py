@@ -51,7 +51,7 @@ def signals(arguments: list[str]) -> int:
 
 def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list[str]]:
     """Uses by signal, and what could not be read: an experiment that does not compose."""
-    from runner.compose import choices, compose
+    from runner.composition import choices, compose
     from runner.dataset import expressions
     from runner.dataset.plan import make_plan
 

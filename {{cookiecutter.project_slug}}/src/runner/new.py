@@ -58,7 +58,7 @@ def _body_of(name: str) -> str:
     """The overrides of another experiment, without its header and its `experiment:` section."""
     path = root() / "conf" / "experiment" / f"{name}.yaml"
     if not path.exists():
-        from runner.compose import choices
+        from runner.composition import choices
         from runner.config import nearest
 
         raise UserError(

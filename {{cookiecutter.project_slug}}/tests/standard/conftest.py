@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.app import execute
-from runner.compose import compose
+from runner.composition import compose
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, load_run
 from runner.record.run import Run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.compose import CONF, choices, compose
+from runner.composition import CONF, choices, compose
 from runner.config import check_estimator
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.compose import choices
+from runner.composition import choices
 from runner.record.recorded import RecordedRun
 
 Runner = Callable[..., RecordedRun]

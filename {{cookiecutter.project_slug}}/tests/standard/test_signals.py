@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.compose import choices, compose
+from runner.composition import choices, compose
 from runner.dataset import expressions
 from runner.dataset.dataset import load_dataset
 from runner.project import root

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -263,6 +264,7 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     counts = dict(dataset.frame[PART].value_counts().iter_rows())
     run.log_params({f"rows.{part}": counts.get(part, 0) for part in split.PARTS})
     run.log_params({"rows.without_label": dataset.dropped})
+    zone = ZoneInfo(plan.spine.time_zone)  # people read months as the spine's owner does
     facts: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
         "snapshots": {
@@ -270,7 +272,7 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
             for name, each in dataset.snapshots.items()
         },
         "periods": {
-            part: [first.isoformat(), last.isoformat()]
+            part: [moment.astimezone(zone).isoformat() for moment in (first, last)]
             for part, (first, last) in dataset.periods.items()
         },
     }

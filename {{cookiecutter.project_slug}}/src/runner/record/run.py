@@ -124,6 +124,10 @@ class Run:
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
 
+    def settle(self) -> None:
+        """Wait for what is still being looked up, so that a reader of the record finds it."""
+        self._git.join(timeout=10)
+
     def finish(self, status: str, error: BaseException | None = None) -> None:
         """Close the record.
 
@@ -133,7 +137,7 @@ class Run:
         """
         if error is not None:
             self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
-        self._git.join(timeout=10)
+        self.settle()
         self._system.stop()
         self._console.stop()
         reason = self._masking.text(f"{type(error).__name__}: {error}") if error else None

@@ -19,7 +19,8 @@ def build(model: DictConfig, features: pl.DataFrame, seed: int) -> Pipeline:
 
     An estimator with a parameter `categorical_features` gets categories and missing values as
     they are; any other gets one-hot columns, filled gaps with an indicator, and equal scales.
-    The pipeline holds scikit-learn's own steps only: it loads where this project is not.
+    Columns without any value are left out: histogram boosting cannot bin them. The pipeline holds
+    scikit-learn's own steps only: it loads where this project is not.
 
     Args:
         model: The estimator's class as `_target_` and its parameters.
@@ -31,8 +32,10 @@ def build(model: DictConfig, features: pl.DataFrame, seed: int) -> Pipeline:
     known = estimator.get_params()
     if "random_state" in known and known["random_state"] is None:
         estimator.set_params(random_state=seed)
-    categories = [name for name, kind in features.schema.items() if kind == pl.String]
-    numbers = [name for name in features.columns if name not in categories]
+    values = features.with_columns(pl.selectors.float().fill_nan(None))
+    filled = [column.name for column in values if column.null_count() < len(column)]
+    categories = [name for name in filled if features.schema[name] == pl.String]
+    numbers = [name for name in filled if name not in categories]
     if "categorical_features" in known:
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from runner.compose import choices, compose
+from runner.composition import choices, compose
 
 if TYPE_CHECKING:
     from runner.record.recorded import RecordedRun
