@@ -37,7 +37,7 @@ class Project:
     def run(
         self, *words: str, code: int | None = 0, **options: Any
     ) -> "subprocess.CompletedProcess[str]":
-        """Types `python run.py <words>`, waits for the prompt, and sees that it ends with `code`."""
+        """Types `python run.py <words>`, waits for the prompt, sees that it ends with `code`."""
         process = self.start(*words, **options)
         try:
             output, errors = process.communicate(timeout=240)

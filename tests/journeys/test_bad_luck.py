@@ -60,7 +60,8 @@ def test_eight_first_runs_at_once_are_eight_complete_runs(fresh: Project) -> Non
     ended = [(process, *process.communicate(timeout=400)) for process in started]
     for process, _, errors in ended:
         assert process.returncode == 0, errors
-        assert "pending" not in errors and "database" not in errors
+        assert "pending" not in errors
+        assert "database" not in errors
     assert len(fresh.folders()) == len({folder.name for folder in fresh.folders()}) == 8
     assert sum("received flights" in output for _, output, _ in ended) == 1
     assert_complete(fresh.root)
@@ -89,7 +90,8 @@ def test_killed_run_is_in_mlflow_once_with_all_it_had(project: Project, times: i
     project.run("deliver")
     assert_complete(project.root)
     statuses = {status for _, status in StoreFile(project.root).runs()}
-    assert "FINISHED" in statuses and statuses <= {"FINISHED", "KILLED"}
+    assert "FINISHED" in statuses
+    assert statuses <= {"FINISHED", "KILLED"}
     assert not list(project.root.glob("outputs/.pending/*/*.run"))
 
 
@@ -132,7 +134,8 @@ def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> 
         assert process.returncode == 0, errors
         assert "roc_auc" in output
         (line,) = errors.splitlines()
-        assert line.startswith("pending") and "python run.py deliver" in line
+        assert line.startswith("pending")
+        assert "python run.py deliver" in line
         assert project.run("deliver", environment=environment, code=1).stdout
         server.start()
         project.run("deliver", environment=environment)

@@ -139,12 +139,12 @@ def execute(run: "Run") -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         run.log_artifact(write_card(run.folder), "card.html")
+        summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")
     except BaseException as error:
         run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
         summary.failed(run, error)
         raise
-    summary.closing(run, metrics)
     return metrics
 
 

@@ -13,7 +13,7 @@ _PATIENCE = 6.0  # Seconds without progress in a store that does not answer.
 
 def deliver(arguments: list[str]) -> int:
     """Send what is still pending; exit code 1 if something stays pending."""
-    parser = argparse.ArgumentParser("run.py deliver", description=__doc__)
+    parser = argparse.ArgumentParser("python run.py deliver", description=__doc__)
     parser.add_argument(
         "--outputs", type=Path, default=project.root() / "outputs", help="the folder of runs"
     )

@@ -1,0 +1,180 @@
+"""What can be typed: words, listing, commands; read in a copy of the project as it is generated."""
+
+import datetime
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template"))
+
+from baking import IDENTITY, copy_template, run_cookiecutter
+
+from runner.composition import normalise
+from runner.config import nearest
+
+QUESTION = """Why, then? It's [odd]: "50 %" = {half} #1"""
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    template = copy_template(tmp_path_factory.mktemp("template") / "template")
+    answers = {"project_name": "Flight Delays"}
+    made = run_cookiecutter(template, tmp_path_factory.mktemp("project"), answers)
+    assert made.code == 0, made.output
+    return made.project
+
+
+def type_in(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "run.py", *words],
+        cwd=project,
+        env={**os.environ, **IDENTITY, "COLUMNS": "200", "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["experiment=x"], ["+experiment=x"]),
+        (["+experiment=x"], ["+experiment=x"]),
+        (["-m", "experiment=a,b"], ["-m", "+experiment=a,b"]),
+        (["seed=1", "experiment=x"], ["seed=1", "+experiment=x"]),
+        (["experiment.owner=Ada"], ["experiment.owner=Ada"]),
+        (["experiments"], ["experiments"]),
+        (["experiment/deep=x"], ["experiment/deep=x"]),
+        (["~experiment"], ["~experiment"]),
+        (["--cfg", "job", "model=dummy"], ["--cfg", "job", "model=dummy"]),
+        ([], []),
+    ],
+)
+def test_normalise_lets_an_experiment_do_without_a_plus(typed, meant) -> None:
+    assert normalise(typed) == meant
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_normalise_changes_nothing_else_and_nothing_twice(words) -> None:
+    once = normalise(words)
+    assert normalise(once) == once
+    kept = [word for word in words if not word.startswith("experiment=")]
+    assert [word for word in once if not word.startswith("+experiment=")] == [
+        word for word in kept if not word.startswith("+experiment=")
+    ]
+
+
+def test_nearest_names_the_nearest_or_all() -> None:
+    assert nearest("trian", ["train", "ingest"]) == "Did you mean 'train'?"
+    assert nearest("zzz", ["train", "ingest"]) == "There is: ingest, train."
+    assert nearest("zzz", []) == "There is none yet."
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_listing_shows_every_task_command_and_experiment(generated: Path, words) -> None:
+    done = type_in(generated, *words)
+    assert done.returncode == 0
+    for path in (generated / "conf" / "task").glob("*.yaml"):
+        about = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        assert any(f"task={path.stem} " in line and about in line
+                   for line in done.stdout.splitlines())  # fmt: skip
+    for word in ("clean", "deliver", "doctor", "experiments", "new", "rerun", "signals"):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {word} ")]
+        assert len(line.split()) > 3, f"{word} says nothing about itself"
+    for path in (generated / "conf" / "experiment").glob("*.yaml"):
+        question = yaml.safe_load(path.read_text(encoding="utf-8"))["experiment"]["question"]
+        assert f"+experiment={path.stem}" in done.stdout
+        assert question in done.stdout
+    assert "hydra" not in done.stdout.lower()
+
+
+@pytest.mark.parametrize(
+    "word", ["clean", "deliver", "doctor", "experiments", "new", "rerun", "signals"]
+)
+def test_command_says_what_it_takes(generated: Path, word: str) -> None:
+    done = type_in(generated, word, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: python run.py {word}")
+
+
+def test_new_experiment_takes_any_question(generated: Path) -> None:
+    done = type_in(generated, "new", "experiment", "odd_one", "--question", QUESTION)
+    assert done.returncode == 0, done.stderr
+    path = generated / "conf" / "experiment" / "odd_one.yaml"
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))["experiment"]
+    assert written["question"] == QUESTION
+    assert written["status"] == "active"
+    composed = type_in(generated, "experiment=odd_one", "--cfg", "job")
+    assert yaml.safe_load(composed.stdout)["experiment"]["question"] == QUESTION
+    assert QUESTION in type_in(generated).stdout
+    again = type_in(generated, "new", "experiment", "odd_one", "--question", "Other?")
+    assert again.returncode == 2
+    assert "odd_one.yaml is there already" in again.stderr
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["experiment"]["question"] == QUESTION
+
+
+def test_new_experiment_starts_from_another(generated: Path) -> None:
+    words = ("--question", "More leaves?", "--from", "boosted_trees", "--budget-days", "0.5")
+    assert type_in(generated, "new", "experiment", "leaves", *words).returncode == 0
+    composed = yaml.safe_load(type_in(generated, "experiment=leaves", "--cfg", "job").stdout)
+    assert composed["model"]["_target_"].endswith("HistGradientBoostingClassifier")
+    assert composed["experiment"]["question"] == "More leaves?"
+    assert composed["experiment"]["budget_days"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["Bad-Name", "--question", "?"], "Bad-Name"),
+        (["good", "--question", "?", "--from", "boosted_tree"], "'boosted_trees'"),
+    ],
+)
+def test_new_experiment_refuses_what_could_not_run(generated: Path, words, place: str) -> None:
+    done = type_in(generated, "new", "experiment", *words)
+    assert done.returncode == 2
+    assert place in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert not (generated / "conf" / "experiment" / f"{words[0]}.yaml").exists()
+
+
+def test_experiments_shows_questions_and_days_left(generated: Path) -> None:
+    day = datetime.date.today() + datetime.timedelta(days=7)
+    words = ("--question", "A week?", "--until", day.isoformat(), "--owner", "Ada")
+    type_in(generated, "new", "experiment", "week", *words)
+    done = type_in(generated, "experiments")
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("week ")]
+    assert "A week?" in row
+    assert "Ada" in row
+    assert " 7 " in row
+
+
+def test_doctor_looks_at_everything_and_says_what_to_do(generated: Path) -> None:
+    done = type_in(generated, "doctor")
+    assert done.returncode in (0, 1), done.stderr
+    for name in ("python", "packages", "git", "dvc", "conf", "signals", "records", "disk"):
+        assert any(name in line.split()[:2] for line in done.stdout.splitlines()), name
+    assert "flights: not received yet; the first run does it" in done.stdout
+    (generated / ".dvc" / "config").rename(generated / "config.away")
+    try:
+        done = type_in(generated, "doctor")
+    finally:
+        (generated / "config.away").rename(generated / ".dvc" / "config")
+    assert done.returncode == 1
+    assert "LOOK  dvc" in done.stdout
+    assert "restore it from git" in done.stdout
+
+
+def test_composed_configuration_is_printed_and_nothing_runs(generated: Path) -> None:
+    done = type_in(generated, "experiment=weather", "--cfg", "job")
+    assert done.returncode == 0
+    assert "temperature" in yaml.safe_load(done.stdout)["dataset"]["features"]
+    assert not (generated / "outputs").exists()

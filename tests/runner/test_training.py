@@ -1,0 +1,198 @@
+"""Fit, threshold, judgement: each against a plain reference."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from sklearn import metrics as reference
+
+from runner.training import train
+from runner.training.estimator import build
+from runner.training.judge import judge
+from runner.training.threshold import curve, learn
+
+QUICKLY = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def judged_rows(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both classes and scores, many of them equal."""
+    rows = draw(st.integers(2, 60))
+    label = draw(st.lists(st.integers(0, 1), min_size=rows, max_size=rows))
+    label[0], label[1] = 0, 1
+    distinct = draw(st.sampled_from([2, 5, 1000]))
+    score = draw(st.lists(st.integers(0, distinct), min_size=rows, max_size=rows))
+    return np.array(label, dtype=np.int8), np.array(score) / distinct
+
+
+@given(judged_rows(), st.floats(0, 1))
+@QUICKLY
+def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
+    label, score = rows
+    judged = judge(label, score, threshold, replicates=3, seed=0)
+    flagged = score >= threshold
+    chance = np.where(label == 1, score, 1 - score)
+    expected = {
+        "rows": len(label),
+        "roc_auc": reference.roc_auc_score(label, score),
+        "average_precision": reference.average_precision_score(label, score),
+        "log_loss": -np.mean(np.log(np.clip(chance, 1e-15, 1))),
+        "brier": reference.brier_score_loss(label, score),
+        "base_rate": label.mean(),
+        "recall": reference.recall_score(label, flagged),
+        "f1": reference.f1_score(label, flagged, zero_division=0),
+        "flagged": flagged.mean(),
+    }
+    if flagged.any():
+        expected["precision"] = reference.precision_score(label, flagged)
+    for name, value in expected.items():
+        assert judged[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
+    judged = judge(np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
+    assert "precision" not in judged
+    assert "flagged" not in judged
+    assert judged["roc_auc"] == 1.0
+
+
+def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(0)
+    population = draw.normal(size=200_000)
+    label = (population + draw.normal(size=200_000) > 0).astype(np.int8)
+    truth = reference.roc_auc_score(label, population)
+    score = 1 / (1 + np.exp(-population))
+    inside = 0
+    for number in range(100):
+        rows = draw.integers(0, len(label), 400)
+        judged = judge(label[rows], score[rows], None, 200, number)
+        assert judged["roc_auc/low"] < judged["roc_auc"] < judged["roc_auc/high"]
+        inside += judged["roc_auc/low"] <= truth <= judged["roc_auc/high"]
+    assert 88 <= inside <= 100
+
+
+def test_interval_is_narrower_with_more_rows_and_the_same_with_the_same_seed() -> None:
+    draw = np.random.default_rng(1)
+    label = draw.integers(0, 2, 4000).astype(np.int8)
+    score = np.clip(label * 0.2 + draw.random(4000) * 0.8, 0, 1)
+    few, many = (judge(label[:n], score[:n], 0.5, 200, 0) for n in (400, 4000))
+    width = {
+        name: [each[f"{name}/high"] - each[f"{name}/low"] for each in (few, many)]
+        for name in ("roc_auc", "precision", "recall", "log_loss", "average_precision")
+    }
+    assert all(wide > 2 * narrow > 0 for wide, narrow in width.values())
+    assert judge(label, score, 0.5, 200, 0) == many
+    assert judge(label, score, 0.5, 200, 1) != many
+
+
+@given(judged_rows(), st.floats(0.05, 1))
+@QUICKLY
+def test_precision_target_is_reached_with_the_most_recall_or_there_is_none(rows, target) -> None:
+    label, score = rows
+    policy = OmegaConf.create({"policy": "precision", "target": target})
+    threshold = learn(policy, label, score)
+    candidates = {
+        value: (
+            reference.precision_score(label, score >= value),
+            reference.recall_score(label, score >= value),
+        )
+        for value in np.unique(score)
+    }
+    reached = {value: both for value, both in candidates.items() if both[0] >= target}
+    if not reached:
+        assert threshold is None
+    else:
+        assert reached[threshold][1] == max(recall for _, recall in reached.values())
+
+
+@given(judged_rows(), st.floats(0.05, 1))
+@QUICKLY
+def test_recall_target_is_reached_with_the_most_precision(rows, target: float) -> None:
+    label, score = rows
+    threshold = learn(OmegaConf.create({"policy": "recall", "target": target}), label, score)
+    assert threshold is not None
+    assert reference.recall_score(label, score >= threshold) >= target
+    best = max(
+        reference.precision_score(label, score >= value)
+        for value in np.unique(score)
+        if reference.recall_score(label, score >= value) >= target
+    )
+    assert reference.precision_score(label, score >= threshold) == pytest.approx(best)
+
+
+@given(judged_rows(), st.sampled_from([0.5, 1.0, 2.0]))
+@QUICKLY
+def test_f_beta_threshold_is_the_best_there_is(rows, beta: float) -> None:
+    label, score = rows
+    threshold = learn(OmegaConf.create({"policy": "f_beta", "beta": beta}), label, score)
+    best = max(reference.fbeta_score(label, score >= value, beta=beta)
+               for value in np.unique(score))  # fmt: skip
+    assert reference.fbeta_score(label, score >= threshold, beta=beta) == pytest.approx(best)
+
+
+def test_curve_has_a_point_for_each_distinct_score() -> None:
+    label = np.array([1, 0, 1, 1], np.int8)
+    values, precision, recall = curve(label, np.array([0.9, 0.5, 0.5, 0.1]))
+    assert values.tolist() == [0.9, 0.5, 0.1]
+    assert precision.tolist() == pytest.approx([1, 2 / 3, 3 / 4])
+    assert recall.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+MODELS = {
+    "trees": {"_target_": "sklearn.ensemble.HistGradientBoostingClassifier", "max_iter": 5},
+    "linear": {"_target_": "sklearn.linear_model.LogisticRegression"},
+}
+
+
+def frame(rows: int = 400) -> pl.DataFrame:
+    draw = np.random.default_rng(0)
+    return pl.DataFrame(
+        {
+            "noise": draw.normal(size=rows),
+            "carrier": draw.choice(["AA", "UA", None], rows),
+            "signal": draw.normal(size=rows),
+            "gap": [None if number % 3 else float(number) for number in range(rows)],
+            "empty": pl.Series([None] * rows, dtype=pl.Float64),
+            "flag": draw.integers(0, 2, rows).astype(bool),
+        }
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_estimator_takes_unknown_categories_and_gaps(model: str) -> None:
+    features = frame()
+    label = (features["signal"] > 0).to_numpy().astype(np.int8)
+    estimator = build(OmegaConf.create(MODELS[model]), features, seed=0).fit(features, label)
+    strange = features.head(4).with_columns(
+        pl.Series("carrier", ["ZZ", None, "", "AA"]),
+        pl.lit(None, pl.Float64).alias("signal"),
+        pl.lit(None, pl.Boolean).alias("flag"),
+    )
+    chance = estimator.predict_proba(strange)
+    assert chance.shape == (4, 2)
+    assert np.isfinite(chance).all()
+    modules = {type(step).__module__.partition(".")[0] for _, step in estimator.steps}
+    assert modules == {"sklearn"}
+
+
+def test_seed_of_the_run_reaches_an_estimator_that_leaves_it_open() -> None:
+    forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
+    assert build(OmegaConf.create(forest), frame(), 7)[-1].random_state == 7
+    assert build(OmegaConf.create({**forest, "random_state": 3}), frame(), 7)[-1].random_state == 3
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_importance_finds_the_only_feature_that_tells_anything(model: str) -> None:
+    features = frame()
+    label = (features["signal"] > 0).to_numpy().astype(np.int8)
+    estimator = build(OmegaConf.create(MODELS[model]), features, 0).fit(features, label)
+    config = OmegaConf.create(
+        {"seed": 0, "evaluation": {"importance_rows": 300, "importance_repeats": 3}}
+    )
+    names, drops = train._importance(config, estimator, (features, label))
+    assert drops.shape == (features.width, 3)
+    assert names[int(drops.mean(axis=1).argmax())] == "signal"
+    others = [row for name, row in zip(names, drops, strict=True) if name != "signal"]
+    assert np.abs(others).max() < 0.1 < drops[names.index("signal")].min()
