@@ -2,8 +2,8 @@
 
 A console block's commands are typed in order; each line shown under a command has to begin a line
 of what it prints, in the same order. Runs differ in ids, times and seconds, so numbers only have to
-be there, except those with two decimals or more: they have to be near. A block with a path as its
-title is put into that file. Blocks of other kinds are not followed.
+be there, except those with two decimals or more: they have to be near. `…` stands for anything. A
+block with a path as its title is put into that file. Blocks of other kinds are not followed.
 """
 
 import os
@@ -121,7 +121,7 @@ def first_missing(shown: list[str], printed: list[str]) -> str | None:
 def is_like(expected: str, line: str) -> bool:
     """Whether a line begins as the expected one; numbers may differ, precise ones a little."""
     texts = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (expected, line)]
-    if not texts[1].startswith(texts[0]):
+    if not re.match(re.escape(texts[0]).replace("…", ".*"), texts[1]):
         return False
     pairs = zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False)
     precise = [pair for pair in pairs if re.fullmatch(r"\d\.\d{2,}", pair[0])]
@@ -185,6 +185,8 @@ def test_own_data_can_be_brought_into_an_empty_project(tmp_path: Path) -> None:
         ("roc_auc", "roc_auc   0.6296  [0.6214, 0.6382]", True),
         ("roc_auc  0.62 [0.61, 0.63]", "roc_auc  0.63   [0.62, 0.64]", True),
         ("roc_auc  0.62", "roc_auc  0.69", False),
+        ("features  a, … c (x)", "features  a, b, c (x), d", True),
+        ("features  a, … e (x)", "features  a, b, c (x), d", False),
         ("question  Are evenings worse?", "question  Are mornings worse?", False),
         ("run  a/2026-11-23/20-36-25-2c16f309", "run  a/2027-01-02/03-04-05-00000000", True),
     ],
