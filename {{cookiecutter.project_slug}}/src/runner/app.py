@@ -84,6 +84,7 @@ class Session:
                 self.delivery = Delivery.start(config)
             limit_threads(config.threads)
             check_estimator(config)
+            _check_data(config)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
             self.errors.append(error)
@@ -227,6 +228,21 @@ def _refuse_wrong(config: "DictConfig") -> None:
         sys.exit(2)
 
 
+def _check_data(config: "DictConfig") -> None:
+    """Checks what is said about signals, features and label before a run begins."""
+    if config.signals:
+        from runner.signals.contract import read_contracts
+        from runner.signals.ingest import known
+
+        contracts = read_contracts(root())
+        for name in config.signals:
+            known(contracts, name)
+    if "dataset" in config.task.get("uses", []):
+        from runner.dataset.plan import make_plan
+
+        make_plan(config)
+
+
 def _remove_empty(folder: Path, outputs: Path) -> None:
     """Takes back the folders that Hydra made for a run that does not start."""
     while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
@@ -268,8 +284,9 @@ def listing() -> str:
         lines.append(f"  {word:<22} {about}")
     lines += ["", "Experiments"]
     paths = sorted((root() / "conf" / "experiment").glob("*.yaml"))
+    width = max((len(path.stem) for path in paths), default=0)
     for path in paths:
-        lines.append(f"  +experiment={path.stem:<10} {_question(path)}")
+        lines.append(f"  +experiment={path.stem:<{width}} {_question(path)}")
     if not paths:
         lines.append("  none yet: python run.py new experiment NAME --question '…'")
     return "\n".join(lines)

@@ -129,7 +129,7 @@ def _signals() -> Iterator[Finding]:
 
 def _pending() -> Finding:
     outputs = Path(root() / "outputs")
-    waiting = len(list((outputs / ".pending").glob("*"))) if outputs.exists() else 0
+    waiting = len(list((outputs / ".pending").glob("*/*.run"))) if outputs.exists() else 0
     if waiting:
         return "records", False, f"{waiting} runs wait for the store: python run.py deliver"
     return "records", True, "all delivered"

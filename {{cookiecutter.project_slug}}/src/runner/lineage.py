@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner import project
 from runner.errors import UserError
+from runner.terminal import show
 
 if TYPE_CHECKING:
     from runner.signals.contract import Contract
@@ -43,7 +44,7 @@ def signals(arguments: list[str]) -> int:
         return 0
     wanted = {name: known(contracts, name) for name in chosen} or contracts
     used, problems = who_uses(contracts)
-    _show({name: _facts(contract, used[name]) for name, contract in wanted.items()})
+    show({name: _facts(contract, used[name]) for name, contract in wanted.items()})
     for problem in problems:
         print(problem)
     return 0
@@ -108,21 +109,3 @@ def _age(snapshot: "Snapshot | None") -> str:
         return "-"
     days = (datetime.now(UTC) - snapshot.last_event).days
     return f"{snapshot.last_event:%Y-%m-%d} ({days:,} days ago)"
-
-
-def _show(facts: Mapping[str, Mapping[str, str]]) -> None:
-    """A table that fits the terminal; elsewhere plain lines that can be searched."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    table = Table.grid("", "", padding=(0, 2))
-    for name, values in facts.items():
-        table.add_row(f"[bold]{name}[/bold]")
-        for key, value in values.items():
-            table.add_row(f"  [dim]{key}[/dim]", value)
-    if console.is_terminal:
-        console.print(table)
-        return
-    for name, values in facts.items():
-        print(name, *(f"  {key:<12} {value}" for key, value in values.items()), sep="\n")

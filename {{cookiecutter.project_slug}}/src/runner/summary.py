@@ -21,10 +21,11 @@ def opening(run: "Run") -> None:
     if config.experiment.question:
         rows["question"] = config.experiment.question
     rows["task"] = config.task._target_.rpartition(".")[2]
-    if "dataset" in config.task.uses:
+    uses = config.task.get("uses", [])
+    if "dataset" in uses:
         data = config.dataset
         rows["data"] = f"{data.spine}: {data.label} from {len(data.features)} features"
-    if "model" in config.task.uses:
+    if "model" in uses:
         rows["model"] = config.model._target_.rpartition(".")[2]
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
