@@ -66,7 +66,8 @@ def test_wrong_configuration_is_named_before_anything_begins(shared: Project, ca
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = complaint(shared, *words)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert place in said and choice in said, said
+    assert place in said, said
+    assert choice in said, said
     assert not shared.folders()
     # Seconds of the processor: those on the wall depend on what else the machine does.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
@@ -76,7 +77,8 @@ def test_wrong_configuration_is_named_before_anything_begins(shared: Project, ca
 def test_wrong_estimator_is_named_before_a_run_begins(shared: Project, case: str) -> None:
     words, place, choice = WRONG_ESTIMATOR[case]
     said = complaint(shared, *words)
-    assert place in said and choice in said, said
+    assert place in said, said
+    assert choice in said, said
     assert not shared.folders()
 
 
@@ -159,7 +161,8 @@ def test_bad_data_is_named_and_never_a_success(project: Project, case: str) -> N
     spoil, words, place, choice = BAD_DATA[case]
     spoil(project)
     said = complaint(project, *words)
-    assert place in said and choice in said, said
+    assert place in said, said
+    assert choice in said, said
     assert not [run for run in project.runs() if run.info.status == "FINISHED"]
     assert not [run for run in project.runs() if run.info.status == "RUNNING"]
 
