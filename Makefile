@@ -11,7 +11,7 @@ test:       ## all tests that cover a promise once
 test-long:  ## the whole of it
 	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup -m long $(ARGS)
 bench:      ## every claim of speed, beside its alternative
-	$(PYTHON) tools/prepare.py benchmarks/run.py $(ARGS)
+	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
 mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
 docs:       ## the site, in site/

@@ -75,6 +75,15 @@ def install(root: Path, locks: Sequence[Path], build: Path) -> None:
     print("The environment is ready.", flush=True)
 
 
+def link_source(root: Path) -> None:
+    """Let notebooks and tools import what is in `src`, as `run.py` does."""
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    command = [python(root), "-c", script]
+    packages = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    (Path(packages) / "project.pth").write_text(f"{root / 'src'}\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     install(ROOT, [path for path in LOCKS if path.exists()], BUILD)
+    link_source(ROOT)
     compileall.compile_dir(ROOT / "src", quiet=1)

@@ -182,6 +182,7 @@ def _run(arguments: Sequence[str]) -> int:
     from runner.config import check_overrides
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     check_overrides([word for word in arguments if not word.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _stop)
