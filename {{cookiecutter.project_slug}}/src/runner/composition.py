@@ -71,11 +71,12 @@ def explain(error: Exception) -> Exception:
         key = re.search(r"full_key: (\S+)", text + cause)
         name = key.group(1) if key else text.splitlines()[0]
         return UserError(f"{name}: no such key. {_near_key(name)}")
-    if isinstance(error, OverrideParseException):
+    ambiguous = re.search(r"Ambiguous value for argument '(.*)'", text)
+    if ambiguous or isinstance(error, OverrideParseException):
+        said = ambiguous.group(1) if ambiguous else getattr(error, "override", text)
         return UserError(
-            f"{error.override}: cannot be read. "
-            "Hydra gives , [ ] { } and = a meaning: put text in quotes of its own, such as "
-            "'experiment.question=\"Why, then?\"'"
+            f"{said}: cannot be read. Hydra gives commas, brackets and braces a meaning: "
+            "put text into quotes of its own, such as 'experiment.question=\"Why, then?\"'"
         )
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
         return UserError(f"{error.filename}: cannot be written ({error.strerror})")
