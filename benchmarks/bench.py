@@ -7,6 +7,7 @@ import argparse
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import report
@@ -18,13 +19,15 @@ def main() -> None:
     """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="once and small: does it all work?")
+    parser.add_argument("--repeats", type=int, help="repetitions; default: 5, with --quick 1")
     parser.add_argument("--output", type=Path, help="the page; default: docs/benchmarks.md")
     arguments = parser.parse_args()
     output = arguments.output or (None if arguments.quick else ROOT / "docs" / "benchmarks.md")
     folder = Path(tempfile.mkdtemp(prefix="bench-")).resolve()
     load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
     try:
-        bench = Bench(folder, QUICK if arguments.quick else FULL)
+        size = QUICK if arguments.quick else FULL
+        bench = Bench(folder, replace(size, repeats=arguments.repeats or size.repeats))
         flights(bench)
         iris(bench)
     finally:

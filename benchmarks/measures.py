@@ -59,6 +59,7 @@ class Bench:
             for contender in [*contenders[start:], *contenders[:start]]:
                 for name, value in contender().items():
                     self.samples[name].values.append(value)
+                    print(f"{repeat + 1}/{self.size.repeats}  {name}  {value:.3f} s", flush=True)
 
     def output(self) -> Path:
         """A new folder for what a script writes."""

@@ -65,6 +65,7 @@ def main(config: DictConfig) -> None:
             input_example=example,
             pip_requirements=["numpy", "pandas", "polars", "scikit-learn", "skops"],
             skops_trusted_types=["numpy.dtype"],
+            pyfunc_predict_fn="predict_proba",
         )
 
         scores = {
