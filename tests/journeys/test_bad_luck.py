@@ -121,6 +121,8 @@ def test_interrupt_gives_the_prompt_back(project: Project, moment: str) -> None:
 def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> None:
     from mlflow import MlflowClient
 
+    # What the server keeps beside its database is no change of the user's.
+    project.write(".git/info/exclude", "server-artifacts\n")
     server = Server(project.root)
     project.mlflow = MlflowClient(server.uri)
     words = (*BASELINE, "tracking=server")
