@@ -45,7 +45,7 @@ def change_the_template(origin: Path) -> None:
     edit(project / "pyproject.toml", "[tool.cruft]", "# newer\n[tool.cruft]")
     edit(project / ".gitignore", "/outputs/\n", "/outputs/\n/newer/\n")
     edit(project / ".github" / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
-    edit(project / ".dvc" / "config", "analytics = false", "analytics = false\n    newer = true")
+    edit(project / ".dvc" / "config", "analytics = false", "analytics = false\n    autostage = false")
     append(project / "src" / "runner" / "errors.py", "\n\nNEWER = True\n")
     (project / "src" / "runner" / "newer.py").write_text('"""Newer."""\n', encoding="utf-8")
     append(project / "README.md", "\nNewer.\n")
@@ -100,7 +100,7 @@ def test_update_keeps_what_is_ours_and_brings_what_is_newer(updated):
     assert "@ours" in text(".github/CODEOWNERS")
     assert "# Newer:" in text(".github/CODEOWNERS")
     assert "s3://ours/data" in text(".dvc/config")
-    assert "newer = true" in text(".dvc/config")
+    assert "autostage = false" in text(".dvc/config")
     assert "NEWER = True" in text("src/runner/errors.py")
     assert (project / "src" / "runner" / "newer.py").exists()
     assert commit in text(".cruft.json")
@@ -118,6 +118,25 @@ def test_update_leaves_alone_what_is_ours(updated):
     assert text("src/flight_delays/features.py").endswith("# ours\n")
     assert text("README.md").endswith("\nOurs.\n")
     assert "# newer" not in text("requirements.lock")
+
+
+def run_its_tests(project: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    result = subprocess.run(
+        command, cwd=project, capture_output=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_updated_project_passes_its_tests(updated):
+    project, _ = updated
+    run_its_tests(project, "--deselect", "tests/standard/test_experiments.py")
+
+
+@pytest.mark.long
+def test_updated_project_passes_all_its_tests(updated):
+    project, _ = updated
+    run_its_tests(project)
 
 
 def test_second_update_works_too(updated, tmp_path):
