@@ -14,7 +14,7 @@ SOURCE = TESTS.parent / "{{cookiecutter.project_slug}}" / "src"
 sys.path[:0] = [str(TESTS / "template"), str(TESTS / "runner"), str(SOURCE)]
 
 from baking import IDENTITY, copy_template, git, run_cookiecutter  # noqa: E402
-from journey import Project  # noqa: E402
+from journey import Project, copy  # noqa: E402
 from store_reader import delivery_processes  # noqa: E402
 
 os.environ.update(IDENTITY)
@@ -66,9 +66,3 @@ def make(tmp_path: Path) -> Iterator[Callable[[Path], Project]]:
     yield lambda source: Project(copy(source, tmp_path))
     for process in delivery_processes(tmp_path):
         process.kill()
-
-
-def copy(source: Path, place: Path) -> Path:
-    """Copies with times, by which the runner knows files that it has seen before."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    return Path(shutil.copytree(source, place / source.name, symlinks=True, ignore=ignored))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import copy
-from journey import QUICK, Project
+from journey import QUICK, Project, copy
 
 WRONG_CONFIG = {
     "wrong key": (["sed=1"], "sed: no such key", "'seed'"),

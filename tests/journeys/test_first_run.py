@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import copy
-from journey import QUICK, Project, judged
+from journey import QUICK, Project, copy, judged
 
 CHROMIUM = Path("/usr/bin/chromium")
 FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
