@@ -49,7 +49,7 @@ def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     root = tmp_path / "project"
     shutil.copytree(original.root, root)
     monkeypatch.setattr("runner.project.root", lambda: root)
-    compose = importlib.import_module("runner.compose")
+    compose = importlib.import_module("runner.composition")
     monkeypatch.setattr(compose, "root", lambda: root)
     monkeypatch.setattr(compose, "CONF", root / "conf")
     monkeypatch.syspath_prepend(str(root / "src"))
