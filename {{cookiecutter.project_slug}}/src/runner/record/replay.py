@@ -36,7 +36,7 @@ _LONGEST_PAUSE = 10.0
 
 def main(pending: Path) -> int:
     """Serve a store's pending runs until there are none and the parent has gone."""
-    gc.disable()  # Much of an import's cost; on again when all is imported (`Store.prepare`).
+    gc.disable()  # Much of an import's cost; on again when the store is open.
     parent = _Parent()
     lock = FileLock(pending / "lock", thread_local=False)
     server = Server(pending, parent)
@@ -103,7 +103,8 @@ class Server:
                 busy |= self._try(marker.stem, partial(self._advance, marker))
                 if STORE in self._trouble:
                     return False
-            if self._store and markers and not busy:
+            awaited = any(run.awaits_model for run in self._runs.values())
+            if self._store and awaited and not busy:
                 self._store.prepare()
         return busy
 
@@ -135,6 +136,8 @@ class Server:
             pause = self._trouble[STORE].pause if STORE in self._trouble else 0.0
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(int(5 + 10 * pause))
             self._store = Store(os.environ[URI_VARIABLE])
+            gc.freeze()
+            gc.enable()
         return True
 
     def _answers(self) -> bool:

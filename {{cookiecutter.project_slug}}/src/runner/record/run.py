@@ -96,6 +96,7 @@ class Run:
             experiment=f"{self.config.project}/{self.experiment}",
             name=" ".join(name),
             package=self.config.package,
+            model="model" in self.config.task.get("uses", []),
             user=getpass.getuser(),
             writer=identity(),
         )

@@ -114,6 +114,7 @@ class Store:
 
 
 def _import_model_packages() -> None:
+    gc.disable()
     importlib.import_module("skops.io")  # It brings scikit-learn: 1.7 s together.
     gc.freeze()
     gc.enable()
@@ -174,6 +175,11 @@ class StoredRun:
             self._close("KILLED", self._time)
         else:
             self._drop("its process ended before it began")
+
+    @property
+    def awaits_model(self) -> bool:
+        """Whether the task fits a model that will have to be sent."""
+        return bool(self._start.get("model"))
 
     @property
     def _id(self) -> str:
