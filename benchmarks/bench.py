@@ -34,6 +34,8 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     rows = report.rows(bench)
     print(report.table(rows))
+    if arguments.quick:
+        print("\nQuick: once, cold and small; only that it all works is to be seen here.")
     if output:
         output.write_text(report.page(rows, bench, load), encoding="utf-8")
         print(f"\nWritten to {output}")
