@@ -171,7 +171,8 @@ def draw_figures(
     figures["importance"], axes = new_figure(
         "Permutation importance", "loss of ROC AUC when shuffled", ""
     )
-    order = np.argsort(drops.mean(axis=1))[-20:]
+    figures["importance"].subplots_adjust(left=0.37)
+    order = np.argsort(drops.mean(axis=1))[-12:]
     axes.barh(
         [names[one] for one in order], drops[order].mean(axis=1), xerr=drops[order].std(axis=1)
     )
@@ -180,7 +181,8 @@ def draw_figures(
 
 def new_figure(title: str, x: str, y: str):
     """A figure of 528 by 396 pixels."""
-    figure = Figure(figsize=(4.8, 3.6), dpi=110, layout="tight")
+    figure = Figure(figsize=(4.8, 3.6), dpi=110)
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.9)
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
     return figure, axes

@@ -3,9 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-# Read when OpenMP is loaded: waiting threads sleep. By default they spin, and one other busy
-# process (the delivery, a second test) makes a fit of boosted trees several times slower.
+# Read when OpenMP and OpenBLAS are loaded: waiting threads sleep. By default they spin, and one
+# other busy process (the delivery, a second test) makes a fit several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 if TYPE_CHECKING:
     from runner.composition import compose as compose

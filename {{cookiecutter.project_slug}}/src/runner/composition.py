@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import check, nearest
+from runner.config import TOP_LEVEL, check, nearest
 from runner.errors import UserError
 from runner.project import root
 
@@ -92,8 +92,10 @@ def _near(group: str, name: str) -> str:
 
 def _near_key(key: str) -> str:
     """The nearest key: a sibling where the parent is right, any otherwise."""
-    known = _keys()
     parent = key.rpartition(".")[0]
+    if not parent:
+        return nearest(key, TOP_LEVEL)
+    known = _keys()
     siblings = [one for one in known if one.rpartition(".")[0] == parent]
     return nearest(key, siblings or known)
 

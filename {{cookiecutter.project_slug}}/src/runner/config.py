@@ -185,6 +185,8 @@ class Config:
     signals: list[str] = field(default_factory=list)
 
 
+TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
+
 CHOICES = {
     "experiment.status": ("active", "graduated", "stopped"),
     "dataset.split.by": ("time", "random"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runner.record.store import Store, StoredRun
 
 _FIRST_PAUSE = 0.25  # Seconds before the second attempt; each later one takes twice as long.
-_IDLE = 0.01  # Seconds between two looks at journals in which nothing is new.
+_IDLE = 0.02  # Seconds between two looks at journals in which nothing is new.
 _LONGEST_PAUSE = 10.0
 
 

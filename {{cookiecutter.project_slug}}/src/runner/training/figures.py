@@ -100,6 +100,8 @@ def importance(names: list[str], drops: Floats) -> Figure:
         ecolor=GREY,
     )
     axes.tick_params(axis="y", labelsize=8)
+    longest = max(len(names[one]) for one in order)
+    _figure(axes).subplots_adjust(left=min(0.06 + 0.0135 * longest, 0.5))
     return _figure(axes)
 
 
@@ -112,7 +114,8 @@ def thin(values: Floats) -> Floats:
 
 
 def _axes(title: str, x: str, y: str) -> Axes:
-    figure = Figure(figsize=(4.8, 3.6), layout="tight")
+    figure = Figure(figsize=(4.8, 3.6))
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.9)
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)

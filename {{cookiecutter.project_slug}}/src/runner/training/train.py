@@ -12,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from runner.dataset.dataset import Dataset, load_dataset
 from runner.errors import UserError
 from runner.record.run import Run
-from runner.training import figures
 from runner.training.estimator import build
 from runner.training.judge import judge
 from runner.training.threshold import learn
@@ -133,6 +132,8 @@ def _draw(
     area: float,
     drops: tuple[list[str], NDArray[np.float64]],
 ) -> None:
+    from runner.training import figures  # matplotlib takes a while: not before the first fit
+
     label, score = parts["test"][1], scores["test"]
     run.log_figure(figures.roc(label, score, area), "roc")
     run.log_figure(figures.precision_recall(label, score, threshold), "precision_recall")
