@@ -62,7 +62,11 @@ class Git(threading.Thread):
             self._note("git_commit", "none: not a git repository, or no git")
             return
         self._note("git_commit", commit or "none: nothing committed yet")
-        changes = self._changes(commit or _EMPTY_TREE, self._root / index)
+        try:
+            changes = self._changes(commit or _EMPTY_TREE, self._root / index)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self._note("git_dirty", f"not known: {error}")
+            return
         self._note("git_dirty", bool(changes))
         if changes:
             self._patch(changes)
@@ -107,6 +111,7 @@ class Git(threading.Thread):
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
             input=stdin,
             capture_output=True,
+            start_new_session=True,  # Ctrl-C is for the run, not for git.
         )
         if done.returncode and not (done.returncode == 1 and arguments[0] == "rev-parse"):
             raise subprocess.CalledProcessError(done.returncode, done.args, stderr=done.stderr)
