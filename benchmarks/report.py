@@ -51,7 +51,9 @@ bytecode is compiled for everybody.
   but us writes a card, samples the system's load or records where data and code come from.
 - Both stores of a comparison are the same file, created before. Nobody phones home.
 - The scripts are what one would write with the usual care: vectorised intervals, figures without
-  `pyplot`'s state. They use no tricks with the garbage collector, which we do.
+  `pyplot`'s state. They leave two defaults alone
+  that `run.py` changes: it imports without the garbage collector, and its waiting OpenMP and
+  OpenBLAS threads sleep instead of spinning.
 - "From start to first fit" ends where the data is in memory and the pipeline is about to be built.
 - "Until all are in the store" is, for us, from the loop's first point to the return of `run.py`:
   everything that a run does after the loop is in it. `mlflow.log_metric` stores before it returns.
