@@ -245,7 +245,9 @@ def test_every_run_arrives_once_whoever_is_killed_and_when(
     place: Path, start: Any, deliver: Any, victim: str, times: int
 ) -> None:
     begin = time.monotonic()
-    start(place, points=200, seconds=1, model="plain").communicate(timeout=60)
+    undisturbed = start(place, points=200, seconds=1, model="plain")
+    output = undisturbed.communicate(timeout=60)[0]
+    assert "delivered" in output, output
     usual = time.monotonic() - begin
     reader = Reader(place)
     reader.start()

@@ -79,6 +79,7 @@ def main() -> None:
             "seed": 7,
             "threads": 1,
             "outputs": str(place / "outputs"),
+            "task": {"_target_": "own_package.task", "uses": ["model"]},
             "tracking": {"uri": f"sqlite:///{place}/mlflow.db", "inline": False},
             "model": {"_target_": "x.Y", "C": 0.5, "names": ["a", "b"]},
         }

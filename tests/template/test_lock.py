@@ -50,7 +50,9 @@ def test_locking_again_in_a_project_changes_nothing(bake):
 
 
 def interpreter(version: str) -> str:
-    for folder in os.environ["PATH"].split(os.pathsep):
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    installed = [str(folder / "bin") for folder in sorted(pyenv.glob(f"{version}.*"))]
+    for folder in [*os.environ["PATH"].split(os.pathsep), *installed]:
         candidate = Path(folder) / f"python{version}"
         command = [str(candidate), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
         if candidate.exists():
@@ -62,7 +64,7 @@ def interpreter(version: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_set_up_works_from_a_filled_cache_with_the_network_off(template, tmp_path, version):
+def test_set_up_works_with_the_network_off_and_the_tests_pass_there(template, tmp_path, version):
     from baking import run_cookiecutter
 
     python = interpreter(version)
@@ -94,3 +96,11 @@ def test_set_up_works_from_a_filled_cache_with_the_network_off(template, tmp_pat
         [python, "tools/setup.py"], cwd=project, capture_output=True, encoding="utf-8", check=True
     )
     assert again.stdout == "The environment is up to date.\n"
+    tests = subprocess.run(
+        [project / ".venv" / "bin" / "python", "-m", "pytest", "-q"],
+        cwd=project,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert tests.returncode == 0, tests.stdout + tests.stderr
