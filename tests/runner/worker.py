@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+
 from runner.record.delivery import Delivery
 from runner.record.run import Run
 

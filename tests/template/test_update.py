@@ -45,7 +45,8 @@ def change_the_template(origin: Path) -> None:
     edit(project / "pyproject.toml", "[tool.cruft]", "# newer\n[tool.cruft]")
     edit(project / ".gitignore", "/outputs/\n", "/outputs/\n/newer/\n")
     edit(project / ".github" / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
-    edit(project / ".dvc" / "config", "analytics = false", "analytics = false\n    autostage = false")
+    newer = "analytics = false\n    autostage = false"
+    edit(project / ".dvc" / "config", "analytics = false", newer)
     append(project / "src" / "runner" / "errors.py", "\n\nNEWER = True\n")
     (project / "src" / "runner" / "newer.py").write_text('"""Newer."""\n', encoding="utf-8")
     append(project / "README.md", "\nNewer.\n")
