@@ -128,7 +128,6 @@ def execute(run: "Run") -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from runner import summary
-    from runner.record.card import write_card
     from runner.record.changes import changes
     from runner.record.inline import mlflow_inline
 
@@ -139,6 +138,8 @@ def execute(run: "Run") -> dict[str, float]:
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
         run.settle()
+        from runner.record.card import write_card  # jinja2 takes a while: not before the first fit
+
         run.log_artifact(write_card(run.folder), "card.html")
         summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")

@@ -5,16 +5,43 @@ pictures and style are inside, and nothing is fetched.
 """
 
 import base64
-import string
+import json
+import math
 from datetime import datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from runner.record.card_result import PARTS, metrics, verdict, words
-from runner.record.markup import Child, Html, facts, image, join, table, tag
+from jinja2 import Environment, FileSystemLoader
+
 from runner.record.recorded import RecordedRun, read_run
 
-DASH = "\N{EN DASH}"
+PARTS = ("validation", "test")
 FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
+NAMES = {
+    "roc_auc": ("ROC AUC", "a positive scores higher than a negative; 0.5 is chance"),
+    "average_precision": ("Average precision", "chance is the share of positives"),
+    "log_loss": ("Log loss", "lower is better"),
+    "brier": ("Brier score", "lower is better"),
+    "precision": ("Precision", "of the flagged, truly positive"),
+    "recall": ("Recall", "of the positives, flagged"),
+    "f1": ("F1", "precision and recall in one"),
+    "flagged": ("Flagged", "share above the threshold"),
+    "base_rate": ("Base rate", "share of positives"),
+}
+POLICIES = {
+    "f_beta": "the best F-score (beta {beta})",
+    "precision": "the most recall at a precision of {target} or more",
+    "recall": "the most precision at a recall of {target} or more",
+}
+
+
+class Mark(NamedTuple):
+    """A metric's value in one part, with its interval if it has one."""
+
+    part: str
+    value: float
+    low: float | None
+    high: float | None
 
 
 def write_card(folder: Path) -> Path:
@@ -23,234 +50,168 @@ def write_card(folder: Path) -> Path:
     To write the card is a run's last step: a run that still works is shown as finished.
     """
     run = read_run(folder)
-    sections = [
-        _header(run),
-        verdict(run),
-        metrics(run),
-        _figures(run),
-        _data(run),
-        _changes(run),
-        _time(run),
-        _provenance(run),
-        _again(run),
-    ]
-    template = string.Template(Path(__file__).with_name("card.html").read_text(encoding="utf-8"))
-    title = join(f"{run.project} · {run.experiment} · {run.id}")
+    measured = {one.partition("/")[0] for one in run.metrics}
+    parts = [part for part in PARTS if part in measured]
+    told = [name for name in run.metrics if _is_told(name)]
+    page = _environment().get_template("card.html").render(
+        run=run,
+        params=run.params,
+        made_from=run.provenance,
+        status="FINISHED" if run.status == "RUNNING" else run.status,
+        verdict=_verdict(run),
+        parts=parts,
+        metrics=_metrics(run, parts, told),
+        others=[name for name in told if name.partition("/")[0] not in parts],
+        threshold=_threshold(run),
+        figures=_figures(run),
+        split=_split(run),
+        split_words=_split_words(run.params),
+        features=run.params.get("dataset.features", "").strip("[]").replace("'", ""),
+        dropped=int(run.params.get("rows.without_label", 0)),
+        stages={
+            name.removeprefix("seconds/"): value
+            for name, value in run.metrics.items()
+            if name.startswith("seconds/")
+        },
+        system=_system(run),
+    )  # fmt: skip
     path = folder / "artifacts" / "card.html"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(template.substitute(title=title, body=join(*sections)), encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
     return path
 
 
-def _header(run: RecordedRun) -> Html:
-    status = "FINISHED" if run.status == "RUNNING" else run.status
-    question = run.params.get("experiment.question", "")
-    owner = run.params.get("experiment.owner", "")
-    seconds = (run.ended - run.started).total_seconds()
-    return tag(
-        "header",
-        tag(
-            "div",
-            tag("span", f"{run.project} / ", tag("b", run.experiment)),
-            tag("span", status, class_=f"status {status.lower()}"),
-            class_="over",
-        ),
-        tag("h1", question or f"A run of “{run.experiment}”"),
-        tag(
-            "div",
-            [
-                tag("span", fact)
-                for fact in (
-                    f"asked by {owner}" if owner else "",
-                    _day(run.started) + f", {run.started:%H:%M}",
-                    f"took {_duration(seconds)}",
-                    f"run {run.id}",
-                )
-                if fact
-            ],
-            class_="facts",
-        ),
-        tag("p", run.error, class_="soft") if run.error else None,
+def _environment() -> Environment:
+    """Jinja with marks that CSS does not use; whatever is put in is text, and is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        variable_start_string="${",
+        variable_end_string="}",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters |= {
+        "day": lambda moment: f"{moment.day} {moment:%B %Y}",
+        "duration": _duration,
+        "known": lambda value: "\N{EN DASH}" if value in (None, "None") else value,
+        "number": number,
+        "share": lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%",
+        "short": lambda moment: f"{moment.day} {moment:%b %Y}".replace(" ", "\N{NO-BREAK SPACE}"),
+        "words": words,
+    }
+    return environment
+
+
+def _verdict(run: RecordedRun) -> dict[str, Any] | None:
+    """The headline metric, its interval and what chance would give."""
+    objective = run.params.get("objective", "").rpartition("/")[2]
+    metrics = run.metrics
+    part = next((one for one in reversed(PARTS) if f"{one}/{objective}" in metrics), None)
+    if part is None:
+        return None
+    mark = _mark(run, part, objective)
+    assert mark is not None
+    rate = metrics.get(f"{part}/base_rate")
+    chance = {"roc_auc": 0.5, "average_precision": rate}.get(objective)
+    told = scale = None
+    start = 0.0
+    if chance is not None:
+        if mark.low is not None and mark.high is not None:
+            told = (
+                "Clearly better than chance"
+                if mark.low > chance
+                else "Worse than chance"
+                if mark.high < chance
+                else "Not to be told from chance"
+            )
+        if 0 <= mark.value <= 1:  # a line from chance to perfect
+            start = 0.0 if mark.value < chance else chance
+            ends = [None if end is None else (max(end, start) - start) / (1 - start)
+                    for end in mark[1:]]  # fmt: skip
+            scale = Mark("test", *ends)  # type: ignore[arg-type]
+    at_threshold = {name: metrics.get(f"{part}/{name}") for name in
+                    ("flagged", "precision", "recall")}  # fmt: skip
+    if "threshold" not in metrics or None in at_threshold.values():
+        at_threshold = dict.fromkeys(at_threshold)
+    return {
+        **mark._asdict(), **at_threshold, "label": NAMES.get(objective, (words(objective), ""))[0],
+        "rate": rate, "chance": chance, "told": told, "start": start, "scale": scale,
+    }  # fmt: skip
+
+
+def _metrics(run: RecordedRun, parts: list[str], told: list[str]) -> list[dict[str, Any]]:
+    """Every metric of the judged parts; drawn on a line where all lie between 0 and 1."""
+    rows = []
+    for name in dict.fromkeys([*NAMES, *(one.partition("/")[2] for one in told)]):
+        found = {part: mark for part in parts if (mark := _mark(run, part, name))}
+        if found:
+            label, hint = NAMES.get(name, (words(name), ""))
+            drawn = all(0 <= mark.value <= 1 for mark in found.values())
+            rows.append({"label": label, "hint": hint, "marks": found, "drawn": drawn})
+    return rows
+
+
+def _mark(run: RecordedRun, part: str, name: str) -> Mark | None:
+    value = run.metrics.get(f"{part}/{name}")
+    if value is None:
+        return None
+    low, high = (run.metrics.get(f"{part}/{name}/{end}", math.nan) for end in ("low", "high"))
+    return Mark(part, value, None, None) if math.isnan(low + high) else Mark(part, value, low, high)
+
+
+def _is_told(name: str) -> bool:
+    """Whether a metric stands among the results: no bound, no time, nothing told elsewhere."""
+    return not (
+        name.startswith(("seconds/", "system/"))
+        or name.endswith(("/low", "/high"))
+        or name == "threshold"
+        or name.partition("/")[2] == "rows"
     )
 
 
-def _figures(run: RecordedRun) -> Html | None:
+def _threshold(run: RecordedRun) -> dict[str, Any] | None:
+    """What the threshold was learned for, or that there is none."""
+    policy = run.params.get("threshold.policy")
+    value, refused = run.metrics.get("threshold"), run.tags.get("threshold")
+    if policy is None or (value is None and refused is None):
+        return None
+    given = {name: run.params.get(f"threshold.{name}", "None") for name in ("beta", "target")}
+    aim = POLICIES.get(policy, policy).format(
+        **{name: text.removesuffix(".0") for name, text in given.items()}
+    )
+    learned = {}
+    if (path := run.folder / "artifacts" / "threshold.json").is_file():
+        learned = json.loads(path.read_text(encoding="utf-8"))
+    return {**learned, "value": value, "refused": refused, "aim": aim}
+
+
+def _figures(run: RecordedRun) -> list[tuple[str, str]]:
+    """Names and contents, the known ones first and in their order."""
     found = {path.stem: path for path in sorted((run.folder / "artifacts/figures").glob("*.png"))}
     order = [name for name in FIGURES if name in found] + sorted(set(found) - set(FIGURES))
-    if not order:
-        return None
-    pictures = [
-        tag(
-            "figure",
-            image(
-                "data:image/png;base64," + base64.b64encode(found[name].read_bytes()).decode(),
-                words(name),
-            ),
-        )
-        for name in order
-    ]
-    return tag("section", tag("h2", "Figures"), tag("div", pictures, class_="figures"))
+    return [(name, base64.b64encode(found[name].read_bytes()).decode()) for name in order]
 
 
-def _data(run: RecordedRun) -> Html | None:
-    params = run.params
-    rows: list[list[Child]] = [
-        [one["signal"], one["version"], f"{one['rows']:,}", one["context"], tag("code", one["md5"])]
-        for one in run.datasets
-    ]
-    if not rows:
-        return None
-    parts = {
-        name: int(params[f"rows.{name}"]) for name in ("train", *PARTS) if f"rows.{name}" in params
-    }
-    dropped = int(params.get("rows.without_label", 0))
-    return tag(
-        "section",
-        tag("h2", "Data"),
-        _split(run, parts) if parts else None,
-        table(["signal", "contract", "rows", "read as", "DVC md5"], rows, (2,)),
-        tag("h3", "How the rows came about") if parts else None,
-        facts(
-            {
-                "one row for each": params.get("dataset.spine"),
-                "label": params.get("dataset.label"),
-                "predicted at": _known(params.get("dataset.moment")),
-                "features": _list(params.get("dataset.features", "")),
-                "left out": f"{dropped:,} rows without a label" if dropped else None,
-                "split": _split_words(params),
-                "fingerprint": tag("code", run.provenance["dataset.fingerprint"])
-                if "dataset.fingerprint" in run.provenance
-                else None,
-            }
-        )
-        if parts
-        else None,
-    )
-
-
-def _split(run: RecordedRun, parts: dict[str, int]) -> Html:
-    """The parts as bars as long as their shares of the rows."""
+def _split(run: RecordedRun) -> list[dict[str, Any]]:
+    """The parts, their rows, their share of the largest one in percent, first and last day."""
+    names = [name for name in ("train", *PARTS) if f"rows.{name}" in run.params]
+    rows = {name: int(run.params[f"rows.{name}"]) for name in names}
     periods = run.provenance.get("dataset.periods", {})
-    largest = max(max(parts.values()), 1)
-    bars = []
-    for name, count in parts.items():
-        days = [datetime.fromisoformat(moment) for moment in periods.get(name, [])]
-        share = f"{max(100 * count / largest, 1):.1f}%"
-        bars.append(
-            tag(
-                "div",
-                tag("i"),
-                tag("b", name),
-                tag("small", f"{count:,} rows"),
-                tag("small", f"{_short(days[0])} {DASH} {_short(days[1])}") if days else None,
-                style=f"flex:{max(count, 1)} 1 0;--share:{share}",
-            )
-        )
-    return tag("div", bars, class_="split")
-
-
-def _changes(run: RecordedRun) -> Html:
-    recorded = run.provenance.get("changes")
-    if recorded is None:  # Recorded without the defaults to compare with.
-        words = run.provenance.get("overrides", [])
-        body = tag("pre", "\n".join(words)) if words else tag("p", "Nothing.")
-    elif not recorded:
-        body = tag("p", "Nothing: it ran with the defaults.")
-    else:
-        rows: list[list[Child]] = [
-            [tag("code", key), tag("del", _known(old) or DASH), tag("ins", _known(new) or DASH)]
-            for key, old, new in recorded
-        ]
-        body = table(["key", "default", "this run"], rows, class_="changes")
-    return tag("section", tag("h2", "What differs from the defaults"), body)
-
-
-def _time(run: RecordedRun) -> Html | None:
-    stages = {
-        name.removeprefix("seconds/"): value
-        for name, value in run.metrics.items()
-        if name.startswith("seconds/")
-    }
-    system = _system(run)
-    if not stages and not system:
-        return None
-    longest = max(stages.values(), default=0) or 1
-    bars = [
-        join(
-            tag("span", words(name)),
-            tag("i", style=f"width:{100 * seconds / longest:.1f}%"),
-            tag("span", _duration(seconds), class_="number"),
-        )
-        for name, seconds in stages.items()
+    return [
+        {
+            "name": name,
+            "rows": rows[name],
+            "share": max(100 * rows[name] / max(*rows.values(), 1), 1),
+            "days": [datetime.fromisoformat(moment) for moment in periods.get(name, [])],
+        }
+        for name in names
     ]
-    return tag(
-        "section",
-        tag(
-            "div",
-            tag("div", tag("h2", "Where the time went"), tag("div", bars, class_="bars")),
-            tag("div", tag("h2", "What it used"), facts(system)) if system else None,
-            class_="pair",
-        ),
-    )
-
-
-def _system(run: RecordedRun) -> dict[str, Child]:
-    found: dict[str, Child] = {}
-    for name, points in run.points.items():
-        if name.startswith("system/"):
-            values = [point.value for point in points]
-            key = name.removeprefix("system/")
-            unit = "%" if key.endswith("_percent") else "MiB" if key.endswith("_mib") else ""
-            found[
-                words(key.removesuffix("_percent").removesuffix("_mib"))
-                + (", share" if unit == "%" and "memory" in key else "")
-            ] = f"{max(values):,.0f} {unit} at most" + (
-                f", {sum(values) / len(values):,.0f} {unit} on average" if len(values) > 1 else ""
-            )
-    return found
-
-
-def _provenance(run: RecordedRun) -> Html:
-    found = run.provenance
-    commit = str(found.get("git_commit", "not known"))
-    dirty = found.get("git_dirty")
-    changed: dict[bool | None, str] = {
-        True: " and uncommitted changes (uncommitted.patch)",
-        False: ", nothing uncommitted",
-    }
-    lock = found.get("lock_sha256")
-    return tag(
-        "section",
-        tag("h2", "Made from"),
-        facts(
-            {
-                "commit": [tag("code", commit), changed.get(dirty)],
-                "branch": found.get("git_branch"),
-                "not in the patch": ", ".join(found.get("git_left_out", [])),
-                "Python": found.get("python"),
-                "platform": f"{found.get('platform', '')}, {found.get('cpu_count', '?')} cores",
-                "requirements": tag("code", f"sha256 {lock}") if lock else "no requirements.lock",
-                "seed": found.get("seed"),
-                "threads": found.get("threads") or "all cores",
-            }
-        ),
-    )
-
-
-def _again(run: RecordedRun) -> Html:
-    return tag(
-        "section",
-        tag("h2", "Run it again"),
-        tag(
-            "p",
-            "As it was, with its code, configuration and data, beside today's work; "
-            "prints both results side by side:",
-        ),
-        tag("pre", f"python run.py rerun {run.id}"),
-        tag("p", "As it was typed, with whatever is here today:"),
-        tag("pre", f"python {run.provenance.get('command', 'run.py')}"),
-        tag("footer", tag("span", f"record: {run.folder}", class_="soft")),
-    )
 
 
 def _split_words(params: dict[str, str]) -> str:
@@ -260,20 +221,30 @@ def _split_words(params: dict[str, str]) -> str:
     return f"at random by key: {test} for the test, {validation} for validation" if by else ""
 
 
-def _list(text: str) -> str:
-    return text.strip("[]").replace("'", "")
+def _system(run: RecordedRun) -> dict[str, str]:
+    found = {}
+    for name, points in run.points.items():
+        if name.startswith("system/"):
+            values = [point.value for point in points]
+            key = name.removeprefix("system/")
+            unit = "%" if key.endswith("_percent") else "MiB" if key.endswith("_mib") else ""
+            label = words(key.removesuffix("_percent").removesuffix("_mib"))
+            label += ", share" if unit == "%" and "memory" in key else ""
+            mean = f", {sum(values) / len(values):,.0f} {unit} on average"
+            found[label] = f"{max(values):,.0f} {unit} at most" + (mean if len(values) > 1 else "")
+    return found
 
 
-def _known(value: str | None) -> str | None:
-    return None if value in (None, "None") else value
+def number(value: float) -> str:
+    """Four digits, or a whole number as it is."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"
-
-
-def _short(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y}".replace(" ", "\N{NO-BREAK SPACE}")
+def words(name: str) -> str:
+    """A name as it is spoken."""
+    return name.replace("_", " ")
 
 
 def _duration(seconds: float) -> str:
