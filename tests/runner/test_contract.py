@@ -84,6 +84,9 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
             "'support'",
         ),
         ("team: {", "team: [", "team", "this is no YAML"),
+        ("status: active", "status: alive", "status", "'alive' is no choice"),
+        ("team: {", "description: {purpose: []}\nteam: {", "purpose", "purpose must be a text"),
+        ("name: minute,", "name: minute, description: [],", "minute", "must be a text"),
     ],
 )
 def test_contract_mistake_names_line_and_nearest(

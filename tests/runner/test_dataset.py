@@ -168,6 +168,8 @@ def test_debug_rows_take_a_slice_of_every_part_with_both_classes(project: DataPr
         ({"joins": {"shops": {"shop": "shop"}}}, "its row is found; write dataset.joins.prices"),
         ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train part is empty"),
         ({"split": {"by": "time", "validation": "soon", "test": "1mo"}}, "'soon' is no duration"),
+        ({"split": {"by": "time", "validation": "1mo2w", "test": "1mo"}}, "'1mo2w' is no duration"),
+        ({"split": {"by": "time", "validation": "1w", "test": "1d12h"}}, "'1d12h' is no duration"),
         ({"split": {"by": "random", "validation": "1mo", "test": "0.1"}}, "'1mo' is no share"),
         ({"split": {"by": "random", "validation": "0.5", "test": "0.5"}}, "leave some to train on"),
     ],
@@ -193,6 +195,10 @@ def test_wrong_configuration_names_key_and_what_to_change(
         ('pl.col("visits.minute") * pl.len()', "looks at other rows"),
         ('pl.col("visits.minute").map_elements(abs)', "calls a Python function"),
         ("pl.lit(3)", "uses no field"),
+        ('pl.sum_horizontal(pl.col("^visits.m.*$"))', "Name each field with pl.col"),
+        ('pl.col("visits.minute") + pl.sum_horizontal(pl.all())', "Name each field with pl.col"),
+        ('pl.col("visits.shop").str.split("").list.eval(pl.element())', "or pl.element()"),
+        ('pl.col("visits.shop") * 2', "feature 'minute' cannot be computed ("),
         ('pl.col("visits.at")', "it must be a number, a text or true/false"),
         ("3", "FEATURES['minute']"),
     ],
@@ -220,6 +226,8 @@ def test_broken_features_file_is_named_with_its_line(project: DataProject) -> No
         ),
         ('pl.col("visits.spent")', "it must be a condition"),
         ('pl.col("visits.minute")', "other values than 0 and 1"),
+        ('pl.when(pl.col("visits.spent") > 10).then(1).otherwise(-1)', "than 0 and 1, such as -1;"),
+        ('pl.col("visits.shop") > 10', "label 'spends' cannot be computed"),
         ('pl.col("prices.price") > 0.5', "may only use the fields of the spine, visits"),
     ],
 )
@@ -227,6 +235,59 @@ def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> 
     project.features('pl.col("visits.spent") > 10', label)
     with pytest.raises(UserError, match=says):
         load_dataset(project.config())
+
+
+# ---------------------------------------------------------------- classified fields
+
+
+def _classify(project: DataProject, field: str) -> None:
+    start = f"{{name: {field},"
+    replace(project.contract("visits"), start, f"{start} classification: personal,")
+
+
+def test_features_that_read_a_classified_field_are_known(project: DataProject) -> None:
+    assert load_dataset(project.config()).classified == frozenset()
+    _classify(project, "minute")
+    assert load_dataset(project.config()).classified == {"minute"}
+
+
+def test_text_from_a_classified_field_is_refused_also_from_the_cache(project: DataProject) -> None:
+    load_dataset(project.config())
+    _classify(project, "shop")
+    with pytest.raises(UserError, match="feature 'shop' is a text from a classified") as error:
+        load_dataset(project.config())
+    assert "leave it out" in str(error.value)
+    project.features('pl.col("visits.shop").cast(pl.Categorical)', 'pl.col("visits.shop") == "a"')
+    assert load_dataset(project.config()).classified == {"shop"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('pl.col("visits.minute")', 'pl.col("visits.shop").cast(pl.Int64)', "feature 'minute'"),
+        ('pl.col("visits.spent") > 10', 'pl.col("visits.visitor")', "other values than 0 and 1;"),
+    ],
+)
+def test_messages_show_no_classified_value(
+    project: DataProject, old: str, new: str, says: str
+) -> None:
+    for field in ("shop", "visitor"):
+        _classify(project, field)
+    project.features(old, new)
+    with pytest.raises(UserError, match=says) as error:
+        load_dataset(project.config())
+    assert "[" not in str(error.value)
+    assert "such as" not in str(error.value)
+
+
+def test_moment_in_a_local_time_zone_is_the_same_instant(project: DataProject) -> None:
+    local = ".dt.convert_time_zone('America/New_York').dt.truncate('1d')"
+    project.features('pl.col("visits.at") + pl', f'pl.col("visits.at"){local} + pl')
+    data = load_dataset(project.config())
+    assert data.frame.schema["moment"] == pl.Datetime("us", "UTC")
+    assert data.frame["moment"].min() < datetime(2024, 1, 1, 6, tzinfo=UTC)
+    assert data.frame["moment"].dt.hour().max() <= 5
+    assert data.frame["price"].null_count() < data.frame.height
 
 
 def test_now_before_the_first_row_says_that_there_are_none(project: DataProject) -> None:
@@ -270,6 +331,17 @@ def test_fingerprint_changes_with_everything_that_rows_depend_on(project: DataPr
     ingest(project.config(), MagicMock(progress=lambda items, *_: items))
     found.append(load_dataset(project.config()).fingerprint)
     assert len(set(found)) == len(found)
+
+
+def test_handful_that_overfit_learns_has_a_fingerprint_of_its_own(project: DataProject) -> None:
+    whole = load_dataset(project.config()).fingerprint
+    config = project.config()
+    config.debug.rows = 30
+    smoke = load_dataset(config).fingerprint
+    config.debug.overfit = True
+    assert load_dataset(config).fingerprint == f"{smoke}-overfit"
+    config.debug.rows = None
+    assert load_dataset(config).fingerprint == f"{whole}-overfit"
 
 
 def test_renaming_the_package_or_another_experiments_feature_changes_nothing(

@@ -222,6 +222,26 @@ def test_classified_values_are_not_shown(fresh: DataProject) -> None:
     assert "secret" not in str(error.value)
 
 
+def test_classified_key_is_not_shown_when_it_stands_twice(fresh: DataProject) -> None:
+    replace(fresh.contract("shops"), "{name: shop,", "{name: shop, classification: personal,")
+    replace(fresh.source("shops"), "a,2020-05-01,12\nb,", "secret,2020-05-01,12\nsecret,")
+    with pytest.raises(UserError, match=r"first row 1 \(shop=a classified value\)") as error:
+        ensure_received(["shops"])
+    assert "secret" not in str(error.value)
+
+
+def test_nan_is_no_value(fresh: DataProject) -> None:
+    path = _as_parquet(fresh, "visits")
+    nan = pl.when(pl.col("minute") < 30).then(float("nan")).otherwise("spent").alias("spent")
+    pl.read_parquet(path).with_columns(nan).write_parquet(path)
+    frame = source.receive(read_contracts(fresh.root)["visits"])
+    assert frame.filter(pl.col("minute") < 30)["spent"].is_null().all()
+    assert not frame["spent"].is_nan().any()
+    replace(fresh.contract("visits"), "name: spent,", "name: spent, required: true,")
+    with pytest.raises(UserError, match="the required field 'spent' has no value"):
+        source.receive(read_contracts(fresh.root)["visits"])
+
+
 def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
     replace(fresh.contract("shops"), "data/raw/shops.csv", "package:no_such_package/shops.csv")
     with pytest.raises(UserError, match="python -m pip install no_such_package"):
@@ -375,6 +395,21 @@ def test_changed_contract_receives_again(
     assert "the contract has changed" in caplog.text
     assert (after.version, snapshot.scan(after).collect_schema()["size"]) == ("2.0.0", pl.Float64)
     assert after.content != before.content
+
+
+def test_other_texts_for_nothing_receive_again(received: DataProject) -> None:
+    before = ensure_received(["visits", "shops"])
+    missing = snapshot.scan(before["visits"]).collect()["member"].null_count()
+    replace(received.contract("visits"), "value: [NA]", 'value: [NA, "true"]')
+    after = ensure_received(["visits", "shops"])
+    assert snapshot.scan(after["visits"]).collect()["member"].null_count() > missing == 0
+
+
+def test_promise_of_a_contract_without_texts_for_nothing_is_the_one_that_records_hold(
+    received: DataProject,
+) -> None:
+    """Another one would have every snapshot of before received again."""
+    assert snapshot.promise(read_contracts(received.root)["shops"]) == "d1fabf7fc7aa2116"
 
 
 # ---------------------------------------------------------------- colleagues

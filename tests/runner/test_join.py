@@ -21,9 +21,9 @@ TIME = pl.Datetime("us", "UTC")
 
 def contract(name: str, fields: dict[str, str], key: Sequence[str], **more: Any) -> Contract:
     values: dict[str, Any] = {
-        "name": name, "version": "1.0.0", "status": "active", "owner": "a", "contact": "b",
-        "description": "", "source": "", "format": "csv", "event_time": None, "time_zone": "UTC",
-        "delay": timedelta(0), "freshness": None, "null_values": (), "path": Path("/x/y.yaml"),
+        "name": name, "version": "1.0.0", "owner": "a", "contact": "b", "source": "",
+        "format": "csv", "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
+        "freshness": None, "null_values": (), "path": Path("/x/y.yaml"),
     }  # fmt: skip
     columns = tuple(Field(each, kind, key=each in key) for each, kind in fields.items())
     return Contract(fields=columns, key=tuple(key), **{**values, **more})

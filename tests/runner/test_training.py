@@ -1,13 +1,18 @@
 """Fit, threshold, judgement: each against a plain reference."""
 
+from unittest.mock import MagicMock
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from scipy.sparse import issparse
 from sklearn import metrics as reference
+from sklearn.base import BaseEstimator
 
+from runner.dataset.dataset import Dataset
 from runner.training import train
 from runner.training.estimator import build
 from runner.training.judge import judge
@@ -56,6 +61,25 @@ def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
     assert "precision" not in judged
     assert "flagged" not in judged
     assert judged["roc_auc"] == 1.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_judge_leaves_out_a_precision_of_nothing() -> None:
+    label, score = np.array([0, 1, 0], np.int8), np.array([0.2, 0.8, 0.1])
+    judged = judge(label, score, 0.9, 5, 0)
+    assert not {"precision", "precision/low", "precision/high"} & set(judged)
+    assert judged["recall"] == judged["recall/high"] == judged["flagged"] == 0
+    assert np.isfinite(list(judged.values())).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_judge_gives_no_interval_where_no_replicate_has_a_value() -> None:
+    """Of a thousand rows one is flagged, and a single replicate may not draw it."""
+    label = np.arange(1000) % 2
+    score = np.linspace(0.9, 0.1, 1000)
+    several = [judge(label.astype(np.int8), score, 0.9, 1, seed) for seed in range(12)]
+    assert all(each["precision"] == 0 for each in several)
+    assert {"precision/low" in each for each in several} == {True, False}
 
 
 def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
@@ -181,6 +205,76 @@ def test_seed_of_the_run_reaches_an_estimator_that_leaves_it_open() -> None:
     forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
     assert build(OmegaConf.create(forest), frame(), 7)[-1].random_state == 7
     assert build(OmegaConf.create({**forest, "random_state": 3}), frame(), 7)[-1].random_state == 3
+
+
+DENSE_ONLY = {
+    "bayes": {"_target_": "sklearn.naive_bayes.GaussianNB"},
+    "discriminant": {"_target_": "sklearn.discriminant_analysis.LinearDiscriminantAnalysis"},
+}
+
+
+def many_categories(rows: int = 1000) -> tuple[pl.DataFrame, np.ndarray]:
+    """One-hot columns so many and so empty that they come as a sparse matrix."""
+    features = pl.DataFrame({"place": [f"p{number % 40}" for number in range(rows)]})
+    return features, (np.arange(rows) % 3 == 0).astype(np.int8)
+
+
+@pytest.mark.parametrize("model", DENSE_ONLY)
+def test_estimator_that_takes_no_sparse_matrix_gets_none(model: str) -> None:
+    features, label = many_categories()
+    estimator = build(OmegaConf.create(DENSE_ONLY[model]), features, 0).fit(features, label)
+    assert estimator.predict_proba(features).shape == (len(label), 2)
+
+
+class WithoutTags:
+    """An own estimator that is none of scikit-learn's."""
+
+    def get_params(self, **_) -> dict:
+        return {}
+
+    def fit(self, features, _) -> "WithoutTags":
+        self.is_sparse = issparse(features)
+        return self
+
+
+class WithoutSparse(BaseEstimator):
+    def fit(self, features, _) -> "WithoutSparse":
+        self.is_sparse = issparse(features)
+        return self
+
+
+def test_own_estimator_gets_a_sparse_matrix_unless_it_says_that_it_takes_none() -> None:
+    features, label = many_categories()
+    for kind, is_sparse in ((WithoutTags, True), (WithoutSparse, False)):
+        model = OmegaConf.create({"_target_": f"{__name__}.{kind.__name__}"})
+        assert build(model, features, 0).fit(features, label)[-1].is_sparse is is_sparse
+
+
+def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = frame()
+    label = pl.Series("late", features["signal"] > 0, pl.Int8)
+    part = pl.Series("part", ["train", "validation", "test", "train"] * 100)
+    dataset = Dataset(
+        features.with_columns(label, part), "f", features.columns, "late", {}, 0,
+        classified=frozenset({"signal", "flag"}),
+    )  # fmt: skip
+    monkeypatch.setattr(train, "load_dataset", lambda *_: dataset)
+    config = OmegaConf.create(
+        {
+            "seed": 0,
+            "debug": {"overfit": False},
+            "model": MODELS["trees"],
+            "threshold": {"policy": "f_beta", "beta": 1.0},
+            "evaluation": {"bootstrap": 5, "importance_rows": 100, "importance_repeats": 2},
+        }
+    )
+    run = MagicMock()
+    train.train(config, run)
+    estimator, example, output = run.log_model.call_args.args
+    assert example.select("signal", "flag").null_count().row(0) == (5, 5)
+    assert example.schema == features.schema
+    assert example["noise"].to_list() == dataset.part("train")[0]["noise"].head(5).to_list()
+    assert np.array_equal(estimator.predict_proba(example), output)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner import project
-from runner.dataset import join, split
+from runner.dataset import expressions, join, split
 from runner.dataset.join import MOMENT
 from runner.dataset.plan import PART, Plan, make_plan
 from runner.errors import UserError
@@ -38,6 +38,7 @@ class Dataset:
         snapshots: What was read, by signal.
         dropped: Rows left out because they have no label.
         periods: First and last moment of each part.
+        classified: Features that read a classified field; their values may reach no record.
     """
 
     frame: pl.DataFrame
@@ -47,6 +48,7 @@ class Dataset:
     snapshots: dict[str, Snapshot]
     dropped: int
     periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    classified: frozenset[str] = frozenset()
 
     def part(self, name: str) -> tuple[pl.DataFrame, NDArray[np.int8]]:
         """Features and label, 0 or 1, of `train`, `validation` or `test`."""
@@ -79,12 +81,15 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
                 found = assemble(plan, snapshots)
                 _keep(cache.with_stem(fingerprint), *found)
     frame, dropped = found
+    classified = _classified(plan, frame)
     if config.debug.rows:
         frame = _slice(frame, plan.label_name, config.debug.rows)
         fingerprint = f"{fingerprint}-{config.debug.rows}rows"
+    if config.debug.overfit:  # a handful of these rows is learned, see train
+        fingerprint = f"{fingerprint}-overfit"
     dataset = Dataset(
         frame, fingerprint, list(plan.features), plan.label_name, snapshots, dropped,
-        _periods(frame),
+        _periods(frame), classified,
     )  # fmt: skip
     if run is not None:
         _record(run, plan, dataset)
@@ -96,19 +101,16 @@ def assemble(plan: Plan, snapshots: Mapping[str, Snapshot]) -> tuple[pl.DataFram
     rows = _read(plan, snapshots, plan.spine.name)
     if plan.moment is not None:
         rows = _with_moment(plan, rows)
-    label = rows.select(plan.label.alias(plan.label_name))[plan.label_name]
+    label = _computed(plan, rows, "label", {plan.label_name: plan.label})[plan.label_name]
     good = label.is_not_null()
     rows, label = rows.filter(good), _binary(plan, label.filter(good))
     part = _part(plan, rows)
     for signal, on in plan.joins.items():
         other = _read(plan, snapshots, signal)
         rows = join.attach(rows, plan.spine, other, plan.contracts[signal], on)
-    columns = rows.select(
-        *(each.alias(name) for name, each in plan.features.items()),
-        *([] if plan.moment is None else [pl.col(MOMENT)]),
-    )
-    plain = [_plain(columns[name]) for name in plan.features]
-    frame = columns.with_columns(*plain, label, part)
+    columns = _computed(plan, rows, "feature", plan.features)
+    moment = [] if plan.moment is None else [rows[MOMENT]]
+    frame = pl.DataFrame([*map(_plain, columns), *moment, label, part])
     _check_parts(plan, frame)
     return frame, len(good) - int(good.sum())
 
@@ -122,10 +124,45 @@ def _read(plan: Plan, snapshots: Mapping[str, Snapshot], signal: str) -> pl.Data
     )
 
 
+def _computed(
+    plan: Plan, rows: pl.DataFrame, kind: str, wanted: Mapping[str, pl.Expr]
+) -> pl.DataFrame:
+    """The expressions' columns; the one that cannot be computed is named."""
+    try:
+        return rows.select(each.alias(name) for name, each in wanted.items())
+    except pl.exceptions.PolarsError:
+        for name, each in wanted.items():
+            try:
+                rows.select(each)
+            except pl.exceptions.PolarsError as error:
+                # what polars says may show values
+                shown = "" if plan.is_classified(each) else f" ({expressions.first_line(error)})"
+                raise UserError(
+                    f"{kind} '{name}' cannot be computed{shown}; correct it in features.py"
+                ) from None
+        raise
+
+
+def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
+    """The features that read a classified field; none may be a text.
+
+    Looked at again when the rows come from the cache: a field may be classified later.
+    """
+    names = [name for name, each in plan.features.items() if plan.is_classified(each)]
+    for name in names:
+        if frame.schema[name] == pl.String:
+            raise UserError(
+                f"feature '{name}' is a text from a classified field, and a model stores the texts "
+                "it has learned.\nDerive a number or true/false from it in features.py, or leave "
+                "it out of dataset.features."
+            )
+    return frozenset(names)
+
+
 def _with_moment(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
     """The spine's rows with their moment; those at or after `now` do not exist yet."""
     assert plan.moment is not None
-    rows = rows.with_columns(plan.moment.alias(MOMENT))
+    rows = rows.with_columns(_computed(plan, rows, "moment", {MOMENT: plan.moment})[MOMENT])
     dtype = rows.schema[MOMENT]
     if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
         raise UserError(
@@ -135,7 +172,8 @@ def _with_moment(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
     if unknown := rows[MOMENT].null_count():
         raise UserError(f"dataset.moment: {unknown:,} rows of {plan.spine.name} have no moment; "
                         "use fields that are required")  # fmt: skip
-    rows = rows.with_columns(pl.col(MOMENT).dt.cast_time_unit("us"))
+    # in the time zone of the signals, or it could not be compared with theirs
+    rows = rows.with_columns(pl.col(MOMENT).dt.cast_time_unit("us").dt.convert_time_zone("UTC"))
     if plan.now is not None:
         rows = rows.filter(pl.col(MOMENT) < plan.now)
     if rows.is_empty():
@@ -153,9 +191,9 @@ def _binary(plan: Plan, label: pl.Series) -> pl.Series:
     if label.is_empty():
         raise UserError(f"{place}: no row has one; correct its expression in features.py")
     number = label.cast(pl.Int64)
-    if not number.is_between(0, 1).all():
-        raise UserError(f"{place} has other values than 0 and 1, such as {number.abs().max()!r}; "
-                        "make it a condition")  # fmt: skip
+    if (others := number.filter(~number.is_between(0, 1))).len():
+        shown = "" if plan.is_classified(plan.label) else f", such as {others[0]}"
+        raise UserError(f"{place} has other values than 0 and 1{shown}; make it a condition")
     return number.cast(pl.Int8)
 
 
@@ -247,20 +285,12 @@ def _keep(path: Path, frame: pl.DataFrame, dropped: int) -> None:
 
 
 def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
-    needs = plan.needs
     for name, each in dataset.snapshots.items():
         contract = plan.contracts[name]
         # a first run's .dvc files are younger than its commit and patch; rerun takes these
         run.log_artifact(snapshot.dvc_file(contract), f"signals/{name}.dvc")
-        run.log_dataset(
-            name,
-            each.version,
-            each.md5,
-            contract.source,
-            each.rows,
-            "spine" if contract is plan.spine else "joined",
-            {field: contract.field(field).type for field in sorted(needs[name])},
-        )
+        context = "spine" if contract is plan.spine else "joined"
+        ingest.record(run, contract, each, context, sorted(plan.needs[name]))
     counts = dict(dataset.frame[PART].value_counts().iter_rows())
     run.log_params({f"rows.{part}": counts.get(part, 0) for part in split.PARTS})
     run.log_params({"rows.without_label": dataset.dropped})

@@ -83,6 +83,11 @@ def together(all_needs: Iterable[Needs]) -> Needs:
     return found
 
 
+def first_line(error: BaseException) -> str:
+    """What polars says; the lines after it show its inner plan."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def text(expression: pl.Expr) -> str:
     """An expression as a text that is the same in every process."""
     return expression.meta.serialize(format="json")
@@ -101,7 +106,8 @@ def check(
 
     Raises:
         UserError: A signal or field does not exist or is known too late, the expression looks at
-            other rows, or it calls Python code, whose changes nobody would notice.
+            other rows, its fields are not named, or it calls Python code, whose changes nobody
+            would notice.
     """
     for signal, fields in needs(expression).items():
         if signal not in contracts:
@@ -122,14 +128,21 @@ def check(
                     f"(knownAfterEvent in signals/{signal}.yaml): when the prediction is made, "
                     "nobody has it yet.\nUse a field that is known at that moment."
                 )
-    if not needs(expression):
-        raise UserError(f"{place} uses no field; write it with pl.col('<signal>.<field>')")
     if "AnonymousFunction" in text(expression):
         raise UserError(
             f"{place} calls a Python function; a change in it would go unnoticed and old results "
             "would be used.\nWrite it with polars' own expressions."
         )
-    if not _own_row(expression):
+    try:
+        own_row = _own_row(expression)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f"{place} does not say which fields it uses ({first_line(error)}).\n"
+            "Name each field with pl.col('<signal>.<field>') instead of a selector or pl.element()."
+        ) from None
+    if not needs(expression):
+        raise UserError(f"{place} uses no field; write it with pl.col('<signal>.<field>')")
+    if not own_row:
         raise UserError(
             f"{place} looks at other rows than its own, and those may be later than the moment of "
             "prediction.\nUse only the row's own fields (no shift, mean, over, rank, …)."

@@ -50,6 +50,14 @@ class Plan:
             needs[signal].update(on, [contract.event_time] if contract.event_time else [])
         return needs
 
+    def is_classified(self, expression: pl.Expr) -> bool:
+        """Whether an expression reads a classified field."""
+        return any(
+            self.contracts[signal].field(name).classification
+            for signal, names in expressions.needs(expression).items()
+            for name in names
+        )
+
     def fingerprint(self, snapshots: Mapping[str, Snapshot]) -> str:
         """The same for the same data and the same recipe, in every process."""
         recipe = {

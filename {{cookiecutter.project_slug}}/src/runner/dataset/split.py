@@ -17,12 +17,12 @@ def by_time(moments: pl.Series, validation: str, test: str, zone: str) -> pl.Ser
 
     Args:
         moments: When each row's prediction is made, without nulls.
-        validation: A duration such as `1mo`, `2w` or `10d`.
+        validation: A duration of one unit, such as `1mo`, `2w` or `10d`.
         test: The same; the test period begins with a calendar period of this length.
         zone: The time zone of the calendar.
     """
     for key, duration in (("validation", validation), ("test", test)):
-        if not re.fullmatch(r"([1-9]\d*(h|d|w|mo|q|y))+", duration):
+        if not re.fullmatch(r"[1-9]\d*(h|d|w|mo|q|y)", duration):
             raise UserError(
                 f"dataset.split.{key}: '{duration}' is no duration; write 1mo, 2w or 10d"
             )

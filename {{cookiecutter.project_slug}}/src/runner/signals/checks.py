@@ -1,6 +1,6 @@
 """Compares received rows with what the contract promises: fields, types, nulls and key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -68,8 +68,10 @@ def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame
         moments = series
         if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
             moments = _to_utc(series, contract.time_zone)
-        columns.append(moments.cast(DTYPES[field.type], strict=False))
-        _check_none(series.is_not_null() & columns[-1].is_null(), series, contract, field, path)
+        cast = moments.cast(DTYPES[field.type], strict=False)
+        _check_none(series.is_not_null() & cast.is_null(), series, contract, field, path)
+        # polars takes NaN for a value, greater than any other
+        columns.append(cast.fill_nan(None) if field.type == "number" else cast)
     return pl.DataFrame(columns)
 
 
@@ -86,7 +88,9 @@ def check_rows(frame: pl.DataFrame, contract: Contract, path: Path) -> None:
     if frame.select(contract.key).n_unique() < frame.height:
         twice = frame.select(contract.key).is_duplicated().arg_true()
         values = frame.row(twice[0], named=True)
-        key = ", ".join(f"{name}={values[name]}" for name in contract.key)
+        key = ", ".join(
+            f"{name}={_shown(values[name], contract.field(name), str)}" for name in contract.key
+        )
         raise contract.mistake(
             f"{len(twice):,} rows of {path} share their key with another, first row "
             f"{twice[0] + 1} ({key})"
@@ -153,8 +157,12 @@ def _check_none(
         return
     row = bad.arg_max()
     assert row is not None
-    shown = "a classified value" if field.classification else repr(values[row])
     raise contract.mistake(
         f"{field.name} must be {'an' if field.type[0] == 'i' else 'a'} {field.type}, but row "
-        f"{row + 1} of {path} has {shown}"
+        f"{row + 1} of {path} has {_shown(values[row], field, repr)}"
     )
+
+
+def _shown(value: object, field: Field, write: Callable[[object], str]) -> str:
+    """A value as messages show it."""
+    return "a classified value" if field.classification else write(value)

@@ -43,7 +43,6 @@ class Field:
         key: Part of the primary key.
         known_after_event: Nobody knows it when the prediction is made.
         classification: Such as `restricted`; classified values never reach a record.
-        description: In words.
     """
 
     name: str
@@ -52,7 +51,6 @@ class Field:
     key: bool = False
     known_after_event: bool = False
     classification: str | None = None
-    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,10 +69,8 @@ class Contract:
 
     name: str
     version: str
-    status: str
     owner: str
     contact: str
-    description: str
     source: str
     format: str
     fields: tuple[Field, ...]
@@ -125,6 +121,10 @@ def _contract(document: Entry, path: Path) -> Contract:
     )
     entries["apiVersion"].choice(VERSIONS)
     entries["kind"].choice(("DataContract",))
+    entries["status"].choice(("proposed", "draft", "active", "deprecated", "retired"))
+    if "description" in entries:
+        for words in entries["description"].mapping(("purpose", "limitations", "usage")).values():
+            words.text()
     name = entries.get("name", entries["id"])
     if name.text() != path.stem:
         raise name.mistake(f"the signal '{name.text()}' must be in {name.text()}.yaml")
@@ -142,10 +142,8 @@ def _contract(document: Entry, path: Path) -> Contract:
     return Contract(
         name=name.text(),
         version=entries["version"].text(),
-        status=entries["status"].choice(("proposed", "draft", "active", "deprecated", "retired")),
         owner=owner,
         contact=contact,
-        description=_description(entries.get("description")),
         source=source,
         format=form,
         fields=fields,
@@ -158,13 +156,6 @@ def _contract(document: Entry, path: Path) -> Contract:
         null_values=tuple(entry.text() for entry in nulls),
         path=path,
     )  # fmt: skip
-
-
-def _description(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    texts = entry.mapping(("purpose", "limitations", "usage"))
-    return " ".join(" ".join(text.text().split()) for text in texts.values())
 
 
 def _people(team: Entry, support: Entry | None) -> tuple[str, str]:
@@ -219,6 +210,8 @@ def _field(values: dict[str, Entry]) -> Field:
     key = values["primaryKey"].flag() if "primaryKey" in values else False
     if "." in values["name"].text():
         raise values["name"].mistake("a field's name may hold no dot: it parts signal and field")
+    if "description" in values:
+        values["description"].text()
     return Field(
         name=values["name"].text(),
         type=values["logicalType"].choice(TYPES),
@@ -227,7 +220,6 @@ def _field(values: dict[str, Entry]) -> Field:
         key=key,
         known_after_event=known_after,
         classification=values["classification"].text() if "classification" in values else None,
-        description=values["description"].text() if "description" in values else "",
     )
 
 

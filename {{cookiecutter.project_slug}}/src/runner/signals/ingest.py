@@ -33,7 +33,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
         published = publish(_received(chosen, run), run)
     _say(published)
     for contract in chosen:
-        _record(run, contract, published[contract.name].snapshot)
+        record(run, contract, published[contract.name].snapshot, "ingest", contract.names)
     return {
         **{f"rows/{name}": float(each.snapshot.rows) for name, each in published.items()},
         **{f"new_partitions/{name}": float(len(each.written)) for name, each in published.items()},
@@ -75,6 +75,21 @@ def known(contracts: Mapping[str, Contract], name: str) -> Contract:
             f"{nearest(name, contracts)}"
         )
     return contracts[name]
+
+
+def record(
+    run: Run, contract: Contract, snapshot: Snapshot, context: str, fields: Iterable[str]
+) -> None:
+    """Records a snapshot that a run received or read, and which of its fields."""
+    run.log_dataset(
+        contract.name,
+        snapshot.version,
+        snapshot.md5,
+        contract.source,
+        snapshot.rows,
+        context,
+        {name: contract.field(name).type for name in fields},
+    )
 
 
 @contextlib.contextmanager
@@ -155,19 +170,6 @@ def _dvc_files(contracts: Sequence[Contract]) -> list[str]:
 
 def _names(contracts: Iterable[Contract]) -> str:
     return ", ".join(contract.name for contract in contracts)
-
-
-def _record(run: Run, contract: Contract, snapshot: Snapshot) -> None:
-    """Records a snapshot that a run received."""
-    run.log_dataset(
-        contract.name,
-        snapshot.version,
-        snapshot.md5,
-        contract.source,
-        snapshot.rows,
-        "ingest",
-        {field.name: field.type for field in contract.fields},
-    )
 
 
 def _say(published: Mapping[str, Publication]) -> None:

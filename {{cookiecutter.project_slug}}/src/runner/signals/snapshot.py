@@ -45,7 +45,7 @@ class Snapshot:
         folder: Where the partitions are.
         last_event: The newest event time.
         partitions: Content hash by partition.
-        promise: Hash of the contract's fields, key and time zone.
+        promise: Hash of the contract's fields, key, time zone and texts that stand for nothing.
     """
 
     signal: str
@@ -106,7 +106,9 @@ def look(contract: Contract) -> tuple[State, Snapshot | None]:
 def promise(contract: Contract) -> str:
     """Hash of what a contract says about the rows themselves."""
     fields = [(field.name, field.type, field.required) for field in contract.fields]
-    said = [fields, contract.key, contract.event_time, contract.time_zone]
+    said: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
+    if contract.null_values:  # not where there are none: snapshots of before stay what they were
+        said.append(sorted(contract.null_values))
     return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
 
 

@@ -10,6 +10,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
 
 MISSING = float("nan")
 
@@ -18,7 +19,8 @@ def build(model: DictConfig, features: pl.DataFrame, seed: int) -> Pipeline:
     """Builds the pipeline for the columns at hand.
 
     An estimator with a parameter `categorical_features` gets categories and missing values as
-    they are; any other gets one-hot columns, filled gaps with an indicator, and equal scales.
+    they are; any other gets one-hot columns, filled gaps with an indicator, and equal scales, as
+    a sparse matrix if there are many columns and it takes one.
     Columns without any value are left out: histogram boosting cannot bin them. The pipeline holds
     scikit-learn's own steps only: it loads where this project is not.
 
@@ -49,6 +51,16 @@ def build(model: DictConfig, features: pl.DataFrame, seed: int) -> Pipeline:
         encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20)
         filler = SimpleImputer(add_indicator=True, keep_empty_features=True)
         preparation = make_column_transformer(
-            (encoder, categories), (make_pipeline(filler, StandardScaler()), numbers)
+            (encoder, categories),
+            (make_pipeline(filler, StandardScaler()), numbers),
+            sparse_threshold=0.3 if _takes_sparse(estimator) else 0,
         )
     return make_pipeline(preparation, estimator)
+
+
+def _takes_sparse(estimator: BaseEstimator) -> bool:
+    """What the estimator says of itself; one that says nothing is taken to."""
+    try:
+        return bool(get_tags(estimator).input_tags.sparse)
+    except AttributeError:
+        return True

@@ -28,7 +28,8 @@ def judge(
         seed: Seed of the draws.
 
     Returns:
-        `name`, `name/low` and `name/high` for each metric, and `rows`.
+        `name`, `name/low` and `name/high` for each metric, and `rows`. What is 0/0 is left out,
+        such as the precision when no score reaches the threshold.
     """
     order = np.argsort(-score, kind="stable")
     ranked = _Ranked(label[order], score[order], threshold)
@@ -44,9 +45,13 @@ def judge(
         samples.append(ranked.metrics(counts))
     result = {"rows": float(rows)}
     for name, value in point.items():
+        if np.isnan(value[0]):
+            continue
         result[name] = float(value[0])
-        low, high = np.nanpercentile(np.concatenate([one[name] for one in samples]), [2.5, 97.5])
-        result[f"{name}/low"], result[f"{name}/high"] = float(low), float(high)
+        drawn = np.concatenate([one[name] for one in samples])
+        if not np.isnan(drawn).all():
+            low, high = np.nanpercentile(drawn, [2.5, 97.5])
+            result[f"{name}/low"], result[f"{name}/high"] = float(low), float(high)
     return result
 
 

@@ -40,7 +40,10 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         if not hasattr(estimator, "predict_proba"):
             name = config.model._target_
             raise UserError(f"model: {name} gives no probabilities; take a classifier that does")
-        example = features.head(5)
+        # blank where the values are classified: the example goes into the record
+        example = features.head(5).with_columns(
+            pl.lit(None, features.schema[name]).alias(name) for name in dataset.classified
+        )
         run.log_model(estimator, example, estimator.predict_proba(example))
     with run.stage("judge"):
         scores = {part: _score(estimator, parts[part][0]) for part in ("validation", "test")}
