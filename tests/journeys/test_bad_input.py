@@ -24,6 +24,11 @@ WRONG_CONFIG = {
     "unknown experiment": (["experiment=wether"], "experiment=wether", "'weather'"),
     "unknown experiment with plus": (["+experiment=wether"], "experiment=wether", "'weather'"),
     "unknown experiment in a sweep": (["-m", "experiment=baseline,wether"], "wether", "'weather'"),
+    "wrong type later in a sweep": (["-m", "seed=1,abc"], "seed", "Integer"),
+    "unknown choice later in a sweep": (["-m", "model=dummy,dumy"], "model=dumy", "'dummy'"),
+    "no option": (["--experiment=baseline"], "--experiment", "experiment=<value>"),
+    "no folder of a run": (["hydra.run.dir=."], "hydra.run.dir", "<time>-<id>"),
+    "no day": (["experiment.until=2027-02-31"], "experiment.until", "2027-01-31"),
     "unknown task": (["task=trian"], "task=trian", "'train'"),
     "unknown group": (["modle=logistic_regression"], "modle", "'model'"),
     "unknown choice of a group": (["model=logistic"], "model=logistic", "'logistic_regression'"),
@@ -68,6 +73,7 @@ def test_wrong_configuration_is_named_before_anything_begins(shared: Project, ca
     assert place in said, said
     assert choice in said, said
     assert not shared.folders()
+    assert not list(shared.root.glob("outputs/*"))
     # Seconds of the processor: those on the wall depend on what else the machine does.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 

@@ -15,7 +15,18 @@ def delivery_processes(place: Path) -> list[Any]:
         words = process.info["cmdline"] or []
         if "runner.record.replay" in words and any(str(place) in word for word in words):
             found.append(process)
-    return found
+    # a program that one of them starts has its words for a moment
+    served = {process.pid for process in found}
+    return [process for process in found if _parent(process) not in served]
+
+
+def _parent(process: Any) -> int | None:
+    import psutil
+
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return None
 
 
 def journals(place: Path) -> dict[str, list[dict[str, Any]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from folders import METRICS, write_run
 from omegaconf import OmegaConf
 
+from runner.config import Config
 from runner.record.card import write_card
 from runner.record.changes import changes
 
@@ -131,17 +132,18 @@ def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
     }.items():
         (conf / name).parent.mkdir(parents=True, exist_ok=True)
         (conf / name).write_text(text)
-    config = OmegaConf.create(
+    config = OmegaConf.merge(
+        OmegaConf.structured(Config),
         {
             "seed": 1,
             "now": None,
             "experiment": {"owner": "Ada"},
             "outputs": "${root:}/outputs",
             "model": {"_target_": "Tree", "depth": 3, "names": ["a", 1], "leaves": True},
-        }
+        },
     )
     found = changes(config, conf)
-    assert found == [["seed", "0", "1"], ["model.leaves", None, "true"], ["model.width", "2", None]]
+    assert found == [["model.leaves", None, "true"], ["seed", "0", "1"], ["model.width", "2", None]]
     assert (
         "model.leaves\N{EN DASH}true" in card(write_run(tmp_path / "outputs", changes=found)).text
     )

@@ -79,11 +79,13 @@ def test_clean_never_removes_an_only_copy(
     shutil.rmtree(project / "mlartifacts" / run_id(emptied))
     unknown = delivered(project, "a/2020-01-01/10-00-00-eeee5555")
     (unknown / "delivery.json").unlink()
+    refused = delivered(project, "a/2020-01-01/10-00-00-ffff6666")
+    client.set_tag(run_id(refused), "record.refused", "the model")
     cleaning.clean(["--yes"])
-    assert all(path.exists() for path in (pending, deleted, unended, emptied, unknown))
+    assert all(path.exists() for path in (pending, deleted, unended, emptied, unknown, refused))
     said = capsys.readouterr().out
     assert "kept 1: not in MLflow yet" in said
-    assert "kept 4: not found in MLflow" in said
+    assert "kept 5: not found in MLflow" in said
 
 
 def test_clean_keeps_runs_whose_store_is_gone_and_makes_no_store(project: Path) -> None:
@@ -103,9 +105,13 @@ def test_clean_keeps_a_running_run_and_the_caches_it_may_read(
     make_old(cache.parent)
     folder = write_run(project / "outputs", status=None, writer=identity())
     make_old(folder)
+    worktree = project / "outputs" / ".rerun" / "aaaa1111-0000"
+    worktree.mkdir(parents=True)
+    make_old(worktree)
     cleaning.clean(["--yes"])
     assert folder.exists()
     assert cache.exists()
+    assert worktree.exists()
     assert "still running" in capsys.readouterr().out
     shutil.rmtree(folder)
     cleaning.clean(["--yes"])

@@ -86,6 +86,13 @@ def test_failed_run_has_its_traceback(place: Path, start: Any) -> None:
     assert "worker.py" in text
 
 
+def test_failed_run_whose_error_has_no_text_is_closed_all_the_same(place: Path, start: Any) -> None:
+    start(place, end="unspeakable").communicate(timeout=60)
+    run = only_run(client(place))
+    assert run.info.status == "FAILED"
+    assert_complete(place)
+
+
 def test_interrupted_run_is_killed_and_its_process_soon_back(place: Path, start: Any) -> None:
     worker = start(place, seconds=30)
     while not journals(place):
@@ -426,6 +433,36 @@ def test_code_that_calls_mlflow_itself_finds_the_run(place: Path, start: Any) ->
     run = only_run(client(place))
     assert run.data.metrics["said_inline"] == 1.0
     assert run.info.status == "FAILED"
+
+
+def test_models_that_user_code_logs_do_not_hide_that_of_the_run(place: Path, start: Any) -> None:
+    start(place, inline="yes", model="plain").communicate(timeout=60)
+    mlflow = client(place)
+    run = only_run(mlflow)
+    models = mlflow.search_logged_models([run.info.experiment_id])
+    ready = [model.name for model in models if "record.model" in model.tags]
+    assert len(models) == 2
+    assert ready == ["model"]
+
+
+def test_experiment_deleted_in_mlflow_comes_back_with_its_next_run(place: Path, start: Any) -> None:
+    start(place).communicate(timeout=60)
+    mlflow = client(place)
+    experiment = only_run(mlflow).info.experiment_id
+    mlflow.delete_experiment(experiment)
+    assert "delivered" in start(place).communicate(timeout=60)[0]
+    assert mlflow.get_experiment(experiment).lifecycle_stage == "active"
+
+
+def test_password_of_a_server_that_is_away_is_in_no_log(place: Path, start: Any) -> None:
+    uri = "http://me:hush-hush@127.0.0.1:9"
+    output = start(place, uri=uri).communicate(timeout=60)[0]
+    assert "pending" in output
+    files = [path for path in place.rglob("*") if path.is_file()]
+    logs = [path for path in files if path.name == "delivery.log"]
+    assert logs
+    assert "127.0.0.1" in logs[0].read_text()
+    assert not [path for path in files if b"hush-hush" in path.read_bytes()]
 
 
 def test_what_mlflow_refuses_does_not_keep_the_rest_back(place: Path, start: Any) -> None:

@@ -1,6 +1,7 @@
 """What a run says about where it comes from, and what it must not say."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from runner.record.console import Console
-from runner.record.masking import Masking, without_password
+from runner.record import provenance
+from runner.record.address import real_address, store_key, without_password
+from runner.record.console import Console, Output
+from runner.record.masking import Masking
 from runner.record.provenance import LARGEST_FILE, Git
 
 
@@ -23,7 +26,7 @@ def git(folder: Path, *words: str) -> str:
 def look(folder: Path) -> tuple[dict[str, Any], bytes]:
     notes: dict[str, Any] = {}
     patches: list[bytes] = []
-    thread = Git(folder, notes.__setitem__, patches.append)
+    thread = Git(folder, folder / "runs", notes.__setitem__, patches.append)
     thread.start()
     thread.join()
     return notes, b"".join(patches)
@@ -77,6 +80,19 @@ def test_file_that_is_too_large_is_named_instead(repository: Path) -> None:
     assert b"large.bin" not in patch
 
 
+def test_records_and_what_is_too_much_in_all_stay_out_of_the_patch(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "LARGEST_SUM", 5)
+    for name in ("runs/a/record.txt", "one.txt", "two.txt"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("abc\n")
+    notes, patch = look(repository)
+    assert notes["git_left_out"] == ["two.txt"]
+    assert b"one.txt" in patch
+    assert b"record.txt" not in patch
+
+
 def test_repository_without_a_commit_is_all_patch(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     (tmp_path / "new.py").write_text("a = 1\n")
@@ -87,7 +103,8 @@ def test_repository_without_a_commit_is_all_patch(tmp_path: Path) -> None:
 
 def test_no_repository_is_recorded_as_such(tmp_path: Path) -> None:
     notes, patch = look(tmp_path)
-    assert notes == {"git_commit": "none: not a git repository, or no git"}
+    assert set(notes) == {"git_commit"}
+    assert notes["git_commit"].startswith("none: fatal: not a git repository")
     assert patch == b""
 
 
@@ -119,6 +136,28 @@ def test_values_from_the_environment_are_masked_wherever_they_turn_up(
     }
 
 
+def test_address_of_the_store_stays_a_path_unless_it_holds_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOMEBODY", "anna")
+
+    def shown(uri: str) -> str:
+        config = {"owner": "${oc.env:SOMEBODY}", "tracking": {"uri": uri}}
+        return Masking(OmegaConf.create(config)).address
+
+    assert shown("sqlite:////home/anna/mlflow.db") == "sqlite:////home/anna/mlflow.db"
+    assert shown("http://me:pw@host") == "http://me:***@host"
+    assert shown("http://host/${oc.env:SOMEBODY}") == "http://host/***"
+
+
+def test_masked_address_is_found_again_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "http://me:pw@host:5000"
+    monkeypatch.setenv("SOMEWHERE", uri)
+    key = store_key("http://me:other@host:5000")
+    assert real_address("http://me:***@host:5000", lambda one: one == key) == uri
+    assert real_address("sqlite:///a.db", lambda _: False) == "sqlite:///a.db"
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
@@ -130,6 +169,15 @@ def test_values_from_the_environment_are_masked_wherever_they_turn_up(
 )
 def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
     assert without_password(address) == shown
+
+
+def test_output_without_a_reader_does_not_stop_the_run() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        output = Output(stream)
+        print("nobody hears this", file=output, flush=True)
+        print("nor this", file=output, flush=True)
 
 
 def test_console_log_holds_what_was_printed_and_logged(

@@ -36,6 +36,13 @@ def test_recorded_run_tells_what_was_logged(tmp_path: Path) -> None:
     assert abs(run.started.timestamp() - time.time()) < 60
 
 
+def test_last_run_of_a_sweep_is_that_of_the_highest_number(tmp_path: Path) -> None:
+    for number in (9, 10, 11):
+        write_run(tmp_path, f"a/2026-01-01/10-00-00-aaaa1111/{number}-bbbb22{number:02}")
+    assert find_run(tmp_path, "last").name == "11-bbbb2211"
+    assert folders(tmp_path)[0].name == "9-bbbb2209"
+
+
 def test_recorded_metric_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     for step, value in ((0, "3.0"), (2, "1.0"), (1, "2.0"), (2, '"inf"')):

@@ -19,6 +19,11 @@ place = Path(options["place"])
 logging.basicConfig(level=logging.INFO)
 
 
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -65,8 +70,12 @@ def work(run: Run) -> None:
 
         with mlflow.start_run():
             mlflow.log_metric("said_inline", 1.0)
+            if "model" in options:  # a model of the user's own, beside the run's
+                mlflow.create_external_model("own", source_run_id=run.mlflow_run_id())
     if options.get("end") == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if options.get("end") == "unspeakable":
+        raise UnspeakableError
     if options.get("end") == "fail":
         raise ZeroDivisionError("no way to divide")
 

@@ -46,4 +46,7 @@ def test_four_steps_lead_from_a_csv_to_a_recorded_run(template, tmp_path):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(list(project.glob("outputs/**/card.html"))) == 1
+    words = ["run.py", "-m", "dataset=flowers", "model=dummy,logistic_regression"]
+    subprocess.run([sys.executable, *words], cwd=project, stdin=subprocess.DEVNULL, check=True)
+    assert len(list(project.glob("outputs/**/card.html"))) == 3
     assert (project / "mlflow.db").exists()

@@ -5,6 +5,7 @@ import gc
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import UserError
 from runner.project import root
+from runner.record.console import Output
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,6 +43,13 @@ python run.py COMMAND --help            what a command takes
 python run.py … --cfg job               print the composed configuration and stop"""
 
 
+OPTIONS = (
+    *("--cfg", "-c", "--resolve", "--package", "-p", "--multirun", "-m", "--run", "-r"),
+    *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--info", "-i"),
+    *("--hydra-help", "--version", "--shell-completion", "-sc", "--experimental-rerun"),
+)
+
+
 class CheckFirst:
     """Hydra callback: a wrong configuration stops before any run folder is made."""
 
@@ -49,8 +58,18 @@ class CheckFirst:
         _refuse_wrong(config)
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
-        """Checks a sweep once, before its jobs are launched."""
-        _refuse_wrong(config)
+        """Checks every value of a sweep, before its jobs are launched."""
+        from runner.composition import explain, swept
+
+        try:
+            for job in swept(config):
+                _refuse_wrong(job)
+        except Exception as error:
+            told = explain(error)
+            if isinstance(told, UserError):
+                print(told, file=sys.stderr)
+                sys.exit(2)
+            raise
 
     def __getattr__(self, name: str) -> Any:
         """Hydra's other events are of no interest."""
@@ -63,13 +82,14 @@ class Session:
     """What one `python run.py` did: its runs, their failures, and the delivery beside them."""
 
     def __init__(self) -> None:
-        self.runs: list[str] = []
+        self.runs: list[Run] = []
         self.errors: list[BaseException] = []
         self.delivery: Delivery | None = None
 
     def job(self, config: "DictConfig") -> float | None:
         """Runs one task and records it; a failure is kept and told at the end of the sweep."""
         from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
 
         from runner.config import check, check_estimator
         from runner.record.delivery import Delivery
@@ -77,6 +97,8 @@ class Session:
 
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
+        # Hydra's note of a sweep: the record holds the same, without secrets
+        (folder.parent / "multirun.yaml").unlink(missing_ok=True)
         try:
             check(config)
             if self.delivery is None:
@@ -85,19 +107,22 @@ class Session:
             limit_threads(config.threads)
             check_estimator(config)
             _check_data(config)
+            gc.freeze()
+            gc.enable()
+            command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+            # as they were typed: what comes from the environment stays a reference to it
+            words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+            assert isinstance(words, list)
+            run = Run.start(config, folder, command, list(map(str, words)), self.delivery)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
             self.errors.append(error)
             print(error, file=sys.stderr)
             return None
-        gc.freeze()
-        gc.enable()
-        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
-        run = Run.start(config, folder, command, list(hydra.overrides.task), self.delivery)
-        self.runs.append(run.id)
+        self.runs.append(run)
         try:
             return execute(run).get(config.objective)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
             self.errors.append(error)
             return None
         except BaseException as error:
@@ -107,10 +132,15 @@ class Session:
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
         if self.delivery is not None:
+            # a record whose end could not be written is delivered when this process is gone
             patience = 1.0 if self.interrupted else None
-            pending = self.delivery.wait(self.runs, patience)
+            pending = self.delivery.wait((run.id for run in self.runs if run.ended), patience)
             if pending:
                 print(pending, file=sys.stderr)
+            for run in self.runs:
+                if refused := run.refused():
+                    print(f"run {run.id}: MLflow refused {refused}\nIt is in {run.folder} only.",
+                          file=sys.stderr)  # fmt: skip
 
     @property
     def interrupted(self) -> bool:
@@ -144,8 +174,8 @@ def execute(run: "Run") -> dict[str, float]:
         summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")
     except BaseException as error:
+        summary.failed(run, error)  # before the end, which may fail too
         run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
-        summary.failed(run, error)
         raise
     return metrics
 
@@ -159,13 +189,17 @@ def main(arguments: Sequence[str]) -> int:
     """
     # most of an import's cost is the garbage collector
     gc.disable()
+    sys.stdout = Output(sys.stdout)
     try:
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(listing())
-            return 0
-        word = arguments[0]
+        word = arguments[0] if arguments else "--help"
         if "=" not in word and not word.startswith(("+", "-", "~")):
             return _command(word, list(arguments[1:]))
+        if "-h" in arguments or "--help" in arguments:
+            word = "--help"
+        if word in ("-h", "--help"):
+            print(listing())
+            return 0
+        _check_options(arguments)
         return _run(arguments)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -210,6 +244,18 @@ def _run(arguments: Sequence[str]) -> int:
     if not session.errors:
         return 0
     return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+
+
+def _check_options(arguments: Sequence[str]) -> None:
+    """Refuses words with dashes that are none of Hydra's; it would take some for others."""
+    from runner.config import nearest
+
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option.startswith("-") and option not in OPTIONS and not re.match(r"-\d", option):
+            key = option.lstrip("-")
+            raise UserError(f"{option}: no such option. {nearest(option, OPTIONS)} "
+                            f"A key of conf/ is typed without dashes: {key}=<value>")  # fmt: skip
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

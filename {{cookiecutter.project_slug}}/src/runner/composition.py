@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -46,6 +46,36 @@ def compose(*overrides: str) -> DictConfig:
         raise explain(error) from error
     check(config)
     return config
+
+
+def swept(config: DictConfig) -> Iterator[DictConfig]:
+    """The configurations of a sweep: each value of each key once, the other keys at their first.
+
+    Args:
+        config: What Hydra composed for the sweep as a whole.
+
+    Raises:
+        Exception: Hydra's own, for a value that cannot be composed.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    loader = GlobalHydra.instance().config_loader()
+    typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    assert isinstance(typed, list)
+    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    values: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides([*words, *map(str, typed)]):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values[key] = [str(override.input_line)]
+        elif override.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    first = {key: each[0] for key, each in values.items()}
+    yield loader.load_sweep_config(config, list(first.values()))
+    for key, each in values.items():
+        for word in each[1:]:
+            yield loader.load_sweep_config(config, list((first | {key: word}).values()))
 
 
 def choices(group: str) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
@@ -207,7 +207,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def check(config: DictConfig) -> None:
-    """Checks keys, types and choices without loading data or an estimator.
+    """Checks keys, types and choices without loading data or an estimator; fills in defaults.
 
     Raises:
         UserError: Names the first wrong key, with the nearest valid name.
@@ -215,7 +215,7 @@ def check(config: DictConfig) -> None:
     _check_keys(config, Config, "")
     try:
         OmegaConf.to_container(config, resolve=True)
-        OmegaConf.merge(OmegaConf.structured(Config), config)
+        typed = OmegaConf.merge(OmegaConf.structured(Config), config)
     except (ValidationError, ConfigTypeError) as error:
         key = error.full_key or str(error.key)
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from None
@@ -231,6 +231,8 @@ def check(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if value is not None and value not in choices:
             raise UserError(f"{key}: '{value}' is no choice. {nearest(str(value), choices)}")
+    with open_dict(config):  # from here on values have their types, and defaults are there
+        config.merge_with(OmegaConf.to_container(typed, resolve=False))
     _check_values(config)
     for group in config.task.get("uses", []):
         if config.get(group) is None:
@@ -332,17 +334,24 @@ def read_now(config: DictConfig) -> datetime.datetime | None:
 def _check_values(config: DictConfig) -> None:
     read_now(config)
     until = config.experiment.get("until")
-    if until is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(until)):
-        raise UserError(f"experiment.until: '{until}' is no day; write it like 2027-01-31")
+    try:
+        datetime.date.fromisoformat(str(until or "2027-01-31"))
+    except ValueError:
+        raise UserError(
+            f"experiment.until: '{until}' is no day; write it like 2027-01-31"
+        ) from None
     threshold = config.get("threshold")
     if threshold and threshold.policy != "f_beta" and not 0 < (threshold.get("target") or 0) <= 1:
         raise UserError(
             f"threshold.target: {threshold.policy} needs a share between 0 and 1, such as 0.8"
         )
-    for key in ("threads", "debug.rows", "evaluation.bootstrap"):
+    least = {"threads": 1, "debug.rows": 1, "seed": 0} | {
+        f"evaluation.{name}": 1 for name in ("bootstrap", "importance_rows", "importance_repeats")
+    }
+    for key, minimum in least.items():
         value = OmegaConf.select(config, key)
-        if isinstance(value, int) and value < 1:
-            raise UserError(f"{key}: {value} is too few; write 1 or more")
+        if value is not None and value < minimum:
+            raise UserError(f"{key}: {value} is too few; write {minimum} or more")
 
 
 def _check_keys(node: DictConfig, schema: type, path: str) -> None:

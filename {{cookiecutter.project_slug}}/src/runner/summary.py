@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import UserError
@@ -19,7 +20,7 @@ def opening(run: "Run") -> None:
     config = run.config
     rows = {"experiment": run.experiment}
     if config.experiment.question:
-        rows["question"] = config.experiment.question
+        rows["question"] = run.masked(config.experiment.question)
     rows["task"] = config.task._target_.rpartition(".")[2]
     uses = config.task.get("uses", [])
     if "dataset" in uses:
@@ -29,7 +30,7 @@ def opening(run: "Run") -> None:
         rows["model"] = config.model._target_.rpartition(".")[2]
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
-        rows["changed"] = " ".join(changed)
+        rows["changed"] = run.masked(" ".join(changed))
     _print_table(rows)
 
 
@@ -58,9 +59,12 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
     card = run.folder / "artifacts" / "card.html"
     if card.exists():
         rows["card"] = shown(card)
-    rows["mlflow"] = "python -m mlflow ui --backend-store-uri sqlite:///mlflow.db  (make ui)"
-    if not str(run.config.tracking.uri).startswith("sqlite:"):
-        rows.pop("mlflow")
+    if page := run.mlflow_page():
+        rows["mlflow"] = page
+    elif (uri := str(run.config.tracking.uri)).startswith("sqlite:///"):
+        store = shown(uri.removeprefix("sqlite:///"))
+        rows["mlflow"] = f"python -m mlflow ui --backend-store-uri sqlite:///{store}"
+        rows["mlflow"] += "  (make ui)" if store == "mlflow.db" else ""
     rows["run"] = shown(run.folder)
     _print_table(rows)
 
@@ -78,9 +82,8 @@ def failed(run: "Run", error: BaseException) -> None:
 
 def shown(path: object) -> str:
     """A path as a person would type it from the project's root."""
-    text = str(path)
-    base = str(root())
-    return text[len(base) + 1 :] if text.startswith(base) else text
+    place = Path(str(path))
+    return (place.relative_to(root()) if place.is_relative_to(root()) else place).as_posix()
 
 
 def _with_interval(metrics: Mapping[str, float], name: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.config import TOP_LEVEL, Config
+
 Change = list[str | None]
 
 
@@ -21,11 +23,15 @@ def changes(config: DictConfig, conf: Path) -> list[Change]:
         Key, default and value in the order of the config; None where there is none. The keys of
         `experiment` say what the run is for and are left out.
     """
-    before, after = _flat(_defaults(conf)), _flat(OmegaConf.to_container(config, resolve=False))
+    said = {key: value for key, value in _defaults(conf).items() if key in TOP_LEVEL}
+    typed = OmegaConf.merge(OmegaConf.structured(Config), said)
+    before, after = (_flat(OmegaConf.to_container(each, resolve=False)) for each in (typed, config))
     return [
         [key, before.get(key), after.get(key)]
         for key in {**after, **before}
-        if before.get(key) != after.get(key) and not key.startswith(("experiment.", "hydra."))
+        if before.get(key) != after.get(key)
+        and before.get(key) != "???"
+        and not key.startswith(("experiment.", "hydra."))
     ]
 
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from runner.errors import UserError
 from runner.project import root
-from runner.record.delivery import read_json, store_key
-from runner.record.masking import MASK
+from runner.record.address import real_address
+from runner.record.delivery import read_json
 from runner.record.recorded import folders, read_run
 from runner.record.rerun import remove_worktree
 
@@ -46,7 +46,7 @@ def clean(arguments: list[str]) -> int:
     items = [
         *runs,
         *_caches(root() / "data" / "cache", limit, running),
-        *_worktrees(outputs, limit),
+        *_worktrees(outputs, limit, running),
     ]
     removed = [item for item in items if item.kept is None]
     for item in removed:
@@ -69,7 +69,7 @@ def clean(arguments: list[str]) -> int:
 RUNNING = "still running"
 PENDING = "not in MLflow yet (python run.py deliver)"
 ONLY_COPY = "not found in MLflow, so the folder is the only copy"
-IN_USE = "a run is working and may read the cache"
+IN_USE = "a run is working and may read it"
 
 
 def _runs(outputs: Path, limit: float) -> list[Item]:
@@ -106,20 +106,19 @@ class _Stores:
         if client is None or run_id is None:
             return False
         try:
-            info = client.get_run(run_id).info
+            run = client.get_run(run_id)
         except Exception:  # Whatever is wrong with the store: it does not say that it has the run.
+            return False
+        info = run.info
+        if "record.refused" in run.data.tags:  # something of it is nowhere but here
             return False
         local = re.fullmatch(r"(?:file:(?://)?)?(/.*|[A-Za-z]:[\\/].*)", info.artifact_uri)
         ended = info.status in ("FINISHED", "FAILED", "KILLED") and info.lifecycle_stage == "active"
         return ended and (local is None or Path(unquote(local.group(1))).is_dir())
 
     def _client(self, uri: str) -> "MlflowClient | None":
-        real: str | None = uri
-        if MASK in uri:  # The real address is in the environment, if it is anywhere.
-            stores = self._outputs / ".pending"
-            real = next(
-                (one for one in os.environ.values() if (stores / store_key(one)).is_dir()), None
-            )
+        stores = self._outputs / ".pending"
+        real = real_address(uri, lambda key: (stores / key).is_dir())
         if not real:
             return None
         if real.startswith("sqlite:///") and not Path(real.removeprefix("sqlite:///")).is_file():
@@ -144,10 +143,10 @@ def _caches(folder: Path, limit: float, running: bool) -> list[Item]:
     return items
 
 
-def _worktrees(outputs: Path, limit: float) -> list[Item]:
+def _worktrees(outputs: Path, limit: float, running: bool) -> list[Item]:
     """What is left of reruns that were killed."""
     return [
-        Item(path, _used(path))
+        Item(path, _used(path), IN_USE if running else None)
         for path in sorted((outputs / ".rerun").glob("*"))
         if path.stat().st_mtime < limit
     ]

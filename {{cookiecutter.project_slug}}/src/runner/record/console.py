@@ -1,6 +1,7 @@
 """Copies what a run prints and logs into its console.log."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -50,6 +51,34 @@ class _MaskedFile:
 
     def write(self, text: str) -> int:
         return self._file.write(self._mask(_ESCAPES.sub("", text)))
+
+
+class Output:
+    """A stream whose reader may go away, as with `| head`: what is left to say is dropped then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop what is left."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Copy:

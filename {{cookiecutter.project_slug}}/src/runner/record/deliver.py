@@ -1,12 +1,12 @@
 """Send what is still pending to MLflow."""
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 from runner import project
-from runner.record.delivery import Delivery, is_working, read_json, store_key, trouble
+from runner.record.address import real_address
+from runner.record.delivery import Delivery, is_working, read_json, trouble
 
 _PATIENCE = 6.0  # Seconds without progress in a store that does not answer.
 
@@ -23,16 +23,16 @@ def deliver(arguments: list[str]) -> int:
     for pending in sorted((outputs / ".pending").glob("*/")):
         if not (names := _pending(pending)):
             continue
-        uri = _address(pending)
+        shown = read_json(pending / "store.json").get("uri", "")
+        uri = real_address(shown, lambda key, name=pending.name: key == name)  # type: ignore[misc]
         if uri is None:
-            shown = read_json(pending / "store.json").get("uri")
             print(
                 f"{len(names)} pending: the address of {shown} was in the environment; "
                 "set the variable again"
             )
             left += len(names)
             continue
-        reason = _send(Delivery(outputs, uri, read_json(pending / "store.json")["uri"]), names)
+        reason = _send(Delivery(outputs, uri, shown), names)
         rest = _pending(pending) & names
         delivered += len(names) - len(rest)
         left += len(rest)
@@ -51,6 +51,8 @@ def _send(delivery: Delivery, names: set[str]) -> str | None:
             before, moved = rest, time.monotonic()
             print(f"{len(names) - len(rest)} of {len(names)} sent", flush=True)
         delivery.wait(rest, 0.2)
+        if delivery.broken:
+            return delivery.broken
         reason = trouble(delivery.pending, rest)
         if reason and time.monotonic() - moved > _PATIENCE:
             return reason
@@ -60,9 +62,3 @@ def _send(delivery: Delivery, names: set[str]) -> str | None:
 def _pending(folder: Path) -> set[str]:
     """The pending runs that have ended; one that still works is delivered as it goes."""
     return {path.stem for path in folder.glob("*.run") if not is_working(path)}
-
-
-def _address(pending: Path) -> str | None:
-    """The store's real address, also one that was masked, if a variable still holds it."""
-    candidates = [read_json(pending / "store.json").get("uri", ""), *os.environ.values()]
-    return next((uri for uri in candidates if store_key(uri) == pending.name), None)

@@ -4,10 +4,8 @@ Every store has a folder `<outputs>/.pending/<key>`, with a marker `<run id>.run
 is not completely in it yet. The delivery process (`runner.record.replay`) removes the markers.
 """
 
-import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runner import project
 from runner.errors import UserError
-from runner.record.liveness import identity, is_alive
+from runner.record.address import store_key
+from runner.record.liveness import identity, is_at_work
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -32,7 +31,6 @@ STORE = "store"
 """The name, among those of runs in the status file, of the store as a whole."""
 
 _PATIENCE = 2.5  # Seconds that a store may be away before `wait` gives up.
-_STILL = 15 * 60  # Seconds without a sign of life after which another machine's run is dead.
 _ATTEMPTS = 3  # Delivery processes that may crash before `wait` gives up.
 
 
@@ -61,7 +59,7 @@ class Delivery:
         outputs = Path(config.outputs).resolve()
         uri = str(config.tracking.uri)
         try:
-            return cls(outputs, uri, Masking(config).text(uri))
+            return cls(outputs, uri, Masking(config).address)
         except OSError as error:
             raise UserError(
                 f"the folder for runs cannot be written: {outputs} ({error.strerror}); "
@@ -96,11 +94,18 @@ class Delivery:
                 return f"pending: {reason}; send it with `python run.py deliver`"
             if seconds is not None and now - begin >= seconds:
                 return "pending: still on its way; look with `python run.py deliver`"
-            if self._crashes >= _ATTEMPTS:
-                return f"pending: the delivery process fails, see {self.pending / 'delivery.log'}"
+            if self.broken:
+                return f"pending: {self.broken}"
             self._serve(pause=1.0)
             time.sleep(0.005)
         return None
+
+    @property
+    def broken(self) -> str | None:
+        """Why no further delivery process is started: several have crashed."""
+        if self._crashes < _ATTEMPTS:
+            return None
+        return f"the delivery process fails, see {self.pending / 'delivery.log'}"
 
     def created(self, folder: Path, seconds: float) -> str:
         """Wait for a run to exist in the store.
@@ -158,16 +163,7 @@ def is_working(marker: Path) -> bool:
     content = read_json(marker)
     if not content:
         return False
-    alive = is_alive(content["writer"])
-    if alive is not None:
-        return alive
-    journal: Path = marker.parents[2] / content["folder"] / "journal.jsonl"
-    return journal.exists() and time.time() - journal.stat().st_mtime < _STILL
-
-
-def store_key(uri: str) -> str:
-    """Names a store; the same one after its password has changed."""
-    return hashlib.sha256(re.sub(r"://[^/@\s]*@", "://", uri).encode()).hexdigest()[:16]
+    return is_at_work(content["writer"], marker.parents[2] / content["folder"] / "journal.jsonl")
 
 
 def trouble(pending: Path, run_ids: Iterable[str]) -> str | None:

@@ -3,9 +3,21 @@
 import os
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
+
+STILL = 15 * 60
+"""Seconds without a line in its journal after which another machine's run counts as dead."""
+
+
+def is_at_work(writer: dict[str, Any], journal: Path) -> bool:
+    """Whether a run's process lives; on another machine, whether its journal still grows."""
+    alive = is_alive(writer)
+    if alive is not None:
+        return alive
+    return journal.exists() and time.time() - journal.stat().st_mtime < STILL
 
 
 def identity() -> dict[str, Any]:

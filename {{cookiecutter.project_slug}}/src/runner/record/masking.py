@@ -7,16 +7,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-MASK = "***"
+from runner.record.address import MASK, without_password
 
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([A-Za-z_]\w*)")
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
 _SHORT = 4
-
-
-def without_password(text: str) -> str:
-    """The text with the password of every address in it masked."""
-    return _PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
 class Masking:
@@ -27,6 +21,12 @@ class Masking:
         names = {name for text in _texts(raw) for name in _ENVIRONMENT.findall(text)}
         values = {os.environ.get(name, "") for name in names} - {""}
         self._secrets = sorted(values, key=len, reverse=True)
+        store = config.get("tracking")
+        uri = "" if store is None else str(store.uri)
+        # A path that happens to hold a user's name from the environment has to stay a path.
+        said = raw.get("tracking") if isinstance(raw, dict) else None
+        secret = any(_ENVIRONMENT.search(text) for text in _texts(said))
+        self.address = self.text(uri) if secret else without_password(uri)
 
     def text(self, text: str) -> str:
         """Mask one text."""

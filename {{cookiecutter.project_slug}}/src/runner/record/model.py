@@ -45,8 +45,12 @@ def log_model(
     Raises:
         ModelError: The model cannot be read or saved.
     """
-    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-    logged = found[0] if found else client.create_logged_model(experiment_id, "model", run_id)
+    # user code may log models of its own into this run: ours has a tag
+    ours = f"source_run_id = '{run_id}' AND tags.`record.model` = 'true'"
+    found = client.search_logged_models([experiment_id], ours)
+    logged = found[0] if found else client.create_logged_model(
+        experiment_id, "model", run_id, tags={"record.model": "true"}
+    )  # fmt: skip
     fault("after_create_model")
     if logged.status == LoggedModelStatus.READY:
         return
@@ -135,8 +139,11 @@ def _requirements(modules: set[str]) -> list[str]:
     tops |= {name for name in _IF_LOADED if name in sys.modules}
     pinned: list[str] = []
     for distribution in sorted({_DISTRIBUTIONS.get(top, top) for top in tops}):
+        if distribution in sys.stdlib_module_names:
+            continue
         try:
             pinned.append(f"{distribution}=={importlib.metadata.version(distribution)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue  # The standard library, or the project's own code.
+        except importlib.metadata.PackageNotFoundError:  # Named otherwise, or the project's own.
+            for name in importlib.metadata.packages_distributions().get(distribution, []):
+                pinned.append(f"{name}=={importlib.metadata.version(name)}")
     return pinned

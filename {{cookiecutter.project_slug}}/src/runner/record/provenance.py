@@ -10,11 +10,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 LARGEST_FILE = 5 * 1024 * 1024
 """Bytes; a larger untracked file stays out of the patch and is named instead."""
+
+LARGEST_SUM = 20 * 1024 * 1024
+"""Bytes of untracked files in all; what is beyond is named too."""
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
@@ -43,23 +47,32 @@ class Git(threading.Thread):
 
     Args:
         root: The project's root.
-        note: Called with name and value: git_commit, git_dirty, git_branch, git_left_out.
+        outputs: The folder of run folders: records are no part of what a run was made from.
+        note: Called with name and value: git_commit, git_dirty, git_left_out.
         patch: Called with the uncommitted changes, untracked files included, if there are any.
     """
 
     def __init__(
-        self, root: Path, note: Callable[[str, Any], None], patch: Callable[[bytes], None]
+        self,
+        root: Path,
+        outputs: Path,
+        note: Callable[[str, Any], None],
+        patch: Callable[[bytes], None],
     ) -> None:
         super().__init__(name="provenance", daemon=True)
-        self._root, self._note, self._patch = root, note, patch
+        self._root, self._outputs, self._note, self._patch = root, outputs, note, patch
 
     def run(self) -> None:
         """What the thread does."""
         try:
             commit = self._git("rev-parse", "--verify", "-q", "HEAD").decode().strip()
             index = self._git("rev-parse", "--git-path", "index").decode().strip()
-        except (OSError, subprocess.CalledProcessError):
-            self._note("git_commit", "none: not a git repository, or no git")
+        except OSError:
+            self._note("git_commit", "none: git is not installed")
+            return
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+            self._note("git_commit", f"none: {said or 'not a git repository'}")
             return
         self._note("git_commit", commit or "none: nothing committed yet")
         try:
@@ -67,9 +80,10 @@ class Git(threading.Thread):
         except (OSError, subprocess.CalledProcessError) as error:
             self._note("git_dirty", f"not known: {error}")
             return
-        self._note("git_dirty", bool(changes))
-        if changes:
-            self._patch(changes)
+        with suppress(OSError):  # the run may have ended without waiting any longer
+            self._note("git_dirty", bool(changes))
+            if changes:
+                self._patch(changes)
 
     def _changes(self, base: str, index: Path) -> bytes:
         """All uncommitted changes, found with a copy of the index: the user's is not touched."""
@@ -83,12 +97,17 @@ class Git(threading.Thread):
             files = self._git(*listing, environment=environment).split(b"\0")
             top = Path(os.fsdecode(self._git("rev-parse", "--show-toplevel").rstrip(b"\r\n")))
             taken: list[bytes] = []
+            room = LARGEST_SUM
             left_out: list[str] = []
             for file in filter(None, files):
                 path = top / os.fsdecode(file)
-                if path.lstat().st_size > LARGEST_FILE:
+                if path.is_relative_to(self._outputs):
+                    continue
+                size = path.lstat().st_size
+                if size > min(LARGEST_FILE, room):
                     left_out.append(os.fsdecode(file))
                 else:
+                    room -= size
                     taken.append(b":(top,literal)" + file)
             if left_out:
                 self._note("git_left_out", left_out)

@@ -1,6 +1,5 @@
 """Reads what a run left behind in its folder."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,14 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runner.errors import UserError
 from runner.project import root
 from runner.record.journal import Event, read_events
-from runner.record.liveness import is_alive
+from runner.record.liveness import is_at_work
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig
-
-STILL = 15 * 60
-"""Seconds without a line in its journal after which another machine's run counts as dead."""
-
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -151,14 +146,9 @@ def read_run(folder: Path) -> RecordedRun:
         for event in events:
             writer = event.get("writer", writer)
             run._take(event)
-    if run.status == "RUNNING" and not _lives(journal, writer):
+    if run.status == "RUNNING" and not (writer and is_at_work(writer, journal)):
         run.status = "KILLED"
     return run
-
-
-def _lives(journal: Path, writer: dict[str, Any] | None) -> bool:
-    alive = is_alive(writer) if writer else False
-    return time.time() - journal.stat().st_mtime < STILL if alive is None else alive
 
 
 def folders(outputs: Path) -> list[Path]:
@@ -170,7 +160,11 @@ def folders(outputs: Path) -> list[Path]:
                 if not journal.relative_to(outputs).parts[0].startswith("."):
                     yield journal.parent
 
-    return sorted(found(), key=lambda folder: folder.relative_to(outputs).parts[1:])
+    # the tenth job of a sweep comes after the ninth
+    return sorted(
+        found(),
+        key=lambda folder: [part.zfill(32) for part in folder.relative_to(outputs).parts[1:]],
+    )
 
 
 def find_run(outputs: Path, run: str | Path) -> Path:

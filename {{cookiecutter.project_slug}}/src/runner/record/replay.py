@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from runner.record.address import without_password
 from runner.record.delivery import (
     SERVED_ELSEWHERE,
     STORE,
@@ -172,12 +173,17 @@ class Server:
 
     def _explain(self, error: Exception) -> str:
         """One line for people; the whole of it goes into delivery.log."""
-        traceback.print_exception(error)
+        uri = os.environ[URI_VARIABLE]
+
+        def masked(text: str) -> str:
+            return without_password(text.replace(uri, self._shown))
+
+        print(masked("".join(traceback.format_exception(error))), file=sys.stderr)
         root: BaseException = error
         while root.__cause__ or root.__context__:
             root = root.__cause__ or root.__context__ or root
         detail = (str(root).strip() or type(root).__name__).splitlines()[0]
-        return f"the MLflow store {self._shown} does not take it ({detail[:200]})"
+        return f"the MLflow store {self._shown} does not take it ({masked(detail)[:200]})"
 
 
 class _Trouble:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.project import root
-from runner.record.masking import MASK
+from runner.record.address import MASK
 from runner.record.recorded import RecordedRun, load_run, read_run
 
 NOT_COMPARED = ("seconds/", "system/")
@@ -251,6 +251,9 @@ def _dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _run(
     *command: str, folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder or root(), env=environment, capture_output=True, text=True
-    )
+    try:
+        return subprocess.run(
+            command, cwd=folder or root(), env=environment, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} is not installed, and a rerun needs it") from None

@@ -3,6 +3,7 @@
 import getpass
 import logging
 import os
+import shlex
 import shutil
 import time
 import traceback
@@ -17,7 +18,7 @@ from runner import project
 from runner.errors import UserError
 from runner.record import provenance
 from runner.record.console import Console
-from runner.record.delivery import Delivery
+from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal, valid_name
 from runner.record.liveness import identity
 from runner.record.masking import Masking
@@ -41,17 +42,26 @@ class Run:
         folder: Where the record is written first.
         config: The composed config.
         delivery: Who brings the record to MLflow.
+        ended: Whether the end stands in the record, so that all of it can be delivered.
     """
 
     def __init__(self, config: DictConfig, folder: Path, delivery: Delivery) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
-        self.experiment = folder.relative_to(Path(config.outputs).resolve()).parts[0]
+        outputs = Path(config.outputs).resolve()
+        if len(outputs.parents) + 3 > len(folder.parents) or not folder.is_relative_to(outputs):
+            raise UserError(
+                f"hydra.run.dir: {folder} is no run's folder; it must be "
+                f"{outputs}/<experiment>/<date>/<time>-<id> (leave hydra.run.dir as it is)"
+            )
+        self.experiment = folder.relative_to(outputs).parts[0]
+        self.ended = False
         self.overrides: list[str] = []
         self.folder = folder
         self.config = config
         self.delivery = delivery
         self._masking = Masking(config)
         self._params: dict[str, str] = {}
+        self._settled = self._has_model = False
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
             self._journal = Journal(folder / "journal.jsonl")
@@ -97,19 +107,21 @@ class Run:
             name=" ".join(name),
             package=self.config.package,
             model="model" in self.config.task.get("uses", []),
-            user=getpass.getuser(),
+            user=_user(),
             writer=identity(),
         )
         self._console = Console(self.folder / "console.log", self._masking.text)
         self._system = SystemMetrics(self._journal.metric)
         self._system.start()
         root = project.root()
-        self._git = provenance.Git(root, self.log_provenance, self._keep_patch)
+        outputs = Path(self.config.outputs).resolve()
+        self._git = provenance.Git(root, outputs, self.log_provenance, self._keep_patch)
         self._git.start()
         if origin := os.environ.get("RUNNER_RERUN_OF"):
             self.log_tag("rerun.of", origin)
 
         config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
+        config["tracking"]["uri"] = self._masking.address
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
         self.log_text(
             OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
@@ -117,7 +129,7 @@ class Run:
         self.log_params(_flat(config))
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
-        self.log_provenance("command", self._masking.text(" ".join(command)))
+        self.log_provenance("command", self._masking.text(shlex.join(command)))
         self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
@@ -125,9 +137,14 @@ class Run:
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
-        self._git.join(timeout=10)
+        if self._settled:
+            return
+        self._settled = True
+        self._git.join(seconds)
+        if self._git.is_alive():
+            self.log_provenance("git_dirty", f"not known: git took more than {seconds:g} s")
 
     def finish(self, status: str, error: BaseException | None = None) -> None:
         """Close the record.
@@ -136,18 +153,42 @@ class Run:
             status: FINISHED, FAILED or KILLED.
             error: What ended the run, if anything did; its traceback becomes an artifact.
         """
-        if error is not None:
-            self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
-        self.settle()
-        self._system.stop()
-        self._console.stop()
-        reason = self._masking.text(f"{type(error).__name__}: {error}") if error else None
-        self._journal.write("end", status=status, error=reason)
-        self._journal.close()
+        try:
+            if error is not None:
+                self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
+            self.settle(1 if status == "KILLED" else 10)  # who stopped it wants the prompt back
+        finally:  # whatever is wrong with the disk, the end is tried
+            self._system.stop()
+            self._console.stop()
+            try:
+                reason = self._masking.text(_reason(error)) if error else None
+                self._journal.write("end", status=status, error=reason)
+                self.ended = True
+            finally:
+                self._journal.close()
+
+    def masked(self, text: str) -> str:
+        """The text without what the configuration took from the environment."""
+        return self._masking.text(text)
+
+    def refused(self) -> str | None:
+        """What MLflow would not take of this record, and why."""
+        refused = read_json(self.folder / "delivery.json").get("refused")
+        return None if refused is None else str(refused)
+
+    def mlflow_page(self) -> str | None:
+        """Where a server shows the run, as soon as it is there; None for an embedded store."""
+        base = self._masking.address
+        noted = read_json(self.folder / "delivery.json")
+        if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
+            return None
+        place = f"experiments/{noted['mlflow_experiment_id']}/runs/{noted['mlflow_run_id']}"
+        return f"{base.rstrip('/')}/#/{place}"
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what does not change in a run; saying another value later is an error."""
-        texts = {valid_name(name): str(value) for name, value in params.items()}
+        mask = self._masking.text
+        texts = {valid_name(name): mask(str(value)) for name, value in params.items()}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:
                 raise ValueError(
@@ -230,7 +271,13 @@ class Run:
             estimator: What `predict` is called on.
             input_example: A few rows of features, without anything personal.
             output_example: What the model predicts for them, as an array.
+
+        Raises:
+            ValueError: The run has a model already.
         """
+        if self._has_model:
+            raise ValueError("the run has a model already; a run records one")
+        self._has_model = True
         import cloudpickle
         import numpy
 
@@ -285,6 +332,20 @@ class Run:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in `docker run --user`
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own text fails: that must not cost the record its end
+        return type(error).__name__
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:

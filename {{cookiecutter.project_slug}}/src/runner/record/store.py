@@ -13,13 +13,14 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock
 
+from runner.record.address import without_password
 from runner.record.delivery import read_json, write_atomically
 from runner.record.journal import Event, now, read_events
 
@@ -83,6 +84,8 @@ class Store:
         """The experiment's id; it is created when it is new."""
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
+            if found and found.lifecycle_stage == "deleted":  # it takes no runs until it is back
+                self.client.restore_experiment(found.experiment_id)
             try:
                 self._experiments[name] = found.experiment_id if found else self._create(name)
             except MlflowException as error:
@@ -113,6 +116,18 @@ class Store:
             _upgrade_db(create_sqlalchemy_engine(uri))
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """Gives files the time that they need on their way; whether a server is there shows before."""
+    variable = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    usual = os.environ[variable]
+    os.environ[variable] = "300"
+    try:
+        yield
+    finally:
+        os.environ[variable] = usual
+
+
 def _import_model_packages() -> None:
     gc.disable()
     importlib.import_module("skops.io")  # It brings scikit-learn: 1.7 s together.
@@ -138,6 +153,8 @@ class StoredRun:
         self._offset: int = noted.get("offset", 0)
         self._start: Event = {}
         self._time: int = noted.get("time", 0)
+        self._refusal: str | None = noted.get("refused")
+        self._experiment: str | None = noted.get("mlflow_experiment_id")
         if self._mlflow_run_id and not self._exists():  # The store was replaced by a new one.
             self._mlflow_run_id, self._offset = None, 0
         if self._offset:
@@ -199,7 +216,7 @@ class StoredRun:
     def _create(self) -> None:
         """Create the run, unless one with its id was created by a process that was stopped."""
         record = self._start["id"]
-        experiment = self._store.experiment(self._start["experiment"])
+        experiment = self._experiment = self._store.experiment(self._start["experiment"])
         found = self._client.search_runs([experiment], f"tags.`record.id` = '{record}'")
         if found:
             self._mlflow_run_id = found[0].info.run_id
@@ -267,25 +284,19 @@ class StoredRun:
             self._say(f"{path} is no longer there and was not sent")
             return
         parent = Path(name).parent.as_posix()
-        self._send(
-            [file],
-            1,
-            lambda _: self._client.log_artifact(self._id, file, None if parent == "." else parent),
-        )
+        place = None if parent == "." else parent
+        with patience():
+            self._send([file], 1, lambda _: self._client.log_artifact(self._id, file, place))
 
     def _model(self, event: Event) -> None:
         from runner.record.model import ModelError, log_model
 
         begin = time.perf_counter()
         experiment = self._store.experiment(self._start["experiment"])
+        folder, package = self._folder / event["path"], self._start["package"]
         try:
-            log_model(
-                self._client,
-                experiment,
-                self._id,
-                self._folder / event["path"],
-                self._start["package"],
-            )
+            with patience():
+                log_model(self._client, experiment, self._id, folder, package)
         except ModelError as error:
             self._refused("the model", error.__cause__ or error)
         self._say(f"model sent in {time.perf_counter() - begin:.2f} s")
@@ -298,8 +309,9 @@ class StoredRun:
         self.finished = True
 
     def _refused(self, what: str, error: BaseException) -> None:
-        self._say(f"MLflow refused {what[:500]}: {error}")
-        self._client.set_tag(self._id, "record.refused", f"{what[:500]}: {error}"[:_TAG])
+        self._refusal = without_password(f"{what[:500]}: {error}")[:_TAG]
+        self._say(f"MLflow refused {self._refusal}")
+        self._client.set_tag(self._id, "record.refused", self._refusal)
 
     def _drop(self, reason: str) -> None:
         self.finished = True
@@ -309,6 +321,8 @@ class StoredRun:
     def _note(self) -> None:
         noted = {
             "mlflow_run_id": self._mlflow_run_id,
+            "mlflow_experiment_id": self._experiment,
+            "refused": self._refusal,
             "offset": self._offset,
             "time": self._time,
         }
