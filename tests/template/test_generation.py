@@ -285,7 +285,13 @@ def test_taken_names_are_all_that_python_and_the_lock_bring():
         for module, distributions in packages_distributions().items()
         if any(re.sub(r"[-.]", "_", name.lower()) in locked for name in distributions)
     }
-    wanted = {*sys.stdlib_module_names, *map(str.lower, keyword.kwlist), *locked, *imported}
+    # modules of the project that lie in no package
+    project = ROOT / "{{cookiecutter.project_slug}}"
+    loose = {
+        path.stem for folder in (".", "tools", "tests/*") for path in project.glob(f"{folder}/*.py")
+    }
+    assert "environment" in loose
+    wanted = {*sys.stdlib_module_names, *map(str.lower, keyword.kwlist), *locked, *imported, *loose}
     wanted = {name for name in wanted if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
     assert wanted - taken == set()
 

@@ -34,7 +34,7 @@ def work_as_users_do(project: Path) -> None:
     append(project / "README.md", "\nOurs.\n")
     edit(project / "conf" / "config.yaml", "seed: 0", "seed: 7")
     append(project / ".gitignore", "/ours/\n")
-    append(project / ".github" / "CODEOWNERS", "/signals/planes.yaml @ours\n")
+    append(project / "CODEOWNERS", "/signals/planes.yaml @ours\n")
     edit(project / ".dvc" / "config", "../../flight-delays-data", "s3://ours/data")
 
 
@@ -44,7 +44,7 @@ def change_the_template(origin: Path) -> None:
     edit(project / "conf" / "config.yaml", "bootstrap: 500", "bootstrap: 501")
     edit(project / "pyproject.toml", "[tool.cruft]", "# newer\n[tool.cruft]")
     edit(project / ".gitignore", "/outputs/\n", "/outputs/\n/newer/\n")
-    edit(project / ".github" / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
+    edit(project / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
     newer = "analytics = false\n    autostage = false"
     edit(project / ".dvc" / "config", "analytics = false", newer)
     append(project / "src" / "runner" / "errors.py", "\n\nNEWER = True\n")
@@ -98,8 +98,8 @@ def test_update_keeps_what_is_ours_and_brings_what_is_newer(updated):
     config = yaml.safe_load(text("conf/config.yaml"))
     assert (config["seed"], config["evaluation"]["bootstrap"]) == (7, 501)
     assert {"/ours/", "/newer/"} <= set(text(".gitignore").splitlines())
-    assert "@ours" in text(".github/CODEOWNERS")
-    assert "# Newer:" in text(".github/CODEOWNERS")
+    assert "@ours" in text("CODEOWNERS")
+    assert "# Newer:" in text("CODEOWNERS")
     assert "s3://ours/data" in text(".dvc/config")
     assert "autostage = false" in text(".dvc/config")
     assert "NEWER = True" in text("src/runner/errors.py")
@@ -150,6 +150,24 @@ def test_second_update_works_too(updated, tmp_path):
     check_no_conflict(project)
     merged = yaml.safe_load((project / "conf" / "config.yaml").read_text(encoding="utf-8"))
     assert (merged["seed"], merged["evaluation"]["bootstrap"]) == (7, 502)
+
+
+def test_conflicts_are_found_in_hidden_folders_too(template, tmp_path):
+    project = run_cookiecutter(template, tmp_path).project
+    left = ["conf/config.yaml", "Makefile", ".github/workflows/ci.yml", ".dvc/config"]
+    for name in [*left, ".git/config", ".venv/lib/theirs"]:
+        path = project / f"{name}.rej"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = subprocess.run(
+        [sys.executable, "-c", "import update; print(*update.conflicts(), sep='\\n')"],
+        cwd=project / "tools",
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    found = {Path(line).as_posix() for line in done.stdout.splitlines()}
+    assert found == {f"{name}.rej" for name in left}
 
 
 def first_release() -> str | None:

@@ -16,8 +16,9 @@ def conflicts() -> list[str]:
     """The files that git could not merge."""
     command = ["git", "diff", "--name-only", "--diff-filter=U"]
     unmerged = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
-    rejected = [str(path.relative_to(ROOT)) for path in ROOT.glob("[!.]*/**/*.rej")]
-    return sorted({*unmerged.stdout.splitlines(), *rejected, *(p.name for p in ROOT.glob("*.rej"))})
+    rejected = [path.relative_to(ROOT) for path in ROOT.rglob("*.rej")]
+    ours = [str(path) for path in rejected if path.parts[0] not in (".git", ".venv")]
+    return sorted({*unmerged.stdout.splitlines(), *ours})
 
 
 def main(arguments: list[str]) -> int:

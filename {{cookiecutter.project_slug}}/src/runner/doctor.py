@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from runner.errors import UserError
 from runner.project import root
@@ -128,8 +127,11 @@ def _signals() -> Iterator[Finding]:
 
 
 def _pending() -> Finding:
-    outputs = Path(root() / "outputs")
-    waiting = len(list((outputs / ".pending").glob("*/*.run"))) if outputs.exists() else 0
+    from runner.record.delivery import is_working
+
+    markers = (root() / "outputs" / ".pending").glob("*/*.run")
+    # a run that still works is delivered as it goes
+    waiting = sum(not is_working(marker) for marker in markers)
     if waiting:
         return "records", False, f"{waiting} runs wait for the store: python run.py deliver"
     return "records", True, "all delivered"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from runner import project
 from runner.errors import UserError
@@ -89,7 +90,7 @@ def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
     return {
         "version": contract.version,
         "rows": f"{snapshot.rows:,}" if snapshot else "-",
-        "last event": _age(snapshot),
+        "last event": _age(snapshot, contract.time_zone),
         "here": there,
         "owner": f"{contract.owner} ({contract.contact})",
         "features": ", ".join(_feature(name, uses) for name in sorted(uses.features)) or "none",
@@ -104,8 +105,10 @@ def _feature(name: str, uses: Uses) -> str:
     return name if experiments == uses.experiments else f"{name} ({', '.join(sorted(experiments))})"
 
 
-def _age(snapshot: "Snapshot | None") -> str:
+def _age(snapshot: "Snapshot | None", time_zone: str) -> str:
+    """The day of the newest event where it happened, and how long ago it was."""
     if snapshot is None or snapshot.last_event is None:
         return "-"
     days = (datetime.now(UTC) - snapshot.last_event).days
-    return f"{snapshot.last_event:%Y-%m-%d} ({days:,} days ago)"
+    day = snapshot.last_event.astimezone(ZoneInfo(time_zone))
+    return f"{day:%Y-%m-%d} ({days:,} days ago)"

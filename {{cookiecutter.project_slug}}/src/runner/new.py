@@ -3,11 +3,15 @@
 import argparse
 import datetime
 import json
+import math
 import re
 import subprocess
 
 from runner.errors import UserError
 from runner.project import root
+
+NOT_NAMES = ("default", "false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes")
+"""Hydra or YAML read them as something else; `default` is the folder of runs without experiment."""
 
 
 def new(arguments: list[str]) -> int:
@@ -26,6 +30,12 @@ def new(arguments: list[str]) -> int:
         raise UserError(
             f"{given.name}: a name has lower case letters, digits and _, such as my_idea"
         )
+    if given.name in NOT_NAMES:
+        raise UserError(f"{given.name}: this word has a meaning of its own; take another name")
+    if not (math.isfinite(given.budget_days) and given.budget_days > 0):
+        raise UserError(
+            f"--budget-days {given.budget_days}: write a number of days above 0, such as 0.5"
+        )
     folder = root() / "conf" / "experiment"
     path = folder / f"{given.name}.yaml"
     if path.exists():
@@ -36,14 +46,13 @@ def new(arguments: list[str]) -> int:
         int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
     )
     folder.mkdir(parents=True, exist_ok=True)
-    # JSON strings are YAML strings: quotes and colons in a question need no thought
     path.write_text(
         "# @package _global_\n"
         f"# python run.py +experiment={given.name}\n"
         f"{body.rstrip()}\n\n"
         "experiment:\n"
-        f"  owner: {json.dumps(given.owner or _git_user(), ensure_ascii=False)}\n"
-        f"  question: {json.dumps(given.question, ensure_ascii=False)}\n"
+        f"  owner: {_quoted(given.owner or _git_user())}\n"
+        f"  question: {_quoted(given.question)}\n"
         f"  budget_days: {days}\n"
         f"  until: {given.until or 'null'}\n"
         "  status: active\n",
@@ -74,12 +83,23 @@ def _body_of(name: str) -> str:
     return "\n".join(kept).strip("\n") + "\n"
 
 
+def _quoted(text: str) -> str:
+    """A text that the configuration holds as it is, also where it looks like a reference."""
+    # of backslashes before `${`, OmegaConf reads two as one
+    plain = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    # JSON strings are YAML strings: quotes and colons need no thought
+    return json.dumps(plain, ensure_ascii=False)
+
+
 def _day(text: str) -> str:
     return datetime.date.fromisoformat(text).isoformat()
 
 
 def _git_user() -> str:
-    answer = subprocess.run(
-        ["git", "config", "user.name"], cwd=root(), capture_output=True, text=True, check=False
-    )
+    try:
+        answer = subprocess.run(
+            ["git", "config", "user.name"], cwd=root(), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # no git is no reason to write no experiment
+        return ""
     return answer.stdout.strip()

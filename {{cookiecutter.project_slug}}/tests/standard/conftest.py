@@ -28,7 +28,7 @@ def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]
         config = compose(*overrides, *here, "tracking=local")
         if not deliveries:
             deliveries.append(Delivery.start(config))
-        folder = Path(config.outputs) / "tests" / f"run-{next(numbers):08x}"
+        folder = Path(config.outputs) / "tests" / "today" / f"run-{next(numbers):08x}"
         run = Run.start(config, folder, ["pytest"], list(overrides), deliveries[0])
         execute(run)
         runs.append(run.id)

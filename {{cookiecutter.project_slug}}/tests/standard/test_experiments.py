@@ -20,7 +20,7 @@ def test_experiment_runs_on_a_slice(name: str, run_experiment: Runner) -> None:
     assert run.model() is not None
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS[:1])
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_same_seed_gives_the_same_metrics(name: str, run_experiment: Runner) -> None:
     first, second = (run_experiment(f"+experiment={name}", "debug=smoke") for _ in range(2))
     measured = [key for key in first.metrics if key.startswith(("validation/", "test/"))]

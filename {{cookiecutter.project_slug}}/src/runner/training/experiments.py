@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
+from yaml import YAMLError
 
 from runner.composition import choices, compose
+from runner.errors import UserError
 from runner.terminal import show
 
 if TYPE_CHECKING:
@@ -15,22 +17,35 @@ if TYPE_CHECKING:
 
 
 def experiments(arguments: list[str]) -> int:
-    """Prints what is known of each experiment, its runs as far as they are on this machine."""
+    """Prints what is known of each experiment, its runs as far as they are on this machine.
+
+    Returns:
+        2 if an experiment cannot be composed; the others are listed all the same.
+    """
     parser = argparse.ArgumentParser(prog="python run.py experiments", description=__doc__)
     parser.parse_args(arguments)
     names = choices("experiment")
     if not names:
         print("none yet: python run.py new experiment NAME --question '…'")
         return 0
-    show({name: _facts(name, compose(f"experiment={name}")) for name in names})
-    return 0
+    facts, problems = {}, []
+    for name in names:
+        try:
+            config = compose(f"experiment={name}")
+        except (UserError, YAMLError) as error:
+            problems.append(f"conf/experiment/{name}.yaml: {' '.join(str(error).split())}")
+        else:
+            facts[name] = _facts(name, config)
+    show(facts)
+    for problem in problems:
+        print(problem)
+    return 2 if problems else 0
 
 
 def _facts(name: str, config: DictConfig) -> dict[str, str]:
     finished = [run for run in _runs(Path(config.outputs) / name) if run.status == "FINISHED"]
-    scored = [run for run in finished if config.objective in run.metrics]
     last = max(finished, key=lambda run: run.started, default=None)
-    best = max(scored, key=lambda run: run.metrics[config.objective], default=None)
+    best = _best(finished, config.objective)
     experiment = config.experiment
     facts = {
         "question": experiment.question,
@@ -42,9 +57,29 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
     if last:
         facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
     if best:
-        value, data = best.metrics[config.objective], best.provenance.get("dataset.fingerprint")
-        facts["best"] = f"{config.objective} {value:.4f}  {best.id}, on data {data}"
+        facts["best"] = (
+            f"{config.objective} {best.metrics[config.objective]:.4f}  {best.id}, "
+            f"on data {_data(best)}"
+        )
     return facts
+
+
+def _best(finished: "list[RecordedRun]", objective: str) -> "RecordedRun | None":
+    """The best run on the data of the latest; a debug run is judged on too little to compare."""
+    scored = [run for run in finished if objective in run.metrics and not _is_debug(run)]
+    latest = max(scored, key=lambda run: run.started, default=None)
+    # results on other rows are not comparable
+    same = [run for run in scored if latest and _data(run) == _data(latest)]
+    return max(same, key=lambda run: run.metrics[objective], default=None)
+
+
+def _is_debug(run: "RecordedRun") -> bool:
+    rows, overfit = run.params.get("debug.rows", "None"), run.params.get("debug.overfit", "False")
+    return rows != "None" or overfit == "True"
+
+
+def _data(run: "RecordedRun") -> object:
+    return run.provenance.get("dataset.fingerprint")
 
 
 def days_left(until: str | None) -> str:
