@@ -179,3 +179,22 @@ def test_composed_configuration_is_printed_and_nothing_runs(generated: Path) -> 
     assert done.returncode == 0
     assert "temperature" in yaml.safe_load(done.stdout)["dataset"]["features"]
     assert not (generated / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# a\n# @package _global_\ndefaults:\n  - override /model: dummy\n", "very first line"),
+        ("# @package _global_\nseed: [1\nthreads: 2\n", "conf/experiment/odd_file.yaml:3: "),
+    ],
+)
+def test_experiment_file_that_cannot_be_read_is_named(generated: Path, text, said) -> None:
+    path = generated / "conf" / "experiment" / "odd_file.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        done = type_in(generated, "experiment=odd_file")
+    finally:
+        path.unlink()
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -174,7 +174,7 @@ def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
 def test_output_without_a_reader_does_not_stop_the_run() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "w") as stream:
+    with os.fdopen(writer, "w") as stream:
         output = Output(stream)
         print("nobody hears this", file=output, flush=True)
         print("nor this", file=output, flush=True)

@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 
+import yaml
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
@@ -89,12 +90,11 @@ def explain(error: Exception) -> Exception:
     cause = str(error.__cause__) if error.__cause__ else ""
     if match := re.search(r"Could not find '([\w/-]+)/([^'/]+)'", text):
         group, name = match.groups()
-        return UserError(f"{group}={name}: no such file in conf/{group}/. {_near(group, name)}")
-    if match := re.search(r"Could not (?:override|append|delete)\w* '([^']+)'", text):
-        key = match.group(1).split("@")[0]
-        if "No match in the defaults list" in text or (CONF / key).is_dir():
-            return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
-        return UserError(f"{key}: no such key. {_near_key(key)}")
+        near = nearest(name, choices(group))
+        return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
+    if match := re.search(r"Could not (override|append|delete)\w* '([^']+)'", text):
+        verb, key = match.group(1), match.group(2).split("@")[0]
+        return _no_match(verb, key, "No match in the defaults list" in text)
     if match := re.search(r"Multiple values for ([\w/]+)\.", text):
         return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     if "Key '" in text + cause and "is not in struct" in text + cause:
@@ -108,6 +108,10 @@ def explain(error: Exception) -> Exception:
             f"{said}: cannot be read. Hydra gives commas, brackets and braces a meaning: "
             "put text into quotes of its own, such as 'experiment.question=\"Why, then?\"'"
         )
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        place = mark.name.removeprefix(f"{root()}/")
+        return UserError(f"{place}:{mark.line + 1}: this is no YAML: {error.problem}")
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
         return UserError(f"{error.filename}: cannot be written ({error.strerror})")
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
@@ -116,8 +120,15 @@ def explain(error: Exception) -> Exception:
     return error
 
 
-def _near(group: str, name: str) -> str:
-    return nearest(name, choices(group))
+def _no_match(verb: str, key: str, is_group: bool) -> UserError:
+    if verb == "override" and key in _groups():
+        return UserError(
+            f"{key}: it is overridden where it cannot be. An experiment's file must open with "
+            "'# @package _global_', in its very first line"
+        )
+    if is_group or (CONF / key).is_dir():
+        return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
+    return UserError(f"{key}: no such key. {_near_key(key)}")
 
 
 def _near_key(key: str) -> str:
