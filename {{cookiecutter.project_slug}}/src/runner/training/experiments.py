@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
-from yaml import YAMLError
 
 from runner.composition import choices, compose
 from runner.errors import UserError
@@ -32,7 +31,7 @@ def experiments(arguments: list[str]) -> int:
     for name in names:
         try:
             config = compose(f"experiment={name}")
-        except (UserError, YAMLError) as error:
+        except UserError as error:
             problems.append(f"conf/experiment/{name}.yaml: {' '.join(str(error).split())}")
         else:
             facts[name] = _facts(name, config)
