@@ -52,6 +52,15 @@ def model(kind: str) -> tuple[Any, Any, Any]:
 def work(run: Run) -> None:
     points = int(options.get("points", 10))
     seconds = float(options.get("seconds", 0))
+    if "inline" in options:
+        os.environ["MLFLOW_RUN_ID"] = run.mlflow_run_id()
+        os.environ["MLFLOW_TRACKING_URI"] = run.config.tracking.uri
+        import mlflow
+
+        with mlflow.start_run():
+            mlflow.log_metric("said_inline", 1.0)
+            if "model" in options:  # a model of the user's own, beside the run's
+                mlflow.create_external_model("own", source_run_id=run.mlflow_run_id())
     run.log_metrics({"nothing": float("nan"), "endless": float("inf")})
     run.log_dataset("flights", "1.0.0", "0" * 32 + ".dir", "raw.csv", 5, "training", {"a": "Int8"})
     if "model" in options:
@@ -63,15 +72,6 @@ def work(run: Run) -> None:
                 time.sleep(seconds / points)
     print("said on stdout")
     run.log_text("hello", "notes/hello.txt")
-    if "inline" in options:
-        os.environ["MLFLOW_RUN_ID"] = run.mlflow_run_id()
-        os.environ["MLFLOW_TRACKING_URI"] = run.config.tracking.uri
-        import mlflow
-
-        with mlflow.start_run():
-            mlflow.log_metric("said_inline", 1.0)
-            if "model" in options:  # a model of the user's own, beside the run's
-                mlflow.create_external_model("own", source_run_id=run.mlflow_run_id())
     if options.get("end") == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if options.get("end") == "unspeakable":
