@@ -148,6 +148,16 @@ def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> 
         server.stop()
 
 
+def test_run_stopped_while_it_starts_says_so_and_leaves_no_empty_folder(project: Project) -> None:
+    process = project.start(*BASELINE)
+    wait_until(lambda: any(project.root.glob("outputs/baseline/*/*")))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in errors
+    assert all(any(folder.iterdir()) for folder in project.root.glob("outputs/baseline/*/*"))
+
+
 def test_sweep_has_a_run_for_each_value_and_one_delivery(project: Project) -> None:
     process = project.start("-m", *BASELINE, "seed=1,2,3")
     served = set()

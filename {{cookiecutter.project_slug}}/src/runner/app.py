@@ -119,6 +119,9 @@ class Session:
             self.errors.append(error)
             print(error, file=sys.stderr)
             return None
+        except BaseException:
+            _remove_empty(folder, Path(config.outputs))
+            raise
         self.runs.append(run)
         try:
             return execute(run).get(config.objective)
@@ -231,6 +234,8 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except KeyboardInterrupt as error:
+        if not session.runs:
+            print("stopped before the run began", file=sys.stderr)
         session.errors.append(error)
     except Exception as error:
         told = explain(error)
