@@ -183,14 +183,14 @@ def test_output_without_a_reader_does_not_stop_the_run() -> None:
 def test_console_log_holds_what_was_printed_and_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console = Console(tmp_path / "console.log", str)
-    print("\x1b[31mred\x1b[0m words")
+    console = Console(tmp_path / "console.log", lambda text: text.replace("hush", "***"))
+    print("\x1b[31mred\x1b[0m words, hush")
     print("a warning", file=sys.stderr)
     logging.getLogger("somebody").warning("a line")
     console.stop()
     print("later")
     lines = (tmp_path / "console.log").read_text().splitlines()
-    assert lines[:2] == ["red words", "a warning"]
+    assert lines[:2] == ["red words, ***", "a warning"]
     assert lines[2].endswith("WARNING a line")
     assert len(lines) == 3
     assert "\x1b[31mred" in capsys.readouterr().out
