@@ -43,6 +43,12 @@ class Field:
         key: Part of the primary key.
         known_after_event: Nobody knows it when the prediction is made.
         classification: Such as `restricted`; classified values never reach a record.
+        unit: What its numbers count, such as `°F`.
+        minimum: The least value; None for no bound.
+        maximum: The greatest value; None for no bound.
+        allowed: The only values, as texts; any, if empty.
+        tolerated_invalid: Share of rows, 0 to 1, that may lie outside the range or the list.
+        tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
     """
 
     name: str
@@ -51,6 +57,12 @@ class Field:
     key: bool = False
     known_after_event: bool = False
     classification: str | None = None
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    tolerated_invalid: float = 0.0
+    tolerated_nulls: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,13 @@ class Contract:
         freshness: How long a row may be used after it became known; None for ever.
         null_values: Texts that stand for nothing.
         path: The contract's file.
+        status: `proposed` or `draft` until a person has said who owns it and what it means.
+        frequency: How often new rows are due; None where nothing says when it is late.
+        rows: Least and greatest number of rows in a delivery's partition; None for no bound.
+        when_held: What a run does while the signal is held or late: `last_good`, `stop` or
+            `without`.
+        max_age: How old, by its last event, the last good snapshot may be; None for any age.
+        model: The registered model whose output it is, such as `demand@champion`; None for raw.
     """
 
     name: str
@@ -81,6 +100,12 @@ class Contract:
     freshness: timedelta | None
     null_values: tuple[str, ...]
     path: Path
+    status: str = "active"
+    frequency: timedelta | None = None
+    rows: tuple[int | None, int | None] = (None, None)
+    when_held: str = "last_good"
+    max_age: timedelta | None = None
+    model: str | None = None
 
     @property
     def root(self) -> Path:
