@@ -1,5 +1,7 @@
 """Puts the faults of `faults.yaml` into a delivery."""
 
+# ruff: noqa: ARG001  one signature for all kinds
+
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -101,9 +103,9 @@ def _rescale(contract, rows, fault, rng):
 def _swapped_codes(contract, rows, fault, rng):
     codes = rows[fault.field].drop_nulls().value_counts(sort=True)[fault.field].to_list()[:2]
     first, second = codes
-    return rows.with_columns(
-        pl.col(fault.field).replace({first: second, second: first})
-    ).sort(contract.key)
+    return rows.with_columns(pl.col(fault.field).replace({first: second, second: first})).sort(
+        contract.key
+    )
 
 
 def _new_code(contract, rows, fault, rng):
@@ -127,7 +129,9 @@ def _time_zone(contract, rows, fault, rng):
 
 def _misjoined(contract, rows, fault, rng):
     if fault.size["how"] == "next_row":
-        return rows.with_columns(pl.col(fault.field).shift(-1).fill_null(pl.col(fault.field).first()))
+        return rows.with_columns(
+            pl.col(fault.field).shift(-1).fill_null(pl.col(fault.field).first())
+        )
     order = rng.permutation(rows.height)
     return rows.with_columns(rows[fault.field].gather(order))
 
@@ -160,14 +164,19 @@ def _frozen(contract, rows, fault, rng):
         return rows.with_columns(
             pl.when(last).then(pl.lit(value)).otherwise(pl.col(fault.field)).alias(fault.field)
         )
-    values = before.drop_nulls(fault.field).group_by(place).agg(
-        pl.col(fault.field).last().alias("_frozen")
+    values = (
+        before.drop_nulls(fault.field)
+        .group_by(place)
+        .agg(pl.col(fault.field).last().alias("_frozen"))
     )
     return (
         rows.with_columns(last.alias("_last"))
         .join(values, on=place, how="left", maintain_order="left")
         .with_columns(
-            pl.when("_last").then(pl.col("_frozen")).otherwise(pl.col(fault.field)).alias(fault.field)
+            pl.when("_last")
+            .then(pl.col("_frozen"))
+            .otherwise(pl.col(fault.field))
+            .alias(fault.field)
         )
         .drop("_last", "_frozen")
     )
@@ -211,7 +220,10 @@ def _stale_day(contract, rows, fault, rng):
         stale.with_columns(_there=True), on=[*place, "_hour"], how="left", maintain_order="left"
     )
     return joined.with_columns(
-        pl.when(target & pl.col("_there")).then(pl.col(f"_{name}")).otherwise(pl.col(name)).alias(name)
+        pl.when(target & pl.col("_there"))
+        .then(pl.col(f"_{name}"))
+        .otherwise(pl.col(name))
+        .alias(name)
         for name in values
     ).select(name for name in rows.columns if not name.startswith("_"))
 

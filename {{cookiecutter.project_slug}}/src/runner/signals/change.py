@@ -1,11 +1,73 @@
-"""Finds what has changed in a signal though its contract has not: against its own past."""
+"""Finds what has changed in a signal though its contract has not: against its own past.
 
-from collections.abc import Mapping
+Weather turns warm and schedules change; an upstream change is something else. Each check measures
+what a season leaves alone (how numbers end, how the fields of a row belong together, how rows
+follow each other), and each limit is learned from the signal itself: the newest parts of the past
+are measured against what was before them, as the delivery is (Dawid, Present Position and
+Potential Developments: the Prequential Approach, JRSS A 1984). What exceeds by far all that the
+past ever did to itself is a breach.
+"""
 
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import polars as pl
 
 from runner.holds import Breach
 from runner.signals.contract import Contract
+from runner.signals.evidence import course, relations, values
+from runner.signals.evidence.rows import Check, Measure, Rows
+
+CHECKS: tuple[Check, ...] = (
+    *(values.NewValues(), values.NewCodes(), values.LastDigits(), values.Gaps()),
+    *(values.SingleValue(), values.Extreme()),
+    *(relations.Together(), relations.Clock(), relations.Twice(), relations.Sums()),
+    *(relations.Dependence(), relations.Relation(), relations.Absence(), relations.ByCode()),
+    *(course.Steps(), course.Frozen(), course.RepeatedDay(), course.Volume(), course.Level()),
+    course.ChangedRows(),
+)
+RELATION = next(check for check in CHECKS if isinstance(check, relations.Relation))
+
+PAST_ROWS = 1_000_000  # newer partitions first
+TRIALS = 4  # parts of the past that are measured against what was before them
+FEW = 30  # rows that are too few to tell anything
+
+Model = dict[Check, Any]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was learned from a signal's past.
+
+    Attributes:
+        calendar: Fields that repeat a part of the event time.
+        model: What each check has learned.
+        natural: The largest value that the past gave by itself, by check and measure.
+        without: What `Relation` learns without some fields.
+    """
+
+    contract: Contract
+    calendar: frozenset[str]
+    model: Model
+    natural: dict[Check, dict[Any, float]]
+    without: Callable[[frozenset[str]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A measure beyond its limit.
+
+    Attributes:
+        strength: How many times the limit it is.
+    """
+
+    check: Check
+    measure: Measure
+    strength: float
 
 
 def changes(
@@ -24,4 +86,208 @@ def changes(
         accepted: The first partition since which a field is what a person has accepted, by field:
             its past before that says nothing.
     """
-    return []
+    frames = _newest(past)
+    found: list[Breach] = []
+    for partition in sorted(delivery):
+        rows = delivery[partition]
+        breaches: list[Breach] = []
+        if contract.event_time and partition in frames:
+            breaches += _restated(contract, frames[partition], rows, partition)
+            rows = rows.join(frames[partition], on=contract.key, how="anti")
+        if rows.height >= FEW:
+            breaches += _since(contract, frames, rows, partition, accepted)
+        if not breaches and contract.event_time:
+            frames[partition] = delivery[partition]
+        found += breaches
+    return found
+
+
+def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
+    """What the past is like, and how far its own newest parts were from what was before them.
+
+    Args:
+        contract: The signal's contract.
+        frame: Rows of the past.
+        days: How many the delivery spans: parts of the past as long are its measure; None for a
+            state.
+    """
+    calendar = _calendar(contract, frame)
+    rows = Rows(contract, frame, calendar)
+    natural: dict[Check, dict[Any, float]] = {check: {} for check in CHECKS}
+    for before, then in _trials(rows, days):
+        for check in CHECKS:
+            if check.has_past:
+                largest = natural[check]
+                for measure in check.measure(check.learn(before), then):
+                    largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
+
+    @functools.cache
+    def without(fields: frozenset[str]) -> dict[str, Any]:
+        return RELATION.learn(rows, fields)
+
+    model = {check: check.learn(rows) for check in CHECKS}
+    return Past(contract, calendar, model, natural, without)
+
+
+def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
+    """Everything about new rows that exceeds its limit."""
+    rows = Rows(past.contract, frame, past.calendar)
+    return [
+        Excess(check, measure, measure.value / limit)
+        for check, model in past.model.items()
+        for measure in check.measure(model, rows)
+        if measure.value > (limit := _limit(past, check, measure, rows))
+    ]
+
+
+def explain(past: Past, frame: pl.DataFrame, found: Iterable[Excess]) -> dict[str, list[Excess]]:
+    """Which fields are to blame, the first for most: without it least is left to explain.
+
+    Returns:
+        What speaks against each field, the strongest first; `""` is the rows as such.
+    """
+    left = list(found)
+    blamed: dict[str, list[Excess]] = {}
+    rows = Rows(past.contract, frame, past.calendar)
+    while left:
+        fields = {field for each in left for field in each.measure.fields or ("",)} - set(blamed)
+        rest = {field: _without(past, rows, left, {*blamed, field}) for field in fields}
+        field = min(
+            sorted(fields), key=lambda one: (round(_weight(rest[one]), 2), -_own(left, one))
+        )
+        against = [each for each in left if field in (each.measure.fields or ("",))]
+        blamed[field] = sorted(
+            against, key=lambda each: (each.measure.fields[:1] != (field,), -each.strength)
+        )
+        left = rest[field]
+    return blamed
+
+
+def _since(
+    contract: Contract, frames: Mapping[str, pl.DataFrame], rows: pl.DataFrame, partition: str,
+    accepted: Mapping[str, str],
+) -> list[Breach]:  # fmt: skip
+    """Compares rows with the past; with the newer past only for fields that were accepted."""
+    breaches = []
+    for since in sorted({"", *accepted.values()}):
+        past = [frame for name, frame in frames.items() if name >= since]
+        if not past or sum(frame.height for frame in past) < FEW:
+            continue
+        known = learn(contract, pl.concat(past), _days(contract, rows))
+        found = [
+            each
+            for each in compare(known, rows)
+            if since == max((accepted.get(field, "") for field in each.measure.fields), default="")
+        ]
+        for field, against in explain(known, rows, found).items():
+            breaches.append(_breach(contract, field, against, partition))
+    return breaches
+
+
+def _restated(
+    contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str
+) -> list[Breach]:
+    """What a delivery changes in rows that were there."""
+    check = course.ChangedRows()
+    found = [
+        Excess(check, measure, measure.value / limit)
+        for measure in check.measure(before, Rows(contract, rows))
+        if measure.value > (limit := check.limit(0.0, rows.height))
+    ]
+    return [_breach(contract, "".join(each.measure.fields), [each], partition) for each in found]
+
+
+def _breach(contract: Contract, field: str, against: list[Excess], partition: str) -> Breach:
+    """What speaks most against a field, in words; of a classified one, without a value."""
+    first = against[0]
+    fields = {field, *first.measure.fields} - {""}
+    message = first.measure.message
+    if any(contract.field(name).classification for name in fields):
+        message = "it differs from its past; it is classified, so no value is shown"
+    more = sorted({each.check.kind for each in against[1:]} - {first.check.kind})
+    if more:
+        message += f" (also: {', '.join(more)})"
+    return Breach(first.check.kind, field or None, message, partition)
+
+
+def _newest(past: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
+    """The newest partitions, as many as are needed."""
+    frames: dict[str, pl.DataFrame] = {}
+    for name in sorted(past, reverse=True):
+        if sum(frame.height for frame in frames.values()) < PAST_ROWS:
+            frames[name] = past[name].collect()
+    return {name: frames[name] for name in sorted(frames)}
+
+
+def _days(contract: Contract, frame: pl.DataFrame) -> int | None:
+    """How many days rows span; None for a state."""
+    if contract.event_time is None:
+        return None
+    days = Rows(contract, frame.select(contract.key)).days
+    return int(days.max() - days.min()) + 1
+
+
+def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
+    whole = frozenset(field.name for field in contract.fields if field.type == "integer")
+    if contract.event_time is None:
+        return frozenset()
+    return frozenset(name for name, _ in relations.Clock().learn(Rows(contract, frame, whole)))
+
+
+def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, Rows]]:
+    """Parts of the past and what was before them; of a state, random quarters and the rest."""
+
+    def part(chosen: Any) -> Rows:
+        return Rows(rows.contract, rows.frame.filter(pl.Series(chosen)), rows.calendar)
+
+    if days is None:
+        quarter = np.random.default_rng(0).permutation(len(rows)) % 4
+        return [(part(quarter < number), part(quarter == number)) for number in (2, 3)]
+    first, end = int(rows.days.min()), int(rows.days.max()) + 1
+    length = max(1, min(days, (end - first) // 4))
+    starts = [start for start in range(end - length, first, -length)
+              if start - first >= max(length, (end - first) // 3)]  # fmt: skip
+    chosen = {round(place) for place in np.linspace(0, len(starts) - 1, min(TRIALS, len(starts)))}
+    found = []
+    for start in (starts[place] for place in sorted(chosen)):
+        then = part((rows.days >= start) & (rows.days < start + length))
+        if len(then) >= FEW:
+            found.append((part(rows.days < start), then))
+    return found
+
+
+def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
+    natural = past.natural[check]
+    # what the past could not be measured for is as its like
+    usual = float(np.median(list(natural.values()))) if natural else 0.0
+    return check.limit(natural.get(measure.key, usual), len(rows))
+
+
+def _without(past: Past, rows: Rows, found: list[Excess], fields: Set[str]) -> list[Excess]:
+    """What is left when fields are left out, also from what tells the other fields."""
+    rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
+    related = [each for each in found if each.check is RELATION]
+    if not related:
+        return rest
+    rest = [each for each in rest if each.check is not RELATION]
+    for measure in RELATION.measure(past.without(frozenset(fields)), rows):
+        limit = _limit(past, RELATION, measure, rows)
+        if measure.value > limit:
+            rest.append(Excess(RELATION, measure, measure.value / limit))
+    return rest
+
+
+def _weight(found: Iterable[Excess]) -> float:
+    return sum(math.log1p(each.strength) for each in found)
+
+
+def _own(found: Iterable[Excess], field: str) -> float:
+    """How much speaks against a field itself."""
+    weight = 0.0
+    for each in found:
+        fields = each.measure.fields or ("",)
+        if each.check is RELATION:
+            weight += 0.1 * math.log1p(each.strength) * (field == fields[0])
+        elif field in fields:
+            weight += 2 / len(fields) * math.log1p(each.strength)
+    return weight

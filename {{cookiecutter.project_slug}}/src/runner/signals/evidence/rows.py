@@ -1,0 +1,166 @@
+"""A signal's rows as arrays, and what one check says of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runner.signals.contract import Contract
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+CLOCK = ("year", "month", "day", "hour", "minute", "weekday")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of a delivery.
+
+    Attributes:
+        fields: The fields that it speaks of; none where it is about the rows as such.
+        what: Tells figures of one check about the same fields apart.
+        value: The larger, the further from the past.
+        message: The same in words, with numbers.
+        shows_values: The message quotes a value of the first field.
+    """
+
+    fields: tuple[str, ...]
+    value: float
+    message: str
+    what: str = ""
+    shows_values: bool = False
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], str]:
+        """What is compared with the same figure of the past."""
+        return self.fields, self.what
+
+
+class Check:
+    """Something that can be learned from the past and measured in a delivery.
+
+    Attributes:
+        kind: How messages call it.
+        floor: No limit is below this value.
+        factor: The limit is this many times the largest value that the past gave by itself.
+        is_share: The value is a share of rows, so its limit allows for the number of rows.
+        has_past: The past can be measured against itself; else the floor alone is the limit.
+    """
+
+    kind: ClassVar[str]
+    floor: ClassVar[float]
+    factor: ClassVar[float] = 2.0
+    is_share: ClassVar[bool] = True
+    has_past: ClassVar[bool] = True
+
+    def learn(self, rows: "Rows") -> Any:
+        """What the past is like."""
+        raise NotImplementedError
+
+    def measure(self, model: Any, rows: "Rows") -> Iterator[Measure]:
+        """How a delivery differs from what was learned."""
+        raise NotImplementedError
+
+    def limit(self, natural: float, rows: int) -> float:
+        """The value above which a delivery of so many rows is no chance and no season."""
+        limit = max(self.floor, self.factor * natural)
+        return limit + 4 * float(np.sqrt(limit / max(rows, 1))) if self.is_share else limit
+
+
+class Rows:
+    """A frame as arrays: numbers with NaN for nothing, texts, and the local clock.
+
+    Attributes:
+        contract: The signal's contract.
+        frame: The rows.
+        calendar: Fields that repeat a part of the event time, such as its hour.
+        event: Name of the event time; None for a state.
+        places: The key's other fields: what tells rows of one moment apart.
+        numbers: Columns of numbers, truth values (0 and 1) and dates (days since the event).
+        texts: Columns of texts.
+    """
+
+    def __init__(
+        self, contract: Contract, frame: pl.DataFrame, calendar: frozenset[str] = frozenset()
+    ) -> None:
+        self.contract, self.frame, self.calendar = contract, frame, calendar
+        self.event = contract.event_time
+        self.places = [name for name in contract.key if name != self.event]
+        self.numbers: dict[str, Numbers] = {}
+        self.texts: dict[str, pl.Series] = {}
+        for field in contract.fields:
+            if field.name in (*calendar, self.event) or field.name not in frame.columns:
+                continue
+            if field.type == "string":
+                self.texts[field.name] = frame[field.name]
+            elif not field.key:  # a number in a key is a name
+                self.numbers[field.name] = self._number(field.name)
+
+    def _number(self, name: str) -> Numbers:
+        series = self.frame[name]
+        if series.dtype.is_temporal():
+            moment = series.cast(pl.Datetime("us", "UTC")).dt.epoch("s") / 86400.0
+            since = self.frame[self.event].dt.epoch("s") / 86400.0 if self.event else 0.0
+            series = moment - since
+        number: Numbers = series.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return number
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def known(self, name: str) -> Numbers:
+        """The numbers that are there."""
+        values = self.numbers[name]
+        return values[~np.isnan(values)]
+
+    def is_null(self, name: str) -> Flags:
+        """Where a field has no value."""
+        return self._nulls[name]
+
+    @cached_property
+    def _nulls(self) -> dict[str, Flags]:
+        return {name: self.frame[name].is_null().to_numpy() for name in self.frame.columns}
+
+    @cached_property
+    def clock(self) -> dict[str, Numbers]:
+        """The event time's parts where it happened; empty for a state."""
+        if self.event is None:
+            return {}
+        local = self.frame[self.event].dt.convert_time_zone(self.contract.time_zone).dt
+        return {part: getattr(local, part)().cast(pl.Float64).to_numpy() for part in CLOCK}
+
+    @cached_property
+    def days(self) -> NDArray[np.int32]:
+        """The event's local day, counted from 1970."""
+        assert self.event is not None
+        local = self.frame[self.event].dt.convert_time_zone(self.contract.time_zone)
+        days: NDArray[np.int32] = local.dt.date().to_physical().to_numpy()
+        return days
+
+    def every(self, step: int) -> "Rows":
+        """Every so-many-th row."""
+        return Rows(self.contract, self.frame.gather_every(max(step, 1)), self.calendar)
+
+
+def decimals(values: Numbers) -> int | None:
+    """Decimals of numbers as they were written; None if there are more than five."""
+    some = values[:5000]
+    for count in range(6):
+        scaled = some * 10**count
+        if np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-4:
+            return count
+    return None
+
+
+def codes(series: pl.Series, known: list[str]) -> NDArray[np.int64]:
+    """Position of each text in a list; -1 where it is none of them or nothing."""
+    places = dict(zip(known, range(len(known)), strict=True))
+    found: NDArray[np.int64] = (
+        series.replace_strict(places, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+    )
+    return found
