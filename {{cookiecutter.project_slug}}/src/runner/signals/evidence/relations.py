@@ -282,7 +282,7 @@ class Relation(Check):
     ) -> tuple[Numbers, Flags, Any]:
         """Features of the rows that have all fields, within the bounds of what was learned."""
         values = np.column_stack([self._scaled(rows, name, scale) for name in names])
-        there: Flags = ~np.isnan(values).any(axis=1)
+        there: Flags = np.asarray(~np.isnan(values).any(axis=1))
         if bounds is None:
             bounds = np.quantile(values[there], [0.002, 0.998], axis=0)
         else:  # beyond them nothing was learned

@@ -1,0 +1,140 @@
+"""What is found of the faults in `faults.yaml`, by us and by others: `make bench-detection`.
+
+Every real delivery is replayed clean, and again with every fault that fits it. A delivery counts as
+held if anything is said of it; what is said of the clean one, too, does not count. Of the faults
+only those count that `truth.py` could see.
+"""
+
+import argparse
+import functools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+import report
+from deliveries import Delivery, deliveries
+from inject import FAULTS, Fault, faults, inject
+from truth import visible
+
+from runner.holds import Breach
+from runner.signals import change, checks, rules
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Trial:
+    """One delivery and what was said of it.
+
+    Attributes:
+        fault: What was done to it; None for a clean one.
+        named: The field that was named first; None for the delivery as a whole.
+    """
+
+    signal: str
+    month: int
+    fault: Fault | None
+    held: bool
+    named: str | None = None
+    said: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
+    """What a new delivery meets when it is received: schema, key, the contract's rules, its past."""
+    contract = delivery.contract
+    try:
+        frame = checks.conform(frame, contract, Path("delivery"))
+        checks.check_rows(frame, contract, Path("delivery"))
+    except checks.Unfit as error:
+        return [error.breach]
+    parts = {delivery.partition: frame.sort(contract.key)}
+    past = {name: each.lazy() for name, each in delivery.past.items()}
+    return rules.broken(contract, parts, delivery.now) + change.changes(contract, past, parts, {})
+
+
+def trials(delivery: Delivery, seed: int, kinds: set[str]) -> Iterator[tuple[Trial, pl.DataFrame]]:
+    """The clean delivery and all faulty ones, with their rows."""
+    name, month = delivery.contract.name, delivery.month
+    start = time.perf_counter()
+    clean = judge(delivery, delivery.rows)
+    seconds = time.perf_counter() - start
+    yield (
+        Trial(name, month, None, bool(clean), clean[0].field if clean else None,
+              [f"{each.kind}: {each.field or 'the rows'}: {each.message}" for each in clean],
+              seconds),
+        delivery.rows,
+    )  # fmt: skip
+    known = {(each.kind, each.field) for each in clean}
+    for number, fault in enumerate(faults(name)):
+        if kinds and fault.kind not in kinds:
+            continue
+        frame = inject(delivery.contract, delivery.rows, fault, [seed, month, number])
+        if not visible(delivery.contract, delivery.rows, frame, fault.kind):
+            continue
+        start = time.perf_counter()
+        found = [each for each in judge(delivery, frame) if (each.kind, each.field) not in known]
+        seconds = time.perf_counter() - start
+        yield (
+            Trial(name, month, fault, bool(found), found[0].field if found else None,
+                  [f"{each.kind}: {each.field or 'the rows'}" for each in found], seconds),
+            frame,
+        )  # fmt: skip
+
+
+def remember_the_past() -> None:
+    """Learns each past once: hundreds of faulty deliveries have the same."""
+    learn, known = change.learn, {}
+
+    @functools.wraps(learn)
+    def remembered(contract, frame, days):
+        key = (contract.name, frame.height, days)
+        if key not in known:
+            known.clear()  # one delivery after another
+            known[key] = learn(contract, frame, days)
+        return known[key]
+
+    change.learn = remembered
+
+
+def main() -> None:
+    """Replays everything and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, required=True, help="draws rows and days")
+    parser.add_argument("--months", choices=("tuning", "reporting", "all"), default="reporting",
+                        help="into which faults are injected; all are replayed clean")  # fmt: skip
+    parser.add_argument("--signals", nargs="*", default=["flights", "planes", "weather"])
+    parser.add_argument("--kinds", nargs="*", default=[], help="only these kinds of fault")
+    parser.add_argument("--save", type=Path, help="every trial as JSON lines")
+    parser.add_argument("--output", type=Path, help="the page")
+    arguments = parser.parse_args()
+    remember_the_past()
+    every = FAULTS["deliveries"] if arguments.months == "all" else FAULTS[arguments.months]
+    found: list[Trial] = []
+    for delivery in deliveries():
+        if delivery.contract.name not in arguments.signals:
+            continue
+        mine = []
+        for trial, _ in trials(delivery, arguments.seed, set(arguments.kinds)):
+            mine.append(trial)
+            if delivery.month not in every:
+                break
+        held = sum(each.held for each in mine[1:])
+        clean = f"clean: {mine[0].said[0]}" if mine[0].held else "clean"
+        print(f"{delivery.contract.name:8} {delivery.month:2}  {held}/{len(mine) - 1} held  "
+              f"{mine[0].seconds:.1f} s  {clean}", flush=True)  # fmt: skip
+        found += mine
+    if arguments.save:
+        lines = [json.dumps(asdict(each), default=str) for each in found]
+        arguments.save.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = report.page(found, arguments.seed, arguments.months)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
