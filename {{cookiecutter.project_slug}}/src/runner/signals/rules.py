@@ -9,7 +9,9 @@ from runner.holds import Breach
 from runner.signals.contract import Contract
 
 
-def broken(contract: Contract, delivery: Mapping[str, pl.DataFrame], now: datetime) -> list[Breach]:
+def broken(
+    contract: Contract, delivery: Mapping[str, pl.DataFrame], now: datetime
+) -> list[Breach]:
     """The contract's rules that a delivery breaks.
 
     Args:
