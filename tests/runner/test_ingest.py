@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import pickle
 import re
 import shutil
 import zipfile
@@ -15,7 +16,7 @@ from data_project import DataProject, build, git, replace
 from runner.errors import UserError
 from runner.signals import ingest as ingest_module
 from runner.signals import snapshot, source
-from runner.signals.contract import read_contracts
+from runner.signals.contract import Unfit, read_contracts
 from runner.signals.ingest import ensure_received, ingest
 
 
@@ -198,6 +199,31 @@ def test_broken_source_names_signal_field_owner_and_publishes_nothing(
     assert re.search(r"(visits|shops)@example.com", message)
     assert len(message.splitlines()) <= 2
     assert not list((fresh.root / "data" / "signals").glob("*.dvc"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "field"),
+    [
+        (_drop_column, "schema", "member"),
+        (_edit("spent\n", "spent,tip\n"), "schema", "tip"),
+        (_wrong_parquet_type, "schema", "minute"),
+        (_edit(",true,", ",maybe,"), "schema", "member"),
+        (_edit(FIRST, "2024-01-01T05:00:00Z,"), "nulls", "shop"),
+        (_edit("b,2021", "a,2021", "shops"), "key", None),
+    ],
+)
+def test_unfit_delivery_says_which_promise_is_broken_across_processes(
+    fresh: DataProject, harm: Any, kind: str, field: str | None
+) -> None:
+    harm(fresh)
+    contracts = read_contracts(fresh.root)
+    with pytest.raises(Unfit) as error:
+        for name in ("visits", "shops"):
+            source.receive(contracts[name])
+    told = pickle.loads(pickle.dumps(error.value))
+    assert (told.breach.kind, told.breach.field) == (kind, field)
+    assert told.breach.message in str(told)
+    assert "\n" not in told.breach.message
 
 
 def test_wrong_value_is_shown_with_its_row(fresh: DataProject) -> None:

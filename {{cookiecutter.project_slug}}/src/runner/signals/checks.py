@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from runner.config import nearest
+from runner.holds import Breach
 from runner.signals.contract import Contract, Field
 
 DTYPES: dict[str, pl.DataType] = {
@@ -21,17 +22,17 @@ OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 
 
 def check_names(names: Sequence[str], contract: Contract, path: Path) -> None:
-    """Raises a UserError for the first field that the source lacks, has twice or has beyond."""
+    """Raises an Unfit for the first field that the source lacks, has twice or has beyond."""
     for name in contract.names:
         if name not in names:
-            raise contract.mistake(
-                f"the field '{name}' is missing in {path}. {nearest(name, names)}"
+            raise contract.unfit(
+                _schema(name, f"the field '{name}' is missing in {path}. {nearest(name, names)}")
             )
     for position, name in enumerate(names):
         if name not in contract.names or name in names[:position]:
             what = "stands twice" if name in contract.names else "is not in the contract"
-            raise contract.mistake(
-                f"the field '{name}' of {path} {what}",
+            raise contract.unfit(
+                _schema(name, f"the field '{name}' of {path} {what}"),
                 f"Add it to signals/{contract.path.name} with a new version, or ask "
                 f"{contract.owner} ({contract.contact})",
             )
@@ -40,7 +41,7 @@ def check_names(names: Sequence[str], contract: Contract, path: Path) -> None:
 def check_texts(
     texts: pl.DataFrame, types: Mapping[str, pl.DataType], contract: Contract, path: Path
 ) -> None:
-    """Raises a UserError for the first text that is no value of its type."""
+    """Raises an Unfit for the first text that is no value of its type."""
     for name, dtype in types.items():
         if dtype == pl.Boolean:
             cast = texts[name].is_in(["true", "false", "True", "False", "TRUE", "FALSE"])
@@ -54,7 +55,7 @@ def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame
     """The frame with the contract's fields in order and in their types.
 
     Raises:
-        UserError: A value is not of its type; names the field, the row and the value.
+        Unfit: A value is not of its type; names the field, the row and the value.
     """
     columns = []
     for field in contract.fields:
@@ -76,25 +77,39 @@ def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame
 
 
 def check_rows(frame: pl.DataFrame, contract: Contract, path: Path) -> None:
-    """Raises a UserError for rows without a required value, and for two with the same key."""
+    """Raises an Unfit for rows without a required value, and for two with the same key."""
+    if breaches := row_breaches(frame, contract, path):
+        raise contract.unfit(breaches[0])
+
+
+def row_breaches(frame: pl.DataFrame, contract: Contract, path: Path) -> list[Breach]:
+    """Required fields without a value (kind `nulls`) and rows that share their key (`key`)."""
+    breaches = []
     for field in contract.fields:
         if field.required and (count := frame[field.name].null_count()):
             row = frame[field.name].is_null().arg_max()
             assert row is not None
-            raise contract.mistake(
+            message = (
                 f"the required field '{field.name}' has no value in {count:,} rows of {path}, "
                 f"first in row {row + 1}"
             )
+            breaches.append(Breach("nulls", field.name, message, "all"))
     if frame.select(contract.key).n_unique() < frame.height:
         twice = frame.select(contract.key).is_duplicated().arg_true()
         values = frame.row(twice[0], named=True)
         key = ", ".join(
             f"{name}={_shown(values[name], contract.field(name), str)}" for name in contract.key
         )
-        raise contract.mistake(
+        message = (
             f"{len(twice):,} rows of {path} share their key with another, first row "
             f"{twice[0] + 1} ({key})"
         )
+        breaches.append(Breach("key", None, message, "all"))
+    return breaches
+
+
+def _schema(name: str, message: str) -> Breach:
+    return Breach("schema", name, message, "all")
 
 
 def _fits(dtype: pl.DataType, wanted: str) -> bool:
@@ -157,10 +172,11 @@ def _check_none(
         return
     row = bad.arg_max()
     assert row is not None
-    raise contract.mistake(
+    message = (
         f"{field.name} must be {'an' if field.type[0] == 'i' else 'a'} {field.type}, but row "
         f"{row + 1} of {path} has {_shown(values[row], field, repr)}"
     )
+    raise contract.unfit(_schema(field.name, message))
 
 
 def _shown(value: object, field: Field, write: Callable[[object], str]) -> str:

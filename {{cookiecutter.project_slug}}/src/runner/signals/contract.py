@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.holds import Breach
 from runner.signals.document import Entry, read
 
 TYPES = ("string", "integer", "number", "boolean", "date", "timestamp")
@@ -30,6 +31,18 @@ FIELD = (
     *("name", "logicalType", "physicalType", "description", "businessName", "classification"),
     *("required", "primaryKey", "primaryKeyPosition", "tags", "customProperties"),
 )
+
+
+class Unfit(UserError):  # noqa: N818 (said of a delivery, as in "unfit to be a snapshot")
+    """Rows that cannot be a snapshot: their fields, types, required values or key are others."""
+
+    def __init__(self, message: str, breach: Breach) -> None:
+        super().__init__(message)
+        self.breach = breach
+
+    def __reduce__(self) -> tuple[type["Unfit"], tuple[str, Breach]]:
+        """Errors come from processes of their own, and so are pickled."""
+        return Unfit, (str(self), self.breach)
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,10 @@ class Contract:
         """The error that names the signal, its owner and what to do next."""
         then = then or f"Ask {self.owner} ({self.contact})"
         return UserError(f"signal {self.name}: {what}.\n{then}.")
+
+    def unfit(self, breach: Breach, then: str = "") -> Unfit:
+        """The error for a delivery that breaks a promise without which there is no snapshot."""
+        return Unfit(str(self.mistake(breach.message, then)), breach)
 
 
 def read_contracts(root: Path) -> dict[str, Contract]:
