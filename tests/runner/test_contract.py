@@ -129,3 +129,212 @@ def test_key_is_in_order_of_its_positions(project: DataProject) -> None:
         path, "timestamp, primaryKey: true", "timestamp, primaryKey: true, primaryKeyPosition: 1"
     )
     assert read_contracts(project.root)["prices"].key == ("hour", "shop")
+
+
+WHOLE = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: air
+version: 2.0.1
+status: deprecated
+domain: weather
+tags: [hourly]
+description: {purpose: Air at the airports., limitations: None known., usage: Features.}
+team:
+  name: Weather desk
+  description: Reads the instruments.
+  members: [{username: wd1, name: Wanda, role: owner}]
+support:
+  - {channel: mail, url: "mailto:desk@example.com", tool: email, scope: issues, description: Days.}
+servers:
+  - {server: source, type: local, path: data/raw/air.csv, format: csv}
+schema:
+  - name: air
+    logicalType: object
+    physicalType: table
+    physicalName: air_hourly
+    description: One row an hour.
+    quality:
+      - {metric: rowCount, type: library, mustBeBetween: [600, 800], unit: rows, description: Few.}
+    properties:
+      - name: hour
+        logicalType: timestamp
+        primaryKey: true
+      - name: temp
+        businessName: Temperature
+        physicalType: DOUBLE
+        description: At two metres.
+        tags: [measured]
+        logicalType: number
+        logicalTypeOptions: {minimum: -60, maximum: 130.5}
+        customProperties: [{property: unit, value: °F}]
+        quality:
+          - {metric: invalidValues, mustBeLessOrEqualTo: 0.1, unit: percent}
+          - {metric: nullValues, mustBeLessOrEqualTo: 5, unit: percent}
+      - name: cover
+        logicalType: string
+        classification: restricted
+        quality:
+          - metric: invalidValues
+            arguments: {validValues: [NO, 01, few]}
+            mustBeLessOrEqualTo: 0
+            unit: percent
+      - name: okta
+        logicalType: integer
+        customProperties: [{property: knownAfterEvent, value: true}]
+        logicalTypeOptions: {maximum: 8}
+        quality:
+          - metric: invalidValues
+            arguments: {validValues: [-1, 8]}
+            mustBeLessOrEqualTo: 100
+            unit: percent
+slaProperties:
+  - {property: latency, value: 30, unit: min, element: air.hour}
+  - {property: freshness, value: 1, unit: d}
+  - {property: frequency, value: 1, unit: h, description: On the hour.}
+customProperties:
+  - {property: eventTime, value: hour}
+  - {property: timeZone, value: Europe/Paris}
+  - {property: nullValues, value: [NA, "-"]}
+  - {property: whenHeld, value: last_good}
+  - {property: maxAge, value: 30 d}
+  - {property: model, value: air@champion}
+"""
+
+
+@pytest.fixture
+def air(tmp_path: Path) -> Path:
+    path = tmp_path / "signals" / "air.yaml"
+    path.parent.mkdir()
+    path.write_text(WHOLE)
+    return path
+
+
+def test_every_entry_says_what_it_says(air: Path) -> None:
+    contract = read_contracts(air.parents[1])["air"]
+    assert contract.rows == (600, 800)
+    assert (contract.status, contract.unsaid) == ("deprecated", ())
+    assert (contract.frequency, contract.delay) == (timedelta(hours=1), timedelta(minutes=30))
+    assert (contract.when_held, contract.max_age) == ("last_good", timedelta(days=30))
+    assert (contract.model, contract.null_values) == ("air@champion", ("NA", "-"))
+    hour, temp, cover, okta = contract.fields
+    assert (hour.key, hour.required, hour.tolerated_nulls) == (True, True, None)
+    assert (temp.minimum, temp.maximum, temp.unit) == (-60, 130.5, "°F")
+    assert (temp.tolerated_invalid, temp.tolerated_nulls) == (0.001, 0.05)
+    assert (cover.allowed, cover.tolerated_invalid) == (("NO", "01", "few"), 0)
+    assert (okta.minimum, okta.maximum, okta.allowed) == (None, 8, ("-1", "8"))
+    assert (okta.known_after_event, okta.tolerated_invalid) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("bound", "rows"),
+    [("mustBeGreaterOrEqualTo: 600", (600, None)), ("mustBeLessOrEqualTo: 800", (None, 800))],
+)
+def test_rows_may_have_one_bound_alone(
+    air: Path, bound: str, rows: tuple[int | None, int | None]
+) -> None:
+    replace(air, "mustBeBetween: [600, 800]", bound)
+    assert read_contracts(air.parents[1])["air"].rows == rows
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("minimum: -60", "minimum: 150", "minimum", "the minimum 150 is greater than the maximum"),
+        ("minimum: -60", "least: -60", "least", "unknown entry"),
+        ("{minimum: -60, maximum: 130.5}", "{}", "Options: {}", "says nothing"),
+        ("minimum: -60", "minimum: cold", "minimum", "'cold' is no number"),
+        ("{maximum: 8}", "{maximum: 8.5}", "maximum: 8.5", "'8.5' is no whole number"),
+        ("string\n", "string\n        logicalTypeOptions: {minimum: 0}\n", "m: 0", "no range here"),
+        ("value: °F", "value: []", "value: []", "must be a text"),
+        ("string\n", "string\n        customProperties: [{property: unit, value: m}]\n",
+         "value: m}", "a string has none"),
+        ("mustBeLessOrEqualTo: 5", "mustBeLessOrEqualTo: 101", "101", "more than all rows"),
+        ("mustBeLessOrEqualTo: 5,", "", "nullValues,", "'mustBeLessOrEqualTo' is missing"),
+        ("5, unit: percent", "5, unit: rows", "5, unit: rows", "There is: percent."),
+        ("5, unit: percent", "5", "nullValues,", "'unit' is missing"),
+        ("nullValues, must", "nullValue, must", "nullValue,", "Did you mean 'nullValues'?"),
+        ("nullValues, must", "invalidValues, must", "5, unit", "invalidValues stands twice"),
+        ("nullValues, must", "nullValues, type: sql, must", "sql", "There is: library."),
+        ("nullValues, must", "nullValues, arguments: {validValues: [1]}, must", "[1]",
+         "nullValues takes no arguments"),
+        ("{metric: invalidValues, must", "{metric: invalidValues, arguments: {values: [1]}, must",
+         "values: [1]", "Did you mean 'validValues'?"),
+        ("        logicalTypeOptions: {minimum: -60, maximum: 130.5}\n", "", "invalidValues, must",
+         "nothing says which values are invalid"),
+        ("            arguments: {validValues: [NO, 01, few]}\n", "", "invalidValues\n",
+         "nothing says which values are invalid"),
+        ("[NO, 01, few]", "[NO, few, few]", "few, few", "'few' stands twice"),
+        ("[NO, 01, few]", "[]", "[]", "no value could be valid"),
+        ("[-1, 8]", "[-1, 8, 9]", "9]", "valid value 9 is outside the field's range"),
+        ("[-1, 8]", "[-1, eight]", "eight", "'eight' is no number"),
+        ("[-1, 8]", "[8, 8.0]", "8.0", "'8.0' stands twice"),
+        ("logicalType: string", "logicalType: boolean", "validValues: [NO",
+         "a boolean has no list of values"),
+        ("temp\n", "temp\n        required: true\n", "nullValues, must", "the field is required"),
+        ("primaryKey: true", "primaryKey: true\n        required: false", "required: false",
+         "part of the key"),
+        ("temp\n", "temp\n        primaryKeyPosition: 2\n", "Position: 2",
+         "without `primaryKey: true`"),
+        ("cover\n", "cover\n        primaryKey: true\n        primaryKeyPosition: 1\n",
+         "- name: hour", "'hour' has no primaryKeyPosition"),
+        ("[600, 800]", "[800, 600]", "[800, 600]", "the smaller one first"),
+        ("[600, 800]", "[600, 600]", "[600, 600]", "the smaller one first"),
+        ("[600, 800]", "[600]", "[600]", "two numbers"),
+        ("mustBeBetween: [600, 800], ", "", "rowCount", "exactly one of mustBeBetween"),
+        ("mustBeBetween: [600, 800]", "mustBe: 600", "mustBe: 600", "unknown entry"),
+        ("rowCount", "rowcount", "rowcount", "Did you mean 'rowCount'?"),
+        ("unit: rows", "unit: percent", "unit: percent, description", "There is: rows."),
+        ("property: freshness", "property: latency", "value: 1, unit: d", "'latency' stands twice"),
+        ("property: timeZone", "property: eventTime", "Paris", "'eventTime' stands twice"),
+        ("  - {property: eventTime, value: hour}\n", "", "latency", "latency counts from a row"),
+        ("element: air.hour", "element: air.temp", "air.temp", "'air.temp' is no choice"),
+        ("frequency, value: 1", "frequency, value: 0", "frequency", "must be above 0"),
+        ("value: last_good", "value: lastgood", "lastgood", "Did you mean 'last_good'?"),
+        ("value: last_good", "value: stop", "maxAge", "uses none; remove one of both"),
+        ("value: 30 d", "value: 30", "maxAge", "'30' is no duration such as 30 d"),
+        ("value: 30 d", "value: 0 d", "maxAge", "is no duration"),
+        ("value: 30 d", "value: 30 years", "maxAge", "is no duration"),
+        ("value: 30 d", "value: 1 h", "maxAge", "is over before new rows are due"),
+        ("air@champion", "air", "model", "such as demand@champion"),
+        ("version: 2.0.1", "version: 2.0", "version: 2.0", "none of the form 1.0.0"),
+        ("v3.1.0", "v3.0.2", "apiVersion", "Did you mean 'v3.2.0'?"),
+        ("name: Weather desk", "name: unknown", "unknown", "'unknown' is for a draft"),
+        ("mailto:desk@example.com", "unknown", "unknown", "'unknown' is for a draft"),
+        ("purpose: Air at the airports.", "purpose: unknown", "unknown", "is for a draft"),
+        ("role: owner", "rule: owner", "rule", "Did you mean 'role'?"),
+        ("path: data/raw/air.csv, format: csv", "path: air.jsonl, format: jsonl", "NA",
+         "nullValues are texts of a CSV"),
+    ],
+)  # fmt: skip
+def test_contradiction_is_named_with_its_line(
+    air: Path, old: str, new: str, line: str, says: str
+) -> None:
+    replace(air, old, new)
+    with pytest.raises(UserError) as error:
+        read_contracts(air.parents[1])
+    lines = air.read_text().splitlines()
+    number = next(number for number, text in enumerate(lines, 1) if line in f"{text}\n")
+    assert str(error.value).startswith(f"signals/air.yaml:{number}: ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("said", ["latency", "freshness", "frequency", "maxAge"])
+def test_what_is_said_of_time_needs_an_event_time(air: Path, said: str) -> None:
+    gone = {"latency", "freshness", "frequency", "maxAge", "eventTime"} - {said}
+    lines = air.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not any(f"property: {name}," in line for name in gone)]
+    air.write_text("".join(kept).replace("slaProperties:\ncustom", "custom"))
+    with pytest.raises(UserError, match=rf"air.yaml:\d+: {said} counts from a row's event time"):
+        read_contracts(air.parents[1])
+
+
+def test_draft_may_leave_open_what_only_a_person_knows(air: Path) -> None:
+    replace(air, "status: deprecated", "status: draft")
+    assert read_contracts(air.parents[1])["air"].unsaid == ()
+    replace(air, "name: Weather desk", "name: unknown")
+    replace(air, "purpose: Air at the airports., ", "")
+    contract = read_contracts(air.parents[1])["air"]
+    assert contract.unsaid == ("team.name", "description.purpose")
+    assert "Nobody is named as its owner in signals/air.yaml" in str(contract.mistake("x"))

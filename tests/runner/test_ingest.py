@@ -131,6 +131,7 @@ def _as_parquet(project: DataProject, name: str) -> Path:
     frame = pl.read_csv(path, null_values="NA", try_parse_dates=True)
     frame.write_parquet(path.with_suffix(".parquet"))
     text = project.contract(name).read_text()
+    text = text.replace("  - {property: nullValues, value: [NA]}\n", "")
     project.contract(name).write_text(
         text.replace(".csv, format: csv", ".parquet, format: parquet")
     )
@@ -216,10 +217,8 @@ def test_unfit_delivery_says_which_promise_is_broken_across_processes(
     fresh: DataProject, harm: Any, kind: str, field: str | None
 ) -> None:
     harm(fresh)
-    contracts = read_contracts(fresh.root)
     with pytest.raises(Unfit) as error:
-        for name in ("visits", "shops"):
-            source.receive(contracts[name])
+        ensure_received(["visits", "shops"])
     told = pickle.loads(pickle.dumps(error.value))
     assert (told.breach.kind, told.breach.field) == (kind, field)
     assert told.breach.message in str(told)
@@ -272,6 +271,30 @@ def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
     replace(fresh.contract("shops"), "data/raw/shops.csv", "package:no_such_package/shops.csv")
     with pytest.raises(UserError, match="python -m pip install no_such_package"):
         ensure_received(["shops"])
+
+
+def test_draft_is_received_and_every_run_says_what_is_still_to_be_set(
+    fresh: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace(fresh.contract("shops"), "status: active", "status: draft")
+    replace(fresh.contract("shops"), "Team shops", "unknown")
+    said = (
+        "signal shops is a draft: fill in team.name, description.purpose and set `status: active`"
+    )
+    for _ in range(2):
+        caplog.clear()
+        assert ensure_received(["shops"])["shops"].rows == 2
+        assert said in caplog.text
+    ensure_received(["prices"])
+    assert "prices is a draft" not in caplog.text
+
+
+def test_retired_signal_is_received_by_nobody(fresh: DataProject) -> None:
+    replace(fresh.contract("shops"), "status: active", "status: retired")
+    with pytest.raises(UserError, match=r"signal shops: it is retired.*\n.*shops@example.com"):
+        ensure_received(["shops"])
+    metrics = ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
+    assert sorted(name for name in metrics if "rows" in name) == ["rows/prices", "rows/visits"]
 
 
 @pytest.mark.usefixtures("fresh")

@@ -98,7 +98,7 @@ def row_breaches(frame: pl.DataFrame, contract: Contract, path: Path) -> list[Br
         twice = frame.select(contract.key).is_duplicated().arg_true()
         values = frame.row(twice[0], named=True)
         key = ", ".join(
-            f"{name}={_shown(values[name], contract.field(name), str)}" for name in contract.key
+            f"{name}={shown(values[name], contract.field(name), str)}" for name in contract.key
         )
         message = (
             f"{len(twice):,} rows of {path} share their key with another, first row "
@@ -174,11 +174,11 @@ def _check_none(
     assert row is not None
     message = (
         f"{field.name} must be {'an' if field.type[0] == 'i' else 'a'} {field.type}, but row "
-        f"{row + 1} of {path} has {_shown(values[row], field, repr)}"
+        f"{row + 1} of {path} has {shown(values[row], field, repr)}"
     )
     raise contract.unfit(_schema(field.name, message))
 
 
-def _shown(value: object, field: Field, write: Callable[[object], str]) -> str:
+def shown(value: object, field: Field, write: Callable[[object], str]) -> str:
     """A value as messages show it."""
     return "a classified value" if field.classification else write(value)

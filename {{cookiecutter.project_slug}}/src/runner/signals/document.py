@@ -75,11 +75,18 @@ class Entry:
         """True or false."""
         return self.choice(("true", "false")) == "true"
 
-    def number(self) -> float:
-        """A number that is not negative."""
-        if not re.fullmatch(r"\d+(\.\d+)?", self.text()):
-            raise self.mistake(f"{self.name}: '{self.text()}' is no number of 0 or more")
+    def number(self, *, signed: bool = False) -> float:
+        """A number, not negative unless signed."""
+        if not re.fullmatch(rf"{'-?' if signed else ''}\d+(\.\d+)?", self.text()):
+            what = "no number" if signed else "no number of 0 or more"
+            raise self.mistake(f"{self.name}: '{self.text()}' is {what}")
         return float(self.text())
+
+    def whole(self, *, signed: bool = False) -> int:
+        """A whole number, not negative unless signed."""
+        if not self.number(signed=signed).is_integer():
+            raise self.mistake(f"{self.name}: '{self.text()}' is no whole number")
+        return int(self.number(signed=signed))
 
     def choice(self, known: Iterable[str]) -> str:
         """One of the known words."""

@@ -28,7 +28,10 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
         UserError: A source is not as its contract promises, or DVC cannot track it.
     """
     contracts = read_contracts(project.root())
-    chosen = [known(contracts, name) for name in config.signals] or list(contracts.values())
+    chosen = [known(contracts, name) for name in config.signals] or [
+        contract for contract in contracts.values() if contract.status != "retired"
+    ]
+    check_status(chosen)
     with lock(project.root(), wait="another run receives signals"):
         published = publish(_received(chosen, run), run)
     _say(published)
@@ -48,6 +51,7 @@ def ensure_received(names: Iterable[str], run: Run | None = None) -> dict[str, S
     """
     contracts = read_contracts(project.root())
     wanted = [known(contracts, name) for name in names]
+    check_status(wanted)
     if not _are_here(wanted):
         with lock(project.root(), wait="another run receives signals"):
             _fetch(wanted, run)
@@ -75,6 +79,27 @@ def known(contracts: Mapping[str, Contract], name: str) -> Contract:
             f"{nearest(name, contracts)}"
         )
     return contracts[name]
+
+
+def check_status(chosen: Iterable[Contract]) -> None:
+    """Says which signals are drafts or about to go.
+
+    Raises:
+        UserError: A signal is retired.
+    """
+    for contract in chosen:
+        if contract.status == "retired":
+            raise contract.mistake(
+                "it is retired: nobody delivers it any more",
+                f"Take another, or ask {contract.owner} ({contract.contact}) what replaces it",
+            )
+        if contract.status == "draft":
+            lacking = f"fill in {', '.join(contract.unsaid)}" if contract.unsaid else "read it over"
+            log.warning("signal %s is a draft: %s and set `status: active` in signals/%s",
+                        contract.name, lacking, contract.path.name)  # fmt: skip
+        if contract.status == "deprecated":
+            log.warning("signal %s is deprecated: ask %s (%s) what replaces it",
+                        contract.name, contract.owner, contract.contact)  # fmt: skip
 
 
 def record(
