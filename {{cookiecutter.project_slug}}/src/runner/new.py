@@ -1,4 +1,4 @@
-"""Write the file of a new experiment."""
+"""Write the file of a new experiment or signal."""
 
 import argparse
 import datetime
@@ -15,10 +15,14 @@ NOT_NAMES = ("default", "false", "inf", "nan", "no", "none", "null", "off", "on"
 
 
 def new(arguments: list[str]) -> int:
-    """Writes `conf/experiment/<name>.yaml`; never over an existing one."""
+    """Writes `conf/experiment/<name>.yaml` or `signals/<name>.yaml`; never over an existing one."""
     parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment")
-    experiment = kinds.add_parser("experiment", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal")
+    signal = kinds.add_parser("signal", description="Draft a signal's contract from its data.")
+    signal.add_argument("name", help="lower case, digits and _")
+    signal.add_argument("--from", dest="source", required=True, metavar="PATH_OR_URL",
+                        help="a CSV (also zipped), Parquet or JSON lines file")  # fmt: skip
+    experiment = kinds.add_parser("experiment", description="Write the file of an experiment.")
     experiment.add_argument("name", help="lower case, digits and _")
     experiment.add_argument("--question", required=True, help="what the runs shall answer")
     experiment.add_argument("--owner", help="who answers for it (your git user name)")
@@ -32,6 +36,19 @@ def new(arguments: list[str]) -> int:
         )
     if given.name in NOT_NAMES:
         raise UserError(f"{given.name}: this word has a meaning of its own; take another name")
+    return _signal(given) if given.kind == "signal" else _experiment(given)
+
+
+def _signal(given: argparse.Namespace) -> int:
+    from runner.signals.draft import draft
+
+    contract = draft(root(), given.name, given.source)
+    print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unsaid)}, read it "
+          f"over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
+    return 0
+
+
+def _experiment(given: argparse.Namespace) -> int:
     if not (math.isfinite(given.budget_days) and given.budget_days > 0):
         raise UserError(
             f"--budget-days {given.budget_days}: write a number of days above 0, such as 0.5"

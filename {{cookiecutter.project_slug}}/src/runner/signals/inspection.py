@@ -1,0 +1,241 @@
+"""What data say of themselves: the types of their fields, which tell the rows apart, and when."""
+
+import csv
+import io
+import itertools
+import math
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from runner.errors import UserError
+from runner.signals import checks
+from runner.signals.odcs import NUMERIC
+from runner.signals.rules import CLOCKS
+
+NULLS = (
+    *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),
+    *("nil", "-", "--", "?", "."),
+)
+"""Texts that stand for nothing, where the rest of a column is no text."""
+PERSONAL = re.compile(
+    r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth_?(day|date)|dob)(_|$)"
+    r"|(first|last|full|family)_?name|street|address",
+    re.IGNORECASE,
+)
+MAIL_OR_PHONE = (
+    r"^([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)[\d\s()./-]{7,20}|\(?0\d+[\s()./-][\d\s()./-]{4,})$"
+)
+FIELDS_OF_KEY = 4
+"""Larger sets are not tried: nearly any tells the rows apart."""
+SAMPLE = 10_000
+"""So many rows are tried before all are."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the data say of a field.
+
+    Attributes:
+        values: In the contract's type.
+        personal: They may be about a person, by the name or by what they look like.
+    """
+
+    name: str
+    type: str
+    values: pl.Series
+    personal: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the data say.
+
+    Attributes:
+        nulls: Texts that stand for nothing.
+        times: Fields that may be the event time.
+        keys: Sets of fields that tell the rows apart, the likeliest first.
+    """
+
+    columns: list[Column]
+    nulls: list[str]
+    times: list[str]
+    keys: list[tuple[str, ...]]
+    rows: int
+
+    def parts(self) -> list[pl.DataFrame]:
+        """The rows by month of the event time."""
+        frame = pl.DataFrame([each.values for each in self.columns])
+        if not self.times:
+            return [frame]
+        month = pl.col(self.times[0]).dt.truncate("1mo").alias("")
+        return frame.with_columns(month).partition_by("", include_key=False)
+
+
+def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
+    """Looks at a file's data.
+
+    Args:
+        data: The file's content.
+        form: Its format.
+        said: What messages call it.
+        now: No event is later.
+
+    Raises:
+        UserError: They cannot be read, have no key, or fields that no signal can have.
+    """
+    frame, nulls = _read(data, form, said)
+    if frame.is_empty():
+        raise UserError(f"{said}: it has no rows to draft a contract from")
+    columns = [_column(series, form, said) for series in frame]
+    times = [
+        each.name
+        for each in columns
+        if each.type == "timestamp"
+        and not each.values.has_nulls()
+        and each.values.max() <= now + CLOCKS  # type: ignore[operator]
+    ]
+    keys = _keys(columns, times[0] if times else None)
+    if not keys:
+        raise UserError(
+            f"{said}: no fields tell its rows apart, for some are the same in all.\n"
+            "Remove the copies, or number the rows at the source."
+        )
+    return Table(columns, nulls, times, keys, frame.height)
+
+
+def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
+    """The rows, of a CSV as texts, and which texts stand for nothing."""
+    try:
+        if form == "parquet":
+            return pl.read_parquet(data), []
+        if form == "jsonl":
+            return pl.read_ndjson(data, infer_schema_length=None), []
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                tables = [name for name in archive.namelist() if name.endswith(".csv")]
+                if len(tables) != 1:
+                    raise UserError(f"{said}: must hold one CSV and holds {len(tables)}")
+                data = archive.read(tables[0])
+        frame = pl.read_csv(data, infer_schema=False)
+        names = next(csv.reader([data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")]))
+    except (pl.exceptions.PolarsError, OSError, UnicodeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{said}: is no {form} ({str(error).splitlines()[0]})") from None
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{said}: the field '{twice}' stands twice; rename one at the source")
+    frame.columns = names  # polars would leave quotes in them doubled
+    found = set()
+    for series in frame:
+        nulls = set(series.filter(series.is_in(NULLS)).unique())
+        if nulls and _type_of_texts(_without(series, nulls)) != "string":
+            found |= nulls
+    return frame.with_columns(_without(series, found) for series in frame), sorted(found)
+
+
+def _without(series: pl.Series, nulls: set[str]) -> pl.Series:
+    if not nulls:
+        return series
+    return series.set(series.is_in(list(nulls)) & series.is_not_null(), None)
+
+
+def _type_of_texts(texts: pl.Series) -> str:
+    """The narrowest type that all texts of a CSV's column are."""
+    given = texts.drop_nulls().unique()
+    if given.is_empty():
+        return "string"
+    # 007 is a code: as a number it would be another
+    if not given.str.contains(r"^[+-]?0\d|^\s|\s$").any():
+        if given.is_in(["true", "false", "True", "False", "TRUE", "FALSE"]).all():
+            return "boolean"
+        for kind in NUMERIC:
+            if not given.cast(checks.DTYPES[kind], strict=False).has_nulls():
+                return kind
+    return _type_of_times(given)
+
+
+def _type_of_times(texts: pl.Series) -> str:
+    given = texts.drop_nulls().unique()
+    for kind in ("date", "timestamp"):
+        if not given.is_empty() and not checks.times(given, kind, "UTC").has_nulls():
+            return kind
+    return "string"
+
+
+def _column(series: pl.Series, form: str, said: str) -> Column:
+    name = series.name
+    if "." in name or name != name.strip() or not name:
+        raise UserError(
+            f"{said}: the field {name!r} needs another name at the source: one with no dot, and "
+            "no space around it"
+        )
+    kind = _type_of_texts(series) if form == "csv" else _type(series, said)
+    values = series
+    if series.dtype == pl.String and kind in ("date", "timestamp"):
+        values = checks.times(series, kind, "UTC").alias(name)
+    elif series.dtype == pl.String and kind == "boolean":
+        values = series.str.to_lowercase() == "true"
+    elif isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+        values = series.dt.replace_time_zone("UTC")
+    values = values.cast(checks.DTYPES[kind]).alias(name)
+    if kind == "number":
+        values = values.fill_nan(None)
+    personal = PERSONAL.search(name) is not None
+    if kind == "string" and (given := values.drop_nulls().head(SAMPLE)).len():
+        personal = personal or given.str.contains(MAIL_OR_PHONE).sum() > given.len() / 2
+    return Column(name, kind, values, personal)
+
+
+def _type(series: pl.Series, said: str) -> str:
+    """The contract's type of a column that has one of its own."""
+    dtype = series.dtype
+    if dtype == pl.String:
+        return _type_of_times(series)
+    for kind, fits in (
+        ("boolean", dtype == pl.Boolean),
+        ("integer", dtype.is_integer()),
+        ("number", dtype.is_numeric()),
+        ("date", dtype == pl.Date),
+        ("timestamp", isinstance(dtype, pl.Datetime)),
+        ("string", isinstance(dtype, pl.Categorical | pl.Enum | pl.Null)),
+    ):
+        if fits:
+            return kind
+    raise UserError(
+        f"{said}: the field '{series.name}' is a {dtype}; a signal holds texts, numbers, booleans, "
+        "dates and timestamps: unfold it at the source"
+    )
+
+
+def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
+    """Smallest sets of fields that tell all rows apart, the likeliest first."""
+    whole = [each for each in columns if not each.values.has_nulls()]
+    frame = pl.DataFrame([each.values for each in whole])
+    if not whole or frame.n_unique() < frame.height:
+        return []
+    different = {each.name: each.values.n_unique() for each in whole}
+
+    def rank(key: tuple[str, ...]) -> tuple[bool, int]:
+        """A row happens at a time, and little more is needed to tell it apart."""
+        return len(key) > 1 and time not in key, math.prod(different[name] for name in key)
+
+    plain = [each.name for each in whole if each.type not in ("number", "boolean")]
+    for names in (plain, list(different)):
+        for size in range(1, FIELDS_OF_KEY + 1):
+            sets = itertools.combinations(names, size)
+            if keys := [key for key in sets if _is_key(frame, key, different)]:
+                return sorted(keys, key=rank)
+    return [tuple(different)]
+
+
+def _is_key(frame: pl.DataFrame, names: Sequence[str], different: dict[str, int]) -> bool:
+    if math.prod(different[name] for name in names) < frame.height:
+        return False
+    few = frame.select(names).head(SAMPLE)
+    return few.n_unique() == few.height and (
+        few.height == frame.height or frame.select(names).n_unique() == frame.height
+    )
