@@ -33,6 +33,8 @@ def main() -> None:
     compile_lock(project, "requirements-example.lock", "requirements-example.in", "--no-deps")
     constraints = ("--constraint", str(GENERATED / "requirements.lock"))
     compile_lock(str(ROOT), "requirements-dev.lock", "requirements-dev.in", *constraints)
+    # on its own: it shares an environment with nothing
+    compile_lock(str(ROOT), "requirements-odcs.lock", "requirements-odcs.in")
 
 
 if __name__ == "__main__":

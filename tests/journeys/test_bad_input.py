@@ -107,6 +107,8 @@ def cut_parquet(project: Project) -> None:
     parquet.write_bytes(parquet.read_bytes()[:20_000])
     project.change("signals/planes.yaml", "data/raw/planes.csv", "data/raw/planes.parquet")
     project.change("signals/planes.yaml", "format: csv", "format: parquet")
+    nulls = "customProperties:\n  - {property: nullValues, value: [NA]}\n"
+    project.change("signals/planes.yaml", nulls, "")
 
 
 def renamed_field(project: Project) -> None:

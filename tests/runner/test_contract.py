@@ -131,82 +131,14 @@ def test_key_is_in_order_of_its_positions(project: DataProject) -> None:
     assert read_contracts(project.root)["prices"].key == ("hour", "shop")
 
 
-WHOLE = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: air
-version: 2.0.1
-status: deprecated
-domain: weather
-tags: [hourly]
-description: {purpose: Air at the airports., limitations: None known., usage: Features.}
-team:
-  name: Weather desk
-  description: Reads the instruments.
-  members: [{username: wd1, name: Wanda, role: owner}]
-support:
-  - {channel: mail, url: "mailto:desk@example.com", tool: email, scope: issues, description: Days.}
-servers:
-  - {server: source, type: local, path: data/raw/air.csv, format: csv}
-schema:
-  - name: air
-    logicalType: object
-    physicalType: table
-    physicalName: air_hourly
-    description: One row an hour.
-    quality:
-      - {metric: rowCount, type: library, mustBeBetween: [600, 800], unit: rows, description: Few.}
-    properties:
-      - name: hour
-        logicalType: timestamp
-        primaryKey: true
-      - name: temp
-        businessName: Temperature
-        physicalType: DOUBLE
-        description: At two metres.
-        tags: [measured]
-        logicalType: number
-        logicalTypeOptions: {minimum: -60, maximum: 130.5}
-        customProperties: [{property: unit, value: °F}]
-        quality:
-          - {metric: invalidValues, mustBeLessOrEqualTo: 0.1, unit: percent}
-          - {metric: nullValues, mustBeLessOrEqualTo: 5, unit: percent}
-      - name: cover
-        logicalType: string
-        classification: restricted
-        quality:
-          - metric: invalidValues
-            arguments: {validValues: [NO, 01, few]}
-            mustBeLessOrEqualTo: 0
-            unit: percent
-      - name: okta
-        logicalType: integer
-        customProperties: [{property: knownAfterEvent, value: true}]
-        logicalTypeOptions: {maximum: 8}
-        quality:
-          - metric: invalidValues
-            arguments: {validValues: [-1, 8]}
-            mustBeLessOrEqualTo: 100
-            unit: percent
-slaProperties:
-  - {property: latency, value: 30, unit: min, element: air.hour}
-  - {property: freshness, value: 1, unit: d}
-  - {property: frequency, value: 1, unit: h, description: On the hour.}
-customProperties:
-  - {property: eventTime, value: hour}
-  - {property: timeZone, value: Europe/Paris}
-  - {property: nullValues, value: [NA, "-"]}
-  - {property: whenHeld, value: last_good}
-  - {property: maxAge, value: 30 d}
-  - {property: model, value: air@champion}
-"""
+WHOLE = Path(__file__).with_name("air.yaml")
 
 
 @pytest.fixture
 def air(tmp_path: Path) -> Path:
     path = tmp_path / "signals" / "air.yaml"
     path.parent.mkdir()
-    path.write_text(WHOLE)
+    shutil.copyfile(WHOLE, path)
     return path
 
 

@@ -15,6 +15,7 @@ LOCKS = [
     GENERATED / "requirements-example.lock",
     GENERATED / "src" / "runner" / "requirements-build.lock",
     ROOT / "requirements-dev.lock",
+    ROOT / "requirements-odcs.lock",
 ]
 
 
