@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import report
-from measures import FULL, QUICK, Bench, flights, iris
+from measures import FULL, QUICK, Bench, checks, flights, iris
 from projects import ROOT
 
 
@@ -30,6 +30,7 @@ def main() -> None:
         bench = Bench(folder, replace(size, repeats=arguments.repeats or size.repeats))
         flights(bench)
         iris(bench)
+        checks(bench)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = report.rows(bench)

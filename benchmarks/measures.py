@@ -12,9 +12,11 @@ from pathlib import Path
 import projects
 from clock import Call, Clock, Sample
 from store import Store
+from table import make_table
 
 FIT = r"fit begins at ([\d.]+)"
 LOOP = r"loop took ([\d.]+) s"
+CHECKS = r"checks took ([\d.]+) s"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Size:
     points: int
     slow_points: int
     jobs: int
+    rows: int
 
 
-FULL = Size(5, 300, 500, 2000, 10_000, 10_000, 16)
-QUICK = Size(1, 5, 20, 200, 1_000, 20, 2)
+FULL = Size(5, 300, 500, 2000, 10_000, 10_000, 16, 1_000_000)
+QUICK = Size(1, 5, 20, 200, 1_000, 20, 2, 10_000)
 
 
 @dataclass
@@ -214,6 +217,26 @@ def iris(bench: Bench) -> None:
 
     bench.alternate([one, one_bare])
     bench.alternate([sweep, jobs])
+
+
+def checks(bench: Bench) -> None:
+    """What a contract says of values, on a table in memory."""
+    folder = bench.folder / "table"
+    data = str(make_table(folder, bench.size.rows))
+    found = 'broken: ["range number_3", "values code_1"]'
+
+    def contender(name: str, script: str) -> Callable[[], dict[str, float]]:
+        source = str(projects.ROOT / "{{cookiecutter.project_slug}}" / "src")
+
+        def run() -> dict[str, float]:
+            call = bench.clock.run(folder, str(bench.scripts / script), data, PYTHONPATH=source)
+            if found not in call.output:
+                sys.exit(f"{script} found something else than {found}:\n{call.output}")
+            return {f"checks {name}": call.number(CHECKS)}
+
+        return run
+
+    bench.alternate([contender("ours", "checks.py"), contender("hand", "checks_by_hand.py")])
 
 
 def check_ours(
