@@ -113,7 +113,7 @@ def _signals() -> Iterator[Finding]:
         yield "signals", False, str(error)
         return
     if not contracts:
-        yield "signals", True, "none yet (README.md shows how to bring data)"
+        yield "signals", True, "none yet (python run.py new signal NAME --from FILE)"
     for name, contract in contracts.items():
         try:
             snapshot = current(contract)

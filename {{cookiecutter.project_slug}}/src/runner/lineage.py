@@ -41,7 +41,7 @@ def signals(arguments: list[str]) -> int:
 
     contracts = read_contracts(project.root())
     if not contracts:
-        print("none yet: write a contract, signals/NAME.yaml (README.md shows how)")
+        print("none yet: python run.py new signal NAME --from FILE drafts a contract")
         return 0
     wanted = {name: known(contracts, name) for name in chosen} or contracts
     used, problems = who_uses(contracts)

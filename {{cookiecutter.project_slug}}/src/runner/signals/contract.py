@@ -42,6 +42,7 @@ CONTRACT = (
 )
 DESCRIPTION = ("purpose", "limitations", "usage")
 TEAM = ("name", "description", "members")
+MEMBER = ("username", "name", "role", "description")
 SUPPORT = ("channel", "url", "tool", "scope", "description")
 FIELD = (
     *("name", "logicalType", "physicalType", "description", "businessName", "classification"),
@@ -279,7 +280,7 @@ def _unsaid(entries: Mapping[str, Entry], status: str) -> tuple[str, ...]:
 def _people(team: Entry, support: Entry | None) -> tuple[str, str]:
     parts = team.mapping(TEAM, ("name",))
     for member in parts["members"].items() if "members" in parts else []:
-        words = member.mapping(("username", "name", "role", "description"))
+        words = member.mapping(MEMBER)
         check_texts(words, *words)
     if support is None or not (channels := support.items()):
         raise team.mistake("'support' is missing: name the channel that reaches the owner")

@@ -31,7 +31,7 @@ CODES = 20
 """A text with at most so many values is taken for a code …"""
 ROWS_A_CODE = 50
 """… if there are so many rows for each."""
-WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ]*\w)?", re.I)
+WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ./-]*\w)?", re.I)
 """What YAML takes for a text without quotes."""
 
 
