@@ -96,9 +96,7 @@ def _size(trial: Any) -> str:
     return f"{trial.fault.kind} {size}".strip()
 
 
-def _table(
-    trials: Sequence[Any], head: Sequence[str], name: Callable[[Any], str]
-) -> list[str]:
+def _table(trials: Sequence[Any], head: Sequence[str], name: Callable[[Any], str]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in dict.fromkeys(map(name, trials)):
         mine = [each for each in trials if name(each) == row]

@@ -9,9 +9,10 @@ past ever did to itself is a breach.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,14 @@ CHECKS: tuple[Check, ...] = (
     *(values.NewValues(), values.NewCodes(), values.LastDigits(), values.Gaps()),
     *(values.SingleValue(), values.Extreme()),
     *(relations.Together(), relations.Clock(), relations.Twice(), relations.Sums()),
-    *(relations.Dependence(), relations.Relation(), relations.Absence(), relations.ByCode()),
+    *(relations.Dependence(), relations.Relation(), relations.Absence(), relations.SwappedCodes()),
     *(course.Steps(), course.Frozen(), course.RepeatedDay(), course.Volume(), course.Level()),
     course.ChangedRows(),
 )
 RELATION = next(check for check in CHECKS if isinstance(check, relations.Relation))
 
 PAST_ROWS = 1_000_000  # newer partitions first
-TRIALS = 4  # parts of the past that are measured against what was before them
+TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEW = 30  # rows that are too few to tell anything
 
 Model = dict[Check, Any]
@@ -92,14 +93,14 @@ def changes(
         rows = delivery[partition]
         breaches: list[Breach] = []
         if contract.event_time and partition in frames:
-            breaches += _restated(contract, frames[partition], rows, partition)
+            breaches += _restated(contract, frames[partition], rows, partition, accepted)
             rows = rows.join(frames[partition], on=contract.key, how="anti")
         if rows.height >= FEW:
             breaches += _since(contract, frames, rows, partition, accepted)
         if not breaches and contract.event_time:
             frames[partition] = delivery[partition]
         found += breaches
-    return found
+    return _together(found)
 
 
 def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
@@ -114,12 +115,13 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     calendar = _calendar(contract, frame)
     rows = Rows(contract, frame, calendar)
     natural: dict[Check, dict[Any, float]] = {check: {} for check in CHECKS}
-    for before, then in _trials(rows, days):
+    for before, parts in _trials(rows, days):
         for check in CHECKS:
-            if check.has_past:
-                largest = natural[check]
-                for measure in check.measure(check.learn(before), then):
-                    largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
+            if not check.has_past:
+                continue
+            model, largest = check.learn(before), natural[check]
+            for measure in (each for part in parts for each in check.measure(model, part)):
+                largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
 
     @functools.cache
     def without(fields: frozenset[str]) -> dict[str, Any]:
@@ -185,16 +187,29 @@ def _since(
 
 
 def _restated(
-    contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str
-) -> list[Breach]:
-    """What a delivery changes in rows that were there."""
+    contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str,
+    accepted: Mapping[str, str],
+) -> list[Breach]:  # fmt: skip
+    """What a delivery changes in rows that were there, but for fields that were another then."""
     check = course.ChangedRows()
-    found = [
-        Excess(check, measure, measure.value / limit)
+    return [
+        _breach(contract, "".join(measure.fields), [Excess(check, measure, 1.0)], partition)
         for measure in check.measure(before, Rows(contract, rows))
-        if measure.value > (limit := check.limit(0.0, rows.height))
+        if measure.value > check.limit(0.0, rows.height)
+        and not any(partition < accepted.get(field, "") for field in measure.fields)
     ]
-    return [_breach(contract, "".join(each.measure.fields), [each], partition) for each in found]
+
+
+def _together(breaches: list[Breach]) -> list[Breach]:
+    """One breach for a kind and a field, however many partitions it concerns."""
+    found: dict[tuple[str, str | None], list[Breach]] = {}
+    for each in breaches:
+        found.setdefault((each.kind, each.field), []).append(each)
+    return [
+        replace(first, message=f"{first.message} (and in {len(more)} more partitions)")
+        if more else first
+        for first, *more in found.values()
+    ]  # fmt: skip
 
 
 def _breach(contract: Contract, field: str, against: list[Excess], partition: str) -> Breach:
@@ -234,25 +249,32 @@ def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
     return frozenset(name for name, _ in relations.Clock().learn(Rows(contract, frame, whole)))
 
 
-def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, Rows]]:
-    """Parts of the past and what was before them; of a state, random quarters and the rest."""
+def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
+    """What was known at some moments of the past, and the parts that came then.
+
+    Of a state, random quarters and the rest: it has no other past.
+    """
 
     def part(chosen: Any) -> Rows:
         return Rows(rows.contract, rows.frame.filter(pl.Series(chosen)), rows.calendar)
 
     if days is None:
         quarter = np.random.default_rng(0).permutation(len(rows)) % 4
-        return [(part(quarter < number), part(quarter == number)) for number in (2, 3)]
+        return [(part(quarter < number), [part(quarter == number)]) for number in (2, 3)]
     first, end = int(rows.days.min()), int(rows.days.max()) + 1
     length = max(1, min(days, (end - first) // 4))
-    starts = [start for start in range(end - length, first, -length)
-              if start - first >= max(length, (end - first) // 3)]  # fmt: skip
-    chosen = {round(place) for place in np.linspace(0, len(starts) - 1, min(TRIALS, len(starts)))}
+    starts = range(end - (end - first) // length * length, end, length)
+    moments = [first + round((end - first) * ninths / 9) for ninths in TRIALS]
     found = []
-    for start in (starts[place] for place in sorted(chosen)):
-        then = part((rows.days >= start) & (rows.days < start + length))
-        if len(then) >= FEW:
-            found.append((part(rows.days < start), then))
+    for moment, following in itertools.pairwise([*moments, end]):
+        parts = [
+            part((rows.days >= start) & (rows.days < start + length))
+            for start in starts
+            if moment <= start < following
+        ]
+        if parts := [each for each in parts if len(each) >= FEW]:
+            before = parts[0].days.min()
+            found.append((part(rows.days < before), parts))
     return found
 
 
@@ -289,5 +311,6 @@ def _own(found: Iterable[Excess], field: str) -> float:
         if each.check is RELATION:
             weight += 0.1 * math.log1p(each.strength) * (field == fields[0])
         elif field in fields:
-            weight += 2 / len(fields) * math.log1p(each.strength)
+            first = 1.1 if field == fields[0] else 1.0  # the likelier one of equals
+            weight += first * 2 / len(fields) * math.log1p(each.strength)
     return weight

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from runner.signals.evidence.rows import Check, Flags, Measure, Numbers, Rows, codes
+from runner.signals.evidence.rows import Check, Flags, Measure, Numbers, Rows
 
 
 class Together(Check):
@@ -103,7 +103,7 @@ class Twice(Check):
             assert rows.event is not None
             count = self._count(rows, model)
             yield Measure(
-                (rows.event,), float(count),
+                (rows.event, *rows.places), float(count),
                 f"{count:,} rows share {', '.join(model)} with another, which never happened",
             )  # fmt: skip
 
@@ -355,53 +355,80 @@ class Absence(Check):
         return gaps
 
 
-class ByCode(Check):
-    """How a number lies at one code against the other codes of the same day."""
+class SwappedCodes(Check):
+    """Whether the numbers at two codes lie as they did at each other's.
 
-    kind, floor, factor, is_share = "by code", 0.08, 2.0, False
+    Against the other codes of the same day: with the seasons all move together. A day counts once,
+    for its rows tell the same weather again and again.
+    """
 
-    def learn(self, rows: Rows) -> dict[tuple[str, str], dict[str, tuple[float, int]]]:
-        found: dict[tuple[str, str], dict[str, tuple[float, int]]] = {}
+    kind, floor, factor, is_share = "swapped codes", 1.3, 1.5, False
+    CODES, DAYS = 12, 5
+
+    def learn(self, rows: Rows) -> dict[str, Any]:
+        scale = {
+            name: (*np.quantile(values, [0.01, 0.99]), values.std())
+            for name in rows.numbers
+            if len(values := rows.known(name)) >= 200 and values.std() > 0
+        }
+        texts = [name for name in rows.texts
+                 if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES]  # fmt: skip
         if rows.event is None:
-            return found
-        day = rows.days - rows.days.min()
-        for text, series in rows.texts.items():
-            known = sorted(series.drop_nulls().unique())
-            if not 2 <= len(known) <= 12:
+            return {}
+        return {text: (scale, self._offsets(rows, text, scale)) for text in texts}
+
+    def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        for text, (scale, past) in model.items():
+            now = self._offsets(rows, text, scale)
+            known = sorted(set(past) & set(now))
+            if len(known) < 2:
                 continue
-            code = codes(series, known)
-            for name, values in rows.numbers.items():
-                there = ~np.isnan(values) & (code >= 0)
-                if there.sum() < 200 or (deviation := values[there].std()) == 0:
-                    continue
-                days, at = day[there], code[there]
-                clipped = np.clip(values[there], *np.quantile(values[there], [0.01, 0.99]))
-                mean = np.bincount(days, clipped) / np.maximum(np.bincount(days), 1)
-                beside = (clipped - mean[days]) / (clipped.std() or deviation)
-                counts = np.bincount(at, minlength=len(known))
-                offsets = np.bincount(at, beside, minlength=len(known)) / np.maximum(counts, 1)
-                found[name, text] = {
-                    known[number]: (float(offsets[number]), int(counts[number]))
-                    for number in np.flatnonzero(counts >= 30)
-                }
+            far = np.array([[self._distance(now[one], past[other]) for other in known]
+                            for one in known])  # fmt: skip
+            same = np.diagonal(far).sum()
+            pairs = list(itertools.combinations(range(len(known)), 2))
+            swapped = [
+                same - far[one, one] - far[other, other] + far[one, other] + far[other, one]
+                for one, other in pairs
+            ]
+            one, other = pairs[int(np.argmin(swapped))]
+            yield Measure(
+                (text,), float(np.sqrt(same / min(swapped))) if min(swapped) > 0 else 0.0,
+                f"the other fields lie at {known[one]} as they did at {known[other]}, and at "
+                f"{known[other]} as at {known[one]}",
+            )  # fmt: skip
+
+    def _offsets(
+        self, rows: Rows, text: str, scale: dict[str, Any]
+    ) -> dict[str, tuple[Numbers, Numbers]]:
+        """By code: each number's mean offset from the day's mean, and that mean's variance."""
+        frame = (
+            pl.DataFrame(
+                {"day": rows.days, "code": rows.texts[text], **{n: rows.numbers[n] for n in scale}}
+            )
+            .fill_nan(None)
+            .drop_nulls("code")
+        )
+        daily = (
+            frame.with_columns(
+                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("day"))
+                / width
+                for name, (low, high, width) in scale.items()
+            )
+            .group_by("code", "day")
+            .agg(pl.col(name).mean() for name in scale)
+        )
+        found = {}
+        for (code,), each in daily.sort("code", "day").group_by("code", maintain_order=True):
+            if each.height >= self.DAYS:
+                values = each.select(list(scale)).to_numpy()
+                count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
+                mean = np.nansum(values, axis=0) / count
+                variance = np.nansum((values - mean) ** 2, axis=0) / count**2
+                found[str(code)] = (mean, variance)
         return found
 
-    def measure(
-        self, model: dict[tuple[str, str], dict[str, tuple[float, int]]], rows: Rows
-    ) -> Iterator[Measure]:
-        now = self.learn(rows)
-        for (name, text), past in model.items():
-            here = now.get((name, text), {})
-            moved = {
-                code: abs(here[code][0] - past[code][0]) - 3 / here[code][1] ** 0.5
-                for code in past
-                if code in here
-            }
-            if len(moved) >= 2:
-                code = max(moved, key=lambda code: moved[code])
-                yield Measure(
-                    (name, text), max(0.0, moved[code]),
-                    f"{name} at {text} {code} lies {here[code][0]:+.2f} standard deviations from "
-                    f"its day's mean, before {past[code][0]:+.2f}",
-                    shows_values=True,
-                )  # fmt: skip
+    @staticmethod
+    def _distance(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> float:
+        """Squared, in units of what chance gives; 1 for each field is no distance."""
+        return float((1 + (one[0] - other[0]) ** 2 / (one[1] + other[1] + 1e-6)).sum())

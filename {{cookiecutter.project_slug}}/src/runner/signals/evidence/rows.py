@@ -26,14 +26,12 @@ class Measure:
         what: Tells figures of one check about the same fields apart.
         value: The larger, the further from the past.
         message: The same in words, with numbers.
-        shows_values: The message quotes a value of the first field.
     """
 
     fields: tuple[str, ...]
     value: float
     message: str
     what: str = ""
-    shows_values: bool = False
 
     @property
     def key(self) -> tuple[tuple[str, ...], str]:
@@ -155,12 +153,3 @@ def decimals(values: Numbers) -> int | None:
         if np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-4:
             return count
     return None
-
-
-def codes(series: pl.Series, known: list[str]) -> NDArray[np.int64]:
-    """Position of each text in a list; -1 where it is none of them or nothing."""
-    places = dict(zip(known, range(len(known)), strict=True))
-    found: NDArray[np.int64] = (
-        series.replace_strict(places, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
-    )
-    return found

@@ -48,7 +48,6 @@ class NewValues(Check):
             yield Measure(
                 (name,), float(new.mean()),
                 f"{new.mean():.1%} of its values were never there before{example}",
-                shows_values=True,
             )  # fmt: skip
 
 
@@ -71,7 +70,6 @@ class NewCodes(Check):
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
                 (name,), share, f"{share:.1%} of its codes were never there before{example}",
-                shows_values=True,
             )  # fmt: skip
 
 
@@ -193,7 +191,7 @@ class SingleValue(Check):
                     (name,), max(0.0, float(risen[most])),
                     f"{now[most]:g} stands in {share[most]:.1%} of its rows, before in "
                     f"{before[most]:.1%}",
-                    what, shows_values=True,
+                    what,
                 )  # fmt: skip
 
     @staticmethod
@@ -227,5 +225,4 @@ class Extreme(Check):
             yield Measure(
                 (name,), float(max(up, down)),
                 f"{value:g} lies far outside of all that was there before ({low:g} to {high:g})",
-                shows_values=True,
             )  # fmt: skip
