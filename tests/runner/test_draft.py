@@ -154,6 +154,7 @@ def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafte
         size=[None if each % 10 == 0 else str(each % 7) for each in range(count)],
         kind=["no" if each % 2 else "a: b" for each in range(count)],
         name=[f"name {each}" for each in range(count)],
+        town=[f"town {each % 10}" for each in range(count)],
         full=["1"] * count,
     )
     fields = {field.name: field for field in contract.fields}
@@ -164,6 +165,7 @@ def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafte
     assert fields["temp"].tolerated_nulls == 0.01
     assert fields["kind"].allowed == ("a: b", "no")
     assert fields["name"].allowed == ()
+    assert fields["town"].allowed == ()  # ten of them, but in 200 rows there may be more to come
     assert fields["full"].minimum is None
     assert fields["id"].minimum is None
     assert contract.rows == (100, 400)
