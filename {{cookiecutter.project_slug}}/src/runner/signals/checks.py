@@ -1,7 +1,6 @@
 """Compares received rows with what the contract promises: fields, types, nulls and key."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -21,7 +20,7 @@ TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?"
 OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 
 
-def check_names(names: Sequence[str], contract: Contract, path: Path) -> None:
+def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
     """Raises an Unfit for the first field that the source lacks, has twice or has beyond."""
     for name in contract.names:
         if name not in names:
@@ -39,7 +38,7 @@ def check_names(names: Sequence[str], contract: Contract, path: Path) -> None:
 
 
 def check_texts(
-    texts: pl.DataFrame, types: Mapping[str, pl.DataType], contract: Contract, path: Path
+    texts: pl.DataFrame, types: Mapping[str, pl.DataType], contract: Contract, path: str
 ) -> None:
     """Raises an Unfit for the first text that is no value of its type."""
     for name, dtype in types.items():
@@ -51,7 +50,7 @@ def check_texts(
         _check_none(bad, texts[name], contract, contract.field(name), path)
 
 
-def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame:
+def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     """The frame with the contract's fields in order and in their types.
 
     Raises:
@@ -76,13 +75,13 @@ def conform(frame: pl.DataFrame, contract: Contract, path: Path) -> pl.DataFrame
     return pl.DataFrame(columns)
 
 
-def check_rows(frame: pl.DataFrame, contract: Contract, path: Path) -> None:
+def check_rows(frame: pl.DataFrame, contract: Contract, path: str) -> None:
     """Raises an Unfit for rows without a required value, and for two with the same key."""
     if breaches := row_breaches(frame, contract, path):
         raise contract.unfit(breaches[0])
 
 
-def row_breaches(frame: pl.DataFrame, contract: Contract, path: Path) -> list[Breach]:
+def row_breaches(frame: pl.DataFrame, contract: Contract, path: str) -> list[Breach]:
     """Required fields without a value (kind `nulls`) and rows that share their key (`key`)."""
     breaches = []
     for field in contract.fields:
@@ -152,7 +151,7 @@ def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
     )
 
 
-def _time(series: pl.Series, contract: Contract, field: Field, path: Path) -> pl.Series:
+def _time(series: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
     parsed = times(series, field.type, contract.time_zone)
     _check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
     return parsed.alias(field.name)
@@ -168,7 +167,7 @@ def _to_utc(local: pl.Series, zone: str) -> pl.Series:
 
 
 def _check_none(
-    bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: Path
+    bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
 ) -> None:
     if not bad.any():
         return

@@ -27,9 +27,9 @@ from runner.signals.odcs import (
     valid_values,
     value_range,
 )
+from runner.signals.server import Server, parse
 
 TYPES = ("string", "integer", "number", "boolean", "date", "timestamp")
-FORMATS = ("csv", "parquet", "jsonl")
 VERSIONS = ("v3.1.0", "v3.2.0")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 WHEN_HELD = ("last_good", "stop", "without")
@@ -109,6 +109,7 @@ class Contract:
     """A signal's contract.
 
     Attributes:
+        server: Where it comes from and which reader gets it.
         key: Names of the key's fields, in order.
         event_time: The field that says when a row happened; None for a state without history.
         time_zone: Where the calendar's months begin and where times without an offset are.
@@ -130,8 +131,7 @@ class Contract:
     version: str
     owner: str
     contact: str
-    source: str
-    format: str
+    server: Server
     fields: tuple[Field, ...]
     key: tuple[str, ...]
     event_time: str | None
@@ -147,6 +147,16 @@ class Contract:
     max_age: timedelta | None = None
     model: str | None = None
     unsaid: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people; no secret is in it."""
+        return self.server.origin
+
+    @property
+    def format(self) -> str:
+        """The format of its files; empty where it comes from no file."""
+        return self.server.options.get("format", "")
 
     @property
     def root(self) -> Path:
@@ -209,7 +219,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
             f"version: '{entries['version'].text()}' is none of the form 1.0.0: a change that "
             "breaks readers raises the first number, one that adds the second"
         )
-    source, form = _server(entries["servers"])
+    server = parse(entries["servers"], _table(entries["schema"], name.text()))
     fields, key, rows = _schema(entries["schema"], name.text())
     custom = properties(entries.get("customProperties"), CUSTOM)
     promises = properties(entries.get("slaProperties"), PROMISES, ("unit", "element"))
@@ -217,7 +227,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
     if zone:
         _check_zone(zone)
     nulls = custom["nullValues"]["value"].items() if "nullValues" in custom else []
-    if "nullValues" in custom and form != "csv":
+    if "nullValues" in custom and server.options.get("format") != "csv":
         raise custom["nullValues"]["property"].mistake(
             "nullValues are texts of a CSV; this source has nulls of its own"
         )
@@ -234,8 +244,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
         version=entries["version"].text(),
         owner=owner,
         contact=contact,
-        source=source,
-        format=form,
+        server=server,
         fields=fields,
         key=key,
         event_time=event_time,
@@ -288,15 +297,10 @@ def _people(team: Entry, support: Entry | None) -> tuple[str, str]:
     return parts["name"].text(), first.get("url", first["channel"]).text().removeprefix("mailto:")
 
 
-def _server(servers: Entry) -> tuple[str, str]:
-    if len(servers.items()) != 1:
-        raise servers.mistake("a signal comes from one place: list exactly one server")
-    server = servers.items()[0].mapping(
-        ("server", "type", "path", "format", "description", "environment"),
-        ("server", "type", "path", "format"),
-    )
-    server["type"].choice(("local",))
-    return server["path"].text(), server["format"].choice(FORMATS)
+def _table(schema: Entry, name: str) -> str:
+    """What the table or view is called where it comes from."""
+    physical = next((table.find("physicalName") for table in schema.items()), None)
+    return physical.text() if physical else name
 
 
 def _schema(

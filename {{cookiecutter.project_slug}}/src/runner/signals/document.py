@@ -56,6 +56,12 @@ class Entry:
                 raise self.mistake(f"'{key}' is missing{f' in {self.name}' if self.name else ''}")
         return entries
 
+    def find(self, key: str) -> "Entry | None":
+        """The entry of this key, whatever else there is."""
+        pairs = self._node.value if isinstance(self._node, yaml.MappingNode) else []
+        found = (value for name, value in pairs if name.value == key)
+        return next((Entry(node, self._path, f"{self.name}.{key}") for node in found), None)
+
     def items(self) -> list["Entry"]:
         """The entries of a list."""
         if not isinstance(self._node, yaml.SequenceNode):

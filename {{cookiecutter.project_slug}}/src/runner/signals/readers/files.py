@@ -1,0 +1,342 @@
+"""Files: CSV, CSV in a zip file, Parquet and JSON lines; here, in a package, or anywhere else.
+
+Anywhere else is whatever fsspec reaches by an address: S3, Azure, SFTP, ….
+"""
+
+import contextlib
+import csv
+import importlib.util
+import io
+import logging
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from runner.config import nearest
+from runner.errors import UserError
+from runner.signals import checks
+from runner.signals.contract import Contract
+
+READ_AS = {
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "boolean": pl.Boolean(),
+}  # the others are texts in a CSV, and checked after reading
+
+# what has to be installed for an address, beside fsspec
+DRIVERS = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+}
+EXACT = 2**53  # whole numbers beyond are not exact in a float
+
+log = logging.getLogger(__name__)
+
+
+def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
+    """All rows of a file, or of all files of a folder or pattern."""
+    if "location" not in contract.server.options:
+        return frame(_here(contract), contract)
+    with tempfile.TemporaryDirectory() as folder:
+        return frame(_fetched(contract, Path(folder)), contract)
+
+
+def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
+    """The rows of the files, each of which messages call by its name."""
+    reader = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl}[contract.format]
+    frames = [reader(path, name, contract) for path, name in files.items()]
+    return together(frames, contract)
+
+
+def together(frames: list[pl.DataFrame], contract: Contract) -> pl.DataFrame:
+    """Frames with the same fields as one.
+
+    Raises:
+        UserError: They do not agree on a field's type.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    try:
+        return pl.concat([each.select(contract.names) for each in frames], how="vertical_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise contract.mistake(
+            f"the files of {contract.source} do not agree on a field's type "
+            f"({_why(error, contract)})"
+        ) from None
+
+
+def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
+    """Rows from JSON lines; a number without decimals is an integer, however it is written."""
+    try:
+        rows = pl.read_ndjson(data, infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise contract.mistake(
+            f"{name} is cut off or no JSON lines file ({_why(error, contract)})", again(contract)
+        ) from None
+    checks.check_names(rows.columns, contract, name)
+    return rows.with_columns(whole(rows[field], contract, name) for field in contract.names)
+
+
+def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
+    """The values of an integer field as integers, if all of them are.
+
+    Raises:
+        UserError: One is not; names its row, for the column as a whole has another type.
+    """
+    field = contract.field(series.name)
+    if field.type == "integer" and series.dtype == pl.Float64:
+        is_whole = (series == series.round()) & (series.abs() <= EXACT)
+        if (series.is_null() | is_whole).all():
+            return series.cast(pl.Int64)
+        texts = series.cast(pl.String).str.strip_suffix(".0")
+        checks.check_texts(texts.to_frame(), {series.name: READ_AS["integer"]}, contract, name)
+    elif field.type in READ_AS and series.dtype == pl.String:
+        checks.check_texts(series.to_frame(), {series.name: READ_AS[field.type]}, contract, name)
+    return series
+
+
+def again(contract: Contract) -> str:
+    """What to do about a source that is not whole."""
+    return f"Fetch it again; its owner is {contract.owner} ({contract.contact})"
+
+
+def _here(contract: Contract) -> dict[Path, str]:
+    """Files in the repository, anywhere on this machine, or in an installed package."""
+    said = contract.server.resolved()["path"]
+    if said.startswith("package:"):
+        path = _in_package(contract, said)
+    else:
+        path = contract.root / Path(said).expanduser()
+    if path.is_file():
+        return {path: str(path)}
+    found: list[Path] = []
+    if path.is_dir():
+        found = sorted(path.glob(f"*.{contract.format}"))
+    elif _is_pattern(path.name):
+        found = sorted(path.parent.glob(path.name))
+    if not found and (path.is_dir() or _is_pattern(path.name)):
+        raise _absent(contract, f"{path} holds no {contract.format} file")
+    if not found:
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = f" {nearest(path.name, beside)}" if beside else ""
+        raise _absent(contract, f"the source {path} does not exist", near)
+    return {each: str(each) for each in found}
+
+
+def _absent(contract: Contract, what: str, near: str = "") -> UserError:
+    return contract.mistake(
+        what,
+        f"Put it there or correct signals/{contract.path.name}; its owner is "
+        f"{contract.owner} ({contract.contact}).{near}".rstrip("."),
+    )
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
+def _in_package(contract: Contract, said: str) -> Path:
+    package, *inside = PurePosixPath(said.removeprefix("package:")).parts
+    # found, not imported: importing a package of data may load pandas and all of its tables
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise contract.mistake(
+            f"its source is in the package '{package}', which is not installed",
+            f"Install it: python -m pip install {package}",
+        )
+    return Path(spec.submodule_search_locations[0]).joinpath(*inside)
+
+
+def _fetched(contract: Contract, folder: Path) -> dict[Path, str]:
+    """Copies of files that lie elsewhere."""
+    options = contract.server.resolved()
+    location = options["location"]
+    with _told(contract):
+        system, path = _file_system(contract, options)
+        if _is_pattern(path):
+            names = sorted(system.glob(path))
+        elif system.isdir(path):
+            names = sorted(system.glob(f"{path.rstrip('/')}/*.{contract.format}"))
+        else:
+            names = [path]
+        if not names:
+            raise _absent(contract, f"{contract.source} holds no {contract.format} file")
+        copies = {}
+        for number, name in enumerate(names):
+            copy = folder / f"{number:06}{PurePosixPath(name).suffix}"
+            system.get_file(name, str(copy))
+            shown = location if names == [path] else system.unstrip_protocol(name)
+            copies[copy] = contract.server.hide(shown)
+    return copies
+
+
+def _file_system(contract: Contract, options: Mapping[str, str]) -> tuple[Any, str]:
+    import fsspec
+
+    location = options["location"]
+    protocol = location.partition("://")[0]
+    # nothing remembered from before: the files may have changed
+    more: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    if protocol in ("s3", "s3a"):
+        patience = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}
+        more = {"skip_instance_cache": True, "use_listings_cache": False, "config_kwargs": patience}
+    for name, option in (
+        ("endpointUrl", "endpoint_url"),
+        ("user", "username"),
+        ("password", "password"),
+    ):
+        if name in options:
+            more[option] = options[name]
+    try:
+        system, path = fsspec.url_to_fs(location, **more)
+    except ImportError as error:
+        raise missing(contract, DRIVERS.get(protocol) or str(error.name)) from None
+    return system, str(path)
+
+
+def missing(contract: Contract, package: str) -> UserError:
+    """The error for a driver that is not installed."""
+    return contract.mistake(
+        f"reading {contract.source} needs {package}, which is not installed",
+        f"Add {package} to the dependencies in pyproject.toml, then: make lock setup",
+    )
+
+
+@contextlib.contextmanager
+def _told(contract: Contract) -> Iterator[None]:
+    """Says in one line what a file system says in its own way."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise _absent(contract, f"the source {contract.source} does not exist") from None
+    except PermissionError as error:
+        raise contract.mistake(
+            f"{contract.source} may not be read ({_said(contract, error)})",
+            "Check the credentials in the environment (.env.example lists them), or ask "
+            f"{contract.owner} ({contract.contact})",
+        ) from None
+    # each file system has errors of its own, and they may hold what it was called with
+    except Exception as error:
+        raise contract.mistake(
+            f"{contract.source} cannot be read ({_said(contract, error)})", again(contract)
+        ) from None
+
+
+def _said(contract: Contract, error: BaseException) -> str:
+    text = contract.server.hide(_first(error)) if str(error).strip() else ""
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
+    data = _unzipped(path, name, contract) if zipfile.is_zipfile(path) or path.suffix == ".zip" \
+        else path.read_bytes()  # fmt: skip
+    header = _header(data, name, contract)
+    checks.check_names(header, contract, name)
+    if not data.endswith(b"\n"):
+        log.warning("signal %s: %s ends within a line; it may be cut off", contract.name, name)
+    else:
+        data = data.rstrip(b"\r\n") + b"\n"  # polars takes an empty line for a row of nothing
+    _check_shape(data, len(header), name, contract)
+    types = {name: READ_AS.get(contract.field(name).type, pl.String()) for name in header}
+    nulls = list(contract.null_values)
+    try:
+        return pl.read_csv(data, schema=types, null_values=nulls)
+    except pl.exceptions.PolarsError as error:
+        try:
+            texts = pl.read_csv(data, schema=dict.fromkeys(header, pl.String), null_values=nulls)
+        except pl.exceptions.PolarsError:
+            raise contract.mistake(
+                f"{name} cannot be read as CSV ({_why(error, contract)})"
+            ) from None
+        checks.check_texts(texts, types, contract, name)
+        raise contract.mistake(f"{name} cannot be read as CSV ({_why(error, contract)})") from None
+
+
+def _unzipped(path: Path, name: str, contract: Contract) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # macOS puts a shadow of each file beside it
+            tables = [
+                each
+                for each in archive.namelist()
+                if each.lower().endswith(".csv") and not each.startswith("__MACOSX/")
+            ]
+            if len(tables) != 1:
+                raise contract.mistake(f"{name} must hold one CSV and holds {len(tables)}")
+            return archive.read(tables[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise contract.mistake(
+            f"{name} is cut off or no zip file ({error})", again(contract)
+        ) from None
+
+
+def _header(data: bytes, name: str, contract: Contract) -> list[str]:
+    try:
+        first = data.partition(b"\n")[0].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise contract.mistake(f"{name} is not UTF-8") from None
+    header = next(csv.reader([first.rstrip("\r")]), [])
+    if not header:
+        raise contract.mistake(f"{name} is empty")
+    return header
+
+
+def _check_shape(data: bytes, width: int, name: str, contract: Contract) -> None:
+    """Finds a row that is cut off: polars would fill it up with nulls."""
+    if b'"' not in data:
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        if data.count(b",") == lines * (width - 1):
+            return
+    row = 0
+    try:
+        text = io.StringIO(data.decode("utf-8-sig"), newline="")
+        for row, values in enumerate(csv.reader(text, strict=True)):
+            if len(values) not in (width, 0):
+                raise contract.mistake(
+                    f"row {row} of {name} has {len(values)} values instead of {width}; "
+                    "the file may be cut off",
+                    again(contract),
+                )
+    except csv.Error as error:
+        raise contract.mistake(
+            f"{name} breaks off after row {row} ({error})",
+            again(contract),
+        ) from None
+    except UnicodeDecodeError:
+        raise contract.mistake(f"{name} is not UTF-8") from None
+
+
+def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
+    try:
+        rows = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise contract.mistake(
+            f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
+        ) from None
+    checks.check_names(rows.columns, contract, name)
+    return rows
+
+
+def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
+    return json_lines(path.read_bytes(), name, contract)
+
+
+def _why(error: BaseException, contract: Contract) -> str:
+    """What polars says of values; nothing where it may show a classified one."""
+    is_classified = any(field.classification for field in contract.fields)
+    return "a value does not fit" if is_classified else _first(error)
+
+
+def _first(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
