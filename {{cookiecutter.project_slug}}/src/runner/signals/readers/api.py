@@ -171,12 +171,13 @@ class _Client:
         from urllib3 import exceptions
 
         reason = getattr(error, "reason", None) or error
-        if isinstance(reason, exceptions.TimeoutError):
-            return f"does not answer within {self._timeout:g} s, also after {RETRIES} more tries"
+        # first what else counts as a timeout there
         if isinstance(reason, exceptions.NameResolutionError):
             return "has a host name that nobody knows"
         if isinstance(reason, exceptions.NewConnectionError):
             return "cannot be reached"
+        if isinstance(reason, exceptions.TimeoutError):
+            return f"does not answer within {self._timeout:g} s, also after {RETRIES} more tries"
         if isinstance(reason, exceptions.ProtocolError | exceptions.IncompleteRead):
             return "breaks off within a page"
         said = str(reason).partition("\n")[0]
@@ -222,9 +223,11 @@ def _quiet(contract: Contract) -> Iterator[None]:
         record.msg, record.args = contract.server.hide(record.getMessage()), ()
         return True
 
-    logger = logging.getLogger("urllib3.connectionpool")
-    logger.addFilter(mask)
+    loggers = [logging.getLogger(f"urllib3.{name}") for name in ("connectionpool", "util.retry")]
+    for logger in loggers:
+        logger.addFilter(mask)
     try:
         yield
     finally:
-        logger.removeFilter(mask)
+        for logger in loggers:
+            logger.removeFilter(mask)

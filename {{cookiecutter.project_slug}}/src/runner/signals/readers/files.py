@@ -53,25 +53,11 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
 def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
     """The rows of the files, each of which messages call by its name."""
     reader = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl}[contract.format]
-    frames = [reader(path, name, contract) for path, name in files.items()]
-    return together(frames, contract)
-
-
-def together(frames: list[pl.DataFrame], contract: Contract) -> pl.DataFrame:
-    """Frames with the same fields as one.
-
-    Raises:
-        UserError: They do not agree on a field's type.
-    """
+    frames = {name: reader(path, name, contract) for path, name in files.items()}
     if len(frames) == 1:
-        return frames[0]
-    try:
-        return pl.concat([each.select(contract.names) for each in frames], how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise contract.mistake(
-            f"the files of {contract.source} do not agree on a field's type "
-            f"({_why(error, contract)})"
-        ) from None
+        return next(iter(frames.values()))
+    # each in the contract's types, so that a mistake names its file
+    return pl.concat(checks.conform(each, contract, name) for name, each in frames.items())
 
 
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
@@ -97,7 +83,8 @@ def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
         is_whole = (series == series.round()) & (series.abs() <= EXACT)
         if (series.is_null() | is_whole).all():
             return series.cast(pl.Int64)
-        texts = series.cast(pl.String).str.strip_suffix(".0")
+        texts = series.cast(pl.String)
+        texts = texts.str.strip_suffix(".0").zip_with(is_whole, texts)
         checks.check_texts(texts.to_frame(), {series.name: READ_AS["integer"]}, contract, name)
     elif field.type in READ_AS and series.dtype == pl.String:
         checks.check_texts(series.to_frame(), {series.name: READ_AS[field.type]}, contract, name)

@@ -1,0 +1,305 @@
+"""HTTP interfaces as sources: a real server that pages, limits, fails and recovers."""
+
+import json
+import logging
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import polars as pl
+import pytest
+from data_project import DataProject, build, replace
+from reading import content, contract, rows, serve
+
+from runner.errors import UserError
+from runner.signals import source
+from runner.signals.readers import api
+
+TOKEN = "t0ken/of@ours"
+MARCH = datetime(2024, 3, 1, 5, tzinfo=UTC)
+PAGE = 1000
+
+
+class Interface(ThreadingHTTPServer):
+    """Visits and shops, page by page; `answers` go out first, one for each request."""
+
+    daemon_threads = True
+
+    def __init__(self, project: DataProject) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.tables = {}
+        for name in ("visits", "shops"):
+            frame = rows(project, name).with_columns(
+                pl.col(pl.Datetime).dt.to_string("%Y-%m-%dT%H:%M:%SZ"),
+                pl.col(pl.Date).dt.to_string(),
+            )
+            self.tables[name] = [
+                {**row, "_id": number} for number, row in enumerate(frame.to_dicts())
+            ]
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.answers: list[Callable[[Handler], None]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is none of ours."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Interface
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on the terminal."""
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append((self.path, dict(self.headers)))
+        if server.answers:
+            server.answers.pop(0)(self)
+            return
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        way, name = parts.path.strip("/").split("/")
+        table = server.tables[name]
+        if "since" in query:
+            table = [row for row in table if row["at"] >= query["since"]]
+        start = int(query.get("start", 0))
+        if way == "page":
+            start = (int(query.get("p", 1)) - 1) * PAGE
+        chosen = table if way == "all" else table[start : start + PAGE]
+        following = start + PAGE if start + PAGE < len(table) else None
+        document: Any = {"data": {"items": chosen}, "links": {"next": None}, "after": following}
+        if way == "next" and following:
+            document["links"]["next"] = f"/next/{name}?start={following}"
+        self.reply(200, chosen if way == "all" else document)
+
+    def reply(self, status: int, document: Any, **headers: str) -> None:
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def status(code: int, **headers: str) -> Callable[[Handler], None]:
+    return lambda handler: handler.reply(code, {"error": "see token"}, **headers)
+
+
+def body(text: Any) -> Callable[[Handler], None]:
+    return lambda handler: handler.reply(200, text)
+
+
+def half(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "5000")
+    handler.end_headers()
+    handler.wfile.write(b'[{"shop": "a"')
+    handler.close_connection = True
+
+
+def silence(handler: Handler) -> None:
+    time.sleep(3)
+    handler.close_connection = True
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    return build(tmp_path_factory.mktemp("interfaces") / "project")
+
+
+@pytest.fixture
+def project(tmp_path: Path, original: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    shutil.copytree(original.root, tmp_path / "project")
+    monkeypatch.setattr(api, "BACKOFF", 0.01)
+    monkeypatch.setenv("SHOP_TOKEN", TOKEN)
+    return DataProject(tmp_path / "project")
+
+
+@pytest.fixture
+def server(original: DataProject) -> Iterator[Interface]:
+    server = Interface(original)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+WAYS = {
+    "next": "next=links.next records=data.items",
+    "page": "page=p records=data.items",
+    "cursor": "cursor=after cursorParameter=start records=data.items",
+    "all": "",
+}
+
+
+@pytest.mark.parametrize("name", ["visits", "shops"])
+@pytest.mark.parametrize("way", WAYS)
+def test_same_rows_are_the_same_signal_however_they_are_paged(
+    project: DataProject, server: Interface, way: str, name: str
+) -> None:
+    wanted = content(contract(project, name))
+    found = serve(project, name, f"type: api\nlocation: {server.url}/{way}/{name}", WAYS[way])
+    assert content(found) == wanted
+    pages = {"visits": {"all": 1, "page": 4}.get(way, 3), "shops": 2 if way == "page" else 1}
+    assert len(server.asked) == pages[name]
+
+
+def test_only_newer_rows_are_asked_for(project: DataProject, server: Interface) -> None:
+    location = f"type: api\nlocation: {server.url}/cursor/visits?limit=7"
+    found = serve(project, "visits", location, f"{WAYS['cursor']} since=since")
+    everything = source.receive(found)
+    server.asked.clear()
+    newer = source.receive(found, MARCH)
+    assert newer.equals(everything.filter(pl.col("at") >= MARCH))
+    queries = [parse_qs(urlsplit(path).query) for path, _ in server.asked]
+    assert all(query["since"] == ["2024-03-01T05:00:00Z"] for query in queries)
+    assert all(query["limit"] == ["7"] for query in queries)
+    assert len(queries) == 1  # of three pages
+
+
+def test_nothing_new_is_no_mistake(project: DataProject, server: Interface) -> None:
+    location = f"type: api\nlocation: {server.url}/all/visits"
+    found = serve(project, "visits", location, "since=since")
+    late = source.receive(found, datetime(2030, 1, 1, tzinfo=UTC))
+    assert late.height == 0
+    assert late.schema == source.receive(found).schema
+
+
+def test_token_goes_into_the_header_and_nowhere_else(
+    project: DataProject, server: Interface
+) -> None:
+    location = f"type: api\nlocation: {server.url}/all/shops"
+    source.receive(serve(project, "shops", location, "token=${SHOP_TOKEN}"))
+    assert server.asked[-1][1]["Authorization"] == f"Bearer {TOKEN}"
+    source.receive(serve(project, "shops", location, "token=${SHOP_TOKEN} tokenHeader=X-Key"))
+    assert server.asked[-1][1]["X-Key"] == TOKEN
+    assert "Authorization" not in server.asked[-1][1]
+    assert TOKEN not in server.asked[-1][0]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        [status(500), status(503), status(502)],
+        [status(429, Retry_After="0")],
+        [half],
+    ],
+)
+def test_server_that_recovers_is_asked_again(
+    project: DataProject, server: Interface, trouble: list[Any]
+) -> None:
+    wanted = content(contract(project, "shops"))
+    server.answers += trouble
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    assert content(found) == wanted
+    assert len(server.asked) == len(trouble) + 1
+
+
+def test_server_that_says_when_to_come_again_is_not_asked_before(
+    project: DataProject, server: Interface
+) -> None:
+    server.answers.append(status(429, Retry_After="1"))
+    started = time.monotonic()
+    source.receive(serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops"))
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "says", "asked"),
+    [
+        ([status(503)] * 9, "answers HTTP 503, also after 5 more tries", 6),
+        ([status(404)], "answers HTTP 404", 1),
+        ([status(401)], r"refuses access \(HTTP 401\)", 1),
+        ([body(b'{"data": [')], "gives no JSON", 1),
+        ([body(b"<html>sign in</html>")], "gives no JSON", 1),
+        ([body(b'[{"shop": NaN}]')], "gives no JSON", 1),
+        ([body({"data": []})], "gives no list; its entries are: data", 1),
+        ([body([1])], "gives a record that is no object", 1),
+        ([body([{"shop": "a", "sze": 1, "opened": None}])], "Did you mean 'sze'", 1),
+        ([body([{"shop": "a", "size": 2, "opened": None}, {"shop": "b", "size": 2.5,
+                "opened": None}])], "size must be an integer, but row 2 .* has '2.5'", 1),
+        ([half] * 9, "breaks off within a page", 6),
+        ([silence] * 9, "does not answer within 0.2 s", 6),
+    ],
+)  # fmt: skip
+def test_server_that_fails_is_named_with_what_it_did_and_no_secret(
+    project: DataProject,
+    server: Interface,
+    caplog: pytest.LogCaptureFixture,
+    answers: list[Any],
+    says: str,
+    asked: int,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.answers += answers
+    location = f"type: api\nlocation: {server.url}/all/shops?appid=${{SHOP_TOKEN}}"
+    found = serve(project, "shops", location, "token=${SHOP_TOKEN} timeout=0.2")
+    with pytest.raises(UserError, match=f"(?s)signal shops: .*{says}") as error:
+        source.receive(found)
+    message = str(error.value)
+    assert len(message.splitlines()) <= 2
+    assert server.url in message
+    assert len(server.asked) == asked
+    for text in (message, caplog.text):
+        assert TOKEN not in text
+        assert "t0ken" not in text
+    assert error.value.__context__ is None or error.value.__suppress_context__
+
+
+def test_whole_numbers_are_integers_however_they_are_written(
+    project: DataProject, server: Interface
+) -> None:
+    server.answers.append(body(b'[{"shop": "a", "size": 2.0, "opened": null},'
+                               b' {"shop": "b", "size": 3, "opened": null}]'))  # fmt: skip
+    frame = source.receive(serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops"))
+    assert frame["size"].to_list() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("way", "answers", "says"),
+    [
+        ("next", [body({"data": {"items": []}, "links": {"next": "http://elsewhere.example/x"}})],
+         r"names a next page on another host \(elsewhere.example\)"),
+        ("next", [body({"data": {"items": []}, "links": {"next": "/next/shops"}})],
+         "is its own next page"),
+        ("cursor", [body({"data": {"items": []}, "after": 7})] * 2, "is its own next page"),
+        ("page", [body({"data": {"items": [{"shop": "a", "size": 1, "opened": None}]}})] * 2,
+         "gives page 1 again; does it know the parameter 'p'"),
+    ],
+)  # fmt: skip
+def test_pages_that_would_never_end_or_lead_elsewhere_are_refused(
+    project: DataProject, server: Interface, way: str, answers: list[Any], says: str
+) -> None:
+    server.answers += answers
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/{way}/shops", WAYS[way])
+    with pytest.raises(UserError, match=says):
+        source.receive(found)
+
+
+def test_server_that_is_away_is_said(project: DataProject, server: Interface) -> None:
+    server.shutdown()
+    server.server_close()
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    with pytest.raises(UserError, match=f"{re.escape(server.url)}/all/shops cannot be reached"):
+        source.receive(found)
+
+
+def test_classified_value_of_an_interface_is_not_shown(
+    project: DataProject, server: Interface
+) -> None:
+    replace(project.contract("shops"), "{name: size,", "{name: size, classification: personal,")
+    server.answers.append(body([{"shop": "a", "size": "4711", "opened": "x"},
+                                {"shop": "b", "size": {"v": 4711}, "opened": "x"}]))  # fmt: skip
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    with pytest.raises(UserError) as error:
+        source.receive(found)
+    assert "4711" not in str(error.value)

@@ -1,0 +1,359 @@
+"""Databases as sources: PostgreSQL started for real, SQLite and DuckDB."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+from data_project import DataProject, build, replace
+from reading import NAMES, content, contract, rows, serve
+
+from runner.errors import UserError
+from runner.signals import source
+from runner.signals.contract import Contract
+from runner.signals.readers import sql
+
+PASSWORD = "s3cr/t@x:y"
+MARCH = datetime(2024, 3, 1, 5, tzinfo=UTC)  # midnight in New York
+COLUMNS = {
+    "visits": '"at" timestamptz, shop text, visitor integer, minute smallint, member boolean, '
+    "spent numeric(8,2), unasked text",
+    "shops": "shop varchar(9), opened date, size bigint, unasked text",
+}
+
+
+class Postgres:
+    """A server of its own, with the project's tables."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("no PostgreSQL here")
+        self.log = folder / "log"
+        self._folder, self._bin = folder, found[-1].parent
+        self._as: list[str] = []
+        if os.getuid() == 0:  # which PostgreSQL refuses
+            folder.chmod(0o755)
+            shutil.chown(folder, "postgres")
+            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        (folder / "password").write_text(PASSWORD)
+        self._run("initdb", "-D", folder / "data", "-U", "owner", "-N", "-A", "scram-sha-256",
+                  "--pwfile", folder / "password", "--locale=C.UTF-8")  # fmt: skip
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [*self._as, self._bin / "postgres", "-D", folder / "data", "-p", str(self.port),
+                 "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
+                 "-c", "log_statement=all", "-c", "timezone=Asia/Tokyo"],
+                stderr=log,
+            )  # fmt: skip
+        end = time.monotonic() + 60
+        while "ready to accept connections" not in self.log.read_text():
+            assert time.monotonic() < end, self.log.read_text()
+            assert self._process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+
+    def _run(self, *words: Any) -> None:
+        command = [*self._as, self._bin / words[0], *words[1:]]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def execute(self, statement: str) -> None:
+        from adbc_driver_postgresql import dbapi
+
+        address = f"postgresql://owner:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            connection.commit()
+
+    def fill(self, name: str, frame: pl.DataFrame) -> None:
+        from adbc_driver_postgresql import dbapi
+
+        address = f"postgresql://owner:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest("loaded", frame.to_arrow(), mode="replace")
+            cursor.execute(f"CREATE TABLE {name} ({COLUMNS[name]})")
+            names = ", ".join(f'"{name}"' for name in frame.columns)
+            cursor.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM loaded")
+            connection.commit()
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    return build(tmp_path_factory.mktemp("databases") / "project")
+
+
+@pytest.fixture
+def project(tmp_path: Path, original: DataProject) -> DataProject:
+    shutil.copytree(original.root, tmp_path / "project")
+    return DataProject(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, original: DataProject) -> Iterator[Postgres]:
+    import tempfile
+
+    # beside the others: their folders are closed to the user that PostgreSQL runs as
+    with tempfile.TemporaryDirectory() as folder:
+        server = Postgres(Path(folder))
+        try:
+            for name in NAMES:
+                server.fill(name, rows(original, name))
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def postgres(
+    server: Postgres, project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Contract]:
+    monkeypatch.setenv("SHOP_USER", "owner")
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+
+    def postgres(name: str, port: int = server.port, database: str = "postgres") -> Contract:
+        entry = (
+            f"type: postgres\nhost: 127.0.0.1\nport: {port}\ndatabase: {database}\nschema: public"
+        )
+        return serve(project, name, entry, "user=${SHOP_USER} password=${SHOP_PASSWORD}")
+
+    return postgres
+
+
+def sqlite_file(project: DataProject) -> Path:
+    """As SQLite keeps them: times and dates as texts, booleans as numbers."""
+    path = project.root / "data" / "raw" / "shop.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for name in NAMES:
+            frame = rows(project, name)
+            texts = frame.with_columns(
+                pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S+00:00"),
+                pl.col(pl.Date).dt.to_string(),
+                pl.col(pl.Boolean).cast(pl.Int8),
+            )
+            connection.execute(f"CREATE TABLE {name} ({', '.join(frame.columns)}, unasked)")
+            places = ", ".join("?" * frame.width)
+            connection.executemany(f"INSERT INTO {name} VALUES ({places}, 1)", texts.rows())
+        connection.commit()
+    return path
+
+
+def duckdb_file(project: DataProject) -> Path:
+    import duckdb
+
+    path = project.root / "data" / "raw" / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        for name in NAMES:
+            frame = rows(project, name)
+            connection.register("loaded", frame)
+            connection.execute(f"CREATE TABLE {name} ({COLUMNS[name]})")
+            names = ", ".join(f'"{name}"' for name in frame.columns)
+            connection.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM loaded")
+    return path
+
+
+def sqlite(project: DataProject, name: str) -> Contract:
+    sqlite_file(project)
+    return serve(project, name, "type: custom\ndatabase: data/raw/shop.sqlite", "reader=sqlite")
+
+
+def duckdb(project: DataProject, name: str) -> Contract:
+    duckdb_file(project)
+    return serve(project, name, "type: duckdb\ndatabase: data/raw/shop.duckdb")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", ["postgres", "sqlite", "duckdb"])
+def test_same_rows_are_the_same_signal_in_every_database(
+    project: DataProject, request: pytest.FixtureRequest, where: str, name: str
+) -> None:
+    wanted = content(contract(project, name))
+    if where == "postgres":
+        found = request.getfixturevalue("postgres")(name)
+    else:
+        found = {"sqlite": sqlite, "duckdb": duckdb}[where](project, name)
+    assert content(found) == wanted
+    frame = source.receive(found)
+    if name == "visits":
+        newer = source.receive(found, MARCH)
+        assert newer.equals(frame.filter(pl.col("at") >= MARCH))
+        assert 0 < newer.height < frame.height
+
+
+def test_postgres_is_asked_for_the_needed_columns_and_rows_only(
+    postgres: Callable[..., Contract], server: Postgres
+) -> None:
+    found = postgres("visits")
+    before = len(server.log.read_text())
+    given = sql.postgres(found, MARCH)
+    assert given["at"].min() == MARCH
+    said = server.log.read_text()[before:]
+    asked = [line for line in said.splitlines() if "COPY" in line and "LIMIT 0" not in line]
+    assert len(asked) == 1
+    assert "TIMESTAMPTZ '2024-03-01T05:00:00+00:00'" in asked[0]
+    assert "unasked" not in asked[0]
+    assert "*" not in asked[0]
+
+
+@pytest.mark.parametrize("open_at", [sqlite, duckdb])
+def test_file_databases_give_the_needed_columns_and_rows_only(
+    project: DataProject, open_at: Callable[[DataProject, str], Contract]
+) -> None:
+    found = open_at(project, "visits")
+    given = {"sqlite": sql.sqlite, "duckdb": sql.duckdb}[found.server.reader](found, MARCH)
+    assert "unasked" not in given.columns
+    # SQLite compares texts of any zone by their date, so a day more may come
+    needed = source.receive(found, MARCH).height
+    assert needed <= given.height <= needed + 48
+
+
+def test_postgres_time_without_zone_is_in_the_contracts_time_zone(
+    postgres: Callable[..., Contract], server: Postgres, project: DataProject
+) -> None:
+    wanted = content(contract(project, "visits"))
+    path = project.contract("visits")
+    path.write_text(
+        path.read_text().replace(
+            "- name: visits\n", "- name: visits\n    physicalName: Local Visits\n"
+        )
+    )
+    server.execute(
+        """CREATE VIEW "Local Visits" AS
+        SELECT at AT TIME ZONE 'America/New_York' AS at, shop, visitor, minute, member, spent
+        FROM visits"""
+    )
+    found = postgres("visits")
+    assert content(found) == wanted
+    assert sql.postgres(found, MARCH).height == source.receive(found, MARCH).height
+
+
+def test_row_without_its_event_time_is_seen_whatever_is_asked(project: DataProject) -> None:
+    found = sqlite(project, "visits")
+    path = project.root / "data" / "raw" / "shop.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE visits SET at = NULL WHERE rowid = 1")
+        connection.commit()
+    with pytest.raises(UserError, match="the required field 'at' has no value"):
+        source.receive(found, MARCH)
+
+
+def test_wrong_value_in_sqlite_is_shown_with_its_row(project: DataProject) -> None:
+    found = sqlite(project, "visits")
+    path = project.root / "data" / "raw" / "shop.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE visits SET minute = 'x' WHERE rowid = 7")
+        connection.commit()
+    with pytest.raises(UserError, match="minute must be an integer, but row 7 of .* has 'x'"):
+        source.receive(found)
+
+
+def test_decimal_in_an_integer_field_is_no_integer(
+    postgres: Callable[..., Contract], project: DataProject
+) -> None:
+    replace(project.contract("visits"), "name: spent, logicalType: number",
+            "name: spent, logicalType: integer")  # fmt: skip
+    with pytest.raises(UserError, match=r"spent must be an integer, but row \d+ of .* has '\d"):
+        source.receive(postgres("visits"))
+
+
+def _wrong_password(monkeypatch: pytest.MonkeyPatch, _: DataProject) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "not-the-password")
+
+
+def _other_table(_: pytest.MonkeyPatch, project: DataProject) -> None:
+    path = project.contract("visits")
+    path.write_text(
+        path.read_text().replace("- name: visits\n", "- name: visits\n    physicalName: vists\n")
+    )
+
+
+def _other_field(_: pytest.MonkeyPatch, project: DataProject) -> None:
+    replace(project.contract("visits"), "name: minute", "name: minutes")
+
+
+@pytest.mark.parametrize(
+    ("harm", "more", "says"),
+    [
+        (_wrong_password, {}, "password authentication failed"),
+        (_other_table, {}, 'relation "public.vists" does not exist'),
+        (_other_field, {}, "'minutes' is missing in postgres://.* Did you mean 'minute'"),
+        (None, {"port": 1}, "Connection refused"),
+        (None, {"database": "nowhere"}, 'database "nowhere" does not exist'),
+    ],
+)
+def test_postgres_that_cannot_be_read_says_why_and_no_secret(
+    postgres: Callable[..., Contract],
+    project: DataProject,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Any,
+    more: dict[str, Any],
+    says: str,
+) -> None:
+    if harm:
+        harm(monkeypatch, project)
+    with pytest.raises(UserError, match=f"(?s)signal visits: .*{says}") as error:
+        source.receive(postgres("visits", **more))
+    message = str(error.value)
+    assert len(message.splitlines()) <= 2
+    assert "visits@example.com" in message
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), "not-the-password", "owner"):
+        assert secret not in message
+    assert error.value.__context__ is None or error.value.__suppress_context__
+
+
+def test_database_that_is_not_there_names_the_nearest(project: DataProject) -> None:
+    duckdb_file(project)
+    for entry, more in (
+        ("type: duckdb\ndatabase: data/raw/shp.duckdb", ""),
+        ("type: custom\ndatabase: data/raw/shp.duckdb", "reader=sqlite"),
+    ):
+        with pytest.raises(UserError, match=r"does not exist\.(?s:.*)Did you mean 'shop.duckdb'"):
+            source.receive(serve(project, "visits", entry, more))
+
+
+def test_file_that_is_no_database_is_said(project: DataProject) -> None:
+    (project.root / "data" / "raw" / "a.db").write_text("no database, but text\n" * 100)
+    for entry, more in (
+        ("type: duckdb\ndatabase: data/raw/a.db", ""),
+        ("type: custom\ndatabase: data/raw/a.db", "reader=sqlite"),
+    ):
+        with pytest.raises(UserError, match=r"a.db/visits cannot be read \(.*not a"):
+            source.receive(serve(project, "visits", entry, more))
+
+
+@pytest.mark.parametrize(
+    ("entry", "module", "package"),
+    [
+        ("type: duckdb\ndatabase: a", "duckdb", "duckdb"),
+        (
+            "type: postgres\nhost: a\nport: 1\ndatabase: b\nschema: c",
+            "adbc_driver_postgresql.dbapi",
+            "adbc-driver-postgresql",
+        ),
+    ],
+)
+def test_driver_that_is_not_installed_is_named(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch, entry: str, module: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError) as error:
+        source.receive(serve(project, "visits", entry))
+    assert f"needs {package}, which is not installed" in str(error.value)
+    assert f"Add {package} to the dependencies in pyproject.toml" in str(error.value)
