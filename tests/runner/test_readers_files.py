@@ -1,5 +1,6 @@
 """Files as sources: folders and patterns, S3 for real, and files that are not quite right."""
 
+import importlib
 import io
 import logging
 import os
@@ -300,9 +301,9 @@ def test_file_system_that_is_not_installed_is_named(
     module: str,
     package: str,
 ) -> None:
-    from fsspec.registry import registry
-
-    monkeypatch.setattr(registry, "_registry", {}, raising=False)
+    protocol = entry.partition("location: ")[2].partition(":")[0]
+    registry = importlib.import_module("fsspec.registry")
+    monkeypatch.delitem(registry._registry, protocol, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError) as error:
         source.receive(serve(project, "shops", entry, properties))

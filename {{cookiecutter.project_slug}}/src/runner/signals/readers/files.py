@@ -79,6 +79,8 @@ def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
         UserError: One is not; names its row, for the column as a whole has another type.
     """
     field = contract.field(series.name)
+    if field.type == "integer" and series.dtype.is_decimal():
+        series = series.cast(pl.Float64)
     if field.type == "integer" and series.dtype == pl.Float64:
         is_whole = (series == series.round()) & (series.abs() <= EXACT)
         if (series.is_null() | is_whole).all():

@@ -55,15 +55,15 @@ def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
     table = _table(options)
     with _told(contract), driver.connect(_file(contract, options), read_only=True) as connection:
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
-        found = connection.execute(f"SELECT * FROM {table} LIMIT 0").pl()  # noqa: S608 (quoted)
+        found = connection.sql(f"SELECT * FROM {table} LIMIT 0").pl()  # noqa: S608 (quoted)
         names = _names(contract, found.columns)
         is_text = contract.event_time and found[contract.event_time].dtype == pl.String
         where = "" if is_text else _since(contract, since)
         columns = ", ".join(map(_quoted, names))
-        rows: pl.DataFrame = connection.execute(
+        rows: pl.DataFrame = connection.sql(
             f"SELECT {columns} FROM {table}{where}"  # noqa: S608 (quoted)
         ).pl()
-    return rows
+    return rows.with_columns(files.whole(rows[name], contract, contract.source) for name in names)
 
 
 def sqlite(contract: Contract, since: datetime | None) -> pl.DataFrame:
