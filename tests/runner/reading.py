@@ -29,6 +29,8 @@ def serve(project: DataProject, name: str, server: str, more: str = "") -> Contr
     path = project.contract(name)
     entry = f"servers:\n  - {said.strip()}\nschema:"
     text = re.sub(r"servers:\n.*?\nschema:", lambda _: entry, path.read_text(), flags=re.DOTALL)
+    if "format: csv" not in entry:  # only texts stand for nothing
+        text = text.replace("  - {property: nullValues, value: [NA]}\n", "")
     path.write_text(text)
     return contract(project, name)
 

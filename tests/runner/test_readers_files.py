@@ -101,7 +101,8 @@ def test_file_that_ends_within_a_line_is_warned_of(
     [
         ('{"shop": "a", "opened": null, "size": 2}\n{"shop": "b", "opened": null, "size": 3.0}',
          [2, 3]),
-        ('{"shop": "a", "opened": null, "size": null}\n{"shop": "b", "size": 3.0, "opened": null}\n',
+        ('{"shop": "a", "opened": null, "size": null}\n'
+         '{"shop": "b", "size": 3.0, "opened": null}\n',
          [None, 3]),
     ],
 )  # fmt: skip
@@ -160,7 +161,7 @@ def credentials() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bucket(credentials: None) -> Iterator[Bucket]:
+def bucket(credentials: None) -> Iterator[Bucket]:  # noqa: ARG001
     code = (
         "from moto.server import ThreadedMotoServer as Server\n"
         "server = Server(ip_address='127.0.0.1', port=0, verbose=False)\n"
@@ -270,7 +271,7 @@ def test_storage_without_credentials_says_so(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    with pytest.raises(UserError, match="(?i)credentials"):
+    with pytest.raises(UserError, match=r"(?i)credentials"):
         source.receive(s3("shops", "a.csv"))
 
 

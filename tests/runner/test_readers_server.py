@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import polars as pl
 import pytest
-from data_project import DataProject, build
+from data_project import DataProject, build, replace
 from reading import contract, serve
 
 from runner.errors import UserError
@@ -140,8 +141,32 @@ def test_variable_that_is_not_set_is_named(
 ) -> None:
     monkeypatch.delenv("SHOP_TOKEN", raising=False)
     found = serve(project, "visits", "type: api\nlocation: https://a", "token=${SHOP_TOKEN}")
-    with pytest.raises(UserError, match="signal visits: .* variable SHOP_TOKEN is not set"):
+    with pytest.raises(UserError, match=r"signal visits: .* variable SHOP_TOKEN is not set"):
         source.receive(found)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "receive-signals.md"
+BLOCKS = re.findall(r'```(\w+) title="([^"]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", [text for _, title, text in BLOCKS if "servers" in title])
+def test_servers_of_the_documentation_are_read(project: DataProject, block: str) -> None:
+    serve(project, "shops", textwrap.dedent(block.strip().replace("- server: source\n", "", 1)))
+
+
+def test_reader_of_the_documentation_reads(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.root / "src" / "flight_delays"
+    folder.mkdir()
+    code = next(text for language, _, text in BLOCKS if language == "python")
+    (folder / "warehouse.py").write_text(code)
+    monkeypatch.syspath_prepend(str(project.root / "src"))
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", "hunter2")
+    block = BLOCKS[-1][2].strip().replace("- server: source\n", "", 1)
+    replace(project.contract("shops"), "      - {name: opened, logicalType: date}\n", "")
+    frame = source.receive(serve(project, "shops", textwrap.dedent(block)))
+    assert frame.rows() == [("a", 12)]
 
 
 OWN = """

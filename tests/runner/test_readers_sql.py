@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -107,9 +108,7 @@ def project(tmp_path: Path, original: DataProject) -> DataProject:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, original: DataProject) -> Iterator[Postgres]:
-    import tempfile
-
+def server(original: DataProject) -> Iterator[Postgres]:
     # beside the others: their folders are closed to the user that PostgreSQL runs as
     with tempfile.TemporaryDirectory() as folder:
         server = Postgres(Path(folder))
@@ -260,11 +259,11 @@ def test_wrong_value_in_sqlite_is_shown_with_its_row(project: DataProject) -> No
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE visits SET minute = 'x' WHERE rowid = 7")
         connection.commit()
-    with pytest.raises(UserError, match="minute must be an integer, but row 7 of .* has 'x'"):
+    with pytest.raises(UserError, match=r"minute must be an integer, but row 7 of .* has 'x'"):
         source.receive(found)
 
 
-def test_decimal_in_an_integer_field_is_no_integer(
+def test_decimal_of_postgres_is_no_integer(
     postgres: Callable[..., Contract], project: DataProject
 ) -> None:
     replace(project.contract("visits"), "name: spent, logicalType: number",
