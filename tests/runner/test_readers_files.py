@@ -101,8 +101,7 @@ def test_file_that_ends_within_a_line_is_warned_of(
     [
         ('{"shop": "a", "opened": null, "size": 2}\n{"shop": "b", "opened": null, "size": 3.0}',
          [2, 3]),
-        ('{"shop": "a", "opened": null, "size": null}\n'
-         '{"shop": "b", "size": 3.0, "opened": null}\n',
+        ('{"shop": "a", "opened": null, "size": null}\n{"shop": "b", "size": 3.0}\n',
          [None, 3]),
     ],
 )  # fmt: skip

@@ -70,7 +70,7 @@ def draft(root: Path, name: str, place: str) -> Contract:
 
 def _bytes(place: str, said: str) -> bytes:
     if "://" in place:
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         try:
             with fsspec.open(place, "rb") as file:
