@@ -212,7 +212,7 @@ def _told(contract: Contract) -> Iterator[None]:
     except PermissionError as error:
         raise contract.mistake(
             f"{contract.source} may not be read ({_said(contract, error)})",
-            "Check the credentials in the environment (.env.example lists them), or ask "
+            "Check the credentials in the environment, or ask "
             f"{contract.owner} ({contract.contact})",
         ) from None
     # each file system has errors of its own, and they may hold what it was called with
