@@ -111,7 +111,11 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(GENERATED / "src"))
     contract = importlib.import_module("runner.signals.contract")
     text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
-    words = {*contract.CONTRACT, *contract.FIELD, *contract.TYPES, *contract.FORMATS}
+    server = importlib.import_module("runner.signals.server")
+    words = {*contract.CONTRACT, *contract.FIELD, *contract.TYPES, *server.FORMATS}
+    words |= {*server.TYPES, *server.READERS, "incremental"}
+    for kind in (*server.TYPES.values(), *server.READERS.values()):
+        words |= {*kind.entries, *kind.properties}
     words |= {*contract.VERSIONS, *contract.STATUSES, *contract.WHEN_HELD, *contract.METRICS}
     words |= {*contract.CUSTOM, *contract.CUSTOM_OF_FIELD, *contract.PROMISES, *contract.TABLE}
     words |= {*contract.DESCRIPTION, *contract.TEAM, *contract.SUPPORT, *contract.MEMBER}
