@@ -21,6 +21,7 @@ from truth import visible
 
 from runner.holds import Breach
 from runner.signals import change, checks, rules
+from runner.signals.contract import Unfit
 
 HERE = Path(__file__).parent
 
@@ -44,12 +45,12 @@ class Trial:
 
 
 def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
-    """What a new delivery meets when it is received: schema, key, the contract's rules, its past."""
+    """What a delivery meets when it is received: schema, key, the contract's rules, its past."""
     contract = delivery.contract
     try:
         frame = checks.conform(frame, contract, Path("delivery"))
         checks.check_rows(frame, contract, Path("delivery"))
-    except checks.Unfit as error:
+    except Unfit as error:
         return [error.breach]
     parts = {delivery.partition: frame.sort(contract.key)}
     past = {name: each.lazy() for name, each in delivery.past.items()}

@@ -1,4 +1,4 @@
-"""Silent changes, in the real weather of New York: its seasons are none, an upstream's faults are."""
+"""Silent changes in the real weather of New York: a season is none, an upstream's fault is one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,7 +130,7 @@ def test_several_months_are_each_compared_with_those_before(weather, months) -> 
     assert {(each.field, each.partition) for each in found} == {("dewp", "2013-07")}
 
 
-def test_rows_that_come_later_are_compared_and_not_those_of_before(received, months, weather):
+def test_rows_that_come_later_are_compared_and_not_those_of_before(months, weather):
     june = months["2013-06"]
     past = {name: part.lazy() for name, part in months.items() if name < "2013-06"}
     past["2013-06"] = june.filter(~LAST_TEN_DAYS).lazy()
@@ -160,7 +160,7 @@ def test_accepted_change_is_the_new_past(weather, months) -> None:
     assert [each.field for each in found][:1] == ["temp"]
 
 
-def test_classified_values_are_not_shown(weather, months, received) -> None:
+def test_classified_values_are_not_shown(weather, months) -> None:
     fields = tuple(
         replace(field, classification="restricted") if field.name == "visib" else field
         for field in weather.fields
