@@ -48,6 +48,7 @@ def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
     """What a delivery meets when it is received: schema, key, the contract's rules, its past."""
     contract = delivery.contract
     try:
+        checks.check_names(frame.columns, contract, Path("delivery"))
         frame = checks.conform(frame, contract, Path("delivery"))
         checks.check_rows(frame, contract, Path("delivery"))
     except Unfit as error:

@@ -32,7 +32,7 @@ def learned_once(monkeypatch: pytest.MonkeyPatch, known: dict) -> None:
     learn = change.learn
 
     def remembered(contract, frame, days):
-        key = (contract, frame.hash_rows().sum(), days)
+        key = (contract.fields, frame.hash_rows().sum(), days)
         if key not in known:
             known[key] = learn(contract, frame, days)
         return known[key]

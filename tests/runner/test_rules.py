@@ -11,6 +11,7 @@ import pytest
 
 from runner.signals.contract import Contract, Field
 from runner.signals.rules import broken, is_growing, lateness, too_many
+from runner.signals.server import Server
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 JANUARY, FEBRUARY = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
@@ -22,8 +23,7 @@ def a_contract(*fields: Field, **more: Any) -> Contract:
         "version": "1.0.0",
         "owner": "Weather desk",
         "contact": "desk@example.com",
-        "source": "air.csv",
-        "format": "csv",
+        "server": Server("files", {"path": "air.csv", "format": "csv"}),
         "fields": (Field("hour", "timestamp", required=True, key=True), *fields),
         "key": ("hour",),
         "event_time": "hour",
