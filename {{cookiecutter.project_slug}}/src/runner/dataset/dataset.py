@@ -1,8 +1,9 @@
 """The dataset: rows with features, label and part, found again by its fingerprint."""
 
+import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,9 @@ from runner.signals import ingest, snapshot
 from runner.signals.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
+
+PLACE = "place"  # of a row in the spine
+SLICE = 4_000_000  # rows of the spine that are joined at once
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
                 # under the lock nobody replaces a snapshot while it is read
                 snapshots = ingest.ensure_received(plan.needs, run)
                 fingerprint = plan.fingerprint(snapshots)
-                found = assemble(plan, snapshots)
-                _keep(cache.with_stem(fingerprint), *found)
+                found = assemble(plan, snapshots, cache.parent)
+                _keep(cache.with_stem(fingerprint), plan.columns(snapshots), *found)
     frame, dropped = found
     classified = _classified(plan, frame)
     if config.debug.rows:
@@ -96,31 +100,95 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     return dataset
 
 
-def assemble(plan: Plan, snapshots: Mapping[str, Snapshot]) -> tuple[pl.DataFrame, int]:
-    """The dataset's rows, and how many were left out because they have no label."""
-    rows = _read(plan, snapshots, plan.spine.name)
+def assemble(
+    plan: Plan, snapshots: Mapping[str, Snapshot], cache: Path | None = None
+) -> tuple[pl.DataFrame, int]:
+    """The dataset's rows, and how many were left out because they have no label.
+
+    Args:
+        plan: What the dataset is made of.
+        snapshots: The signals that it needs.
+        cache: The folder of earlier datasets; a column that one of them has is not computed again.
+    """
+    stored = {} if cache is None else _stored(cache, plan.columns(snapshots))
+    places, rows, dropped = _base(plan, snapshots, stored.get(PART))
+    missing = {name: each for name, each in plan.features.items() if name not in stored}
+    if len(missing) < len(plan.features):
+        log.info("%d of %d features are in the cache; computing %s", len(plan.features) -
+                 len(missing), len(plan.features), ", ".join(missing) or "none")  # fmt: skip
+    computed = _features(plan, snapshots, missing, places, rows) if missing else {}
+    columns = [stored[name] if name in stored else computed[name] for name in plan.features]
+    frame = pl.DataFrame(columns).hstack(rows)
+    _check_parts(plan, frame)
+    return frame, dropped
+
+
+def _base(
+    plan: Plan, snapshots: Mapping[str, Snapshot], part: pl.Series | None
+) -> tuple[pl.Series, pl.DataFrame, int]:
+    """Places in the spine of the rows that have a label; their moment, label and part."""
+    needs = expressions.needs(plan.label)[plan.spine.name]
+    if plan.moment is not None:
+        needs |= expressions.needs(plan.moment)[plan.spine.name]
+    if plan.split["by"] == "random":
+        needs |= set(plan.spine.key)
+    rows = _scan(plan, snapshots, plan.spine.name, needs).collect().with_row_index(PLACE)
     if plan.moment is not None:
         rows = _with_moment(plan, rows)
     label = _computed(plan, rows, "label", {plan.label_name: plan.label})[plan.label_name]
     good = label.is_not_null()
     rows, label = rows.filter(good), _binary(plan, label.filter(good))
-    part = _part(plan, rows)
-    for signal, on in plan.joins.items():
-        other = _read(plan, snapshots, signal)
-        rows = join.attach(rows, plan.spine, other, plan.contracts[signal], on)
-    columns = _computed(plan, rows, "feature", plan.features)
+    part = _part(plan, rows) if part is None else part
     moment = [] if plan.moment is None else [rows[MOMENT]]
-    frame = pl.DataFrame([*map(_plain, columns), *moment, label, part])
-    _check_parts(plan, frame)
-    return frame, len(good) - int(good.sum())
+    return rows[PLACE], pl.DataFrame([*moment, label, part]), len(good) - len(label)
 
 
-def _read(plan: Plan, snapshots: Mapping[str, Snapshot], signal: str) -> pl.DataFrame:
-    fields = [name for name in plan.contracts[signal].names if name in plan.needs[signal]]
-    return (
-        snapshot.scan(snapshots[signal])
-        .select(pl.col(name).alias(f"{signal}.{name}") for name in fields)
-        .collect()
+def _features(
+    plan: Plan,
+    snapshots: Mapping[str, Snapshot],
+    wanted: Mapping[str, pl.Expr],
+    places: pl.Series,
+    rows: pl.DataFrame,
+) -> pl.DataFrame:
+    """The features of the rows at these places of the spine, computed slice by slice.
+
+    So there is never more in memory than these columns and what belongs to one slice.
+    """
+    needs = expressions.together(map(expressions.needs, wanted.values()))
+    own = needs.pop(plan.spine.name, set())
+    windows = {}
+    for signal, fields in needs.items():
+        contract, on = plan.contracts[signal], plan.joins[signal]
+        own.update(on.values())
+        fields.update(on, [contract.event_time] if contract.event_time else [])
+        windows[signal] = join.Window(_scan(plan, snapshots, signal, fields), contract, on)
+    spine = _scan(plan, snapshots, plan.spine.name, own)
+    found = []
+    for start in range(0, snapshots[plan.spine.name].rows, SLICE):
+        low, high = places.search_sorted(pl.Series([start, start + SLICE]))
+        if low == high:
+            continue
+        near = places[low:high] - start
+        part = pl.DataFrame([each.gather(near) for each in spine.slice(start, SLICE).collect()])
+        if plan.moment is not None:
+            # put in order of time once, or each join would do it
+            part = part.with_columns(rows[MOMENT][low:high]).with_row_index(PLACE).sort(MOMENT)
+        for signal, window in windows.items():
+            contract, on = plan.contracts[signal], plan.joins[signal]
+            part = join.attach(part, plan.spine, window.at(part), contract, on)
+        done = pl.DataFrame([*map(_plain, _computed(plan, part, "feature", wanted))])
+        if plan.moment is not None:
+            done = done.select(pl.all().gather(part[PLACE].arg_sort()))
+        found.append(done)
+    return pl.concat(found)
+
+
+def _scan(
+    plan: Plan, snapshots: Mapping[str, Snapshot], signal: str, fields: Collection[str]
+) -> pl.LazyFrame:
+    names = [name for name in plan.contracts[signal].names if name in fields]
+    return snapshot.scan(snapshots[signal]).select(
+        pl.col(name).alias(f"{signal}.{name}") for name in names
     )
 
 
@@ -274,11 +342,33 @@ def _cached(path: Path) -> tuple[pl.DataFrame, int] | None:
         return None
 
 
-def _keep(path: Path, frame: pl.DataFrame, dropped: int) -> None:
+def _stored(cache: Path, wanted: Mapping[str, str]) -> dict[str, pl.Series]:
+    """The columns of earlier datasets that depend on just the same."""
+    found: dict[str, pl.Series] = {}
+    for path in cache.glob("*.parquet"):
+        try:
+            theirs = json.loads(pl.read_parquet_metadata(path)["columns"])
+            names = {
+                name: theirs[key]
+                for name, key in wanted.items()
+                if key in theirs and name not in found
+            }
+            if names:
+                frame = pl.read_parquet(path, columns=sorted(set(names.values())))
+                found.update((name, frame[own].alias(name)) for name, own in names.items())
+        except (pl.exceptions.PolarsError, OSError, KeyError) as error:
+            # damaged, just removed, or written before columns were noted
+            log.debug("nothing is taken from %s (%r)", path, error)
+    return found
+
+
+def _keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: int) -> None:
+    names = {key: name for name, key in columns.items()}
+    notes = {"dropped": str(dropped), "columns": json.dumps(names)}
     draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(draft, compression="lz4", metadata={"dropped": str(dropped)})
+        frame.write_parquet(draft, compression="lz4", metadata=notes)
         draft.replace(path)
     except OSError as error:  # the run can go on without
         log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)

@@ -6,6 +6,7 @@ event time, may be used from that very instant on, and for as long as the contra
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -47,25 +48,74 @@ def attach(
             "name one of MOMENTS in features.py"
         )
     known = (pl.col(f"{contract.name}.{contract.event_time}") + contract.delay).alias("known")
-    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("place")
-    joined = (
-        rows.with_columns(place)
+    # only what decides is sorted and joined; everything else is then taken by its place
+    found = (
+        rows.select(MOMENT, *left, _places("place"))
         .sort(MOMENT, maintain_order=True)
         .join_asof(
             # stable: of two events at once, the later in key order is taken, always
-            other.with_columns(known).sort("known", maintain_order=True),
+            other.select(known, *right, _places("row")).sort("known", maintain_order=True),
             left_on=MOMENT,
             right_on="known",
             by_left=left or None,
             by_right=right or None,
             strategy="backward",
             tolerance=contract.freshness,
-            coalesce=False,
             check_sortedness=False,
         )
+        .select("place", "row")
         .sort("place")
     )
-    return joined.drop("place", "known")
+    return rows.hstack(other.select(pl.all().gather(found["row"])))
+
+
+def _places(name: str) -> pl.Expr:
+    return pl.int_range(pl.len(), dtype=pl.UInt32).alias(name)
+
+
+class Window:
+    """The rows of a signal that a slice of the spine can need, however long the signal is.
+
+    Slices mostly follow one another in time. Then each row of the signal is read once, and of
+    those from before a slice only the last of each key is kept.
+
+    Args:
+        signal: All its rows in key order, columns `<signal>.<field>`.
+        contract: Its contract.
+        on: Its key fields (without the event time) to the spine's fields.
+    """
+
+    def __init__(self, signal: pl.LazyFrame, contract: Contract, on: Mapping[str, str]) -> None:
+        self._signal = signal
+        self._contract = contract
+        self._key = [f"{contract.name}.{field}" for field in on]
+        self._kept: pl.DataFrame | None = None
+        self._first = self._last = datetime.min.replace(tzinfo=UTC)
+
+    def at(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What a slice needs; all if nothing says when its predictions are made."""
+        if self._contract.event_time is None or MOMENT not in rows.columns:
+            self._kept = self._signal.collect() if self._kept is None else self._kept
+            return self._kept
+        span = rows.select(pl.min(MOMENT).alias("first"), pl.max(MOMENT).alias("last")).row(0)
+        first, last = (moment - self._contract.delay for moment in span)
+        event = pl.col(f"{self._contract.name}.{self._contract.event_time}")
+        if self._kept is None or first < self._first:  # back in time: what it needs was let go
+            found = self._signal.filter(event <= last).collect()
+            self._last = last
+        else:
+            new = self._signal.filter(event.is_between(self._last, last, closed="right"))
+            found = pl.concat([self._kept, new.collect()])
+            self._last = max(last, self._last)
+        found = found.sort(event, maintain_order=True)
+        past = found.filter(event <= first)
+        if self._key:
+            past = past.unique(self._key, keep="last", maintain_order=True)
+        else:
+            past = past.tail(1)
+        self._kept = pl.concat([past, found.filter(event > first)])
+        self._first = first
+        return self._kept
 
 
 def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:

@@ -62,11 +62,7 @@ class Plan:
         """The same for the same data and the same recipe, in every process."""
         recipe = {
             "recipe": RECIPE,
-            "signals": {
-                name: [each.version, each.content, str(self.contracts[name].delay),
-                       str(self.contracts[name].freshness), self.contracts[name].time_zone]
-                for name, each in snapshots.items()
-            },
+            "signals": {name: self._identity(snapshots, name) for name in snapshots},
             "spine": self.spine.name,
             "features": [[name, expressions.text(each)] for name, each in self.features.items()],
             "label": [self.label_name, expressions.text(self.label)],
@@ -74,9 +70,38 @@ class Plan:
             "joins": self.joins,
             "split": self.split,
             "now": self.now.isoformat() if self.now else None,
-        }  # fmt: skip
-        text = json.dumps(recipe, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        }
+        return _hash(recipe)
+
+    def columns(self, snapshots: Mapping[str, Snapshot]) -> dict[str, str]:
+        """What each feature, and the part, depends on: equal in two datasets if the column is."""
+        rows = {
+            "recipe": RECIPE,
+            "spine": [self.spine.name, self._identity(snapshots, self.spine.name)],
+            "label": expressions.text(self.label),
+            "moment": None if self.moment is None else expressions.text(self.moment),
+            "now": self.now.isoformat() if self.now else None,
+        }
+        found = {PART: _hash([rows, self.split])}
+        for name, each in self.features.items():
+            joined = {
+                signal: [self.joins[signal], self._identity(snapshots, signal)]
+                for signal in expressions.needs(each)
+                if signal != self.spine.name
+            }
+            found[name] = _hash([rows, expressions.text(each), joined])
+        return found
+
+    def _identity(self, snapshots: Mapping[str, Snapshot], signal: str) -> list[str]:
+        """A signal's rows, and what decides which of them are joined."""
+        contract, each = self.contracts[signal], snapshots[signal]
+        return [each.version, each.content, str(contract.delay),
+                str(contract.freshness), contract.time_zone]  # fmt: skip
+
+
+def _hash(recipe: object) -> str:
+    text = json.dumps(recipe, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def make_plan(config: DictConfig) -> Plan:
