@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,155 @@ def test_damaged_cache_is_assembled_again(project: DataProject) -> None:
     path = project.root / "data" / "cache" / f"{first.fingerprint}.parquet"
     path.write_bytes(path.read_bytes()[:1000])
     assert load_dataset(project.config()).frame.equals(first.frame)
+
+
+FEATURE_NAMES = {"hour", "minute", "member", "shop", "price", "size"}
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the features that have been computed."""
+    names: set[str] = set()
+    original = module._computed
+
+    def spy(plan: Any, rows: Any, kind: str, wanted: dict[str, pl.Expr]) -> pl.DataFrame:
+        if kind == "feature":
+            names.update(wanted)
+        return original(plan, rows, kind, wanted)
+
+    monkeypatch.setattr(module, "_computed", spy)
+    return names
+
+
+def receive_anew(project: DataProject) -> None:
+    ingest(project.config(), MagicMock(progress=lambda items, *_: items))
+
+
+def change_price(project: DataProject) -> None:
+    replace(project.source("prices"), "a,2024-01-01T05:20:00Z,", "a,2024-01-01T05:20:00Z,1")
+    receive_anew(project)
+
+
+def change_shop(project: DataProject) -> None:
+    replace(project.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
+    receive_anew(project)
+
+
+def change_visit(project: DataProject) -> None:
+    replace(project.source("visits"), "true", "false")
+    receive_anew(project)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda project: project.features(".dt.hour()", ".dt.weekday()"), {"hour"}),
+        (lambda project: replace(project.contract("prices"), "value: 6", "value: 5"), {"price"}),
+        (lambda project: replace(project.contract("prices"), "value: 1,", "value: 2,"), {"price"}),
+        (change_price, {"price"}),
+        (change_shop, {"size"}),
+        (change_visit, FEATURE_NAMES),
+        (lambda project: project.features("> 10", "> 11"), FEATURE_NAMES),
+        (lambda project: project.features("minutes=", "hours="), FEATURE_NAMES),
+    ],
+    ids=[
+        "expression", "freshness", "latency", "joined data", "state", "spine", "label", "moment",
+    ],
+)  # fmt: skip
+def test_only_what_changed_is_computed_again_and_the_rows_are_the_same(
+    project: DataProject, computed: set[str], change: Callable[[DataProject], None],
+    expected: set[str],
+) -> None:  # fmt: skip
+    load_dataset(project.config())
+    assert computed == FEATURE_NAMES
+    computed.clear()
+    change(project)
+    found = load_dataset(project.config())
+    assert computed == expected
+    shutil.rmtree(project.root / "data" / "cache")
+    afresh = load_dataset(project.config())
+    assert computed == FEATURE_NAMES
+    assert found.frame.equals(afresh.frame)
+    assert found.frame.schema == afresh.frame.schema
+    assert (found.fingerprint, found.dropped) == (afresh.fingerprint, afresh.dropped)
+
+
+def test_another_choice_of_features_takes_them_from_several_earlier_datasets(
+    project: DataProject, computed: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    load_dataset(project.config(features=["hour", "price"]))
+    load_dataset(project.config(features=["size", "shop"]))
+    computed.clear()
+    found = load_dataset(project.config(features=["price", "relative_price", "shop"]))
+    assert computed == {"relative_price"}
+    assert "2 of 3 features are in the cache; computing relative_price" in caplog.text
+    assert found.frame.columns[:3] == ["price", "relative_price", "shop"]
+    computed.clear()
+    load_dataset(project.config(features=["shop", "price"]))
+    assert computed == set()
+
+
+def test_new_split_computes_no_feature_and_a_new_feature_no_split(
+    project: DataProject, computed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_dataset(project.config())
+    computed.clear()
+    chosen = {"by": "random", "validation": "0.2", "test": "0.1"}
+    before = load_dataset(project.config(split=chosen)).frame
+    assert computed == set()
+    monkeypatch.setattr(split, "at_random", None)
+    after = load_dataset(project.config(split=chosen, features=["relative_price"])).frame
+    assert after["part"].equals(before["part"])
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda _: b"", lambda _: b"PAR1"])
+def test_nothing_is_taken_from_a_damaged_earlier_dataset(
+    project: DataProject, computed: set[str], damage: Callable[[bytes], bytes]
+) -> None:
+    first = load_dataset(project.config())
+    path = project.root / "data" / "cache" / f"{first.fingerprint}.parquet"
+    path.write_bytes(damage(path.read_bytes()))
+    computed.clear()
+    found = load_dataset(project.config(features=["hour", "price"]))
+    assert computed == {"hour", "price"}
+    assert found.frame["price"].equals(first.frame["price"])
+
+
+def test_dataset_of_before_columns_were_noted_is_read_and_lends_none(
+    project: DataProject, computed: set[str]
+) -> None:
+    first = load_dataset(project.config())
+    path = project.root / "data" / "cache" / f"{first.fingerprint}.parquet"
+    first.frame.write_parquet(path, metadata={"dropped": "7"})
+    computed.clear()
+    assert load_dataset(project.config()).dropped == 7
+    load_dataset(project.config(features=["hour"]))
+    assert computed == {"hour"}
+
+
+def test_two_processes_that_assemble_at_once_compute_each_feature_once(
+    project: DataProject,
+) -> None:
+    processes = [
+        project.python(f"""
+            from omegaconf import OmegaConf
+            from runner.dataset import dataset
+            computed = dataset._computed
+            def spy(plan, rows, kind, wanted):
+                print("COMPUTED", *(name for name in wanted if kind == "feature"))
+                return computed(plan, rows, kind, wanted)
+            dataset._computed = spy
+            data = dataset.load_dataset(OmegaConf.create({project.config(features=names)!s}))
+            print("PRICES", data.frame["price"].sum())
+        """)
+        for names in (["hour", "price", "size"], ["price", "hour", "minute"])
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    lines = "".join(outputs).splitlines()
+    names = sorted(name for line in lines if "COMPUTED" in line for name in line.split()[1:])
+    assert names == ["hour", "minute", "price", "size"], lines
+    assert len({line for line in lines if line.startswith("PRICES")}) == 1
 
 
 def test_run_records_signals_counts_and_fingerprint(project: DataProject) -> None:

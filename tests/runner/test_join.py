@@ -1,19 +1,26 @@
 """The point-in-time join against a slow reference: every row once, nothing from the future."""
 
-import bisect
+import contextlib
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.dataset.join import attach
+from runner.dataset import dataset
+from runner.dataset.join import Window, attach
+from runner.dataset.plan import Plan
 from runner.errors import UserError
+from runner.signals import snapshot
 from runner.signals.contract import Contract, Field
+from runner.signals.snapshot import Snapshot
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
@@ -30,71 +37,213 @@ def contract(name: str, fields: dict[str, str], key: Sequence[str], **more: Any)
 
 
 SPINE = contract("s", {"at": "timestamp", "place": "string", "n": "integer"}, ["at", "n"])
-places = st.sampled_from(["a", "b", "c", None])
-# minutes close together, so that ties and exact limits come often
-minutes = st.integers(0, 12)
+MINUTE, INSTANT = timedelta(minutes=1), timedelta(microseconds=1)
+Row = tuple[datetime, tuple[str | None, ...]]
+
+# few of each, so that ties, repetitions and exact limits come often
+TIMES = [START + 10 * step * MINUTE + rest * INSTANT for step in range(6) for rest in (-1, 0, 1)]
+places = st.sampled_from(["a", "b", None])
+durations = st.sampled_from([timedelta(0), INSTANT, timedelta(seconds=0.5), 10 * MINUTE,
+                             10 * MINUTE - INSTANT, 25 * MINUTE])  # fmt: skip
+
+
+def reference(
+    rows: Sequence[Row], events: Sequence[Row], delay: timedelta, freshness: timedelta | None
+) -> list[int | None]:
+    """For each row the number of the event whose values it may have."""
+    found = []
+    for moment, key in rows:
+        best, newest = None, None
+        for number, (event, its_key) in enumerate(events):
+            known = event + delay
+            if its_key != key or None in key or known > moment:
+                continue
+            if freshness is not None and moment - known > freshness:
+                continue
+            if newest is None or known >= newest:
+                best, newest = number, known
+        found.append(best)
+    return found
+
+
+def table(name: str, time: str, rows: Sequence[Row], fields: Sequence[str]) -> pl.DataFrame:
+    """Rows with time, key and, as their value, a number of their own: none can pass for another."""
+    columns: dict[str, list[Any]] = {time: [each for each, _ in rows]}
+    for place, field in enumerate(fields):
+        columns[f"{name}.{field}"] = [key[place] for _, key in rows]
+    columns[f"{name}.n"] = list(range(len(rows)))
+    types = [TIME, *[pl.String] * len(fields), pl.Int64]
+    return pl.DataFrame(columns, schema=dict(zip(columns, types, strict=True)))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[int, list[Row], list[Row]]:
+    """How many fields the key has, the spine's rows and the signal's, in any order."""
+    width = draw(st.integers(0, 2))
+    rows = st.lists(st.tuples(st.sampled_from(TIMES), st.tuples(*[places] * width)), max_size=30)
+    return width, draw(rows), draw(rows)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tables=tables(), delay=durations, freshness=st.none() | durations)
+def test_as_of_join_is_the_slow_reference(
+    tables: tuple[int, list[Row], list[Row]], delay: timedelta, freshness: timedelta | None
+) -> None:
+    width, spine, events = tables
+    fields = ("one", "two")[:width]
+    strings = dict.fromkeys(fields, "string")
+    own = contract("s", {"at": "timestamp", **strings, "n": "integer"}, ["at", "n"])
+    weather = contract(
+        "w", {"hour": "timestamp", **strings, "n": "integer"}, ["hour", *fields],
+        event_time="hour", delay=delay, freshness=freshness,
+    )  # fmt: skip
+    before = table("s", "moment", spine, fields)
+    other = table("w", "w.hour", events, fields)
+    joined = attach(before, own, other, weather, {field: field for field in fields})
+
+    assert joined.select(before.columns).equals(before)  # every row, once, in its place
+    assert joined["w.n"].to_list() == reference(spine, events, delay, freshness)
+    assert joined.filter(pl.col("w.hour") + delay > pl.col("moment")).is_empty()
+    for name in other.columns:  # all of them from one and the same event
+        assert joined[name].to_list() == [
+            None if number is None else other[name][number] for number in joined["w.n"]
+        ]
 
 
 def rows(values: list[tuple[int, str | None]]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "moment": [START + timedelta(minutes=minute) for minute, _ in values],
-            "s.place": [place for _, place in values],
-            "s.n": range(len(values)),
-        },
-        schema={"moment": TIME, "s.place": pl.String, "s.n": pl.Int64},
-    )
+    moments: list[Row] = [(START + minute * MINUTE, (place,)) for minute, place in values]
+    return table("s", "moment", moments, ["place"])
 
 
-@settings(max_examples=200, deadline=None)
+# ---------------------------------------------------------------- slice by slice
+
+# around the end of a month and of daylight saving time in New York, where 5:30 and 6:30 are both
+# half past one in the night of 3 November
+NIGHTS = [
+    datetime(2024, 11, day, hour, minute, tzinfo=UTC)
+    for day in (1, 3)
+    for hour in (3, 4, 5, 6)
+    for minute in (0, 30)
+]
+LOCAL = "America/New_York"
+
+
+def keep(folder: Path, signal: Contract, frame: pl.DataFrame) -> Snapshot:
+    """A snapshot as receiving the signal leaves it: by months, in the order of its key."""
+    home = folder / signal.name
+    home.mkdir()
+    for name, part in snapshot.split(signal, frame.sort(signal.key)).items():
+        part.write_parquet(home / f"{name}.parquet")
+    return Snapshot(signal.name, "1.0.0", "", "", frame.height, home, None, {}, "")
+
+
+def in_local_time(time: str) -> pl.Expr:
+    """The instant that a clock in New York shows, the earlier one where there are two."""
+    wall = pl.col(time).dt.convert_time_zone(LOCAL).dt.replace_time_zone(None)
+    return wall.dt.replace_time_zone(LOCAL, ambiguous="earliest")
+
+
+@settings(max_examples=300, deadline=None)
 @given(
-    spine=st.lists(st.tuples(minutes, places), max_size=25),
-    # an event's value is its own number, so that equal values cannot hide a wrong row
-    events=st.sets(st.tuples(minutes, st.sampled_from("abd")), max_size=25),
-    delay=st.integers(0, 4),
-    freshness=st.one_of(st.none(), st.integers(0, 6)),
-)
-def test_as_of_join_is_the_slow_reference(
-    spine: list[tuple[int, str | None]],
-    events: set[tuple[int, str]],
-    delay: int,
-    freshness: int | None,
+    spine=st.lists(
+        st.tuples(st.sampled_from(NIGHTS), places, st.sampled_from([True, False, None])),
+        min_size=1, max_size=30,
+    ).filter(lambda rows: any(label is not None for *_, label in rows)),
+    events=st.sets(st.tuples(st.sampled_from(NIGHTS), st.sampled_from("ab")), max_size=20),
+    states=st.sets(st.sampled_from("abc")),
+    delay=st.sampled_from([timedelta(0), timedelta(hours=1), timedelta(days=1)]),
+    freshness=st.sampled_from([None, timedelta(0), timedelta(hours=1), timedelta(days=2)]),
+    chosen=st.sets(st.sampled_from(["s.n", "w.n", "p.n", "k.n"]), min_size=1),
+    in_order=st.booleans(),
+    size=st.integers(1, 40),
+)  # fmt: skip
+def test_dataset_of_any_slices_is_the_slow_reference(
+    spine: list[tuple[datetime, str | None, bool | None]],
+    events: set[tuple[datetime, str]],
+    states: set[str],
+    delay: timedelta,
+    freshness: timedelta | None,
+    chosen: set[str],
+    in_order: bool,
+    size: int,
 ) -> None:
+    # in the order of its number, not of time, the spine's slices go back and forth in time
+    key = ["at", "n"] if in_order else ["n"]
+    fields = {"at": "timestamp", "place": "string", "late": "boolean", "n": "integer"}
+    own = contract("s", fields, key, event_time="at", time_zone=LOCAL)
     weather = contract(
-        "w", {"hour": "timestamp", "place": "string", "value": "integer"}, ["hour", "place"],
-        event_time="hour", delay=timedelta(minutes=delay),
-        freshness=None if freshness is None else timedelta(minutes=freshness),
+        "w", {"hour": "timestamp", "place": "string", "n": "integer"}, ["hour", "place"],
+        event_time="hour", delay=delay, freshness=freshness, time_zone=LOCAL,
     )  # fmt: skip
-    ordered = sorted(events)
-    other = pl.DataFrame(
-        {
-            "w.hour": [START + timedelta(minutes=minute) for minute, _ in ordered],
-            "w.place": [place for _, place in ordered],
-            "w.value": range(len(ordered)),
-        },
-        schema={"w.hour": TIME, "w.place": pl.String, "w.value": pl.Int64},
-    )
-    before = rows(spine)
-    joined = attach(before, SPINE, other, weather, {"place": "place"})
+    anywhere = contract(
+        "k", {"hour": "timestamp", "n": "integer"}, ["hour"], event_time="hour", delay=delay,
+        freshness=freshness,
+    )  # fmt: skip
+    state = contract("p", {"place": "string", "n": "integer"}, ["place"])
+    observed: list[Row] = [(hour, (place,)) for hour, place in sorted(events)]
+    hours: list[Row] = [(hour, ()) for hour in sorted({hour for hour, _ in events})]
+    place = {"place": "place"}
+    plan = Plan(
+        contracts={"s": own, "w": weather, "p": state, "k": anywhere}, spine=own,
+        features={name: pl.col(name) for name in sorted(chosen)},
+        label_name="late", label=pl.col("s.late"), moment=in_local_time("s.at"),
+        joins={"w": place, "p": place, "k": {}}, now=None,
+        split={"by": "time", "validation": "1d", "test": "1d"},
+    )  # fmt: skip
+    frames = {
+        "s": pl.DataFrame(
+            [(*row, number) for number, row in enumerate(spine)], orient="row",
+            schema={"at": TIME, "place": pl.String, "late": pl.Boolean, "n": pl.Int64},
+        ),
+        "w": table("w", "w.hour", observed, ["place"]).rename(lambda name: name[2:]),
+        "k": table("k", "k.hour", hours, []).rename(lambda name: name[2:]),
+        "p": pl.DataFrame(
+            {"place": sorted(states), "n": range(len(states))},
+            schema={"place": pl.String, "n": pl.Int64},
+        ),
+    }  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        snapshots = {name: keep(folder, plan.contracts[name], frames[name]) for name in frames}
+        stack.enter_context(patch.object(dataset, "SLICE", size))
+        stack.enter_context(patch.object(dataset, "_check_parts"))
+        frame, dropped = dataset.assemble(plan, snapshots)
 
-    assert joined.select(before.columns).equals(before)  # every row, once, in its place
-    for (moment, place), found in zip(spine, joined["w.value"], strict=True):
-        known = [
-            (minute + delay, number)
-            for number, (minute, where) in enumerate(ordered)
-            if where == place and minute + delay <= moment
-        ]
-        expected = known[bisect.bisect_right(known, (moment, 10**6)) - 1] if known else None
-        if expected and freshness is not None and moment - expected[0] > freshness:
-            expected = None
-        assert found == (expected[1] if expected else None)
-    late = joined.filter(pl.col("w.hour") + timedelta(minutes=delay) > pl.col("moment"))
-    assert late.is_empty()
+    months = sorted(range(len(spine)), key=lambda n: (month(spine[n][0]), *(
+        (spine[n][0], n) if in_order else (n,)
+    )))  # fmt: skip
+    labelled = [number for number in months if spine[number][2] is not None]
+    moments: list[Row] = [(earliest(spine[n][0]), (spine[n][1],)) for n in labelled]
+    sizes = {place: number for number, place in enumerate(sorted(states))}
+    expected = {
+        "s.n": labelled,
+        "w.n": reference(moments, observed, delay, freshness),
+        "k.n": reference([(at, ()) for at, _ in moments], hours, delay, freshness),
+        "p.n": [sizes.get(place or "") for _, (place,) in moments],
+        "late": [int(bool(spine[number][2])) for number in labelled],
+        "moment": [moment for moment, _ in moments],
+    }
+    assert dropped == len(spine) - len(labelled)
+    assert frame.columns == [*sorted(chosen), "moment", "late", "part"]
+    for name in frame.columns[:-1]:
+        assert frame[name].to_list() == expected[name]
+
+
+def month(at: datetime) -> str:
+    return f"{at.astimezone(ZoneInfo(LOCAL)):%Y-%m}"
+
+
+def earliest(at: datetime) -> datetime:
+    """What `in_local_time` gives."""
+    return at.astimezone(ZoneInfo(LOCAL)).replace(fold=0).astimezone(UTC)
+
+
+# ---------------------------------------------------------------- by hand
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    spine=st.lists(st.tuples(minutes, places), max_size=25),
+    spine=st.lists(st.tuples(st.integers(0, 12), places), max_size=25),
     known=st.sets(st.sampled_from("abd")),
 )
 def test_join_of_a_state_keeps_every_row_once(
@@ -110,6 +259,19 @@ def test_join_of_a_state_keeps_every_row_once(
     joined = attach(before, SPINE, other, state, {"place": "place"})
     assert joined.select(before.columns).equals(before)
     assert joined["p.size"].to_list() == [sizes.get(place or "") for _, place in spine]
+
+
+def test_window_reads_each_row_once_where_slices_follow_one_another() -> None:
+    weather = contract(
+        "w", {"hour": "timestamp", "place": "string", "n": "integer"}, ["hour", "place"],
+        event_time="hour", delay=5 * MINUTE,
+    )  # fmt: skip
+    hours: list[Row] = [(START + n * MINUTE, ("ab"[n % 2],)) for n in range(1000)]
+    window = Window(table("w", "w.hour", hours, ["place"]).lazy(), weather, {"place": "place"})
+    for first in range(0, 1000, 100):
+        slice_ = rows([(first, "a"), (first + 99, "b")])
+        found = window.at(slice_)["w.n"].to_list()
+        assert found == list(range(max(0, first - 6), first + 95))
 
 
 def test_value_known_at_the_very_moment_is_used_and_a_microsecond_later_is_not() -> None:

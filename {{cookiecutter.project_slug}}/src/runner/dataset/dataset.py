@@ -111,12 +111,12 @@ def assemble(
         cache: The folder of earlier datasets; a column that one of them has is not computed again.
     """
     stored = {} if cache is None else _stored(cache, plan.columns(snapshots))
-    places, rows, dropped = _base(plan, snapshots, stored.get(PART))
+    kept, rows, dropped = _base(plan, snapshots, stored.get(PART))
     missing = {name: each for name, each in plan.features.items() if name not in stored}
     if len(missing) < len(plan.features):
         log.info("%d of %d features are in the cache; computing %s", len(plan.features) -
                  len(missing), len(plan.features), ", ".join(missing) or "none")  # fmt: skip
-    computed = _features(plan, snapshots, missing, places, rows) if missing else {}
+    computed = _features(plan, snapshots, missing, kept, rows) if missing else {}
     columns = [stored[name] if name in stored else computed[name] for name in plan.features]
     frame = pl.DataFrame(columns).hstack(rows)
     _check_parts(plan, frame)
@@ -125,8 +125,8 @@ def assemble(
 
 def _base(
     plan: Plan, snapshots: Mapping[str, Snapshot], part: pl.Series | None
-) -> tuple[pl.Series, pl.DataFrame, int]:
-    """Places in the spine of the rows that have a label; their moment, label and part."""
+) -> tuple[NDArray[np.bool_], pl.DataFrame, int]:
+    """Which rows of the spine have a label; the moment, label and part of those."""
     needs = expressions.needs(plan.label)[plan.spine.name]
     if plan.moment is not None:
         needs |= expressions.needs(plan.moment)[plan.spine.name]
@@ -140,17 +140,19 @@ def _base(
     rows, label = rows.filter(good), _binary(plan, label.filter(good))
     part = _part(plan, rows) if part is None else part
     moment = [] if plan.moment is None else [rows[MOMENT]]
-    return rows[PLACE], pl.DataFrame([*moment, label, part]), len(good) - len(label)
+    kept = np.zeros(snapshots[plan.spine.name].rows, dtype=np.bool_)
+    kept[rows[PLACE].to_numpy()] = True
+    return kept, pl.DataFrame([*moment, label, part]), len(good) - len(label)
 
 
 def _features(
     plan: Plan,
     snapshots: Mapping[str, Snapshot],
     wanted: Mapping[str, pl.Expr],
-    places: pl.Series,
+    kept: NDArray[np.bool_],
     rows: pl.DataFrame,
 ) -> pl.DataFrame:
-    """The features of the rows at these places of the spine, computed slice by slice.
+    """The features of the kept rows of the spine, computed slice by slice.
 
     So there is never more in memory than these columns and what belongs to one slice.
     """
@@ -162,17 +164,18 @@ def _features(
         own.update(on.values())
         fields.update(on, [contract.event_time] if contract.event_time else [])
         windows[signal] = join.Window(_scan(plan, snapshots, signal, fields), contract, on)
-    spine = _scan(plan, snapshots, plan.spine.name, own)
-    found = []
-    for start in range(0, snapshots[plan.spine.name].rows, SLICE):
-        low, high = places.search_sorted(pl.Series([start, start + SLICE]))
-        if low == high:
+    # without a field there would be no rows either
+    spine = _scan(plan, snapshots, plan.spine.name, own or plan.spine.key[:1])
+    found: list[pl.DataFrame] = []
+    for start in range(0, len(kept), SLICE):
+        chosen = kept[start : start + SLICE]
+        if not chosen.any():
             continue
-        near = places[low:high] - start
-        part = pl.DataFrame([each.gather(near) for each in spine.slice(start, SLICE).collect()])
+        part = spine.slice(start, SLICE).collect().filter(chosen)
         if plan.moment is not None:
             # put in order of time once, or each join would do it
-            part = part.with_columns(rows[MOMENT][low:high]).with_row_index(PLACE).sort(MOMENT)
+            moment = rows[MOMENT].slice(sum(map(len, found)), part.height)
+            part = part.with_columns(moment).with_row_index(PLACE).sort(MOMENT)
         for signal, window in windows.items():
             contract, on = plan.contracts[signal], plan.joins[signal]
             part = join.attach(part, plan.spine, window.at(part), contract, on)
