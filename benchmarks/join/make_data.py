@@ -1,0 +1,61 @@
+"""Snapshots of orders and five signals about stores, as receiving them would leave them."""
+
+import sys
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, "src")
+from runner.project import root
+from runner.signals import snapshot
+from runner.signals.contract import read_contracts
+
+START = 1_672_531_200_000_000  # 2023, a year of whole seconds
+TIME = pl.Datetime("us", "UTC")
+
+
+def main(rows: int) -> None:
+    """Each store has 500 orders a year and, of each signal, about one value a week."""
+    contracts = read_contracts(root())
+    rng = np.random.default_rng(0)
+    stores = max(rows // 500, 1)
+
+    def times(count: int) -> pl.Series:
+        seconds = rng.integers(0, 365 * 86_400, count) * 1_000_000
+        return pl.Series(START + seconds).cast(TIME)
+
+    orders = pl.DataFrame(
+        {
+            "at": times(rows),
+            "order": np.arange(rows),
+            "store": rng.integers(0, stores, rows),
+            "amount": rng.random(rows),
+            "returned": rng.random(rows) < 0.3,
+        }
+    )
+    write(contracts["orders"], orders)
+    del orders
+    for number in range(1, 6):
+        count = rows // 10
+        signal = pl.DataFrame(
+            {
+                "store": rng.integers(0, stores, count),
+                "at": times(count),
+                "value": rng.random(count),
+            }
+        )
+        write(contracts[f"signal_{number}"], signal.unique(["store", "at"]))
+
+
+def write(contract, frame) -> None:
+    folder = snapshot.home(root()) / contract.name
+    folder.mkdir(parents=True)
+    for name, part in snapshot.split(contract, frame.sort(contract.key)).items():
+        part.write_parquet(
+            folder / f"{name}.parquet", compression="zstd", compression_level=3, statistics=True,
+            row_group_size=1 << 20,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
