@@ -116,7 +116,7 @@ def assemble(
     if len(missing) < len(plan.features):
         log.info("%d of %d features are in the cache; computing %s", len(plan.features) -
                  len(missing), len(plan.features), ", ".join(missing) or "none")  # fmt: skip
-    computed = _features(plan, snapshots, missing, kept, rows) if missing else {}
+    computed = _features(plan, snapshots, missing, kept, rows) if missing else pl.DataFrame()
     columns = [stored[name] if name in stored else computed[name] for name in plan.features]
     frame = pl.DataFrame(columns).hstack(rows)
     _check_parts(plan, frame)
