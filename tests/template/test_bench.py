@@ -1,6 +1,7 @@
 """The benchmark runs, everybody gets the same results, and no line is missing from its table."""
 
 import fnmatch
+import os
 import subprocess
 import sys
 
@@ -53,3 +54,26 @@ def test_page_shows_the_compared_scripts_and_no_path(page):
 def test_compared_script_imports_nothing_of_the_runner(name):
     text = (ROOT / "benchmarks" / "scripts" / f"{name}.py").read_text(encoding="utf-8")
     assert "runner" not in text
+
+
+def test_join_page_compares_the_same_join_and_names_what_does_not_install(tmp_path):
+    target = tmp_path / "join.md"
+    command = [sys.executable, "benchmarks/bench.py", "join", "--quick", "--output", str(target)]
+    result = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = target.read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    for size in ("20,000", "100,000"):
+        (line,) = fnmatch.filter(lines, f"| {size} | * | polars by hand | * | ≤ 1.3 | *")
+        assert line.endswith("| 100.0%, 100.0% |")
+    for against in ("Feast, DuckDB store", "Feast, default file store"):
+        assert fnmatch.filter(lines, f"| 20,000 | * | {against} | *") or (
+            "skipped: Feast, which does not install here" in result.stdout
+        )
+    for script in (ROOT / "benchmarks" / "join").glob("*.py"):
+        assert script.read_text(encoding="utf-8").strip() in page
+    assert str(ROOT) not in page
+    assert "/tmp/" not in page
