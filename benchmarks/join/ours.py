@@ -3,7 +3,6 @@
 import sys
 
 sys.path.insert(0, "src")
-import polars as pl
 from measured import measure
 
 from runner import compose
@@ -13,9 +12,8 @@ from runner.project import root
 from runner.signals import snapshot
 
 plan = make_plan(compose("dataset=orders"))
-snapshots = {}
-for name in plan.needs:
-    folder = snapshot.home(root()) / name
-    rows = pl.scan_parquet(folder / "*.parquet").select(pl.len()).collect().item()
-    snapshots[name] = snapshot.Snapshot(name, "1.0.0", "", "", rows, folder, None, {}, "")
+snapshots = {
+    name: snapshot.Snapshot(name, "1.0.0", "", "", 0, snapshot.home(root()) / name, None, {}, "")
+    for name in plan.needs
+}
 measure(lambda: assemble(plan, snapshots)[0])

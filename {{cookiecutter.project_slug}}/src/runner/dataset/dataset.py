@@ -133,6 +133,7 @@ def _base(
     if plan.split["by"] == "random":
         needs |= set(plan.spine.key)
     rows = _scan(plan, snapshots, plan.spine.name, needs).collect().with_row_index(PLACE)
+    kept = np.zeros(rows.height, dtype=np.bool_)
     if plan.moment is not None:
         rows = _with_moment(plan, rows)
     label = _computed(plan, rows, "label", {plan.label_name: plan.label})[plan.label_name]
@@ -140,7 +141,6 @@ def _base(
     rows, label = rows.filter(good), _binary(plan, label.filter(good))
     part = _part(plan, rows) if part is None else part
     moment = [] if plan.moment is None else [rows[MOMENT]]
-    kept = np.zeros(snapshots[plan.spine.name].rows, dtype=np.bool_)
     kept[rows[PLACE].to_numpy()] = True
     return kept, pl.DataFrame([*moment, label, part]), len(good) - len(label)
 
