@@ -27,7 +27,8 @@ from runner.signals.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 PLACE = "place"  # of a row in the spine
-SLICE = 4_000_000  # rows of the spine that are joined at once
+# rows of the spine that are joined at once; with more, a processor waits for its memory
+SLICE = 1_000_000
 
 
 @dataclass(frozen=True)
