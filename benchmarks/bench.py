@@ -50,7 +50,9 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     print(table)
     if arguments.quick:
-        print("\nQuick: once, cold and small; only that it all works is to be seen here.")
+        note = "Quick: once, cold and small; only that it all works is to be seen here."
+        print(f"\n{note}")
+        page += f"\n{note}\n"
     if output:
         output.write_text(page, encoding="utf-8")
         print(f"\nWritten to {output}")
