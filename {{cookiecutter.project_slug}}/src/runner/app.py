@@ -28,6 +28,7 @@ COMMANDS = {
     "deliver": "runner.record.deliver",
     "doctor": "runner.doctor",
     "experiments": "runner.training.experiments",
+    "holds": "runner.holds",
     "new": "runner.new",
     "rerun": "runner.record.rerun",
     "signals": "runner.lineage",
@@ -84,6 +85,7 @@ class Session:
     def __init__(self) -> None:
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
+        self.held = False
         self.delivery: Delivery | None = None
 
     def job(self, config: "DictConfig") -> float | None:
@@ -124,7 +126,9 @@ class Session:
             raise
         self.runs.append(run)
         try:
-            return execute(run).get(config.objective)
+            metrics = execute(run)
+            self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
+            return metrics.get(config.objective)
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
             self.errors.append(error)
             return None
@@ -188,7 +192,8 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0 when all went well, 1 for a failure of ours or the task's, 2 for a mistake in what was
-        typed or configured, 130 when interrupted.
+        typed or configured, 3 when something is held for a person to look at, 130 when
+        interrupted.
     """
     # most of an import's cost is the garbage collector
     gc.disable()
@@ -247,7 +252,7 @@ def _run(arguments: Sequence[str]) -> int:
     if session.interrupted:
         return 130
     if not session.errors:
-        return 0
+        return 3 if session.held else 0
     return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
 
 
@@ -283,17 +288,15 @@ def _refuse_wrong(config: "DictConfig") -> None:
 
 def _check_data(config: "DictConfig") -> None:
     """Checks what is said about signals, features and label before a run begins."""
-    if config.signals:
-        from runner.signals.contract import read_contracts
-        from runner.signals.ingest import known
+    uses = config.task.get("uses", [])
+    if "signals" in uses:
+        from runner.signals.ingest import chosen
 
-        contracts = read_contracts(root())
-        for name in config.signals:
-            known(contracts, name)
-    if "dataset" in config.task.get("uses", []):
+        chosen(config)
+    if "dataset" in uses:
         from runner.dataset.plan import make_plan
 
-        make_plan(config)
+        make_plan(config, as_it_stands=True)
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:

@@ -16,8 +16,15 @@ CONF = root() / "conf"
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
-    """Lets `experiment=x` stand for `+experiment=x`, also in a sweep; the rest stays as it is."""
-    return [f"+{word}" if word.startswith("experiment=") else word for word in arguments]
+    """Lets `experiment=x` stand for `+experiment=x`, also in a sweep; the rest stays as it is.
+
+    `dataset.pin.<signal>` is a key that nobody has written down before.
+    """
+    added = {"experiment=": "+", "dataset.pin.": "++"}
+    return [
+        next((sign for key, sign in added.items() if word.startswith(key)), "") + word
+        for word in arguments
+    ]
 
 
 def register_resolvers() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import difflib
 import inspect
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class Dataset:
         features: Names in FEATURES of your `features.py`.
         joins: For each other signal, its key fields and the spine's fields they equal.
         split: How rows fall into train, validation and test.
+        pin: Versions of signals to read instead of the current ones.
     """
 
     spine: str
@@ -86,6 +88,7 @@ class Dataset:
     moment: str | None = None
     joins: dict[str, dict[str, str]] = field(default_factory=dict)
     split: Split = field(default_factory=Split)
+    pin: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -329,6 +332,13 @@ def read_now(config: DictConfig) -> datetime.datetime | None:
             f"now: {config.now} lies in the future; the latest possible is {today:%Y-%m-%dT%H:%MZ}"
         )
     return moment
+
+
+def read_moment(config: DictConfig) -> datetime.datetime:
+    """When the run takes place: `now`, or when the run that it repeats took place, or now."""
+    said = os.environ.get("RUNNER_RERUN_AT")
+    real = datetime.datetime.fromisoformat(said) if said else datetime.datetime.now(datetime.UTC)
+    return read_now(config) or real
 
 
 def _check_values(config: DictConfig) -> None:

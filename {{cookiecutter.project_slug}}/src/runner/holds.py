@@ -1,6 +1,28 @@
-"""List what is held, and release or reject it."""
+"""List what is held, and release or reject it.
 
-from dataclasses import dataclass
+A hold is where automation stopped because a person must look: a plain file in `holds/`, which git
+keeps, so that a team sees the same ones and the decision stays with its reason. The same delivery
+always makes the same hold, wherever it is found.
+"""
+
+import argparse
+import hashlib
+import importlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner import project
+from runner.config import nearest
+from runner.errors import UserError
+from runner.terminal import show
+
+OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
+DECIDED = "runner.signals.ingest.decided"  # called with a decided hold; stands above this module
 
 
 @dataclass(frozen=True)
@@ -18,3 +40,255 @@ class Breach:
     field: str | None
     message: str
     partition: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Something that goes no further until a person has decided.
+
+    Attributes:
+        id: Names it everywhere.
+        subject: The signal.
+        version: The contract's version that the delivery came under.
+        last_good: Content of the snapshot that stays current; `none` before the first.
+        owner: Who can explain it, and how they are reached.
+        opened: When, in UTC.
+        partition: Where the first breach begins.
+        breaches: What is wrong.
+        delivery: Content hashes of the deliveries that were held here.
+        unfit: It cannot be released: without a change of contract or data it is no snapshot.
+        status: `open`, `released`, `rejected`, or `superseded` by a later delivery.
+        by: Who decided.
+        why: Their reason.
+        when: When they did, in UTC.
+    """
+
+    id: str
+    subject: str
+    version: str
+    last_good: str
+    owner: str
+    opened: str
+    partition: str
+    breaches: tuple[Breach, ...]
+    delivery: tuple[str, ...]
+    unfit: bool = False
+    status: str = OPEN
+    by: str | None = None
+    why: str | None = None
+    when: str | None = None
+
+
+def holds(arguments: list[str]) -> int:
+    """Lists the holds, or decides one."""
+    parser = argparse.ArgumentParser(prog="python run.py holds", description=_about())
+    parser.add_argument("--all", action="store_true", help="also those that are decided")
+    commands = parser.add_subparsers(dest="command", metavar="release | reject")
+    for name, does in (("release", "accept the delivery"), ("reject", "discard it")):
+        command = commands.add_parser(name, help=does, description=does)
+        command.add_argument("id", help="as `python run.py holds` lists it")
+        command.add_argument("--by", required=True, metavar="NAME", help="who decides")
+        command.add_argument("--why", required=True, metavar="TEXT", help="the reason, for git")
+    asked = parser.parse_args(arguments)
+    root = project.root()
+    if asked.command is None:
+        _list(read_holds(root), asked.all)
+        return 0
+    status = RELEASED if asked.command == "release" else REJECTED
+    hold = decide(root, asked.id, status, asked.by, asked.why)
+    print(f"{hold.id} is {hold.status}")
+    module, _, function = DECIDED.rpartition(".")
+    files = getattr(importlib.import_module(module), function)(hold)
+    print(f"keep the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
+    return 0
+
+
+def read_holds(root: Path) -> list[Hold]:
+    """All holds, open ones first, then the latest first.
+
+    Raises:
+        UserError: A file is no hold.
+    """
+    found = [_read(path) for path in sorted((root / "holds").glob("*.yaml"))]
+    found.sort(key=lambda hold: hold.opened, reverse=True)
+    return sorted(found, key=lambda hold: hold.status != OPEN)
+
+
+def find(root: Path, subject: str) -> Hold | None:
+    """The open hold of a subject; there is never more than one."""
+    return next((hold for hold in _of(root, subject) if hold.status == OPEN), None)
+
+
+def verdict(root: Path, subject: str, delivery: str) -> Hold | None:
+    """The hold in which a person has decided on exactly this delivery."""
+    decided = [hold for hold in _of(root, subject) if hold.status in (RELEASED, REJECTED)]
+    return next((hold for hold in decided if delivery in hold.delivery), None)
+
+
+def accepted(root: Path, subject: str) -> dict[str, str]:
+    """The first partition since which a field is what a person has accepted, by field."""
+    released = [hold for hold in _of(root, subject) if hold.status == RELEASED]
+    since: dict[str, str] = {}
+    for breach in itertools.chain.from_iterable(hold.breaches for hold in released):
+        name = breach.field or ""  # what concerns whole rows stands under no name
+        since[name] = max(breach.partition, since.get(name, ""))
+    return since
+
+
+def open_hold(root: Path, new: Hold) -> Hold:
+    """Writes a hold, or adds a delivery to the one there is; the subject's others are closed.
+
+    Args:
+        root: The project.
+        new: What is to be held; its id may be any.
+    """
+    said = json.dumps([new.subject, new.version, new.last_good])
+    stem = f"{new.subject}-{hashlib.blake2b(said.encode(), digest_size=3).hexdigest()}"
+    for number in itertools.count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        path = root / file_name(name)
+        before = _read(path) if path.exists() else None
+        if before is None or before.status in (OPEN, SUPERSEDED):
+            break
+    if before is not None:
+        seen = tuple(dict.fromkeys([*before.delivery, *new.delivery]))
+        new = replace(new, opened=before.opened, delivery=seen)
+    new = replace(new, id=name)
+    if new != before:
+        _write(root, new)
+    close(root, new.subject, but=name)
+    return new
+
+
+def close(root: Path, subject: str, but: str | None = None) -> list[Hold]:
+    """Marks the subject's open holds as superseded, and returns them."""
+    closed = [
+        replace(hold, status=SUPERSEDED, when=_now())
+        for hold in _of(root, subject)
+        if hold.status == OPEN and hold.id != but
+    ]
+    for hold in closed:
+        _write(root, hold)
+    return closed
+
+
+def decide(root: Path, name: str, status: str, by: str, why: str) -> Hold:
+    """Writes down what a person has decided.
+
+    Raises:
+        UserError: There is no such hold, it is not open, it cannot be released, or name or reason
+            are empty.
+    """
+    path = root / file_name(name)
+    if Path(name).name != name or not path.exists():
+        known = [hold.id for hold in read_holds(root) if hold.status == OPEN]
+        raise UserError(f"{name}: there is no such hold. {nearest(name, known)}")
+    hold = _read(path)
+    if hold.status == SUPERSEDED:
+        raise UserError(f"{name} is superseded: a later delivery has taken its place")
+    if hold.status != OPEN:
+        raise UserError(f"{name} is {hold.status} already, by {hold.by}: {hold.why}")
+    if hold.unfit and status == RELEASED:
+        raise UserError(
+            f"{name} cannot be released: {hold.breaches[0].message}.\n"
+            f"Change signals/{hold.subject}.yaml under a new version, or ask {hold.owner} for "
+            "data that keep it."
+        )
+    for option, text in (("--by", by), ("--why", why)):
+        if not text.strip():
+            raise UserError(f"{option}: it is empty; the decision stays in git, so say it")
+    hold = replace(hold, status=status, by=by.strip(), why=why.strip(), when=_now())
+    _write(root, hold)
+    return hold
+
+
+def file_name(name: str) -> str:
+    """A hold's file, relative to the project."""
+    return f"holds/{name}.yaml"
+
+
+def tell(hold: Hold) -> str:
+    """What a person must know and can do, in a few lines."""
+    lines = [f"{hold.subject}: the delivery is held ({hold.id})"]
+    lines += [f"  {breach.message}" for breach in hold.breaches[:5]]
+    if len(hold.breaches) > 5:
+        lines.append(f"  and {len(hold.breaches) - 5} more, see {file_name(hold.id)}")
+    stays = "" if hold.last_good == "none" else "; the last good snapshot stays current"
+    lines.append(f"  its owner is {hold.owner}{stays}")
+    if hold.unfit:
+        lines.append(
+            "  it cannot be released: change the contract under a new version, or the data"
+        )
+    else:
+        lines.append(f"  accept it:   {_command('release', hold)}")
+    lines.append(f"  discard it:  {_command('reject', hold)}")
+    return "\n".join(lines)
+
+
+def _command(word: str, hold: Hold) -> str:
+    return f'python run.py holds {word} {hold.id} --by NAME --why "TEXT"'
+
+
+def _about() -> str:
+    return (__doc__ or "").partition("\n")[0]
+
+
+def _list(found: Sequence[Hold], everything: bool) -> None:
+    shown = [hold for hold in found if everything or hold.status == OPEN]
+    if not shown:
+        more = " (--all shows what was decided)" if found else ""
+        print(f"nothing is held{more}")
+        return
+    show({hold.id: _facts(hold) for hold in shown})
+
+
+def _facts(hold: Hold) -> dict[str, str]:
+    facts = {"status": hold.status, "since": hold.opened, "version": hold.version}
+    for number, breach in enumerate(hold.breaches):
+        facts["why" if number == 0 else f"why {number + 1}"] = breach.message
+    facts["owner"] = hold.owner
+    if hold.status == OPEN:
+        if not hold.unfit:
+            facts["accept it"] = _command("release", hold)
+        facts["discard it"] = _command("reject", hold)
+    elif hold.by:
+        facts["decided"] = f"{hold.when} by {hold.by}: {hold.why}"
+    return facts
+
+
+def _of(root: Path, subject: str) -> list[Hold]:
+    return [hold for hold in read_holds(root) if hold.subject == subject]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(path: Path) -> Hold:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        said: Mapping[str, Any] = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - safe
+        breaches = tuple(Breach(**each) for each in said["breaches"])
+        return Hold(**{**said, "breaches": breaches, "delivery": tuple(said["delivery"])})
+    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        raise UserError(
+            f"holds/{path.name} is no hold ({error!r}); restore it with "
+            f"`git checkout -- holds/{path.name}`"
+        ) from None
+
+
+def _write(root: Path, hold: Hold) -> None:
+    import yaml
+
+    path = root / file_name(hold.id)
+    path.parent.mkdir(exist_ok=True)
+    said = asdict(hold)
+    said["breaches"] = [dict(each) for each in said["breaches"]]
+    said["delivery"] = list(hold.delivery)
+    said = {key: value for key, value in said.items() if value is not None}
+    draft = path.with_suffix(".new")
+    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=96)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

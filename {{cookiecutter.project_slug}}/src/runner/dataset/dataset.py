@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner import project
+from runner.config import read_moment
 from runner.dataset import expressions, join, split
 from runner.dataset.join import MOMENT
 from runner.dataset.plan import PART, Plan, make_plan
@@ -71,8 +72,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     Raises:
         UserError: The data cannot give what the configuration asks for; says what to change.
     """
-    plan = make_plan(config)
-    snapshots = ingest.ensure_received(plan.needs, run)
+    plan, snapshots = _received(config, run)
     fingerprint = plan.fingerprint(snapshots)
     cache = project.root() / "data" / "cache" / f"{fingerprint}.parquet"
     found = _cached(cache)
@@ -81,7 +81,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
             found = _cached(cache)
             if found is None:
                 # under the lock nobody replaces a snapshot while it is read
-                snapshots = ingest.ensure_received(plan.needs, run)
+                snapshots = ingest.ensure_received(plan.needs, run, plan.pins, read_moment(config))
                 fingerprint = plan.fingerprint(snapshots)
                 found = assemble(plan, snapshots, cache.parent)
                 _keep(cache.with_stem(fingerprint), plan.columns(snapshots), *found)
@@ -96,9 +96,21 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
         frame, fingerprint, list(plan.features), plan.label_name, snapshots, dropped,
         _periods(frame), classified,
     )  # fmt: skip
+    for notice in plan.notices.values():
+        log.warning("%s", notice)
     if run is not None:
         _record(run, plan, dataset)
     return dataset
+
+
+def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snapshot]]:
+    """The plan as signals stand now, and their snapshots."""
+    plan, moment = make_plan(config, as_it_stands=True), read_moment(config)
+    try:
+        return plan, ingest.ensure_received(plan.needs, run, plan.pins, moment)
+    except ingest.Held:  # on arrival; now that it is known, the contracts say what follows
+        plan = make_plan(config, as_it_stands=True)
+        return plan, ingest.ensure_received(plan.needs, run, plan.pins, moment)
 
 
 def assemble(
@@ -382,9 +394,14 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     for name, each in dataset.snapshots.items():
         contract = plan.contracts[name]
         # a first run's .dvc files are younger than its commit and patch; rerun takes these
-        run.log_artifact(snapshot.dvc_file(contract), f"signals/{name}.dvc")
+        for path in (each.file, each.file.with_suffix(".yaml")):
+            if path.exists():
+                data = plan.spine.root / "data"
+                run.log_artifact(path, path.relative_to(data).as_posix())
         context = "spine" if contract is plan.spine else "joined"
         ingest.record(run, contract, each, context, sorted(plan.needs[name]))
+    for name, notice in plan.notices.items():
+        run.log_tag(name, notice)
     counts = dict(dataset.frame[PART].value_counts().iter_rows())
     run.log_params({f"rows.{part}": counts.get(part, 0) for part in split.PARTS})
     run.log_params({"rows.without_label": dataset.dropped})

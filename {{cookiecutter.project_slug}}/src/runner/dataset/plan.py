@@ -3,20 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
 from runner import project
-from runner.config import read_now
+from runner.config import nearest, read_moment, read_now
 from runner.dataset import expressions, join
 from runner.dataset.join import MOMENT
 from runner.errors import UserError
-from runner.signals import ingest
+from runner.signals import ingest, versions
 from runner.signals.contract import Contract, read_contracts
 from runner.signals.snapshot import Snapshot
+from runner.signals.standing import Standing, standing
 
 PART = "part"
 RECIPE = 1  # raise it when the same inputs would give other rows: caches of before are left alone
@@ -24,7 +25,22 @@ RECIPE = 1  # raise it when the same inputs would give other rows: caches of bef
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a dataset's rows are, except the data itself."""
+    """Everything that decides what a dataset's rows are, except the data itself.
+
+    Attributes:
+        contracts: All signals by name; of the versions that are read.
+        spine: The signal whose rows are the examples.
+        features: Expressions by name.
+        label_name: The label's name.
+        label: Its expression.
+        moment: When the prediction is made; None where nothing says it.
+        joins: For each other signal, its key fields and the spine's fields they equal.
+        split: How rows fall into parts.
+        now: The moment that the run pretends to live in.
+        pins: Versions that are read instead of the current ones, by signal.
+        notices: What is to be said of signals that are held or late, by `held/<signal>` or
+            `late/<signal>`.
+    """
 
     contracts: dict[str, Contract]
     spine: Contract
@@ -35,6 +51,8 @@ class Plan:
     joins: dict[str, dict[str, str]]
     split: dict[str, str]
     now: datetime | None
+    pins: dict[str, str] = field(default_factory=dict)
+    notices: dict[str, str] = field(default_factory=dict)
 
     @property
     def needs(self) -> expressions.Needs:
@@ -104,17 +122,43 @@ def _hash(recipe: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def make_plan(config: DictConfig) -> Plan:
+def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
     """Reads contracts, expressions and configuration, and checks that they fit together.
 
+    Args:
+        config: The composed configuration.
+        as_it_stands: Follow what contracts say about signals that are held or late now; otherwise
+            the plan is as declared.
+
     Raises:
-        UserError: Names the key or the feature that does not fit.
+        UserError: Names the key or the feature that does not fit, or the signal that has the run
+            stop.
     """
     contracts = read_contracts(project.root())
     chosen = config.dataset
     known = expressions.load(config.package)
-    spine = ingest.known(contracts, chosen.spine)
-    features = _features(chosen, known, contracts)
+    ingest.known(contracts, chosen.spine)
+    features = _choose(chosen, known)
+    pins = _pins(chosen, contracts)
+    notices: dict[str, str] = {}
+    used = expressions.together(map(expressions.needs, features.values()))
+    for name in sorted({chosen.spine, *used} & contracts.keys()):
+        if as_it_stands:
+            stands = standing(contracts[name], pins.get(name), read_moment(config))
+            left = _without(features, stands, chosen.spine)
+            if stands.trouble:
+                gone = [each for each in features if each not in left]
+                more = f"; left out: {', '.join(gone)}" if gone else ""
+                notices[f"{stands.trouble}/{name}"] = stands.notice + more
+            features = left
+            if stands.pin:
+                pins[name] = stands.pin
+            contracts[name] = stands.contract
+        elif name in pins:
+            contracts[name] = versions.pinned(contracts[name], pins[name])[0]
+    spine = contracts[chosen.spine]
+    for name, expression in features.items():
+        expressions.check(f"feature '{name}'", expression, contracts, may_know_after=False)
     label = expressions.choose(known.labels, chosen.label, "dataset.label")
     expressions.check(f"label '{chosen.label}'", label, contracts, may_know_after=True)
     _check_own(f"label '{chosen.label}'", label, spine)
@@ -138,12 +182,40 @@ def make_plan(config: DictConfig) -> Plan:
         joins=_joins(chosen, features, contracts, spine),
         split={str(key): str(value) for key, value in parts.items()},
         now=now,
+        pins=pins,
+        notices=notices,
     )
 
 
-def _features(
-    chosen: DictConfig, known: expressions.Expressions, contracts: Mapping[str, Contract]
-) -> dict[str, pl.Expr]:
+def _pins(chosen: DictConfig, contracts: Mapping[str, Contract]) -> dict[str, str]:
+    pins = {str(name): str(version) for name, version in (chosen.get("pin") or {}).items()}
+    for name in pins:
+        if name not in contracts:
+            raise UserError(
+                f"dataset.pin.{name}: there is no signal '{name}'. {nearest(name, contracts)}"
+            )
+    return pins
+
+
+def _without(features: dict[str, pl.Expr], stands: Standing, spine: str) -> dict[str, pl.Expr]:
+    """The features that are left where a signal is left out."""
+    if not stands.left_out:
+        return features
+    name = stands.contract.name
+    if name == spine:
+        raise stands.contract.mistake(
+            f"{stands.notice}, but its rows are the examples of this dataset",
+            f"Write `whenHeld: last_good` or `stop` in signals/{name}.yaml",
+        )
+    left = {key: each for key, each in features.items() if name not in expressions.needs(each)}
+    if not left:
+        raise stands.contract.mistake(
+            f"{stands.notice}, and no feature is left", "See `python run.py holds`"
+        )
+    return left
+
+
+def _choose(chosen: DictConfig, known: expressions.Expressions) -> dict[str, pl.Expr]:
     features: dict[str, pl.Expr] = {}
     for name in chosen.features:
         if name in features:
@@ -151,7 +223,6 @@ def _features(
         if name in (chosen.label, PART, MOMENT):
             raise UserError(f"dataset.features: '{name}' is taken; call the feature otherwise")
         features[name] = expressions.choose(known.features, name, "dataset.features")
-        expressions.check(f"feature '{name}'", features[name], contracts, may_know_after=False)
     if not features:
         raise UserError("dataset.features: there is none; name some of FEATURES in features.py")
     return features

@@ -44,6 +44,7 @@ def rerun(arguments: list[str]) -> int:
         environment = {**os.environ, "PYTHONPATH": str(project / "src")}
         _check_code(recorded, project, environment)
         environment["RUNNER_RERUN_OF"] = recorded.id
+        environment["RUNNER_RERUN_AT"] = recorded.started.isoformat()
         print(f"run.py {' '.join(words)}\n", flush=True)
         done = subprocess.run([sys.executable, "run.py", *words], cwd=project, env=environment)
     if not (folder / "journal.jsonl").is_file():
@@ -152,15 +153,17 @@ def remove_worktree(place: Path) -> None:
 
 def _bring_data(recorded: RecordedRun, project: Path) -> None:
     """The recorded snapshots, out of this repository's DVC cache or from its remote."""
-    kept = sorted((recorded.folder / "artifacts" / "signals").glob("*.dvc"))
+    artifacts = recorded.folder / "artifacts"
+    kept = sorted([*artifacts.glob("signals/*.dvc"), *artifacts.glob("versions/*/*")])
     if not kept:
         return
     targets = []
     for path in kept:
-        target = project / "data" / "signals" / path.name
+        target = project / "data" / path.relative_to(artifacts)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-        targets.append(target.relative_to(project).as_posix())
+        if path.suffix == ".dvc":
+            targets.append(target.relative_to(project).as_posix())
     local = root() / ".dvc" / "config.local"
     if local.is_file():  # Where a remote is and how to enter it is this machine's matter.
         shutil.copyfile(local, project / ".dvc" / "config.local")
@@ -172,7 +175,9 @@ def _bring_data(recorded: RecordedRun, project: Path) -> None:
         if pulled.returncode:
             print("note: neither DVC's cache nor its remote has all of the recorded data; what is "
                   "missing is received again from its source")  # fmt: skip
-    print(f"data: {', '.join(path.stem for path in kept)} as recorded")
+    names = [target.removeprefix("data/").removesuffix(".dvc") for target in targets]
+    names = [name.removeprefix("signals/").removeprefix("versions/") for name in names]
+    print(f"data: {', '.join(names)} as recorded")
 
 
 def _point_to_remotes(project: Path) -> None:

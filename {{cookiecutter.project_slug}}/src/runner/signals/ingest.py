@@ -3,68 +3,140 @@
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 from omegaconf import DictConfig
 
-from runner import project
-from runner.config import nearest
+from runner import holds, project
+from runner.config import nearest, read_moment
 from runner.errors import UserError
+from runner.holds import Hold
 from runner.record.run import Run
+from runner.signals import aside, versions
 from runner.signals import snapshot as snapshots
-from runner.signals import source
+from runner.signals.arrival import Arrival, arrivals
 from runner.signals.contract import Contract, read_contracts
-from runner.signals.publish import Publication, dvc, publish
+from runner.signals.publish import Delivery, Publication, bring, publish, restore
 from runner.signals.snapshot import Snapshot, State
 
 log = logging.getLogger(__name__)
 
 
+class Held(UserError):  # noqa: N818 (said of a delivery)
+    """A delivery that a run needs was held when it arrived."""
+
+
+Outcome = Publication | Hold | Exception
+"""What became of an arrival; a rejected delivery stays with its hold."""
+
+
 def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     """Receives signals from their sources; new data adds partitions and changes none.
 
+    Returns:
+        Rows, new partitions, and whether it is held, for each signal.
+
     Raises:
-        UserError: A source is not as its contract promises, or DVC cannot track it.
+        UserError: A source is not there or DVC cannot track it; the other signals have come in.
+    """
+    wanted = chosen(config)
+    check_status(wanted)
+    with lock(project.root(), wait="another run receives signals"):
+        restore(wanted)
+        _bring_past(wanted)
+        outcomes = _take(wanted, run, read_moment(config))
+    _say(outcomes)
+    metrics: dict[str, float] = {}
+    for contract in wanted:
+        outcome = outcomes[contract.name]
+        is_open = isinstance(outcome, Hold) and outcome.status == holds.OPEN
+        metrics[f"held/{contract.name}"] = float(is_open)
+        if isinstance(outcome, Publication):
+            record(run, contract, outcome.snapshot, "ingest", contract.names)
+            metrics[f"rows/{contract.name}"] = float(outcome.snapshot.rows)
+            metrics[f"new_partitions/{contract.name}"] = float(len(outcome.written))
+        elif isinstance(outcome, Hold):
+            run.log_tag(f"held/{contract.name}", f"{outcome.id} {outcome.status}")
+    if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
+        run.log_metrics(metrics)
+        raise _together(failed)
+    return metrics
+
+
+def chosen(config: DictConfig) -> list[Contract]:
+    """The contracts of the signals that `task=ingest` is to receive.
+
+    Raises:
+        UserError: There is none, or none of a name that is asked for.
     """
     contracts = read_contracts(project.root())
-    chosen = [known(contracts, name) for name in config.signals] or [
+    if not contracts:
+        raise UserError(
+            "signals/ holds no contract yet, so there is nothing to receive.\n"
+            "Write the first one: python run.py new signal NAME --from PATH"
+        )
+    return [known(contracts, name) for name in config.signals] or [
         contract for contract in contracts.values() if contract.status != "retired"
     ]
-    check_status(chosen)
-    with lock(project.root(), wait="another run receives signals"):
-        published = publish(_received(chosen, run), run)
-    _say(published)
-    for contract in chosen:
-        record(run, contract, published[contract.name].snapshot, "ingest", contract.names)
-    return {
-        **{f"rows/{name}": float(each.snapshot.rows) for name, each in published.items()},
-        **{f"new_partitions/{name}": float(len(each.written)) for name, each in published.items()},
-    }
 
 
-def ensure_received(names: Iterable[str], run: Run | None = None) -> dict[str, Snapshot]:
+def ensure_received(
+    names: Iterable[str],
+    run: Run | None = None,
+    pins: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> dict[str, Snapshot]:
     """The snapshots of these signals; what is not here is pulled, or received from its source.
 
+    Args:
+        names: The signals.
+        run: Where stages are recorded.
+        pins: Versions to read instead of the current ones, by signal.
+        now: When what is received arrives; None for now.
+
     Raises:
+        Held: A signal was received and what came is held.
         UserError: A signal has no contract, cannot be received, or is not what was recorded.
     """
     contracts = read_contracts(project.root())
+    pins = pins or {}
     wanted = [known(contracts, name) for name in names]
     check_status(wanted)
-    if not _are_here(wanted):
+    free = [contract for contract in wanted if contract.name not in pins]
+    if not _are_here(free):
         with lock(project.root(), wait="another run receives signals"):
-            _fetch(wanted, run)
-    found = {contract.name: snapshots.current(contract) for contract in wanted}
-    return {name: snapshot for name, snapshot in found.items() if snapshot is not None}
+            _fetch(free, run, now or datetime.now(UTC))
+    found = {contract.name: snapshots.current(contract) for contract in free}
+    for contract in wanted:
+        if contract.name in pins:
+            found[contract.name] = _pinned(contract, pins[contract.name])
+    return {each.name: here for each in wanted if (here := found[each.name]) is not None}
 
 
-def _are_here(wanted: Sequence[Contract]) -> bool:
-    try:
-        return all(snapshots.current(contract) is not None for contract in wanted)
-    except UserError:
-        # perhaps another run is putting files in place; under the lock we shall see
-        return False
+def decided(hold: Hold) -> list[str]:
+    """What follows from a decision: a released delivery is published if its rows are here.
+
+    Returns:
+        What git has to keep beside the hold.
+    """
+    root = project.root()
+    if hold.status == holds.REJECTED:
+        aside.drop(root, hold.id)
+        return []
+    contract = known(read_contracts(root), hold.subject)
+    with lock(root, wait="another run receives signals"):
+        restore([contract])
+        delivery = aside.read(contract, hold)
+        if delivery is None:
+            print(f"its rows are not here: `python run.py task=ingest signals=[{hold.subject}]` "
+                  "accepts them when they come again")  # fmt: skip
+            return []
+        published = publish([delivery], None)[contract.name]
+        aside.drop(root, hold.id)
+    print(f"{contract.name} has {published.snapshot.rows:,} rows now")
+    return list(published.files)
 
 
 def known(contracts: Mapping[str, Contract], name: str) -> Contract:
@@ -140,70 +212,148 @@ def lock(root: Path, wait: str) -> Iterator[None]:
         lock.release()
 
 
-def _fetch(wanted: Sequence[Contract], run: Run | None) -> None:
+def _are_here(wanted: Sequence[Contract]) -> bool:
+    try:
+        return all(snapshots.current(contract) is not None for contract in wanted)
+    except UserError:
+        # perhaps another run is putting files in place; under the lock we shall see
+        return False
+
+
+def _pinned(contract: Contract, version: str) -> Snapshot:
+    """The snapshot of a version, with its files."""
+    snapshot = versions.pinned(contract, version)[1]
+    if not snapshots.is_here(contract, snapshot):
+        with lock(project.root(), wait="another run receives signals"):
+            restore([contract])
+            bring([(contract, snapshot)])
+            if not snapshots.is_here(contract, snapshot):
+                raise contract.mistake(
+                    f"version {version} is neither in DVC's cache nor in its remote",
+                    "Whoever has it can share it: python -m dvc push "
+                    + snapshot.file.relative_to(contract.root).as_posix(),
+                )
+    return snapshot
+
+
+def _bring_past(wanted: Sequence[Contract]) -> None:
+    """Under the lock: gets last good snapshots that are not here, to compare with what comes."""
+    found = [(contract, snapshots.recorded(contract)) for contract in wanted]
+    bring([(contract, each) for contract, each in found if each is not None])
+
+
+def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
     """Under the lock: pulls what is recorded and receives the rest."""
+    restore(wanted)
     states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
-    if recorded := [each for each in wanted if states[each.name] is State.MISSING]:
-        log.info("getting %s with DVC", _names(recorded))
-        pulled = dvc(recorded[0].root, ["pull", *_dvc_files(recorded)])
-        if pulled.returncode:
-            log.info("DVC has no copy; receiving from the source again")
+    _bring_past([each for each in wanted if states[each.name] is State.MISSING])
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
     if not missing:
         return
     reasons = sorted({states[each.name].value for each in missing})
-    log.info("receiving %s (%s)", _names(missing), "; ".join(reasons))
-    received = _received(missing, run)
-    for contract, frame in received.values():
-        if states[contract.name] is State.MISSING:
-            _check_same(contract, frame)
-    _say(publish(received, run))
+    log.info("receiving %s (%s)", ", ".join(each.name for each in missing), "; ".join(reasons))
+    _bring_past([each for each in missing if states[each.name] is State.OUTGROWN])
+    outcomes = _take(missing, run, now)
+    _say(outcomes)
+    if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
+        raise _together(failed)
+    if held := [each.id for each in outcomes.values() if isinstance(each, Hold)]:
+        raise Held(f"what was received is held ({', '.join(held)}); see `python run.py holds`")
 
 
-def _check_same(contract: Contract, frame: pl.DataFrame) -> None:
-    """The source must still give what the record says, or the run would use other data."""
-    recorded = snapshots.look(contract)[1]
-    assert recorded is not None
-    parts = snapshots.split(contract, frame).items()
-    content = snapshots.whole({name: snapshots.content_hash(part) for name, part in parts})
-    if content != recorded.content:
-        raise contract.mistake(
-            f"its source has changed: the record says {recorded.content}, {contract.source} "
-            f"gives {content}",
-            "Get the recorded data with `python -m dvc pull` from whoever has it, or take the new "
-            f"data with `python run.py task=ingest signals=[{contract.name}]`",
-        )
-
-
-def _received(
-    contracts: Sequence[Contract], run: Run | None
-) -> dict[str, tuple[Contract, pl.DataFrame]]:
-    received = {}
-    steps = run.progress(contracts, "receiving signals", len(contracts)) if run else contracts
+def _take(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict[str, Outcome]:
+    """Under the lock: receives signals side by side; publishes or holds each as it comes."""
+    outcomes: dict[str, Outcome] = {}
+    waiting: list[Arrival] = []
+    come = arrivals(contracts, now)
+    steps = run.progress(come, "receiving signals", len(contracts)) if run else come
     with run.stage("receive") if run else contextlib.nullcontext():
-        for contract in steps:
-            frame = source.receive(contract)
-            log.info("received %s: %s rows from %s", contract.name, f"{frame.height:,}",
-                     contract.source)  # fmt: skip
-            received[contract.name] = (contract, frame)
-    return received
+        for arrival, more in steps:
+            if arrival.delivery is not None:
+                log.info("received %s: %s rows from %s", arrival.contract.name,
+                         f"{arrival.delivery.received:,}", arrival.contract.source)  # fmt: skip
+            waiting.append(arrival)
+            if not more:  # one `dvc add` for all that came while the last one worked
+                outcomes |= _settle(waiting, run)
+                waiting = []
+    return outcomes
 
 
-def _dvc_files(contracts: Sequence[Contract]) -> list[str]:
-    return [f"data/signals/{contract.name}.dvc" for contract in contracts]
+def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
+    """Publishes what is good and holds what is not."""
+    outcomes: dict[str, Outcome] = {}
+    good: list[Delivery] = []
+    for arrival in come:
+        contract = arrival.contract
+        decision = holds.verdict(contract.root, contract.name, arrival.content)
+        if arrival.error is not None:
+            outcomes[contract.name] = arrival.error
+        elif decision is not None and decision.status == holds.REJECTED:
+            outcomes[contract.name] = decision
+        elif arrival.breaches:
+            outcomes[contract.name] = _hold(arrival)
+        elif arrival.delivery is not None:
+            good.append(arrival.delivery)
+    published = publish(good, run)
+    for contract in (delivery.contract for delivery in good):
+        closed = holds.close(contract.root, contract.name)
+        for hold in holds.read_holds(contract.root):
+            if hold.subject == contract.name:
+                aside.drop(contract.root, hold.id)
+        each = published[contract.name]
+        files = (*each.files, *(holds.file_name(hold.id) for hold in closed))
+        outcomes[contract.name] = replace(each, files=files)
+    return outcomes
 
 
-def _names(contracts: Iterable[Contract]) -> str:
-    return ", ".join(contract.name for contract in contracts)
+def _hold(arrival: Arrival) -> Hold:
+    """Keeps a delivery aside; the last good snapshot stays as it is."""
+    contract, recorded = arrival.contract, arrival.recorded
+    hold = holds.open_hold(
+        contract.root,
+        Hold(
+            id="",
+            subject=contract.name,
+            version=contract.version,
+            last_good=recorded.content if recorded else "none",
+            owner=f"{contract.owner} ({contract.contact})",
+            opened=datetime.now(UTC).isoformat(timespec="seconds"),
+            partition=min(breach.partition for breach in arrival.breaches),
+            breaches=arrival.breaches,
+            delivery=(arrival.content,),
+            unfit=arrival.delivery is None,
+        ),
+    )
+    if arrival.delivery is not None:
+        aside.keep(hold, arrival.delivery)
+    return hold
 
 
-def _say(published: Mapping[str, Publication]) -> None:
-    """Says what has come, and what belongs into git now."""
-    for name, each in published.items():
-        parts = f"{len(each.written)} partitions written, {each.unchanged} unchanged"
-        gone = f", {len(each.removed)} removed" if each.removed else ""
-        log.info("%-12s %9s rows  %s%s", name, f"{each.snapshot.rows:,}", parts, gone)
-    changed = [name for name, each in published.items() if each.is_new]
-    if changed:
-        files = " ".join(f"data/signals/{name}.dvc" for name in changed)
-        log.info("keep this version of the data: git add %s && git commit", files)
+def _together(failed: Sequence[Exception]) -> Exception:
+    """One error for what went wrong; ours goes first, for it needs its traceback."""
+    ours = [error for error in failed if not isinstance(error, UserError)]
+    return ours[0] if ours else failed[0] if len(failed) == 1 \
+        else UserError("\n".join(map(str, failed)))  # fmt: skip
+
+
+def _say(outcomes: Mapping[str, Outcome]) -> None:
+    """Says what became of each signal, and what belongs into git now."""
+    width = max(map(len, outcomes))
+    log.info("%-*s  %9s  %5s  %9s  %7s", width, "", "rows", "new", "unchanged", "removed")
+    files: list[str] = []
+    for name, each in outcomes.items():
+        if isinstance(each, Publication):
+            log.info("%-*s  %9s  %5d  %9d  %7d", width, name, f"{each.snapshot.rows:,}",
+                     len(each.written), each.unchanged, len(each.removed))  # fmt: skip
+            files += each.files
+        elif isinstance(each, Hold):
+            is_open = each.status == holds.OPEN
+            log.info("%-*s  %s (%s)", width, name, "held" if is_open else each.status, each.id)
+            files += [holds.file_name(each.id)]
+        else:
+            log.info("%-*s  failed", width, name)
+    for each in outcomes.values():
+        if isinstance(each, Hold) and each.status == holds.OPEN:
+            log.warning("%s", holds.tell(each))
+    if files:
+        log.info("keep this version of the data: git add %s && git commit", " ".join(files))

@@ -4,6 +4,7 @@
 same one whatever wrote its files: a hash of the content of each partition.
 """
 
+import dataclasses
 import enum
 import hashlib
 import json
@@ -20,6 +21,8 @@ import yaml
 from runner.errors import UserError
 from runner.signals.contract import Contract
 from runner.signals.document import Loader
+
+LATER = "~"  # sorts after the name of every partition
 
 
 class State(enum.Enum):
@@ -46,6 +49,10 @@ class Snapshot:
         last_event: The newest event time.
         partitions: Content hash by partition.
         promise: Hash of the contract's fields, key, time zone and texts that stand for nothing.
+        file: The .dvc file.
+        contract: The contract's text; empty for snapshots that are older than this note.
+        announced: The first partition since which a field is what the contract's version says, by
+            field; LATER where that partition is still to come.
     """
 
     signal: str
@@ -57,6 +64,9 @@ class Snapshot:
     last_event: datetime | None
     partitions: dict[str, str]
     promise: str
+    file: Path = Path()
+    contract: str = ""
+    announced: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def home(root: Path) -> Path:
@@ -85,22 +95,38 @@ def look(contract: Contract) -> tuple[State, Snapshot | None]:
     Raises:
         UserError: The files are not what the record says: changed by hand.
     """
-    recorded = _recorded(contract)
-    index = read_index(contract)
-    if index.get("publishing"):
-        return State.INTERRUPTED, recorded
-    if recorded is None:
+    snapshot = recorded(contract)
+    if is_publishing(contract):
+        return State.INTERRUPTED, snapshot
+    if snapshot is None:
         return State.ABSENT, None
-    files = stamps(recorded.folder)
+    here = is_here(contract, snapshot)
+    if (snapshot.version, snapshot.promise) != (contract.version, promise(contract)):
+        return State.OUTGROWN, snapshot
+    return (State.READY if here else State.MISSING), snapshot
+
+
+def is_publishing(contract: Contract) -> bool:
+    """Whether somebody is replacing the files, or was when they were stopped."""
+    return bool(read_index(contract).get("publishing"))
+
+
+def is_here(contract: Contract, snapshot: Snapshot) -> bool:
+    """Whether a snapshot's files are in place.
+
+    Raises:
+        UserError: They are, and are not what the record says: changed by hand.
+    """
+    version = "" if snapshot.file == dvc_file(contract) else snapshot.version
+    index = read_index(contract, version)
+    files = stamps(snapshot.folder)
     if files and files != index.get("files"):
-        manifest = {name: _md5(recorded.folder / name) for name in sorted(files)}
+        manifest = {name: _md5(snapshot.folder / name) for name in sorted(files)}
         index = {"md5": _directory_md5(manifest), "files": files}
-        if index["md5"] != recorded.md5:
-            raise _changed(recorded, manifest)
-        write_index(contract, index)
-    if (recorded.version, recorded.promise) != (contract.version, promise(contract)):
-        return State.OUTGROWN, recorded
-    return (State.READY if files and index["md5"] == recorded.md5 else State.MISSING), recorded
+        if index["md5"] != snapshot.md5:
+            raise _changed(contract.root, snapshot, manifest)
+        write_index(contract, index, version)
+    return bool(files) and index["md5"] == snapshot.md5
 
 
 def promise(contract: Contract) -> str:
@@ -147,18 +173,23 @@ def whole(contents: Mapping[str, str]) -> str:
     return "blake2b:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def read_index(contract: Contract) -> dict[str, Any]:
-    """What was last seen of the files; a note that spares hashing them at every run."""
+def read_index(contract: Contract, version: str = "") -> dict[str, Any]:
+    """What was last seen of the files; a note that spares hashing them at every run.
+
+    Args:
+        contract: The signal's contract.
+        version: The kept version that is asked for; empty for the current snapshot.
+    """
     try:
-        index: dict[str, Any] = json.loads(_index_path(contract).read_bytes())
+        index: dict[str, Any] = json.loads(_index_path(contract, version).read_bytes())
     except (OSError, ValueError):
         return {}
     return index
 
 
-def write_index(contract: Contract, index: Mapping[str, Any]) -> None:
+def write_index(contract: Contract, index: Mapping[str, Any], version: str = "") -> None:
     """Notes what was seen of the files."""
-    path = _index_path(contract)
+    path = _index_path(contract, version)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(index))
@@ -180,14 +211,34 @@ def dvc_file(contract: Contract) -> Path:
     return home(contract.root) / f"{contract.name}.dvc"
 
 
-def _index_path(contract: Contract) -> Path:
-    return home(contract.root) / ".index" / f"{contract.name}.json"
+def _index_path(contract: Contract, version: str) -> Path:
+    name = f"{contract.name}@{version}" if version else contract.name
+    return home(contract.root) / ".index" / f"{name}.json"
 
 
-def _recorded(contract: Contract) -> Snapshot | None:
+def recorded(contract: Contract) -> Snapshot | None:
+    """The current snapshot as it is recorded, whether or not its files are here."""
     path = dvc_file(contract)
+    index = read_index(contract)
+    if index.get("publishing") and "before" in index:
+        return read_record(contract, path, index["before"])
     try:
-        record = Loader(path.read_bytes()).get_single_data()
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return read_record(contract, path, text)
+
+
+def read_record(contract: Contract, path: Path, text: str) -> Snapshot | None:
+    """What a .dvc file's text says of a snapshot; None if it says nothing.
+
+    Raises:
+        UserError: It is no record of a snapshot.
+    """
+    if not text:
+        return None
+    try:
+        record = Loader(text).get_single_data()
         meta, out = record.get("meta"), record["outs"][0]
         if meta is None:  # tracked, but the note on its content was not written any more
             return None
@@ -197,17 +248,19 @@ def _recorded(contract: Contract) -> Snapshot | None:
             md5=out["md5"],
             content=meta["content"],
             rows=meta["rows"],
-            folder=home(contract.root) / contract.name,
+            folder=path.parent / str(out["path"]),
             last_event=datetime.fromisoformat(meta["last_event"]) if meta["last_event"] else None,
             partitions=meta["partitions"],
             promise=str(meta["promise"]),
+            file=path,
+            contract=meta.get("contract", ""),
+            announced=meta.get("announced", {}),
         )
-    except FileNotFoundError:
-        return None
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
+        place = path.relative_to(contract.root).as_posix()
         raise UserError(
-            f"data/signals/{path.name} is no record of a snapshot ({error!r}); restore it with "
-            f"`git checkout -- data/signals/{path.name}`"
+            f"{place} is no record of a snapshot ({error!r}); restore it with "
+            f"`git checkout -- {place}`"
         ) from None
 
 
@@ -223,10 +276,9 @@ def _directory_md5(manifest: Mapping[str, str]) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def _changed(recorded: Snapshot, manifest: Mapping[str, str]) -> UserError:
+def _changed(root: Path, recorded: Snapshot, manifest: Mapping[str, str]) -> UserError:
     """The error for files that are not what the record says; names them if DVC's cache is here."""
-    folder = f"data/signals/{recorded.signal}"
-    root = recorded.folder.parents[2]
+    folder = recorded.folder.relative_to(root).as_posix()
     listing = root / ".dvc/cache/files/md5" / recorded.md5[:2] / recorded.md5[2:]
     names = ""
     if listing.is_file():

@@ -1,0 +1,211 @@
+"""What comes of a signal: received beside the others, and compared with what is known of it."""
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from runner import holds
+from runner.holds import Breach
+from runner.signals import change, rules, source, versions
+from runner.signals import snapshot as snapshots
+from runner.signals.checks import DTYPES
+from runner.signals.contract import Contract, Unfit
+from runner.signals.publish import Delivery
+from runner.signals.snapshot import Snapshot, State
+
+READERS = 8  # at once: they wait for others more than they compute
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A signal that has come, or has not.
+
+    Attributes:
+        contract: The signal's contract.
+        recorded: The last good snapshot.
+        delivery: What came; None if it could not become a snapshot.
+        content: Its hash.
+        breaches: What is wrong with it.
+        error: Why nothing came.
+    """
+
+    contract: Contract
+    recorded: Snapshot | None = None
+    delivery: Delivery | None = None
+    content: str = ""
+    breaches: tuple[Breach, ...] = ()
+    error: Exception | None = None
+
+
+def arrivals(contracts: Sequence[Contract], now: datetime) -> Iterator[tuple[Arrival, bool]]:
+    """Each signal as it comes, and whether another has come already.
+
+    Args:
+        contracts: The signals; they are received side by side.
+        now: When what comes arrives.
+    """
+    todo: queue.SimpleQueue[Contract] = queue.SimpleQueue()
+    come: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    for contract in contracts:
+        todo.put(contract)
+
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                come.put(_examine(todo.get_nowait(), now))
+
+    for _ in range(min(READERS, len(contracts))):
+        # a daemon: whoever stops the run does not wait for a source that does not answer
+        threading.Thread(target=work, daemon=True).start()
+    for _ in contracts:
+        yield come.get(), not come.empty()
+
+
+def _examine(contract: Contract, now: datetime) -> Arrival:
+    """Receives a signal and looks at what came; in a thread of its own."""
+    try:
+        state, recorded = snapshots.look(contract)
+        before = versions.contract_then(recorded, contract) if recorded else None
+        if before is not None:
+            versions.check(before, contract)
+        since = _newest_partition(contract, recorded) if state is State.READY else None
+        try:
+            frame = source.receive(contract, since)
+        except Unfit as unfit:
+            if recorded is None:
+                raise
+            return _unfit(contract, recorded, unfit.breach)
+        kept = recorded if since is not None else None
+        delivery = _delivery(contract, frame, recorded, kept, before)
+        if state is State.MISSING:
+            _check_same(contract, delivery, recorded)
+        breaches = _breaches(delivery, recorded, now)
+        return Arrival(contract, recorded, delivery, delivery.content, tuple(breaches))
+    except Exception as error:
+        return Arrival(contract, error=error)
+
+
+def _newest_partition(contract: Contract, recorded: Snapshot | None) -> datetime | None:
+    """Where the newest partition begins; a reader need not look for what is older."""
+    if recorded is None or recorded.last_event is None or contract.event_time is None:
+        return None
+    month = recorded.last_event.astimezone(ZoneInfo(contract.time_zone))
+    begin = month.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return begin.astimezone(UTC)
+
+
+def _unfit(contract: Contract, recorded: Snapshot, breach: Breach) -> Arrival:
+    """A delivery that cannot become a snapshot; known again by what is wrong with it."""
+    message = breach.message.replace(f"{contract.root}/", "")
+    breach = Breach(breach.kind, breach.field, message, breach.partition)
+    return Arrival(contract, recorded, None, snapshots.whole({"unfit": message}), (breach,))
+
+
+def _delivery(
+    contract: Contract,
+    frame: pl.DataFrame,
+    recorded: Snapshot | None,
+    kept: Snapshot | None,
+    before: Contract | None,
+) -> Delivery:
+    """What came, and what the snapshot would be with it.
+
+    Args:
+        contract: The signal's contract.
+        frame: The rows that came.
+        recorded: The last good snapshot.
+        kept: The same where rows that are older than those that came stay as they are.
+        before: The contract that it was received under.
+    """
+    parts = snapshots.split(contract, frame)
+    contents = {name: snapshots.content_hash(part) for name, part in parts.items()}
+    rows = frame.height
+    last_event: datetime | None = None
+    if contract.event_time is not None and not frame.is_empty():
+        last_event = frame[contract.event_time].max()  # type: ignore[assignment]
+        first = min(parts)
+        if kept is not None and first >= max(kept.partitions):
+            older = {name: each for name, each in kept.partitions.items() if name < first}
+            contents = older | contents
+            rows += sum(_height(kept.folder / f"{name}.parquet") for name in older)
+    announced = dict(recorded.announced) if recorded else {}
+    if before is not None:
+        announced |= dict.fromkeys(versions.announced(before, contract), snapshots.LATER)
+    text = contract.path.read_text(encoding="utf-8")
+    return Delivery(contract, text, frame.height, parts, contents, rows, last_event, announced)
+
+
+def _height(path: Path) -> int:
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | None) -> None:
+    """The source must still give what the record says, or the run would use other data."""
+    assert recorded is not None
+    if delivery.content != recorded.content:
+        raise contract.mistake(
+            f"its source has changed: the record says {recorded.content}, {contract.source} "
+            f"gives {delivery.content}",
+            "Get the recorded data with `python -m dvc pull` from whoever has it, or take the new "
+            f"data with `python run.py task=ingest signals=[{contract.name}]`",
+        )
+
+
+def _breaches(delivery: Delivery, recorded: Snapshot | None, now: datetime) -> list[Breach]:
+    """What is wrong with what is new, unless a person has accepted exactly that."""
+    contract, changed = delivery.contract, delivery.changed(recorded)
+    if not changed:
+        return []
+    verdict = holds.verdict(contract.root, contract.name, delivery.content)
+    if verdict is not None and verdict.status == holds.RELEASED:
+        return []
+    if delivery.received == 0 and recorded is not None and recorded.rows:
+        what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
+        return [Breach("volume", None, what, max(recorded.partitions))]
+    # rows that come late may be as good as ever
+    found = rules.broken(contract, changed, now, delivery.last_event)
+    breaches = [breach for breach in found if breach.kind != "freshness"]
+    if recorded is not None:
+        past = _past(delivery, recorded)
+        accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
+        if contract.event_time is None and snapshots.LATER in accepted.values():
+            past = {}  # it has one partition, so nothing tells the rows of before apart
+        breaches += change.changes(contract, past, changed, accepted)
+    return breaches
+
+
+def _past(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
+    """The last good rows by partition, with the fields that the contract names today."""
+    contract = delivery.contract
+    here = snapshots.is_here(contract, recorded)
+    past = {}
+    for name, content in recorded.partitions.items():
+        if delivery.contents.get(name) == content and name in delivery.parts:
+            past[name] = delivery.parts[name].lazy()
+        elif here:
+            past[name] = _as_today(contract, recorded.folder / f"{name}.parquet")
+    if not past:
+        log.warning("signal %s: the last good snapshot is neither here nor in DVC's cache or "
+                    "remote; nothing to compare with", contract.name)  # fmt: skip
+    return past
+
+
+def _as_today(contract: Contract, path: Path) -> pl.LazyFrame:
+    rows = pl.scan_parquet(path)
+    there = rows.collect_schema()
+    return rows.select(
+        pl.col(field.name)
+        if there.get(field.name) == DTYPES[field.type]
+        else pl.lit(None, DTYPES[field.type]).alias(field.name)
+        for field in contract.fields
+    )
