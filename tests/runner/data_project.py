@@ -1,5 +1,6 @@
 """A little project with three signals: visits (the spine), prices (known late), shops (a state)."""
 
+import contextlib
 import itertools
 import random
 import shutil
@@ -85,6 +86,30 @@ FEATURES = {
 LABELS = {"spends": pl.col("visits.spent") > 10}
 MOMENTS = {"arrival": pl.col("visits.at") + pl.duration(minutes=pl.col("visits.minute"))}
 """
+
+
+class Recorder:
+    """Takes the place of a run: keeps what is recorded."""
+
+    def __init__(self) -> None:
+        self.datasets: list[tuple[Any, ...]] = []
+        self.tags: dict[str, str] = {}
+        self.metrics: dict[str, float] = {}
+
+    def stage(self, *_: Any) -> Any:
+        return contextlib.nullcontext()
+
+    def progress(self, items: Any, *_: Any) -> Any:
+        return iter(items)
+
+    def log_dataset(self, *values: Any) -> None:
+        self.datasets.append(values)
+
+    def log_tag(self, name: str, value: object) -> None:
+        self.tags[name] = str(value)
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        self.metrics |= metrics
 
 
 class DataProject:
@@ -179,7 +204,9 @@ def build(root: Path) -> DataProject:
     (root / "signals").mkdir()
     (root / "data" / "raw").mkdir(parents=True)
     shutil.copytree(TEMPLATE / "data" / "signals", root / "data" / "signals")
-    (root / ".gitignore").write_text("__pycache__/\n/data/cache/\n/data/raw/\n")
+    (root / ".gitignore").write_text(
+        "__pycache__/\n/data/cache/\n/data/raw/\n/data/held/\n/data/versions/*/*/\n"
+    )
     for name, fields in FIELDS.items():
         text = CONTRACT.format(
             name=name,

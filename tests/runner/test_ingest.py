@@ -1,6 +1,5 @@
 """Receiving signals: sources, checks, partitions, DVC, and what a broken delivery says."""
 
-import contextlib
 import logging
 import pickle
 import re
@@ -11,37 +10,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_project import DataProject, build, git, replace
+from data_project import DataProject, Recorder, build, git, replace
 
 from runner.errors import UserError
 from runner.signals import ingest as ingest_module
 from runner.signals import snapshot, source
 from runner.signals.contract import Unfit, read_contracts
 from runner.signals.ingest import ensure_received, ingest
-
-
-class Recorder:
-    """Takes the place of a run: keeps what is recorded."""
-
-    def __init__(self) -> None:
-        self.datasets: list[tuple[Any, ...]] = []
-        self.tags: dict[str, str] = {}
-        self.metrics: dict[str, float] = {}
-
-    def stage(self, *_: Any) -> Any:
-        return contextlib.nullcontext()
-
-    def progress(self, items: Any, *_: Any) -> Any:
-        return iter(items)
-
-    def log_dataset(self, *values: Any) -> None:
-        self.datasets.append(values)
-
-    def log_tag(self, name: str, value: object) -> None:
-        self.tags[name] = str(value)
-
-    def log_metrics(self, metrics: dict[str, float]) -> None:
-        self.metrics |= metrics
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from runner.config import nearest, read_moment
 from runner.errors import UserError
 from runner.holds import Hold
 from runner.record.run import Run
-from runner.signals import aside, versions
+from runner.signals import aside, rules, versions
 from runner.signals import snapshot as snapshots
 from runner.signals.arrival import Arrival, arrivals
 from runner.signals.contract import Contract, read_contracts
@@ -43,10 +43,11 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     """
     wanted = chosen(config)
     check_status(wanted)
+    moment = read_moment(config)
     with lock(project.root(), wait="another run receives signals"):
         restore(wanted)
         _bring_past(wanted)
-        outcomes = _take(wanted, run, read_moment(config))
+        outcomes = _take(wanted, run, moment)
     _say(outcomes)
     metrics: dict[str, float] = {}
     for contract in wanted:
@@ -59,6 +60,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
             metrics[f"new_partitions/{contract.name}"] = float(len(outcome.written))
         elif isinstance(outcome, Hold):
             run.log_tag(f"held/{contract.name}", f"{outcome.id} {outcome.status}")
+        _say_late(contract, run, moment)
     if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
         run.log_metrics(metrics)
         raise _together(failed)
@@ -329,6 +331,15 @@ def _hold(arrival: Arrival) -> Hold:
     return hold
 
 
+def _say_late(contract: Contract, run: Run, now: datetime) -> None:
+    recorded = snapshots.recorded(contract)
+    late = rules.lateness(contract, recorded.last_event if recorded else None, now)
+    if late is not None:
+        run.log_tag(f"late/{contract.name}", late.message)
+        log.warning("%s is late: %s; its owner is %s (%s)", contract.name, late.message,
+                    contract.owner, contract.contact)  # fmt: skip
+
+
 def _together(failed: Sequence[Exception]) -> Exception:
     """One error for what went wrong; ours goes first, for it needs its traceback."""
     ours = [error for error in failed if not isinstance(error, UserError)]
@@ -356,4 +367,4 @@ def _say(outcomes: Mapping[str, Outcome]) -> None:
         if isinstance(each, Hold) and each.status == holds.OPEN:
             log.warning("%s", holds.tell(each))
     if files:
-        log.info("keep this version of the data: git add %s && git commit", " ".join(files))
+        log.info("keep this in git: git add %s && git commit", " ".join(files))

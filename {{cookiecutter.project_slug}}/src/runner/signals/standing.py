@@ -1,4 +1,4 @@
-"""What a run reads of a signal: the current version, a pinned one, or what is left while it is held.
+"""What a run reads of a signal: the current version, a pinned one, or what is left in trouble.
 
 A signal is *held* while its newest delivery waits for a person, and *late* when new rows are
 overdue. What follows from either stands in its contract.

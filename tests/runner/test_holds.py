@@ -1,0 +1,460 @@
+"""What is held: found again, released, rejected, superseded; and what a run does meanwhile."""
+
+import logging
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+import yaml
+from data_project import DataProject, Recorder, build, git, replace
+
+from runner import app, holds
+from runner.dataset.dataset import load_dataset
+from runner.errors import UserError
+from runner.holds import Breach
+from runner.signals import change, snapshot
+from runner.signals.contract import read_contracts
+from runner.signals.ingest import Held, ensure_received, ingest
+
+ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
+WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    project = build(tmp_path_factory.mktemp("holds") / "project")
+    replace(
+        project.contract("visits"),
+        "{name: minute, logicalType: integer}",
+        "{name: minute, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 59}}",
+    )
+    process = project.python("from runner.signals.ingest import ensure_received\n"
+                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "data")
+    return project
+
+
+@pytest.fixture
+def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    shutil.copytree(original.root, tmp_path / "project")
+    return _enter(DataProject(tmp_path / "project"), monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def past_that_explains_all(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """Only rules are broken here; what change finds in these little data is its own matter."""
+    changes = MagicMock(return_value=[])
+    monkeypatch.setattr(change, "changes", changes)
+    return changes
+
+
+def _enter(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    monkeypatch.setattr("runner.project.root", lambda: project.root)
+    monkeypatch.syspath_prepend(str(project.root / "src"))
+    project.rename_package()
+    return project
+
+
+def _deliver(project: DataProject, minute: int = 600) -> dict[str, float]:
+    """Visits come with one more row; minute 600 is none."""
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=minute))
+    return _ingest(project)
+
+
+def _take_back(project: DataProject) -> None:
+    lines = project.source("visits").read_text().splitlines(keepends=True)
+    project.source("visits").write_text("".join(lines[:-1]))
+
+
+def _ingest(project: DataProject, **config: Any) -> dict[str, float]:
+    composed = project.config()
+    composed.merge_with(config)
+    return ingest(composed, Recorder())  # type: ignore[arg-type]
+
+
+def _rows(project: DataProject, name: str = "visits") -> int:
+    found = snapshot.current(read_contracts(project.root)[name])
+    assert found is not None
+    return found.rows
+
+
+def _open(project: DataProject) -> holds.Hold:
+    (hold,) = [each for each in holds.read_holds(project.root) if each.status == holds.OPEN]
+    return hold
+
+
+def _say(project: DataProject, name: str, *properties: str) -> None:
+    text = project.contract(name).read_text()
+    lines = "".join(f"  - {each}\n" for each in properties)
+    for kind in ("customProperties", "slaProperties"):
+        mine = "".join(line for line in lines.splitlines(True) if ("frequency" in line) ==
+                       (kind == "slaProperties"))  # fmt: skip
+        if mine and f"{kind}:\n" in text:
+            text = text.replace(f"{kind}:\n", f"{kind}:\n{mine}")
+        elif mine:
+            text += f"{kind}:\n{mine}"
+    project.contract(name).write_text(text)
+
+
+# ---------------------------------------------------------------- holding
+
+
+def test_breach_holds_the_delivery_and_says_field_numbers_owner_and_what_to_type(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = (project.root / "data/signals/visits.dvc").read_bytes()
+    recorder = Recorder()
+    config = project.config()
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=600))
+    metrics = ingest(config, recorder)  # type: ignore[arg-type]
+    assert (metrics["held/visits"], metrics["held/shops"]) == (1, 0)
+    assert (project.root / "data/signals/visits.dvc").read_bytes() == before
+    assert _rows(project) == 2400
+    hold = _open(project)
+    assert recorder.tags["held/visits"] == f"{hold.id} open"
+    for said in ("minute", "600", "Team visits (visits@example.com)", hold.id, "the last good",
+                 f'holds release {hold.id} --by NAME --why "TEXT"', f"holds reject {hold.id}",
+                 f"git add holds/{hold.id}.yaml"):  # fmt: skip
+        assert said in caplog.text
+    assert git(project.root, "status", "--porcelain", "holds", "data") == "?? holds/\n"
+    said = yaml.safe_load((project.root / "holds" / f"{hold.id}.yaml").read_text())
+    assert (said["subject"], said["version"], said["status"]) == ("visits", "1.0.0", "open")
+    assert said["partition"] == "2024-05"
+    assert said["breaches"][0]["field"] == "minute"
+
+
+def test_same_delivery_is_the_same_hold_also_in_a_fresh_checkout(
+    project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deliver(project)
+    hold = _open(project)
+    path = project.root / "holds" / f"{hold.id}.yaml"
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    _ingest(project)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    process = project.python("from dvc.cli import main; main(['push'])")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    git(project.root, "add", "src")
+    git(project.root, "commit", "-qm", "package")
+    git(tmp_path, "clone", "-q", str(project.root), "clone")
+    shutil.copytree(project.root / "data/raw", tmp_path / "clone/data/raw", dirs_exist_ok=True)
+    clone = _enter(DataProject(tmp_path / "clone"), monkeypatch)
+    _ingest(clone)
+    assert _open(clone).id == hold.id
+    assert _open(clone).delivery == hold.delivery
+
+
+def test_other_breaching_deliveries_do_not_pile_up(project: DataProject) -> None:
+    _deliver(project)
+    first = _open(project)
+    _take_back(project)
+    _deliver(project, 601)
+    second = _open(project)
+    assert (second.id, second.opened) == (first.id, first.opened)
+    assert second.delivery[:1] == first.delivery
+    assert len(second.delivery) == 2
+    assert "601" in second.breaches[0].message
+    assert [path.name for path in (project.root / "data/held").iterdir()] == [first.id]
+
+
+def test_good_delivery_supersedes_what_is_held(project: DataProject) -> None:
+    _deliver(project)
+    hold = _open(project)
+    _take_back(project)
+    assert _deliver(project, 6)["held/visits"] == 0
+    assert _rows(project) == 2401
+    assert [each.status for each in holds.read_holds(project.root)] == ["superseded"]
+    assert not (project.root / "data/held" / hold.id).exists()
+    with pytest.raises(UserError, match="superseded"):
+        holds.holds(["release", hold.id, *WHO])
+
+
+def test_broken_schema_is_held_and_cannot_be_released(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace(project.source("visits"), "shop,visitor", "store,visitor")
+    assert _ingest(project)["held/visits"] == 1
+    hold = _open(project)
+    assert "'shop' is missing" in hold.breaches[0].message
+    assert str(project.root) not in (project.root / "holds" / f"{hold.id}.yaml").read_text()
+    assert "cannot be released" in caplog.text
+    assert _rows(project) == 2400
+    with pytest.raises(UserError, match=r"cannot be released: .*\nChange signals/visits.yaml"):
+        holds.holds(["release", hold.id, *WHO])
+    assert holds.holds(["reject", hold.id, *WHO]) == 0
+    assert _ingest(project)["held/visits"] == 0
+
+
+def test_source_that_suddenly_is_empty_is_held(project: DataProject) -> None:
+    header = project.source("visits").read_text().splitlines()[0]
+    project.source("visits").write_text(header + "\n")
+    assert _ingest(project)["held/visits"] == 1
+    assert "2,400" in _open(project).breaches[0].message
+
+
+# ---------------------------------------------------------------- deciding
+
+
+def test_released_rows_are_published_at_once_without_their_source(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _deliver(project)
+    hold = _open(project)
+    source = project.source("visits")
+    source.rename(source.with_suffix(".away"))
+    assert holds.holds(["release", hold.id, *WHO]) == 0
+    assert f"git add holds/{hold.id}.yaml data/signals/visits.dvc" in capsys.readouterr().out
+    assert ensure_received(["visits"])["visits"].rows == 2401
+    assert not (project.root / "data/held" / hold.id).exists()
+    said = yaml.safe_load((project.root / "holds" / f"{hold.id}.yaml").read_text())
+    assert (said["status"], said["by"], said["why"]) == ("released", WHO[1], WHO[3])
+    source.with_suffix(".away").rename(source)
+    assert _ingest(project)["held/visits"] == 0
+    assert _ingest(project)["new_partitions/visits"] == 0
+
+
+def test_release_in_another_checkout_lets_the_next_delivery_of_that_content_in(
+    project: DataProject,
+) -> None:
+    _deliver(project)
+    shutil.rmtree(project.root / "data/held")
+    holds.holds(["release", _open(project).id, *WHO])
+    assert _rows(project) == 2400
+    assert _ingest(project)["held/visits"] == 0
+    assert _rows(project) == 2401
+
+
+def test_release_tells_from_where_on_a_field_is_as_accepted(
+    project: DataProject, past_that_explains_all: MagicMock
+) -> None:
+    past_that_explains_all.return_value = [
+        Breach("distribution", "spent", "spent was 10 and is 5", "2024-05")
+    ]
+    _deliver(project, 6)
+    holds.holds(["release", _open(project).id, *WHO])
+    past_that_explains_all.reset_mock(return_value=True)
+    past_that_explains_all.return_value = []
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=6).replace("05-02", "06-02"))
+    _ingest(project)
+    _, past, delivery, accepted = past_that_explains_all.call_args.args
+    assert accepted == {"spent": "2024-05"}
+    assert list(delivery) == ["2024-06"]
+    assert max(past) == "2024-05"
+    assert past["2024-05"].collect().height == 1
+
+
+def test_past_of_a_changed_partition_is_as_it_was(
+    project: DataProject, past_that_explains_all: MagicMock
+) -> None:
+    _deliver(project, 6)
+    heights = {}
+
+    def look(_: Any, past: Any, delivery: Any, __: Any) -> list[Breach]:
+        heights.update({name: (past[name].collect().height, delivery[name].height)
+                        for name in delivery})  # fmt: skip
+        return []
+
+    past_that_explains_all.side_effect = look
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=7).replace("a,1", "b,1"))
+    _ingest(project)
+    assert heights == {"2024-05": (1, 2)}
+
+
+def test_rejected_delivery_is_ignored_and_another_one_is_held_anew(project: DataProject) -> None:
+    _deliver(project)
+    hold = _open(project)
+    assert holds.holds(["reject", hold.id, *WHO]) == 0
+    assert not (project.root / "data/held" / hold.id).exists()
+    assert _ingest(project)["held/visits"] == 0
+    assert _rows(project) == 2400
+    _take_back(project)
+    assert _deliver(project, 601)["held/visits"] == 1
+    assert _open(project).id == f"{hold.id}-2"
+    # the one that was rejected stays rejected
+    _take_back(project)
+    assert _deliver(project)["held/visits"] == 0
+
+
+def test_decision_needs_an_open_hold_a_name_and_a_reason(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _deliver(project)
+    hold = _open(project)
+    with pytest.raises(UserError, match=f"no such hold. Did you mean '{hold.id}'"):
+        holds.holds(["release", hold.id[:-1], *WHO])
+    with pytest.raises(UserError, match="no such hold"):
+        holds.holds(["release", f"../holds/{hold.id}", *WHO])
+    with pytest.raises(UserError, match="--why"):
+        holds.holds(["release", hold.id, "--by", "Ada", "--why", " "])
+    with pytest.raises(SystemExit):
+        holds.holds(["release", hold.id, "--by", "Ada"])
+    holds.holds(["reject", hold.id, *WHO])
+    with pytest.raises(UserError, match="is rejected already, by Ada"):
+        holds.holds(["release", hold.id, *WHO])
+    capsys.readouterr()
+
+
+def test_list_shows_what_is_open_and_with_all_what_was_decided(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert holds.holds([]) == 0
+    assert capsys.readouterr().out == "nothing is held\n"
+    _deliver(project)
+    hold = _open(project)
+    holds.holds([])
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in (hold.id, "minute", "visits@example.com", "release"))
+    holds.holds(["reject", hold.id, *WHO])
+    capsys.readouterr()
+    holds.holds([])
+    assert hold.id not in capsys.readouterr().out
+    holds.holds(["--all"])
+    assert "by Ada: The clock was moved" in capsys.readouterr().out
+
+
+def test_file_that_is_no_hold_is_named(project: DataProject) -> None:
+    (project.root / "holds").mkdir()
+    (project.root / "holds" / "visits-123456.yaml").write_text("id: [\n")
+    with pytest.raises(UserError, match=r"holds/visits-123456\.yaml is no hold"):
+        holds.holds([])
+
+
+def test_held_signal_gives_exit_code_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(**_: Any) -> Any:
+        def decorate(job: Any) -> Any:
+            def start() -> None:
+                session = job.__closure__[0].cell_contents
+                session.held = True
+
+            return start
+
+        return decorate
+
+    monkeypatch.setattr("hydra.main", main)
+    assert app._run(["task=ingest"]) == 3
+
+
+# ---------------------------------------------------------------- meanwhile
+
+
+def test_first_delivery_that_breaks_a_rule_leaves_nothing_to_go_on_with(
+    project: DataProject,
+) -> None:
+    for path in ("data/signals/visits", "data/signals/.index"):
+        shutil.rmtree(project.root / path)
+    (project.root / "data/signals/visits.dvc").unlink()
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=600))
+    with pytest.raises(Held, match=r"visits-[0-9a-f]{6}"):
+        ensure_received(["visits"])
+    with pytest.raises(UserError, match=r"held since .*visits-[0-9a-f]{6}.*no good snapshot"):
+        load_dataset(project.config())
+    holds.holds(["release", _open(project).id, *WHO])
+    assert ensure_received(["visits"])["visits"].rows == 2401
+
+
+def test_run_goes_on_with_the_last_good_snapshot_and_says_so(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = load_dataset(project.config())
+    _deliver(project)
+    run = MagicMock()
+    after = load_dataset(project.config(), run)
+    assert after.fingerprint == before.fingerprint
+    hold = _open(project)
+    assert f"visits is held since {hold.opened[:10]} ({hold.id}); the run goes on" in caplog.text
+    (tag,) = [call.args for call in run.log_tag.call_args_list]
+    assert tag[0] == "held/visits"
+    assert hold.id in tag[1]
+
+
+def test_run_stops_where_the_contract_says_so(project: DataProject) -> None:
+    _say(project, "visits", "{property: whenHeld, value: stop}")
+    load_dataset(project.config())
+    _deliver(project)
+    with pytest.raises(UserError, match=r"held since .*whenHeld: stop") as error:
+        load_dataset(project.config())
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_last_good_snapshot_may_be_too_old(project: DataProject) -> None:
+    _say(project, "visits", '{property: maxAge, value: "30 d"}')
+    _deliver(project)
+    with pytest.raises(UserError, match=r"days old; its contract says `maxAge` 30 days"):
+        load_dataset(project.config())
+    config = project.config()
+    config.now = "2024-04-20T00:00:00+00:00"
+    assert load_dataset(config).snapshots["visits"].rows == 2400
+
+
+def test_features_of_a_signal_that_may_be_missing_are_left_out(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    _say(project, "shops", "{property: whenHeld, value: without}")
+    whole = load_dataset(project.config())
+    replace(project.source("shops"), "a,2020-05-01,12", "a,2020-05-01,twelve")
+    _ingest(project)
+    run = MagicMock()
+    data = load_dataset(project.config(), run)
+    assert data.features == [name for name in whole.features if name != "size"]
+    assert "shops" not in data.snapshots
+    assert "left out: size" in caplog.text
+    assert "left out: size" in dict(call.args for call in run.log_tag.call_args_list)["held/shops"]
+    with pytest.raises(UserError, match="no feature is left"):
+        load_dataset(project.config(features=["size"]))
+    # who does not use it does not hear of it
+    caplog.clear()
+    load_dataset(project.config(features=["hour"]))
+    assert "shops" not in caplog.text
+
+
+def test_examples_cannot_be_left_out(project: DataProject) -> None:
+    _say(project, "visits", "{property: whenHeld, value: without}")
+    _deliver(project)
+    with pytest.raises(UserError, match="its rows are the examples"):
+        load_dataset(project.config())
+
+
+def test_late_signal_is_one_whose_rows_are_overdue(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    _say(project, "prices", "{property: frequency, value: 1, unit: d}",
+         "{property: whenHeld, value: stop}")  # fmt: skip
+    with pytest.raises(UserError, match="signal prices: it is late"):
+        load_dataset(project.config())
+    last = snapshot.current(read_contracts(project.root)["prices"])
+    assert last is not None
+    assert last.last_event is not None
+    config = project.config()
+    due = last.last_event + timedelta(days=1, hours=1)  # frequency and latency
+    config.now = due.isoformat()
+    load_dataset(config)
+    config.now = (due + timedelta(seconds=1)).isoformat()
+    with pytest.raises(UserError, match="late"):
+        load_dataset(config)
+    recorder = Recorder()
+    ingest(config, recorder)  # type: ignore[arg-type]
+    assert "prices is late" in caplog.text
+    assert re.search("ago", recorder.tags["late/prices"])
+
+
+def test_rerun_judges_lateness_as_of_the_run_that_it_repeats(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _say(project, "prices", "{property: frequency, value: 1, unit: d}",
+         "{property: whenHeld, value: stop}")  # fmt: skip
+    monkeypatch.setenv("RUNNER_RERUN_AT", datetime(2024, 4, 9, tzinfo=UTC).isoformat())
+    load_dataset(project.config())
