@@ -159,7 +159,7 @@ class DataProject:
             }
         )
 
-    def python(self, code: str) -> subprocess.Popen[str]:
+    def python(self, code: str, **options: Any) -> subprocess.Popen[str]:
         """A process of its own that runs code in this project."""
         prelude = (
             f"import logging, sys; sys.path[:0] = [{str(self.root / 'src')!r}]\n"
@@ -171,6 +171,7 @@ class DataProject:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **options,
         )
 
 

@@ -1,10 +1,17 @@
 """Receiving signals: sources, checks, partitions, DVC, and what a broken delivery says."""
 
+import contextlib
 import logging
+import os
 import pickle
+import random
 import re
 import shutil
+import signal
+import threading
+import time
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +21,9 @@ from data_project import DataProject, Recorder, build, git, replace
 
 from runner.errors import UserError
 from runner.signals import ingest as ingest_module
+from runner.signals import publish as publish_module
 from runner.signals import snapshot, source
-from runner.signals.contract import Unfit, read_contracts
+from runner.signals.contract import Contract, Unfit, read_contracts
 from runner.signals.ingest import ensure_received, ingest
 
 
@@ -556,3 +564,249 @@ def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     results = {re.search(r"HAS .*", output)[0] for output in outputs}  # type: ignore[index]
     assert len(results) == 1
     assert "".join(outputs).count("receiving visits, shops") == 1
+
+
+# ---------------------------------------------------------------- several at once
+
+
+def test_failing_signals_are_told_at_the_end_and_the_others_are_there(
+    received: DataProject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    received.source("shops").unlink()
+    with received.source("visits").open("a") as file:
+        file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
+    real = source.receive
+
+    def receive(contract: Contract, *more: Any) -> pl.DataFrame:
+        if contract.name == "prices":
+            raise ZeroDivisionError("a mistake of ours")
+        return real(contract, *more)
+
+    recorder = Recorder()
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "receive", receive)
+        with pytest.raises(ZeroDivisionError):
+            ingest(received.config(), recorder)  # type: ignore[arg-type]
+    assert recorder.metrics["rows/visits"] == 2401
+    assert [line.split()[1] for line in caplog.messages if line.endswith("failed")] == [
+        "failed"
+    ] * 2
+    with pytest.raises(UserError, match=r"signal shops: .*shops.csv does not exist"):
+        ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert ensure_received(["visits"])["visits"].rows == 2401
+
+
+def test_signals_are_read_side_by_side_and_published_while_others_read(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = read_contracts(received.root)
+    for name, row in (("visits", "2024-05-02T12:00:00Z,a,1,1,true,5"), ("shops", "c,2022-01-01,3")):
+        with received.source(name).open("a") as file:
+            file.write(row + "\n")
+    real = source.receive
+    begun = threading.Barrier(3)
+    lines = (received.root / "data/signals/visits.dvc").read_text()
+
+    def receive(contract: Contract, *more: Any) -> pl.DataFrame:
+        begun.wait(timeout=30)  # breaks unless all three are being read
+        frame = real(contract, *more)
+        deadline = time.monotonic() + 30
+        while contract.name == "shops":  # slow: until the snapshot of the others is there
+            if (received.root / "data/signals/visits.dvc").read_text() != lines:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return frame
+
+    monkeypatch.setattr(source, "receive", receive)
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert snapshot.current(contracts["shops"]).rows == 3  # type: ignore[union-attr]
+
+
+def test_reader_may_leave_out_what_is_older_than_the_newest_partition(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = received.partitions("visits")
+    with received.source("visits").open("a") as file:
+        file.write("2024-04-28T12:00:00Z,a,1,1,true,5\n2024-05-02T12:00:00Z,a,1,1,true,5\n")
+    whole = content(received, "visits")
+    real = source.receive
+    asked = {}
+
+    def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
+        asked[contract.name] = since
+        frame = real(contract)
+        return frame.filter(pl.col("at") >= since) if contract.name == "visits" else frame
+
+    monkeypatch.setattr(source, "receive", receive)
+    metrics = ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    # midnight in New York, where April's partition begins
+    assert asked["visits"] == datetime(2024, 4, 1, 4, tzinfo=UTC)
+    assert asked["shops"] is None
+    assert (metrics["rows/visits"], metrics["new_partitions/visits"]) == (2402, 2)
+    found = snapshot.current(read_contracts(received.root)["visits"])
+    assert found is not None
+    assert (found.content, found.rows) == (whole, 2402)
+    assert {name: received.partitions("visits")[name] for name in list(before)[:3]} == {
+        name: before[name] for name in list(before)[:3]
+    }
+    # under another promise the whole of it comes again
+    replace(received.contract("visits"), "value: [NA]", "value: [NA, none]")
+    monkeypatch.setattr(
+        source, "receive", lambda contract, since=None: asked.update(visits=since) or real(contract)
+    )
+    ensure_received(["visits"])
+    assert asked["visits"] is None
+
+
+def test_without_any_contract_it_says_how_to_write_the_first(fresh: DataProject) -> None:
+    for path in (fresh.root / "signals").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"python run\.py new signal NAME --from PATH"):
+        ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- killed
+
+INGEST = """
+    from omegaconf import OmegaConf
+    from unittest.mock import MagicMock
+    from runner.signals.ingest import ingest
+    run = MagicMock(progress=lambda items, *_: items)
+    ingest(OmegaConf.create({"signals": [], "now": None}), run)
+"""
+
+
+def _whole(project: DataProject, name: str) -> str:
+    """The content of a signal's files; that of its record, or the snapshot is not whole."""
+    found = ensure_received([name])[name]
+    files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
+    assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
+    assert sum(rows.height for rows in files.values()) == found.rows
+    return found.content
+
+
+def _survive(project: DataProject, kills: int) -> None:
+    """Kills receiving at random moments; the snapshot is whole and the next one completes."""
+    names = ("visits", "shops")
+    rng = random.Random(7)
+    begin = time.monotonic()
+    usual: float | None = None
+    old = {name: _whole(project, name) for name in names}
+    for number in range(-1, kills):
+        month = f"{2025 + (number + 1) // 12}-{(number + 1) % 12 + 1:02}"
+        with project.source("visits").open("a") as file:
+            file.write(
+                f"{month}-02T12:00:00Z,a,1,1,true,5\n2024-02-02T12:{number + 1:02}:00Z,b,1,1,,\n"
+            )
+        with project.source("shops").open("a") as file:
+            file.write(f"s{number},2022-01-01,3\n")
+        new = {name: content(project, name) for name in names}
+        begin = time.monotonic()
+        process = project.python(INGEST, start_new_session=True)
+        if usual is None:
+            assert process.wait(timeout=60) == 0
+            usual = time.monotonic() - begin
+            old = new
+            continue
+        time.sleep(usual * rng.uniform(0.2, 1.1))
+        # with DVC, or DVC is left to find out by itself
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if number % 2 else os.kill)(process.pid, signal.SIGKILL)
+        process.wait(timeout=60)
+        for name in names:
+            project.source(name).rename(project.source(name).with_suffix(".away"))
+        found = {name: _whole(project, name) for name in names}
+        assert all(found[name] in (old[name], new[name]) for name in names)
+        for name in names:
+            project.source(name).with_suffix(".away").rename(project.source(name))
+        ingest(project.config(), Recorder())  # type: ignore[arg-type]
+        assert {name: _whole(project, name) for name in names} == new
+        old = new
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_anywhere_the_snapshot_is_whole_and_the_next_delivery_comes_in(
+    received: DataProject,
+) -> None:
+    _survive(received, 3)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_thirty_times_killed_the_snapshot_is_whole_and_the_next_delivery_comes_in(
+    received: DataProject,
+) -> None:
+    _survive(received, 30)
+
+
+@pytest.mark.parametrize("moment", ["before dvc", "after dvc", "dvc is half done"])
+def test_publication_that_stopped_at_its_worst_is_put_back(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    contract = read_contracts(received.root)["visits"]
+    path = received.root / "data/signals/visits.dvc"
+    before = snapshot.current(contract)
+    text = path.read_text()
+    with received.source("visits").open("a") as file:
+        file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
+    real = publish_module.dvc
+
+    def stopped(root: Path, arguments: list[str]) -> Any:
+        if arguments[0] == "add":
+            if moment != "before dvc":
+                real(root, arguments)
+            if moment == "dvc is half done":
+                path.write_text(path.read_text()[:40])
+            raise KeyboardInterrupt
+        return real(root, arguments)
+
+    monkeypatch.setattr(publish_module, "dvc", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    received.source("visits").rename(received.source("visits").with_suffix(".away"))
+    assert ensure_received(["visits"])["visits"] == before
+    assert path.read_text() == text
+
+
+def test_first_publication_that_stopped_leaves_nothing_behind(
+    fresh: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = publish_module.dvc
+
+    def stopped(root: Path, arguments: list[str]) -> Any:
+        real(root, arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish_module, "dvc", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            ensure_received(["shops"])
+    fresh.source("shops").rename(fresh.source("shops").with_suffix(".away"))
+    with pytest.raises(UserError, match="does not exist"):
+        ensure_received(["shops"])
+    assert not (fresh.root / "data/signals/shops").exists()
+    fresh.source("shops").with_suffix(".away").rename(fresh.source("shops"))
+    assert ensure_received(["shops"])["shops"].rows == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into Linux's /proc")
+def test_dvc_ends_with_the_run_that_started_it(received: DataProject) -> None:
+    note = received.root / "child"
+    process = received.python(f"""
+        from runner import project
+        from runner.signals import publish
+        own = "open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
+        publish.DVC = publish.DVC.partition("from dvc")[0] + own
+        publish.dvc(project.root(), [])
+    """)
+    deadline = time.monotonic() + 30
+    while not (note.exists() and note.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait(timeout=60)
+    while Path(f"/proc/{note.read_text()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
