@@ -142,7 +142,8 @@ def commands() -> str:
         module = runner(home)
         about = (module.__doc__ or "").partition("\n")[0]
         lines += [f"## `python run.py {name}`", "", about, ""]
-        for words in ([], ["experiment"]) if name == "new" else ([],):
+        more = {"new": ["experiment"], "holds": ["release"]}
+        for words in ([], more[name]) if name in more else ([],):
             lines += ["```text", _help(getattr(module, name), [*words, "--help"]), "```", ""]
     return "\n".join(lines)
 

@@ -86,7 +86,7 @@ def test_listing_shows_every_task_command_and_experiment(generated: Path, words)
         about = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         assert any(f"task={path.stem} " in line and about in line
                    for line in done.stdout.splitlines())  # fmt: skip
-    for word in ("clean", "deliver", "doctor", "experiments", "new", "rerun", "signals"):
+    for word in ("clean", "deliver", "doctor", "experiments", "holds", "new", "rerun", "signals"):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {word} ")]
         assert len(line.split()) > 3, f"{word} says nothing about itself"
     for path in (generated / "conf" / "experiment").glob("*.yaml"):
@@ -97,7 +97,7 @@ def test_listing_shows_every_task_command_and_experiment(generated: Path, words)
 
 
 @pytest.mark.parametrize(
-    "word", ["clean", "deliver", "doctor", "experiments", "new", "rerun", "signals"]
+    "word", ["clean", "deliver", "doctor", "experiments", "holds", "new", "rerun", "signals"]
 )
 def test_command_says_what_it_takes(generated: Path, word: str) -> None:
     done = type_in(generated, word, "--help")
