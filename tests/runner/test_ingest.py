@@ -678,7 +678,7 @@ INGEST = """
 """
 
 
-def _whole(project: DataProject, name: str) -> str:
+def _whole(name: str) -> str:
     """The content of a signal's files; that of its record, or the snapshot is not whole."""
     found = ensure_received([name])[name]
     files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
@@ -693,9 +693,9 @@ def _survive(project: DataProject, kills: int) -> None:
     rng = random.Random(7)
     begin = time.monotonic()
     usual: float | None = None
-    old = {name: _whole(project, name) for name in names}
+    old = {name: _whole(name) for name in names}
     for number in range(-1, kills):
-        month = f"{2025 + (number + 1) // 12}-{(number + 1) % 12 + 1:02}"
+        month = f"{2020 + (number + 1) // 12}-{(number + 1) % 12 + 1:02}"
         with project.source("visits").open("a") as file:
             file.write(
                 f"{month}-02T12:00:00Z,a,1,1,true,5\n2024-02-02T12:{number + 1:02}:00Z,b,1,1,,\n"
@@ -717,12 +717,12 @@ def _survive(project: DataProject, kills: int) -> None:
         process.wait(timeout=60)
         for name in names:
             project.source(name).rename(project.source(name).with_suffix(".away"))
-        found = {name: _whole(project, name) for name in names}
+        found = {name: _whole(name) for name in names}
         assert all(found[name] in (old[name], new[name]) for name in names)
         for name in names:
             project.source(name).with_suffix(".away").rename(project.source(name))
         ingest(project.config(), Recorder())  # type: ignore[arg-type]
-        assert {name: _whole(project, name) for name in names} == new
+        assert {name: _whole(name) for name in names} == new
         old = new
 
 
