@@ -754,6 +754,7 @@ def test_publication_that_stopped_at_its_worst_is_put_back(
     real = publish_module.dvc
 
     def stopped(root: Path, arguments: list[str]) -> Any:
+        assert arguments[0] != "pull", "the cache has it: nobody needs to be asked"
         if arguments[0] == "add":
             if moment != "before dvc":
                 real(root, arguments)
