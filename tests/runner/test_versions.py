@@ -14,7 +14,8 @@ from runner.dataset.dataset import load_dataset
 from runner.dataset.plan import make_plan
 from runner.errors import UserError
 from runner.signals import change, rules, snapshot, versions
-from runner.signals.contract import parse, read_contracts
+from runner.signals.contract import Contract, contract_of, read_contracts
+from runner.signals.document import parse
 from runner.signals.ingest import ensure_received, ingest
 
 RICH = "{name: size, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 99}}"
@@ -58,6 +59,10 @@ def _enter(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject
 
 def _ingest(project: DataProject) -> dict[str, float]:
     return ingest(project.config(), Recorder())  # type: ignore[arg-type]
+
+
+def _contract(text: str, path: Path) -> Contract:
+    return contract_of(parse(text, path), path)
 
 
 def _bump(project: DataProject, name: str, version: str) -> None:
@@ -105,10 +110,10 @@ def test_version_must_say_what_has_changed(
 ) -> None:
     path = project.contract("shops")
     text = path.read_text()
-    before = parse(text, path)
+    before = _contract(text, path)
     assert edit(text) != text
     for version in ("1.0.0", "1.0.1", "1.1.0", "2.0.0"):
-        now = parse(edit(text).replace("version: 1.0.0", f"version: {version}"), path)
+        now = _contract(edit(text).replace("version: 1.0.0", f"version: {version}"), path)
         if version >= least:
             versions.check(before, now)
         else:
@@ -123,14 +128,14 @@ def test_draft_and_version_zero_may_change(project: DataProject) -> None:
     text = path.read_text()
     broken = text.replace("opened, logicalType: date", "opened, logicalType: string")
     with pytest.raises(UserError):
-        versions.check(parse(text, path), parse(broken, path))
+        versions.check(_contract(text, path), _contract(broken, path))
     draft = text.replace("status: active", "status: draft")
-    versions.check(parse(draft, path), parse(broken, path))
+    versions.check(_contract(draft, path), _contract(broken, path))
     zero = [each.replace("version: 1.0.0", "version: 0.1.0") for each in (text, broken)]
     with pytest.raises(UserError, match=r"Write version: 0\.2\.0"):
-        versions.check(*(parse(each, path) for each in zero))
+        versions.check(*(_contract(each, path) for each in zero))
     zero[1] = zero[1].replace("0.1.0", "0.2.0")
-    versions.check(*(parse(each, path) for each in zero))
+    versions.check(*(_contract(each, path) for each in zero))
 
 
 def test_breaking_change_under_the_same_version_is_refused_and_costs_the_others_nothing(
