@@ -122,6 +122,7 @@ def test_breach_holds_the_delivery_and_says_field_numbers_owner_and_what_to_type
     assert _rows(project) == 2400
     hold = _open(project)
     assert recorder.tags["held/visits"] == f"{hold.id} open"
+    assert "  2024-05: 1 of 1 values of minute" in caplog.text
     for said in ("minute", "600", "Team visits (visits@example.com)", hold.id, "the last good",
                  f'holds release {hold.id} --by NAME --why "TEXT"', f"holds reject {hold.id}",
                  f"git add holds/{hold.id}.yaml"):  # fmt: skip

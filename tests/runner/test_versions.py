@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from data_project import DataProject, Recorder, build, git, replace
 
+from runner import holds
 from runner.composition import normalise
 from runner.dataset.dataset import load_dataset
 from runner.dataset.plan import make_plan
@@ -19,6 +20,7 @@ from runner.signals.document import parse
 from runner.signals.ingest import ensure_received, ingest
 
 RICH = "{name: size, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 99}}"
+CHANGES = change.changes
 UNIT = "{name: price, logicalType: number, customProperties: [{property: unit, value: %s}]}"
 
 
@@ -279,6 +281,20 @@ def test_what_a_version_announces_is_no_silent_change(
     _ingest(project)
     (call,) = [call for call in changes.call_args_list if call.args[0].name == "prices"]
     assert call.args[3] == {"price": "2024-01"}
+
+
+def test_same_change_is_held_unless_a_version_announces_it(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change, "changes", CHANGES)
+    before = project.contract("prices").read_text()
+    _twice_the_price(project)
+    announced = project.contract("prices").read_text()
+    project.contract("prices").write_text(before)
+    assert _ingest(project)["held/prices"] == 1
+    project.contract("prices").write_text(announced)
+    assert _ingest(project)["held/prices"] == 0
+    assert [hold.status for hold in holds.read_holds(project.root)] == ["superseded"]
 
 
 def test_announced_unit_begins_with_the_first_partition_that_comes_after(

@@ -210,7 +210,7 @@ def file_name(name: str) -> str:
 def tell(hold: Hold) -> str:
     """What a person must know and can do, in a few lines."""
     lines = [f"{hold.subject}: the delivery is held ({hold.id})"]
-    lines += [f"  {breach.message}" for breach in hold.breaches[:5]]
+    lines += [f"  {_said(breach)}" for breach in hold.breaches[:5]]
     if len(hold.breaches) > 5:
         lines.append(f"  and {len(hold.breaches) - 5} more, see {file_name(hold.id)}")
     stays = "" if hold.last_good == "none" else "; the last good snapshot stays current"
@@ -223,6 +223,16 @@ def tell(hold: Hold) -> str:
         lines.append(f"  accept it:   {_command('release', hold)}")
     lines.append(f"  discard it:  {_command('reject', hold)}")
     return "\n".join(lines)
+
+
+def _said(breach: Breach) -> str:
+    """A breach in a line: since when, in which field, what."""
+    parts = [breach.message]
+    if breach.field and breach.field not in breach.message:
+        parts.insert(0, breach.field)
+    if breach.partition != "all":
+        parts.insert(0, breach.partition)
+    return ": ".join(parts)
 
 
 def _command(word: str, hold: Hold) -> str:
@@ -245,7 +255,7 @@ def _list(found: Sequence[Hold], everything: bool) -> None:
 def _facts(hold: Hold) -> dict[str, str]:
     facts = {"status": hold.status, "since": hold.opened, "version": hold.version}
     for number, breach in enumerate(hold.breaches):
-        facts["why" if number == 0 else f"why {number + 1}"] = breach.message
+        facts["why" if number == 0 else f"why {number + 1}"] = _said(breach)
     facts["owner"] = hold.owner
     if hold.status == OPEN:
         if not hold.unfit:

@@ -89,7 +89,7 @@ def _examine(contract: Contract, now: datetime) -> Arrival:
         delivery = _delivery(contract, frame, recorded, kept, before)
         if state is State.MISSING:
             _check_same(contract, delivery, recorded)
-        breaches = _breaches(delivery, recorded, now)
+        breaches = _breaches(delivery, recorded, before, now)
         return Arrival(contract, recorded, delivery, delivery.content, tuple(breaches))
     except Exception as error:
         return Arrival(contract, error=error)
@@ -161,7 +161,9 @@ def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | Non
         )
 
 
-def _breaches(delivery: Delivery, recorded: Snapshot | None, now: datetime) -> list[Breach]:
+def _breaches(
+    delivery: Delivery, recorded: Snapshot | None, before: Contract | None, now: datetime
+) -> list[Breach]:
     """What is wrong with what is new, unless a person has accepted exactly that."""
     contract, changed = delivery.contract, delivery.changed(recorded)
     if not changed:
@@ -175,13 +177,25 @@ def _breaches(delivery: Delivery, recorded: Snapshot | None, now: datetime) -> l
     # rows that come late may be as good as ever
     found = rules.broken(contract, changed, now, delivery.last_event)
     breaches = [breach for breach in found if breach.kind != "freshness"]
-    if recorded is not None:
+    if recorded is not None and (before is None or _reads_alike(before, contract)):
         past = _past(delivery, recorded)
         accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
-        if contract.event_time is None and snapshots.LATER in accepted.values():
-            past = {}  # it has one partition, so nothing tells the rows of before apart
-        breaches += change.changes(contract, past, changed, accepted)
+        # what the contract's new version says is no silent change
+        announced = {name for name, since in delivery.announced.items() if since == snapshots.LATER}
+        breaches += [
+            breach
+            for breach in change.changes(contract, past, changed, accepted)
+            if breach.field not in announced
+        ]
     return breaches
+
+
+def _reads_alike(before: Contract, now: Contract) -> bool:
+    """Whether the rows of before say what they would say if they came now."""
+    return all(
+        getattr(before, name) == getattr(now, name)
+        for name in ("key", "event_time", "time_zone", "null_values")
+    )
 
 
 def _past(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
