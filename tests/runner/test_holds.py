@@ -202,6 +202,8 @@ def test_source_that_suddenly_is_empty_is_held(project: DataProject) -> None:
     project.source("visits").write_text(header + "\n")
     assert _ingest(project)["held/visits"] == 1
     assert "2,400" in _open(project).breaches[0].message
+    with pytest.raises(UserError, match="cannot be released: the delivery has no rows"):
+        holds.holds(["release", _open(project).id, *WHO])
 
 
 # ---------------------------------------------------------------- deciding

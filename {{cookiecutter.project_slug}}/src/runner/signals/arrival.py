@@ -85,6 +85,9 @@ def _examine(contract: Contract, now: datetime) -> Arrival:
             if recorded is None:
                 raise
             return _unfit(contract, recorded, unfit.breach)
+        if frame.is_empty() and recorded is not None and recorded.rows:
+            what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
+            return _unfit(contract, recorded, Breach("volume", None, what, "all"))
         kept = recorded if since is not None else None
         delivery = _delivery(contract, frame, recorded, kept, before)
         if state is State.MISSING:
@@ -171,9 +174,6 @@ def _breaches(
     verdict = holds.verdict(contract.root, contract.name, delivery.content)
     if verdict is not None and verdict.status == holds.RELEASED:
         return []
-    if delivery.received == 0 and recorded is not None and recorded.rows:
-        what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
-        return [Breach("volume", None, what, max(recorded.partitions))]
     # rows that come late may be as good as ever
     found = rules.broken(contract, changed, now, delivery.last_event)
     breaches = [breach for breach in found if breach.kind != "freshness"]
