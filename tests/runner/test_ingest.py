@@ -353,7 +353,10 @@ def test_first_run_says_what_it_does_and_what_belongs_into_git(
     found = ensure_received(["shops"])
     assert "receiving shops (never received)" in caplog.text
     assert "git add data/signals/shops.dvc" in caplog.text
-    assert git(fresh.root, "status", "--porcelain") == "?? data/signals/shops.dvc\n"
+    assert git(fresh.root, "status", "--porcelain").splitlines() == [
+        "?? data/signals/shops.dvc",
+        "?? data/signals/shops.profile.json",
+    ]
     # only what was asked for
     assert not (fresh.root / "data/signals/visits").exists()
     record = (fresh.root / "data/signals/shops.dvc").read_text()

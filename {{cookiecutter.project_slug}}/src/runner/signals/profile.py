@@ -1,0 +1,439 @@
+"""What a snapshot looks like: counts, nulls, quantiles, top values and rank correlations.
+
+A profile is a small text beside the `.dvc` file, in git. It is made of one part for each partition,
+and what it says of the whole is merged from its parts: only partitions that changed are read again,
+and one at a time. Of a classified field it says how many rows are without it and nothing else.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runner.errors import UserError
+from runner.signals.contract import Contract, Field
+from runner.signals.snapshot import Snapshot, home
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.0, 0.01, *(step / 20 for step in range(1, 20)), 0.99, 1.0)
+MANY = 128  # distinct texts; of more only the most frequent are kept
+MOST = 20
+RANKED = 50_000  # rows; a rank correlation among so many is known to ± 0.01
+WEAK = 0.05  # a weaker rank correlation is taken for none
+DAY = 86400
+
+
+class Column(NamedTuple):
+    """What a field looks like in some rows.
+
+    Attributes:
+        nulls: Rows without it.
+        mean: Of numbers.
+        deviation: Standard deviation of numbers.
+        quantiles: Of numbers and times, at LEVELS, all of them values that occur; times are
+            seconds since 1970.
+        top: Rows by value, for texts and booleans; the most frequent first.
+        distinct: How many different texts there are; None where nobody knows.
+    """
+
+    nulls: int
+    mean: float | None = None
+    deviation: float | None = None
+    quantiles: tuple[float, ...] = ()
+    top: Mapping[str, int] = {}
+    distinct: int | None = None
+
+
+class Part(NamedTuple):
+    """What some rows look like.
+
+    Attributes:
+        rows: How many.
+        columns: Their fields by name.
+        correlations: Spearman's rank correlation of two numeric fields where it is not weak.
+        content: Hash of the rows; none for the whole.
+    """
+
+    rows: int
+    columns: Mapping[str, Column]
+    correlations: Mapping[tuple[str, str], float]
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a snapshot looks like.
+
+    Attributes:
+        signal: Its name.
+        version: The contract's version.
+        md5: DVC's md5 of the snapshot.
+        content: Hash of the snapshot's rows.
+        fields: What the contract says of each field, as far as it matters for what is shown.
+        parts: Its partitions by name.
+    """
+
+    signal: str
+    version: str
+    md5: str
+    content: str
+    fields: Mapping[str, Mapping[str, Any]]
+    parts: Mapping[str, Part]
+
+    @cached_property
+    def whole(self) -> Part:
+        """The snapshot, merged from its parts."""
+        return merge(self.parts.values())
+
+
+def path(contract: Contract) -> Path:
+    """Where the profile of a signal's current snapshot is."""
+    return home(contract.root) / f"{contract.name}.profile.json"
+
+
+def of(contract: Contract, snapshot: Snapshot) -> Profile:
+    """The profile of a snapshot; a partition that its last profile knows is not read again."""
+    fields = {field.name: _said(field) for field in contract.fields}
+    try:
+        last = read(path(contract))
+    except UserError:
+        last = None
+    known = last.parts if last and last.fields == fields else {}
+    parts = {}
+    for name, content in sorted(snapshot.partitions.items()):
+        part = known.get(name)
+        if part is None or part.content != content:
+            part = measure(contract, pl.read_parquet(snapshot.folder / f"{name}.parquet"), content)
+        parts[name] = part
+    return Profile(snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, parts)
+
+
+def write(contract: Contract, snapshot: Snapshot) -> Path:
+    """Writes a snapshot's profile beside its `.dvc` file; the same snapshot makes the same text."""
+    target = path(contract)
+    text = _text(of(contract, snapshot)).encode()
+    if not target.exists() or target.read_bytes() != text:
+        draft = target.with_suffix(f".{os.getpid()}")
+        draft.write_bytes(text)
+        draft.replace(target)
+    return target
+
+
+def read(file: Path) -> Profile:
+    """The profile in a file.
+
+    Raises:
+        UserError: There is none, or it is none that this version of the runner has written.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error})") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, place: str) -> Profile:
+    """The profile that a text holds.
+
+    Args:
+        text: As `write` has written it.
+        place: How an error names it.
+
+    Raises:
+        UserError: It is none that this version of the runner has written.
+    """
+    try:
+        said = json.loads(text)
+        if said["levels"] != list(LEVELS):
+            raise ValueError("other quantiles")
+        return Profile(
+            said["signal"],
+            said["version"],
+            said["md5"],
+            said["content"],
+            fields=said["fields"],
+            parts={name: _part(one, said["fields"]) for name, one in said["partitions"].items()},
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{place} is no profile of this version ({error!r}); `python run.py task=ingest` "
+            "writes it anew"
+        ) from None
+
+
+def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
+    """What rows in the contract's types look like.
+
+    Args:
+        contract: The signal's contract; of its fields those are looked at that the rows have.
+        frame: The rows.
+        content: Their hash.
+    """
+    fields = [field for field in contract.fields if field.name in frame.columns]
+    told = {field.name: field.type for field in fields if not field.classification}
+    ordered = [name for name, kind in told.items() if kind not in ("string", "boolean")]
+    numeric = [name for name in ordered if told[name] in ("integer", "number")]
+    nulls = {field.name: frame[field.name].null_count() for field in fields}
+    in_order = frame.select(pl.col(ordered).sort(nulls_last=True))
+    columns = {}
+    for name, missing in nulls.items():
+        if name in numeric:
+            values = frame[name]
+            columns[name] = Column(
+                missing,
+                _short(values.mean()),
+                _short(values.std()),
+                _quantiles(in_order[name], frame.height - missing, told[name]),
+            )
+        elif name in ordered:
+            quantiles = _quantiles(in_order[name], frame.height - missing, told[name])
+            columns[name] = Column(missing, quantiles=quantiles)
+        elif name in told:
+            columns[name] = Column(missing, **_top(frame[name]))
+        else:
+            columns[name] = Column(missing)
+    return Part(frame.height, columns, _correlations(frame, numeric), content)
+
+
+def merge(parts: Iterable[Part]) -> Part:
+    """What several parts look like together.
+
+    Counts, means and deviations are exact. A quantile is one of the parts' quantiles, each of which
+    stands for the rows nearest to it: at most 2.5 % of the rows lie between it and the true one. A
+    rank correlation is the mean of the parts', by their rows: a relation within a month is not
+    taken for one between seasons.
+    """
+    parts = [part for part in parts if part.rows] or list(parts)[:1]
+    if len(parts) == 1:
+        return parts[0]._replace(content="")
+    rows = sum(part.rows for part in parts)
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    pairs = dict.fromkeys(pair for part in parts for pair in part.correlations)
+    return Part(
+        rows,
+        {name: _merged([(part.rows, part.columns[name]) for part in parts]) for name in names},
+        {
+            pair: mean
+            for pair in pairs
+            if abs(mean := sum(part.rows * part.correlations.get(pair, 0.0) for part in parts)
+                   / rows) >= WEAK
+        },
+    )  # fmt: skip
+
+
+def _said(field: Field) -> dict[str, Any]:
+    """What a contract says of a field and a comparison shows."""
+    said = {
+        "type": field.type,
+        "unit": field.unit,
+        "required": field.required,
+        "key": field.key,
+        "classification": field.classification,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _quantiles(values: pl.Series, count: int, kind: str) -> tuple[float, ...]:
+    """The quantiles of values in order, of which only the first are there."""
+    if not count:
+        return ()
+    at = np.rint(np.array(LEVELS) * (count - 1)).astype(int)
+    found = values.gather(at).to_physical().cast(pl.Float64).to_numpy()
+    if kind == "timestamp":
+        return tuple(np.floor(found / 1e6).tolist())
+    if kind == "date":
+        return tuple((found * DAY).tolist())
+    return tuple(_short(value) or 0.0 for value in found.tolist())
+
+
+def _top(values: pl.Series) -> dict[str, Any]:
+    texts = values.drop_nulls().cast(pl.String).alias("value")
+    counts = texts.value_counts().sort("count", "value", descending=[True, False])
+    distinct = counts.height
+    if distinct > MANY:  # what occurs once tells nothing of the others
+        counts = counts.filter(pl.col("count") > 1).head(MOST)
+    return {"top": _shown(counts.iter_rows()), "distinct": distinct}
+
+
+def _shown(counts: Iterable[Sequence[Any]]) -> dict[str, int]:
+    """Rows by value, a long text shortened."""
+    top: dict[str, int] = {}
+    for text, count in counts:
+        short = text if len(text) <= 60 else text[:59] + "…"
+        top[short] = top.get(short, 0) + count
+    return top
+
+
+def _correlations(frame: pl.DataFrame, numeric: list[str]) -> dict[tuple[str, str], float]:
+    """Spearman's rank correlation of every two fields, over the rows that have both.
+
+    A field's ranks are those among all rows that have it, so that they are computed once.
+    """
+    if len(numeric) < 2 or frame.height < 2:
+        return {}
+    every = -(-frame.height // RANKED)
+    frame = frame.select(numeric).gather_every(every)
+    there = frame.select(pl.all().is_not_null().cast(pl.Float64)).to_numpy()
+    ranks = frame.select(pl.all().rank().fill_null(0)).to_numpy()
+    # sums over the rows that have both: count, first, square of the first, product
+    count, first, square, product = there.T @ there, ranks.T @ there, ranks.T**2 @ there, \
+        ranks.T @ ranks  # fmt: skip
+    spread = count * square - first**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = (count * product - first * first.T) / np.sqrt(spread * spread.T)
+    return {
+        (one, other): round(float(table[i, j]), 3)
+        for i, one in enumerate(numeric)
+        for j, other in enumerate(numeric[:i])
+        if abs(table[i, j]) >= WEAK  # not where a field is constant: that is no number
+    }
+
+
+def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
+    """A field in several parts, each with its rows."""
+    nulls = sum(column.nulls for _, column in columns)
+    filled = [(rows - one.nulls, one) for rows, one in columns if rows > one.nulls]
+    if not filled:
+        return Column(nulls)
+    tops: dict[str, int] = {}
+    for _, column in filled:
+        for value, count in column.top.items():
+            tops[value] = tops.get(value, 0) + count
+    ordered = sorted(tops.items(), key=lambda item: (-item[1], item[0]))
+    complete = all(one.distinct is not None and one.distinct <= MANY for _, one in filled)
+    return Column(
+        nulls,
+        *_moments(filled),
+        quantiles=_merged_quantiles(filled),
+        top=dict(ordered if complete and len(ordered) <= MANY else ordered[:MOST]),
+        distinct=len(ordered) if complete else None,
+    )
+
+
+def _moments(filled: Sequence[tuple[int, Column]]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation."""
+    counts = np.array([count for count, _ in filled], float)
+    if any(one.mean is None for _, one in filled):
+        return None, None
+    means = np.array([one.mean for _, one in filled], float)
+    deviations = np.array([one.deviation or 0.0 for _, one in filled], float)
+    mean = float(counts @ means / counts.sum())
+    squares = float((counts - 1) @ deviations**2 + counts @ (means - mean) ** 2)
+    return _short(mean), _short((squares / max(counts.sum() - 1, 1)) ** 0.5)
+
+
+def _merged_quantiles(filled: Sequence[tuple[int, Column]]) -> tuple[float, ...]:
+    if not all(one.quantiles for _, one in filled):
+        return ()
+    levels = np.array(LEVELS)
+    ends = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    values = np.concatenate([one.quantiles for _, one in filled])
+    weights = np.concatenate([count * np.diff(ends) for count, _ in filled])
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    at = np.searchsorted(below, levels * below[-1] * (1 - 1e-12))
+    return tuple(values[order][at].tolist())
+
+
+def _short(value: Any) -> float | None:
+    """A number with six significant digits: more would not be the same on every machine."""
+    if value is None or np.isnan(value):
+        return None
+    return float(f"{np.nan_to_num(value):.6g}")
+
+
+def _text(profile: Profile) -> str:
+    said = {
+        "signal": profile.signal,
+        "version": profile.version,
+        "md5": profile.md5,
+        "content": profile.content,
+        "levels": list(LEVELS),
+        "fields": profile.fields,
+        "whole": _written(profile.whole, profile.fields) if profile.parts else {},
+        "partitions": {
+            name: {"content": part.content, **_written(part, profile.fields)}
+            for name, part in profile.parts.items()
+        },
+    }
+    return _layout(said) + "\n"
+
+
+def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    correlations: dict[str, dict[str, float]] = {}
+    for (one, other), value in part.correlations.items():
+        correlations.setdefault(one, {})[other] = round(value, 3)
+    columns = {}
+    for name, column in part.columns.items():
+        kind = fields[name]["type"]
+        said: dict[str, Any] = {"nulls": column.nulls}
+        if column.mean is not None:
+            said["mean"] = _value(column.mean, "number")
+        if column.deviation is not None:
+            said["deviation"] = _value(column.deviation, "number")
+        if column.quantiles:
+            said["quantiles"] = [_value(value, kind) for value in column.quantiles]
+        if column.distinct is not None or column.top:
+            said |= {"distinct": column.distinct, "top": column.top}
+        columns[name] = said
+    return {"rows": part.rows, "columns": columns, "correlations": correlations}
+
+
+def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> Part:
+    columns = {}
+    for name, column in said["columns"].items():
+        kind = fields[name]["type"]
+        quantiles = tuple(_number(value, kind) for value in column.get("quantiles", ()))
+        columns[name] = Column(**{**column, "quantiles": quantiles})
+    correlations = {
+        (one, other): value
+        for one, others in said["correlations"].items()
+        for other, value in others.items()
+    }
+    return Part(said["rows"], columns, correlations, said["content"])
+
+
+def _value(value: float, kind: str) -> int | float | str:
+    """A number as the text holds it: a time so that a person can read it."""
+    if kind in ("timestamp", "date"):
+        return show(value, kind)
+    return int(value) if value == int(value) and abs(value) < 1e15 else value
+
+
+def _number(value: float | str, kind: str) -> float:
+    if kind == "timestamp":
+        return datetime.fromisoformat(str(value)).timestamp()
+    if kind == "date":
+        return float((date.fromisoformat(str(value)) - date(1970, 1, 1)).days * DAY)
+    return float(value)
+
+
+def show(value: float, kind: str) -> str:
+    """A quantile of a field of this type, for a person."""
+    if kind == "timestamp":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    if kind == "date":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _layout(value: Any, indent: str = "") -> str:
+    """JSON with a line for each field of each partition, so that a difference is readable."""
+    if not isinstance(value, dict) or "nulls" in value or not any(
+        isinstance(one, dict) for one in value.values()
+    ):  # fmt: skip
+        return json.dumps(value, ensure_ascii=False)
+    lines = [
+        f"{indent} {json.dumps(key, ensure_ascii=False)}: {_layout(one, indent + ' ')}"
+        for key, one in value.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
