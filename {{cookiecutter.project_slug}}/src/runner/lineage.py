@@ -33,6 +33,10 @@ class Uses:
 
 def signals(arguments: list[str]) -> int:
     """Prints for each signal what there is of it and who uses it."""
+    if arguments[:1] == ["diff"]:
+        from runner.signals.diff import diff
+
+        return diff(arguments[1:])
     parser = argparse.ArgumentParser(prog="python run.py signals", description=__doc__)
     parser.add_argument("signal", nargs="*", help="only these")
     chosen = parser.parse_args(arguments).signal

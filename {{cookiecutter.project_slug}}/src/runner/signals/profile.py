@@ -404,7 +404,9 @@ def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> P
 
 def _value(value: float, kind: str) -> int | float | str:
     """A number as the text holds it: a time so that a person can read it."""
-    if kind in ("timestamp", "date"):
+    if kind == "timestamp":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    if kind == "date":
         return show(value, kind)
     return int(value) if value == int(value) and abs(value) < 1e15 else value
 
@@ -420,10 +422,10 @@ def _number(value: float | str, kind: str) -> float:
 def show(value: float, kind: str) -> str:
     """A quantile of a field of this type, for a person."""
     if kind == "timestamp":
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%S}Z"
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M}"
     if kind == "date":
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
 def _layout(value: Any, indent: str = "") -> str:

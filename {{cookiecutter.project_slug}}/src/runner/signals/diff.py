@@ -1,0 +1,395 @@
+"""Compare two versions of a signal field by field, from their profiles: a table and a picture."""
+
+import argparse
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from runner import project
+from runner.signals import profile
+from runner.signals.contract import Contract, read_contracts
+from runner.signals.profile import LEVELS, Column, Floats, Part, Profile, show
+
+LEAST = 0.01  # of the rows; who asks for less reads the profiles
+GAP = 0.1  # between two rank correlations
+FIFTH, MEDIAN, LAST_FIFTH = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
+
+
+class Gap(NamedTuple):
+    """Two fields whose rank correlation differs."""
+
+    fields: tuple[str, str]
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field that differs.
+
+    Attributes:
+        field: Its name.
+        size: How different it is, 0 to 1, on average over the partitions.
+        by_nulls: It is the share of nulls that differs most.
+        since: The first partition in which it differs.
+        words: What differs.
+    """
+
+    field: str
+    size: float
+    by_nulls: bool
+    since: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions of a signal.
+
+    Attributes:
+        before: The older profile.
+        after: The newer profile.
+        names: How they are called.
+        common: Partitions that both have and that are compared; all, where there is none.
+        parts: Their rows of before and after.
+        changes: Fields that differ, the most changed first.
+        gaps: Relations between fields that differ, the widest first.
+    """
+
+    before: Profile
+    after: Profile
+    names: tuple[str, str]
+    common: tuple[str, ...]
+    parts: tuple[Part, Part]
+    changes: tuple[Change, ...]
+    gaps: tuple[Gap, ...]
+
+
+def diff(arguments: list[str]) -> int:
+    """Prints what differs between two versions, and where the picture of it is."""
+    parser = argparse.ArgumentParser(prog="python run.py signals diff", description=__doc__)
+    parser.add_argument("signal")
+    parser.add_argument("before", nargs="?", help="a version or git revision; the last one kept")
+    parser.add_argument("after", nargs="?", help="a version or git revision; the current one")
+    parser.add_argument("--picture", type=Path, metavar="PATH", help="where to; into data/cache/")
+    asked = parser.parse_args(arguments)
+    from runner.signals.ingest import known
+
+    contract = known(read_contracts(project.root()), asked.signal)
+    before, after = _asked(contract, asked.before, asked.after)
+    found = compare(before[0], after[0], (before[1], after[1]))
+    print(told(found))
+    if found.changes or found.gaps:
+        from runner.signals.pictures import draw
+
+        name = "-".join([contract.name, *(re.sub(r"[^\w.]+", "-", one) for one in found.names)])
+        picture = asked.picture or project.root() / "data" / "cache" / f"{name}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        draw(found).savefig(picture, dpi=110)
+        print(f"picture  {picture}")
+    return 0
+
+
+def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparison:
+    """What differs, over the partitions that both have: a season is no change.
+
+    Args:
+        before: The older profile.
+        after: The newer profile.
+        names: How they are called.
+    """
+    common = tuple(name for name in after.parts if name in before.parts)
+    old, new = (
+        profile.merge([one.parts[name] for name in common]) if common else one.whole
+        for one in (before, after)
+    )
+    changes = [
+        change
+        for name in dict.fromkeys([*after.fields, *before.fields])
+        if (change := _change(name, before, after, common, (old, new)))
+    ]
+    pairs = [
+        Gap(pair, old.correlations.get(pair, 0.0), new.correlations.get(pair, 0.0))
+        for pair in dict.fromkeys([*old.correlations, *new.correlations])
+        if all(name in part.columns for name in pair for part in (old, new))
+    ]
+    gaps = [gap for gap in pairs if abs(gap.after - gap.before) >= GAP]
+    return Comparison(
+        before,
+        after,
+        names,
+        common,
+        (old, new),
+        tuple(sorted(changes, key=lambda change: -change.size)),
+        tuple(sorted(gaps, key=lambda gap: -abs(gap.after - gap.before))),
+    )
+
+
+def told(found: Comparison) -> str:
+    """The comparison as a table for a terminal."""
+    before, after, common = found.before, found.after, found.common
+    same = sum(before.parts[name].content == after.parts[name].content for name in common)
+    lines = [
+        f"{after.signal}  {found.names[0]} → {found.names[1]}",
+        f"  rows        {before.whole.rows:,} → {after.whole.rows:,}",
+        f"  compared    {_partitions(common)}, {same} of them with the same rows"
+        if common
+        else "  compared    all rows: no partition is in both",
+    ]
+    for name, one, other in (("only before", before, after), ("only after", after, before)):
+        if common and (alone := tuple(part for part in one.parts if part not in other.parts)):
+            lines.append(f"  {name:<11} {_partitions(alone)}")
+    rows = [
+        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.words))
+        for change in found.changes
+    ]
+    if rows:
+        lines += ["", *_table([("field", "changed", "since", "what differs"), *rows])]
+    if found.gaps:
+        pairs = [
+            (" ~ ".join(gap.fields), f"{gap.before:+.2f} → {gap.after:+.2f}")
+            for gap in found.gaps[:8]
+        ]
+        more = len(found.gaps) - len(pairs)
+        lines += ["", *_table([("rank correlation", ""), *pairs])]
+        lines += [f"  … and {more} more"] if more else []
+    changed = {change.field for change in found.changes}
+    if same_fields := [name for name in after.fields if name not in changed]:
+        lines += ["", f"the same  {', '.join(same_fields)}"]
+    return "\n".join(lines)
+
+
+def distance(before: Column, after: Column) -> float:
+    """How different two distributions are, 0 to 1.
+
+    For numbers and times the largest gap between the distribution functions (Kolmogorov-Smirnov)
+    that their quantiles leave no doubt of, or the shift of the mean in standard deviations if that
+    is more; for texts half the sum of the differences between the values' shares (total variation).
+    """
+    if before.quantiles and after.quantiles:
+        return max(_gap(before, after), _gap(after, before), _shift(before, after))
+    one, other = shares(before), shares(after)
+    if not (one and other):
+        return 0.0
+    return sum(abs(one.get(key, 0.0) - other.get(key, 0.0)) for key in one | other) / 2
+
+
+def _gap(one: Column, other: Column) -> float:
+    """By how much more of one than of the other's rows are surely below the same value."""
+    values = np.array(other.quantiles)
+    surely = np.searchsorted(one.quantiles, values, side="right") - 1
+    levels = np.array(LEVELS)
+    # just below a quantile lie at most as many rows as its level says
+    below_one = np.where(surely >= 0, levels[surely], 0.0)
+    upto = np.searchsorted(values, values, side="right")
+    return float((below_one - np.append(levels, 1.0)[upto]).max())
+
+
+def _shift(before: Column, after: Column) -> float:
+    if before.mean is None or after.mean is None or before.mean == after.mean:
+        return 0.0
+    return min(abs(after.mean - before.mean) / (before.deviation or 1e-300), 1.0)
+
+
+def below(column: Column, at: Floats) -> Floats:
+    """Share of the rows that have at most these values."""
+    values, counts = np.unique(column.quantiles, return_counts=True)
+    upto = np.array(LEVELS)[np.cumsum(counts) - 1]
+    found: Floats = np.interp(at, values, upto, left=0.0, right=1.0)
+    return found
+
+
+def shares(column: Column) -> dict[str, float]:
+    """Share of each value that is known, of the rows that have one of them."""
+    total = sum(column.top.values())
+    return {value: count / total for value, count in column.top.items()}
+
+
+def moved(before: Column, after: Column) -> list[str]:
+    """The values, first the one whose share differs most."""
+    old, new = shares(before), shares(after)
+    return sorted(old | new, key=lambda value: -abs(new.get(value, 0.0) - old.get(value, 0.0)))
+
+
+def null_share(part: Part, field: str) -> float:
+    """Share of the rows that are without a field."""
+    return part.columns[field].nulls / max(part.rows, 1)
+
+
+def _change(
+    name: str,
+    before: Profile,
+    after: Profile,
+    common: tuple[str, ...],
+    parts: tuple[Part, Part],
+) -> Change | None:
+    if name not in before.fields or name not in after.fields:
+        word = "new field" if name in after.fields else "no such field any more"
+        return Change(name, 1.0, False, "", (word,))
+    said = before.fields[name], after.fields[name]
+    words = _schema_words(*said)
+    another = said[0]["type"] != said[1]["type"]
+    pairs = [(before.parts[part], after.parts[part]) for part in common] or [parts]
+    sizes = [_size(name, *pair) for pair in pairs]
+    rows = [max(part.rows, 1) for _, part in pairs]
+    values, nulls = (float(np.average(each, weights=rows)) for each in zip(*sizes, strict=True))
+    if another or max(values, nulls) >= LEAST:
+        one, other = (null_share(part, name) for part in parts)
+        words += [f"nulls {one:.1%} → {other:.1%}"] if f"{one:.1%}" != f"{other:.1%}" else []
+    if values >= LEAST and not another:
+        words += _value_words(parts[0].columns[name], parts[1].columns[name], said[1]["type"])
+    if not words:
+        return None
+    since = next(
+        (part for part, size in zip(common, sizes, strict=False) if max(size) >= LEAST), ""
+    )
+    return Change(name, 1.0 if another else max(values, nulls), values < nulls, since, tuple(words))
+
+
+def _schema_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    words = []
+    for what in ("type", "unit", "classification"):
+        if before.get(what) != after.get(what):
+            words.append(f"{what} {before.get(what, 'none')} → {after.get(what, 'none')}")
+    for what in ("required", "key"):
+        if before.get(what) != after.get(what):
+            words.append(f"{'now' if after.get(what) else 'no longer'} {what}")
+    return words
+
+
+def _value_words(before: Column, after: Column, kind: str) -> list[str]:
+    if before.quantiles:
+        told = [("median", *(_range(column, (MEDIAN,), kind) for column in (before, after)))]
+        told += [("5-95 %", *(_range(one, (FIFTH, LAST_FIFTH), kind) for one in (before, after)))]
+        if before.mean is not None and after.mean is not None and told[0][1] == told[0][2]:
+            told[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
+        return [f"{what} {old} → {new}" for what, old, new in told if old != new]
+    words = []
+    for what, column, other in (("new", after, before), ("gone", before, after)):
+        alone = [value for value in column.top if value not in other.top]
+        # of too many values only the frequent are listed: another may have been there all along
+        if alone and len(other.top) == other.distinct:
+            words.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
+    one, two = shares(before), shares(after)
+    return words + [
+        f"{value} {one[value]:.1%} → {two[value]:.1%}"
+        for value in moved(before, after)[:3]
+        if value in one and value in two and abs(two[value] - one[value]) >= LEAST
+    ]
+
+
+def _range(column: Column, at: Sequence[int], kind: str) -> str:
+    return " … ".join(show(column.quantiles[level], kind) for level in at)
+
+
+def _size(name: str, before: Part, after: Part) -> tuple[float, float]:
+    """How different a field's values are, and its share of nulls."""
+    values = distance(before.columns[name], after.columns[name])
+    return values, abs(null_share(after, name) - null_share(before, name))
+
+
+def _partitions(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"1 partition, {names[0]}"
+    return f"{len(names)} partitions, {min(names)} … {max(names)}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        "  " + "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)),
+                          row[-1]]).rstrip()
+        for row in rows
+    ]  # fmt: skip
+
+
+def _asked(
+    contract: Contract, before: str | None, after: str | None
+) -> tuple[tuple[Profile, str], tuple[Profile, str]]:
+    """The two profiles and what they are called."""
+    new = _find(contract, after) if after else (_current(contract), "")
+    old = _find(contract, before) if before else _last_kept(contract, new[0])
+    newer = after if after and after != new[0].version else ""
+    name = new[0].version + (f" ({newer})" if newer else "")
+    if old[0].version == new[0].version and not newer:
+        name += " (current)"
+    return old, (new[0], name)
+
+
+def _current(contract: Contract) -> Profile:
+    path = profile.path(contract)
+    if not path.exists():
+        raise contract.mistake(
+            "it has no profile yet",
+            f"Receive it: python run.py task=ingest signals=[{contract.name}]",
+        )
+    return profile.read(path)
+
+
+def _find(contract: Contract, word: str) -> tuple[Profile, str]:
+    """The profile of a version, or as it was at a git revision."""
+    path = profile.path(contract)
+    if path.exists() and (current := profile.read(path)).version == word:
+        return current, word
+    kept = _kept(contract)
+    if word in kept:
+        return profile.read(kept[word]), word
+    text = _git(contract, "show", f"{word}:./{path.name}")
+    if text is None:
+        known = ", ".join([*kept, *([profile.read(path).version] if path.exists() else [])])
+        raise contract.mistake(
+            f"there is no version '{word}'",
+            f"Versions: {known or 'none'}; a git revision that has {path.name} will do as well",
+        )
+    found = profile.parse(text, f"{path.name} at {word}")
+    return found, f"{found.version} ({word})"
+
+
+def _last_kept(contract: Contract, new: Profile) -> tuple[Profile, str]:
+    """The version before another one, or the former profile in git."""
+    kept = {version: path for version, path in _kept(contract).items() if version != new.version}
+    if kept:
+        version = list(kept)[-1]
+        return profile.read(kept[version]), version
+    log = _git(contract, "log", "-n", "20", "--format=%h", "--", profile.path(contract).name)
+    for revision in (log or "").split():
+        found = _find(contract, revision)
+        if found[0].content != new.content:
+            return found
+    raise contract.mistake(
+        f"there is only one version, {new.version}, so there is nothing to compare it with",
+        "A version is kept when the next one is received",
+    )
+
+
+def _kept(contract: Contract) -> dict[str, Path]:
+    """Profiles of former versions, the oldest first."""
+    folder = contract.root / "data" / "versions" / contract.name
+    found = {
+        path.name.removesuffix(".profile.json"): path for path in folder.glob("*.profile.json")
+    }
+    return {version: found[version] for version in sorted(found, key=_order)}
+
+
+def _order(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _git(contract: Contract, *words: str) -> str | None:
+    """What git says in the folder of profiles; None if it fails."""
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=profile.path(contract).parent,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
