@@ -53,7 +53,7 @@ def write_card(folder: Path) -> Path:
     measured = {one.partition("/")[0] for one in run.metrics}
     parts = [part for part in PARTS if part in measured]
     told = [name for name in run.metrics if _is_told(name)]
-    page = _environment().get_template("card.html").render(
+    page = environment(Path(__file__).parent).get_template("card.html").render(
         run=run,
         params=run.params,
         made_from=run.provenance,
@@ -81,10 +81,14 @@ def write_card(folder: Path) -> Path:
     return path
 
 
-def _environment() -> Environment:
-    """Jinja with marks that CSS does not use; whatever is put in is text, and is escaped."""
+def environment(templates: Path) -> Environment:
+    """Jinja with marks that CSS does not use; whatever is put in is text, and is escaped.
+
+    Args:
+        templates: The folder of a page's template; `page.css` beside the card is there for all.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        loader=FileSystemLoader([templates, Path(__file__).parent], encoding="utf-8"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

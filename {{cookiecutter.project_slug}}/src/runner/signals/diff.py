@@ -165,29 +165,42 @@ def told(found: Comparison) -> str:
 
 
 def distance(before: Column, after: Column) -> float:
+    """How different a field is, 0 to 1: its distribution, or the shift of its mean if that is more.
+
+    The mean's shift, in standard deviations, shows what happens to few rows far out.
+    """
+    return max(gap(before, after), _shift(before, after))
+
+
+def gap(before: Column, after: Column) -> float:
     """How different two distributions are, 0 to 1.
 
     For numbers and times the largest gap between the distribution functions (Kolmogorov-Smirnov)
-    that their quantiles leave no doubt of, or the shift of the mean in standard deviations if that
-    is more; for texts half the sum of the differences between the values' shares (total variation).
+    that their quantiles leave no doubt of, for texts half the sum of the differences between the
+    values' shares (total variation).
     """
     if before.quantiles and after.quantiles:
-        return max(_gap(before, after), _gap(after, before), _shift(before, after))
-    one, other = shares(before), shares(after)
-    if not (one and other):
+        return max(_surely_below(before, after), _surely_below(after, before))
+    return max(_surely_more(before, after), _surely_more(after, before))
+
+
+def _surely_below(one: Column, other: Column) -> float:
+    """By how much more of one than of the other's rows surely have at most the same value."""
+    values, levels = np.array(other.quantiles), np.array(LEVELS)
+    at = np.searchsorted(one.quantiles, values, side="right") - 1
+    surely = np.where(at >= 0, levels[at], 0.0)
+    at_most = np.append(levels, 1.0)[np.searchsorted(values, values, side="right")]
+    return float((surely - at_most).max())
+
+
+def _surely_more(one: Column, other: Column) -> float:
+    """How many more of one than of the other's rows surely have some value."""
+    more, less = shares(one), shares(other)
+    if not (more and less):
         return 0.0
-    return sum(abs(one.get(key, 0.0) - other.get(key, 0.0)) for key in one | other) / 2
-
-
-def _gap(one: Column, other: Column) -> float:
-    """By how much more of one than of the other's rows are surely below the same value."""
-    values = np.array(other.quantiles)
-    surely = np.searchsorted(one.quantiles, values, side="right") - 1
-    levels = np.array(LEVELS)
-    # just below a quantile lie at most as many rows as its level says
-    below_one = np.where(surely >= 0, levels[surely], 0.0)
-    upto = np.searchsorted(values, values, side="right")
-    return float((below_one - np.append(levels, 1.0)[upto]).max())
+    # a value that is not listed is no more frequent than the rarest that is
+    unlisted = min(less.values()) if other.others else 0.0
+    return sum(max(share - less.get(value, unlisted), 0.0) for value, share in more.items())
 
 
 def _shift(before: Column, after: Column) -> float:
@@ -205,8 +218,8 @@ def below(column: Column, at: Floats) -> Floats:
 
 
 def shares(column: Column) -> dict[str, float]:
-    """Share of each value that is known, of the rows that have one of them."""
-    total = sum(column.top.values())
+    """Share of each value that is listed, of the rows that have one."""
+    total = sum(column.top.values()) + column.others
     return {value: count / total for value, count in column.top.items()}
 
 
@@ -273,7 +286,7 @@ def _value_words(before: Column, after: Column, kind: str) -> list[str]:
     for what, column, other in (("new", after, before), ("gone", before, after)):
         alone = [value for value in column.top if value not in other.top]
         # of too many values only the frequent are listed: another may have been there all along
-        if alone and len(other.top) == other.distinct:
+        if alone and not other.others:
             words.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
     one, two = shares(before), shares(after)
     return words + [

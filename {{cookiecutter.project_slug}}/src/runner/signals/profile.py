@@ -42,7 +42,8 @@ class Column(NamedTuple):
         quantiles: Of numbers and times, at LEVELS, all of them values that occur; times are
             seconds since 1970.
         top: Rows by value, for texts and booleans; the most frequent first.
-        distinct: How many different texts there are; None where nobody knows.
+        others: Rows with a value that is not among the top.
+        distinct: How many different values there are; None where nobody knows.
     """
 
     nulls: int
@@ -50,6 +51,7 @@ class Column(NamedTuple):
     deviation: float | None = None
     quantiles: tuple[float, ...] = ()
     top: Mapping[str, int] = {}
+    others: int = 0
     distinct: int | None = None
 
 
@@ -261,7 +263,9 @@ def _top(values: pl.Series) -> dict[str, Any]:
     distinct = counts.height
     if distinct > MANY:  # what occurs once tells nothing of the others
         counts = counts.filter(pl.col("count") > 1).head(MOST)
-    return {"top": _shown(counts.iter_rows()), "distinct": distinct}
+    top = _shown(counts.iter_rows())
+    others = len(values) - values.null_count() - sum(top.values())
+    return {"top": top, "others": others, "distinct": distinct}
 
 
 def _shown(counts: Iterable[Sequence[Any]]) -> dict[str, int]:
@@ -309,13 +313,16 @@ def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
         for value, count in column.top.items():
             tops[value] = tops.get(value, 0) + count
     ordered = sorted(tops.items(), key=lambda item: (-item[1], item[0]))
-    complete = all(one.distinct is not None and one.distinct <= MANY for _, one in filled)
+    told = sum(tops.values()) + sum(one.others for _, one in filled)
+    complete = len(ordered) <= MANY and not any(one.others for _, one in filled)
+    top = dict(ordered if complete else ordered[:MOST])
     return Column(
         nulls,
         *_moments(filled),
         quantiles=_merged_quantiles(filled),
-        top=dict(ordered if complete and len(ordered) <= MANY else ordered[:MOST]),
-        distinct=len(ordered) if complete else None,
+        top=top,
+        others=told - sum(top.values()),
+        distinct=len(ordered) if complete and tops else None,
     )
 
 
@@ -382,8 +389,8 @@ def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, A
             said["deviation"] = _value(column.deviation, "number")
         if column.quantiles:
             said["quantiles"] = [_value(value, kind) for value in column.quantiles]
-        if column.distinct is not None or column.top:
-            said |= {"distinct": column.distinct, "top": column.top}
+        if column.distinct is not None or column.others:
+            said |= {"distinct": column.distinct, "top": column.top, "others": column.others}
         columns[name] = said
     return {"rows": part.rows, "columns": columns, "correlations": correlations}
 
