@@ -47,6 +47,7 @@ def write_run(
     writer: dict[str, Any] | None = None,
     params: dict[str, str] | None = None,
     metrics: dict[str, float] | None = None,
+    read: dict[str, str] | None = None,
     **provenance: Any,
 ) -> Path:
     """A run's folder as the runner writes it; without a status it has not ended."""
@@ -65,8 +66,9 @@ def write_run(
     journal.write("params", values=PARAMS | (params or {}))
     for key, value in provenance.items():
         journal.write("provenance", name=key, value=value)
-    journal.write("dataset", signal="flights", version="1.0.0", md5="0123.dir", source="raw.csv",
-                  rows=1007, context="spine", schema={"hour": "integer"})  # fmt: skip
+    what = {"signal": "flights", "version": "1.0.0", "md5": "0123.dir", "context": "spine"}
+    journal.write("dataset", **what | (read or {}), source="raw.csv", rows=1007,
+                  schema={"hour": "integer"})  # fmt: skip
     for key, number in (METRICS if metrics is None else metrics).items():
         journal.metric(key, number, 0)
     if status:

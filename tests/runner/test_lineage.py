@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from data_project import DataProject, build, replace
+from data_project import DataProject, build, git, replace
+from folders import write_run
 
+from runner import holds
 from runner.lineage import signals
+from runner.signals import snapshot
+from runner.signals.contract import read_contracts
 
 CONF = {
     "config.yaml": """\
@@ -94,6 +98,9 @@ def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None
     assert visits["never used"] == "member"
     assert shops["never used"] == "opened"
     assert prices["never used"] == "none"
+    assert not any("idle" in each or "late" in each for each in found.values())
+    assert {each["held"] for each in found.values()} == {"no"}
+    assert {each["models"] for each in found.values()} == {"none"}
 
 
 def test_signal_that_no_experiment_uses_is_seen(
@@ -103,15 +110,105 @@ def test_signal_that_no_experiment_uses_is_seen(
     found = facts(capsys, "shops")
     assert list(found) == ["shops"]
     assert found["shops"]["experiments"] == "none"
+    assert found["shops"]["idle"] == "declared, and used by no feature and no experiment"
     assert found["shops"]["never used"] == "shop, opened, size"
+
+
+def test_signal_that_only_a_stopped_experiment_uses_is_seen(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (project.root / "conf/experiment/expensive.yaml").open("a") as file:
+        file.write("experiment: {status: stopped}\n")
+    found = facts(capsys)
+    assert found["prices"]["experiments"] == "expensive (stopped)"
+    assert found["prices"]["idle"] == "used by no living experiment"
+    assert "idle" not in found["visits"]
+
+
+def test_signal_that_no_feature_uses_is_seen(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(project.root / "conf/dataset/visits.yaml", "[hour, minute]", "[size]")
+    replace(project.root / "conf/experiment/expensive.yaml", "[hour, relative_price]", "[size]")
+    visits = facts(capsys, "visits")["visits"]
+    assert visits["idle"] == "used by no feature"  # its rows and the label alone
+    assert visits["experiments"] == "default, expensive"
+
+
+def test_models_say_which_rows_they_have_learned_from(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = snapshot.recorded(read_contracts(project.root)["visits"])
+    assert record is not None
+    outputs = project.root / "outputs"
+    for place, md5, status in (
+        ("expensive/2026-11-01/10-00-00-aaaa1111", "old.dir", "FINISHED"),
+        ("expensive/2026-11-02/10-00-00-bbbb2222", record.md5, "FINISHED"),
+        ("expensive/2026-11-03/10-00-00-cccc3333", record.md5, "FAILED"),
+        ("default/2026-11-01/10-00-00-dddd4444", "old.dir", "FINISHED"),
+    ):
+        folder = write_run(outputs, place, status, read={"signal": "visits", "md5": md5})
+        (folder / "model").mkdir()
+        (folder / "model/model.pkl").touch()
+    write_run(outputs, "expensive/2026-11-04/10-00-00-eeee5555", read={"signal": "visits"})
+    found = facts(capsys)
+    assert found["visits"]["models"] == (
+        "default dddd4444 (1.0.0, other rows), expensive bbbb2222 (1.0.0)"
+    )
+    assert found["prices"]["models"] == "none"
+
+
+def test_status_versions_model_and_lateness_are_told(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(project.contract("visits"), "status: active", "status: draft")
+    replace(project.contract("visits"), "customProperties:\n  - {",
+            "slaProperties: [{property: frequency, value: 1, unit: d}]\n"
+            "customProperties:\n  - {property: model, value: demand@champion}\n  - {")  # fmt: skip
+    kept = project.root / "data/versions/visits"
+    kept.mkdir(parents=True)
+    (kept / "0.9.0.dvc").touch()
+    visits = facts(capsys, "visits")["visits"]
+    assert visits["status"] == "draft"
+    assert visits["version"] == "1.0.0; kept: 0.9.0"
+    assert visits["output of"] == "the model demand@champion"
+    assert "new ones are due within 24 hours" in visits["late"]
+
+
+def test_last_change_is_the_one_that_git_has(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert facts(capsys, "visits")["visits"]["last change"] == "not in git yet"
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "data", "--date", "2026-03-04T12:00:00Z")
+    commit = git(project.root, "rev-parse", "--short", "HEAD").strip()
+    assert facts(capsys, "visits")["visits"]["last change"].endswith(f"(commit {commit})")
+    shutil.rmtree(project.root / ".git")
+    assert facts(capsys, "visits")["visits"]["last change"] == "not known to git"
+
+
+def test_held_signal_is_told(project: DataProject, capsys: pytest.CaptureFixture[str]) -> None:
+    breach = holds.Breach("range", "minute", "minute is 99", "2024-04")
+    hold = holds.open_hold(
+        project.root,
+        holds.Hold(
+            id="", subject="visits", version="1.0.0", last_good="none", owner="Team visits",
+            opened="2026-11-20T10:00:00+00:00", partition="2024-04", breaches=(breach,),
+            delivery=("blake2b:00",),
+        ),
+    )  # fmt: skip
+    held = facts(capsys)
+    assert held["visits"]["held"] == f"{hold.id}, since 2026-11-20 (python run.py holds)"
+    assert held["prices"]["held"] == "no"
 
 
 def test_broken_experiment_is_named_and_the_rest_is_told(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(project.root / "conf/experiment/expensive.yaml", "relative_price", "relative_prise")
-    assert signals([]) == 0
+    assert signals([]) == 2
     output = capsys.readouterr().out
+    assert "idle" not in output  # the broken one may use it
     assert "expensive: dataset.features: features.py has no 'relative_prise'" in output
     assert "hour, minute" in output
 

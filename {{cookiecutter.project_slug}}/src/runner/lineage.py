@@ -1,9 +1,15 @@
-"""List the signals: version, rows, age, who uses them, and what nobody uses."""
+"""List the signals: version, age, held or current, who uses them; `diff` compares two versions.
+
+Who uses a signal is read off the expressions, the experiments and the recorded runs: nobody
+declares it.
+"""
 
 import argparse
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -12,6 +18,7 @@ from runner.errors import UserError
 from runner.terminal import show
 
 if TYPE_CHECKING:
+    from runner.record.recorded import RecordedRun
     from runner.signals.contract import Contract
     from runner.signals.snapshot import Snapshot
 
@@ -23,21 +30,34 @@ class Uses:
     Attributes:
         features: Names of features by the experiments that choose them; nobody, if empty.
         fields: Fields that some dataset reads, for a feature, a label, a moment, a key or a join.
-        experiments: Experiments whose dataset reads the signal; `default` is none of them chosen.
+        experiments: Status of each experiment whose dataset reads the signal; `default` is none of
+            them chosen.
+        pins: Versions that experiments read instead of the current one.
+        models: The latest model of each experiment that has learned from it, by its run.
     """
 
     features: dict[str, set[str]] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
-    experiments: set[str] = field(default_factory=set)
+    experiments: dict[str, str] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
+    models: list["RecordedRun"] = field(default_factory=list)
 
 
 def signals(arguments: list[str]) -> int:
-    """Prints for each signal what there is of it and who uses it."""
+    """Prints for each signal what there is of it and who uses it, or compares two versions.
+
+    Returns:
+        2 if an experiment cannot be composed: what it uses is not known.
+    """
     if arguments[:1] == ["diff"]:
         from runner.signals.diff import diff
 
         return diff(arguments[1:])
-    parser = argparse.ArgumentParser(prog="python run.py signals", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python run.py signals",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="python run.py signals diff SIGNAL [BEFORE] [AFTER] compares two versions of one.",
+    )
     parser.add_argument("signal", nargs="*", help="only these")
     chosen = parser.parse_args(arguments).signal
     from runner.signals.contract import read_contracts
@@ -49,10 +69,17 @@ def signals(arguments: list[str]) -> int:
         return 0
     wanted = {name: known(contracts, name) for name in chosen} or contracts
     used, problems = who_uses(contracts)
-    show({name: _facts(contract, used[name]) for name, contract in wanted.items()})
+    for run in _latest_models(project.root() / "outputs"):
+        for signal in {read["signal"] for read in _reads(run)} & set(used):
+            used[signal].models.append(run)
+    facts = {name: _facts(contract, used[name]) for name, contract in wanted.items()}
+    for name in wanted:
+        if not problems and (idle := _idle(used[name])):
+            facts[name]["idle"] = idle
+    show(facts)
     for problem in problems:
         print(problem)
-    return 0
+    return 2 if problems else 0
 
 
 def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list[str]]:
@@ -74,15 +101,38 @@ def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list
             problems.append(f"{name}: {error}")
             continue
         for signal, fields in plan.needs.items():
-            used[signal].experiments.add(name)
+            used[signal].experiments[name] = config.experiment.status
             used[signal].fields |= fields
+            if signal in plan.pins:
+                used[signal].pins[name] = plan.pins[signal]
         for feature, expression in plan.features.items():
             for signal in expressions.needs(expression):
                 used[signal].features.setdefault(feature, set()).add(name)
     return used, problems
 
 
+def _latest_models(outputs: Path) -> list["RecordedRun"]:
+    """The latest run of each experiment that has left a model."""
+    from runner.record.recorded import folders, read_run
+
+    found: dict[str, RecordedRun] = {}
+    for folder in reversed(folders(outputs)):
+        experiment = folder.relative_to(outputs).parts[0]
+        if experiment not in found and (folder / "model" / "model.pkl").exists():
+            run = read_run(folder)
+            if run.status == "FINISHED":
+                found[experiment] = run
+    return [found[experiment] for experiment in sorted(found)]
+
+
+def _reads(run: "RecordedRun") -> list[dict[str, str]]:
+    """What a run has read of signals."""
+    return [read for read in run.datasets if read["context"] != "ingest"]
+
+
 def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
+    from runner import holds
+    from runner.signals import rules, versions
     from runner.signals.snapshot import look
 
     try:
@@ -91,22 +141,94 @@ def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
     except UserError:
         there, snapshot = "changed by hand", None
     unused = [name for name in contract.names if name not in uses.fields]
-    return {
-        "version": contract.version,
+    hold = holds.find(contract.root, contract.name)
+    last = snapshot.last_event if snapshot else None
+    late = rules.lateness(contract, last, datetime.now(UTC))
+    kept = [version for version in versions.kept(contract) if version != contract.version]
+    facts = {
+        "version": _version(contract, snapshot) + (f"; kept: {', '.join(kept)}" if kept else ""),
+        "status": contract.status,
         "rows": f"{snapshot.rows:,}" if snapshot else "-",
         "last event": _age(snapshot, contract.time_zone),
+        "last change": _last_change(contract) if snapshot else "-",
         "here": there,
+        "held": f"{hold.id}, since {hold.opened[:10]} (python run.py holds)" if hold else "no",
         "owner": f"{contract.owner} ({contract.contact})",
         "features": ", ".join(_feature(name, uses) for name in sorted(uses.features)) or "none",
-        "experiments": ", ".join(sorted(uses.experiments)) or "none",
+        "experiments": ", ".join(_experiment(name, uses) for name in sorted(uses.experiments))
+        or "none",
+        "models": ", ".join(_model(run, contract, snapshot) for run in uses.models) or "none",
         "never used": ", ".join(unused) or "none",
-    }
+    }  # fmt: skip
+    if late:
+        facts["late"] = late.message
+    if contract.model:
+        facts["output of"] = f"the model {contract.model}"
+    return facts
+
+
+def _version(contract: "Contract", snapshot: "Snapshot | None") -> str:
+    """The contract's version, and the snapshot's where it is another."""
+    if snapshot is None or snapshot.version == contract.version:
+        return contract.version
+    return f"{contract.version} (received: {snapshot.version})"
+
+
+def _last_change(contract: "Contract") -> str:
+    """The day and commit of what git has of the snapshot."""
+    from runner.signals.snapshot import dvc_file
+
+    file = dvc_file(contract).relative_to(contract.root).as_posix()
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *words, "--", file],
+                cwd=contract.root,
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+            )
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("status", "--porcelain"):
+        return "not in git yet"
+    return git("log", "-n", "1", "--format=%cs (commit %h)") or "not known to git"
+
+
+def _experiment(name: str, uses: Uses) -> str:
+    """An experiment's name, and what is special about it."""
+    remarks = [uses.experiments[name]] if uses.experiments[name] != "active" else []
+    remarks += [f"version {uses.pins[name]}"] if name in uses.pins else []
+    return f"{name} ({', '.join(remarks)})" if remarks else name
+
+
+def _model(run: "RecordedRun", contract: "Contract", snapshot: "Snapshot | None") -> str:
+    """A model by its experiment and run, and the version that it has learned from."""
+    read = next(each for each in _reads(run) if each["signal"] == contract.name)
+    as_now = snapshot is not None and read["md5"] == snapshot.md5
+    return f"{run.experiment} {run.id} ({read['version']}{'' if as_now else ', other rows'})"
+
+
+def _idle(uses: Uses) -> str:
+    """In what way nobody uses a signal; empty if somebody does."""
+    if not uses.experiments:
+        return "declared, and used by no feature and no experiment"
+    words = [] if uses.features else ["used by no feature"]
+    words += [] if "active" in uses.experiments.values() else ["used by no living experiment"]
+    return "; ".join(words)
 
 
 def _feature(name: str, uses: Uses) -> str:
     """A feature's name, and its experiments where they are not all that read the signal."""
     experiments = uses.features[name]
-    return name if experiments == uses.experiments else f"{name} ({', '.join(sorted(experiments))})"
+    return (
+        name
+        if experiments == set(uses.experiments)
+        else f"{name} ({', '.join(sorted(experiments))})"
+    )
 
 
 def _age(snapshot: "Snapshot | None", time_zone: str) -> str:

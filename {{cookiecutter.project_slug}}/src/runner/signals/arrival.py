@@ -178,7 +178,7 @@ def _breaches(
     found = rules.broken(contract, changed, now, delivery.last_event)
     breaches = [breach for breach in found if breach.kind != "freshness"]
     if recorded is not None and (before is None or _reads_alike(before, contract)):
-        past = _past(delivery, recorded)
+        past = past_of(delivery, recorded)
         accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
         # what the contract's new version says is no silent change
         announced = {name for name, since in delivery.announced.items() if since == snapshots.LATER}
@@ -198,7 +198,7 @@ def _reads_alike(before: Contract, now: Contract) -> bool:
     )
 
 
-def _past(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
+def past_of(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
     """The last good rows by partition, with the fields that the contract names today."""
     contract = delivery.contract
     here = snapshots.is_here(contract, recorded)

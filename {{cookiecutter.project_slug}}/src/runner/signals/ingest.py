@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 from omegaconf import DictConfig
 
 from runner import holds, project
@@ -14,9 +15,9 @@ from runner.config import nearest, read_moment
 from runner.errors import UserError
 from runner.holds import Hold
 from runner.record.run import Run
-from runner.signals import aside, rules, versions
+from runner.signals import aside, report, rules, versions
 from runner.signals import snapshot as snapshots
-from runner.signals.arrival import Arrival, arrivals
+from runner.signals.arrival import Arrival, arrivals, past_of
 from runner.signals.contract import Contract, read_contracts
 from runner.signals.publish import Delivery, Publication, bring, publish, restore
 from runner.signals.snapshot import Snapshot, State
@@ -326,8 +327,14 @@ def _hold(arrival: Arrival) -> Hold:
             unfit=arrival.delivery is None,
         ),
     )
+    past: Mapping[str, pl.LazyFrame] = {}
+    came: Mapping[str, pl.DataFrame] = {}
     if arrival.delivery is not None:
         aside.keep(hold, arrival.delivery)
+        if recorded is not None:
+            past = past_of(arrival.delivery, recorded)
+            came = arrival.delivery.changed(recorded)
+    report.write_report(contract, hold, past, came)
     return hold
 
 
@@ -366,5 +373,6 @@ def _say(outcomes: Mapping[str, Outcome]) -> None:
     for each in outcomes.values():
         if isinstance(each, Hold) and each.status == holds.OPEN:
             log.warning("%s", holds.tell(each))
+            log.warning("  look at it:  %s", report.path(Path(), each).as_posix())
     if files:
         log.info("keep this in git: git add %s && git commit", " ".join(files))

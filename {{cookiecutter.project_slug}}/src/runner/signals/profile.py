@@ -30,6 +30,7 @@ MOST = 20
 RANKED = 50_000  # rows; a rank correlation among so many is known to ± 0.01
 WEAK = 0.05  # a weaker rank correlation is taken for none
 DAY = 86400
+LARGEST = 1e300  # a number, or infinity, beyond it is shown as this
 
 
 class Column(NamedTuple):
@@ -355,7 +356,7 @@ def _short(value: Any) -> float | None:
     """A number with six significant digits: more would not be the same on every machine."""
     if value is None or np.isnan(value):
         return None
-    return float(f"{np.nan_to_num(value):.6g}")
+    return float(f"{min(max(value, -LARGEST), LARGEST):.6g}")
 
 
 def _text(profile: Profile) -> str:

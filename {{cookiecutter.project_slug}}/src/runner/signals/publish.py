@@ -16,9 +16,8 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.record.run import Run
-from runner.signals import profile
+from runner.signals import profile, versions
 from runner.signals import snapshot as snapshots
-from runner.signals import versions
 from runner.signals.contract import Contract
 from runner.signals.snapshot import Snapshot
 

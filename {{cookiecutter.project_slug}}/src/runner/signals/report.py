@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from runner.signals import profile
+from runner.signals import aside, profile
 from runner.signals.contract import Contract, Field
 from runner.signals.diff import FIFTH, GAP, LAST_FIFTH, MEDIAN, gap, moved, null_share, shares
-from runner.signals.profile import Column, Floats, Part, show
+from runner.signals.profile import LARGEST, Column, Floats, Part, show
 
 if TYPE_CHECKING:
     from runner.holds import Hold
@@ -94,10 +94,15 @@ def write_report(
         delivered=_period(list(delivery)),
         rows=rows,
     )  # fmt: skip
-    path: Path = contract.root / "data" / "held" / hold.id / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    target = path(contract.root, hold)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def path(root: Path, hold: "Hold") -> Path:
+    """Where the page about a hold is."""
+    return aside.place(root, hold.id) / "report.html"
 
 
 def _rows(
@@ -255,7 +260,13 @@ def _lines(
 def _histogram(field: Field, rows: Rows) -> dict[str, Any]:
     """Shares of the rows in bins of equal width; what lies outside is in the outermost."""
     values = [
-        frame[field.name].drop_nulls().to_physical().cast(pl.Float64).to_numpy() / _second(field)
+        frame[field.name]
+        .drop_nulls()
+        .to_physical()
+        .cast(pl.Float64)
+        .to_numpy()
+        .clip(-LARGEST, LARGEST)
+        / _second(field)
         for frame in rows.frames
     ]
     low = min(float(np.quantile(one, 0.005)) for one in values)
