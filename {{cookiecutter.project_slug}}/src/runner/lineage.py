@@ -144,9 +144,10 @@ def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
     hold = holds.find(contract.root, contract.name)
     last = snapshot.last_event if snapshot else None
     late = rules.lateness(contract, last, datetime.now(UTC))
-    kept = [version for version in versions.kept(contract) if version != contract.version]
+    current = snapshot.version if snapshot else ""
+    kept = ", ".join(version for version in versions.kept(contract) if version != current)
     facts = {
-        "version": _version(contract, snapshot) + (f"; kept: {', '.join(kept)}" if kept else ""),
+        "version": _version(contract, snapshot) + (f"; kept: {kept}" if kept else ""),
         "status": contract.status,
         "rows": f"{snapshot.rows:,}" if snapshot else "-",
         "last event": _age(snapshot, contract.time_zone),
