@@ -127,6 +127,9 @@ def test_breach_holds_the_delivery_and_says_field_numbers_owner_and_what_to_type
                  f'holds release {hold.id} --by NAME --why "TEXT"', f"holds reject {hold.id}",
                  f"git add holds/{hold.id}.yaml"):  # fmt: skip
         assert said in caplog.text
+    report = f"data/held/{hold.id}/report.html"
+    assert report in caplog.text
+    assert hold.breaches[0].message in (project.root / report).read_text(encoding="utf-8")
     assert git(project.root, "status", "--porcelain", "holds", "data") == "?? holds/\n"
     said = yaml.safe_load((project.root / "holds" / f"{hold.id}.yaml").read_text())
     assert (said["subject"], said["version"], said["status"]) == ("visits", "1.0.0", "open")
