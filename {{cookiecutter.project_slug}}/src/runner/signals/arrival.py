@@ -14,7 +14,7 @@ import polars as pl
 
 from runner import holds
 from runner.holds import Breach
-from runner.signals import change, rules, source, versions
+from runner.signals import change, readers, rules, source, versions
 from runner.signals import snapshot as snapshots
 from runner.signals.checks import DTYPES
 from runner.signals.contract import Contract, Unfit
@@ -78,7 +78,8 @@ def _examine(contract: Contract, now: datetime) -> Arrival:
         before = versions.contract_then(recorded, contract) if recorded else None
         if before is not None:
             versions.check(before, contract)
-        since = _newest_partition(contract, recorded) if state is State.READY else None
+        asks = state is State.READY and readers.takes_since(contract)
+        since = _newest_partition(contract, recorded) if asks else None
         try:
             frame = source.receive(contract, since)
         except Unfit as unfit:

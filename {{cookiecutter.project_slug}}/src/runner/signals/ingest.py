@@ -1,6 +1,7 @@
 """The task `ingest`, and receiving what a run needs: from DVC, or from the source."""
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from runner.config import nearest, read_moment
 from runner.errors import UserError
 from runner.holds import Hold
 from runner.record.run import Run
-from runner.signals import aside, report, rules, versions
+from runner.signals import aside, readers, report, rules, versions
 from runner.signals import snapshot as snapshots
 from runner.signals.arrival import Arrival, arrivals, past_of
 from runner.signals.contract import Contract, read_contracts
@@ -80,7 +81,8 @@ def chosen(config: DictConfig) -> list[Contract]:
             "signals/ holds no contract yet, so there is nothing to receive.\n"
             "Write the first one: python run.py new signal NAME --from PATH"
         )
-    return [known(contracts, name) for name in config.signals] or [
+    asked = [known(contracts, name) for name in config.signals]
+    return _with_inputs(contracts, asked) or [
         contract for contract in contracts.values() if contract.status != "retired"
     ]
 
@@ -110,7 +112,7 @@ def ensure_received(
     free = [contract for contract in wanted if contract.name not in pins]
     if not _are_here(free):
         with lock(project.root(), wait="another run receives signals"):
-            _fetch(free, run, now or datetime.now(UTC))
+            _fetch(_with_inputs(contracts, free), run, now or datetime.now(UTC))
     found = {contract.name: snapshots.current(contract) for contract in free}
     for contract in wanted:
         if contract.name in pins:
@@ -268,7 +270,7 @@ def _take(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict
     """Under the lock: receives signals side by side; publishes or holds each as it comes."""
     outcomes: dict[str, Outcome] = {}
     waiting: list[Arrival] = []
-    come = arrivals(contracts, now)
+    come = itertools.chain.from_iterable(arrivals(each, now) for each in _turns(contracts))
     steps = run.progress(come, "receiving signals", len(contracts)) if run else come
     with run.stage("receive") if run else contextlib.nullcontext():
         for arrival, more in steps:
@@ -280,6 +282,28 @@ def _take(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict
                 outcomes |= _settle(waiting, run)
                 waiting = []
     return outcomes
+
+
+def _turns(contracts: Sequence[Contract]) -> Iterator[list[Contract]]:
+    """Signals that can be received side by side; a model's output comes after its input."""
+    left = list(contracts)
+    while left:
+        names = {contract.name for contract in left}
+        turn = [each for each in left if names.isdisjoint(readers.inputs(each))] or left
+        yield turn
+        left = [contract for contract in left if contract not in turn]
+
+
+def _with_inputs(contracts: Mapping[str, Contract], wanted: Sequence[Contract]) -> list[Contract]:
+    """Signals and those that models need to give them."""
+    found = {contract.name: contract for contract in wanted}
+    todo = list(wanted)
+    while todo:
+        for name in readers.inputs(todo.pop()):
+            if name not in found:
+                found[name] = known(contracts, name)
+                todo.append(found[name])
+    return list(found.values())
 
 
 def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
