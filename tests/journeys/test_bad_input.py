@@ -154,7 +154,6 @@ BAD_DATA: dict[str, tuple[Callable[[Project], object], list[str], str, str]] = {
     "missing file": (missing_file, INGEST, "signal planes", "'plane.csv'"),
     "truncated CSV": (cut_csv, INGEST, "signal planes", "cut off"),
     "truncated Parquet": (cut_parquet, INGEST, "signal planes", "cut off"),
-    "renamed field": (renamed_field, INGEST, "the field 'seats' is missing", "'seat'"),
     "unknown signal": (nothing, ["task=ingest", "signals=[plane]"], "'plane'", "'planes'"),
     "contract without key": (contract_without_key, QUICK, "planes.yaml", "primaryKey: true"),
     "label with one class": (label_with_one_class, QUICK, "label 'late'", "features.py"),
@@ -172,6 +171,14 @@ def test_bad_data_is_named_and_never_a_success(project: Project, case: str) -> N
     assert choice in said, said
     assert not [run for run in project.runs() if run.info.status == "FINISHED"]
     assert not [run for run in project.runs() if run.info.status == "RUNNING"]
+
+
+def test_renamed_field_is_held_and_the_last_good_snapshot_stays(project: Project) -> None:
+    renamed_field(project)
+    said = project.run(*INGEST, code=3).stdout
+    assert "the field 'seats' is missing" in said
+    assert "'seat'" in said
+    assert "python run.py holds reject planes-" in said
 
 
 def test_feature_that_is_known_only_later_is_refused_with_the_reason(project: Project) -> None:
