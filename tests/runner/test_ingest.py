@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from data_project import DataProject, Recorder, build, git, replace
 
+from runner import holds
 from runner.errors import UserError
 from runner.signals import ingest as ingest_module
 from runner.signals import publish as publish_module
@@ -335,11 +336,19 @@ def test_unchanged_source_rewrites_nothing_and_leaves_git_clean(
     assert {entry[0] for entry in recorder.datasets} == {"visits", "prices", "shops"}
 
 
-def test_rows_that_vanish_from_the_source_vanish_from_the_snapshot(received: DataProject) -> None:
+def test_month_that_vanishes_from_the_source_is_held_and_goes_when_released(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = received.source("visits").read_text().splitlines()
     kept = [line for line in lines if not line.startswith("2024-04")]
     received.source("visits").write_text("\n".join(kept) + "\n")
-    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    before = received.partitions("visits")
+    assert ingest(received.config(), Recorder())["held/visits"] == 1  # type: ignore[arg-type]
+    assert received.partitions("visits") == before
+    hold = holds.read_holds(received.root)[0]
+    assert any("have gone: 2024-04" in breach.message for breach in hold.breaches)
+    monkeypatch.setattr("runner.project.root", lambda: received.root)
+    holds.holds(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
     # the first hours of April in UTC are still March in New York
     assert list(received.partitions("visits")) == ["2024-01", "2024-02", "2024-03"]
     contract = read_contracts(received.root)["visits"]

@@ -170,7 +170,8 @@ def _breaches(
 ) -> list[Breach]:
     """What is wrong with what is new, unless a person has accepted exactly that."""
     contract, changed = delivery.contract, delivery.changed(recorded)
-    if not changed:
+    gone = sorted(set(recorded.partitions) - set(delivery.contents)) if recorded else []
+    if not changed and not gone:
         return []
     verdict = holds.verdict(contract.root, contract.name, delivery.content)
     if verdict is not None and verdict.status == holds.RELEASED:
@@ -188,6 +189,10 @@ def _breaches(
             for breach in change.changes(contract, past, changed, accepted)
             if breach.field not in announced
         ]
+        if gone:
+            shown = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
+            what = f"{len(gone)} of {len(recorded.partitions)} partitions have gone: {shown}"
+            breaches.append(Breach("volume", None, what, gone[0]))
     return breaches
 
 

@@ -87,8 +87,8 @@ def changes(
         past: Accepted rows by partition; a partition that the delivery changes stands here as it
             was.
         delivery: New and changed partitions, whole, in the contract's types.
-        accepted: The first partition since which a field is what a person has accepted, by field:
-            its past before that says nothing.
+        accepted: The first partition since which a field is what a person has accepted, by field
+            (`""` for the rows as such): its past before that says nothing.
     """
     frames = _newest(past)
     found: list[Breach] = []
@@ -182,7 +182,7 @@ def _since(
         found = [
             each
             for each in compare(known, rows)
-            if since == max((accepted.get(field, "") for field in each.measure.fields), default="")
+            if since == max(accepted.get(field, "") for field in each.measure.fields or ("",))
         ]
         for field, against in explain(known, rows, found).items():
             breaches.append(_breach(contract, field, against, partition))
@@ -199,7 +199,7 @@ def _restated(
         _breach(contract, "".join(measure.fields), [Excess(check, measure, 1.0)], partition)
         for measure in check.measure(before, Rows(contract, rows))
         if measure.value > check.limit(0.0, rows.height)
-        and not any(partition < accepted.get(field, "") for field in measure.fields)
+        and not any(partition < accepted.get(field, "") for field in measure.fields or ("",))
     ]
 
 

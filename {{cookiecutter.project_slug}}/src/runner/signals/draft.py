@@ -99,15 +99,15 @@ def _server(root: Path, place: str, form: str) -> str:
     if scheme == "file" and is_address:
         place, is_address = place.removeprefix("file://"), ""
     if is_address:
-        said = f"location: {_quoted(place)}, format: {form}"
+        said = {"location": _quoted(place), "format": form}
         if scheme in STORES:
-            return f"{{server: source, type: {STORES[scheme]}, {said}}}"
-        reader = "customProperties: [{property: reader, value: files}]"
-        return f"{{server: source, type: custom, {said}, {reader}}}"
+            return _entry(server="source", type=STORES[scheme], **said)
+        reader = f"[{_entry(property='reader', value='files')}]"
+        return _entry(server="source", type="custom", **said, customProperties=reader)
     if not place.startswith("package:"):
         path = Path(place).expanduser().absolute()
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-    return f"{{server: source, type: local, path: {_quoted(place)}, format: {form}}}"
+    return _entry(server="source", type="local", path=_quoted(place), format=form)
 
 
 def _text(name: str, place: str, server: str, table: Table) -> str:
@@ -132,7 +132,7 @@ description:
 team:
   name: {UNKNOWN}
 support:
-  - {{channel: {UNKNOWN}}}
+  - {_entry(channel=UNKNOWN)}
 
 servers:
   - {server}
@@ -140,14 +140,14 @@ servers:
 # Ranges, values, shares of nulls and rows are what these data have, with room around. Say
 # - whether the key is {", ".join(key)}{also}
 # - what nobody knows yet when a prediction is made:
-#     customProperties: [{{property: knownAfterEvent, value: true}}]
+#     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
 # - what a number counts:
-#     customProperties: [{{property: unit, value: mph}}]
+#     customProperties: [{_entry(property="unit", value="mph")}]
 schema:
   - name: {name}
     logicalType: object
     quality:
-      - {{metric: rowCount, mustBeBetween: {_rows(parts)}}}
+      - {_entry(metric="rowCount", mustBeBetween=str(_rows(parts)))}
     properties:
 {fields}
 {_times(table)}"""
@@ -173,15 +173,13 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
     if column.name not in (*key, *table.times[:1]):
         if bounds := _range(column):
             lines.append(f"  logicalTypeOptions: {bounds}")
-            rules.append("{metric: invalidValues, mustBeLessOrEqualTo: 0.1, unit: percent}")
+            rules.append(_share("invalidValues", "0.1"))
         worst = max(part[column.name].null_count() / part.height for part in parts)
         if (percent := math.ceil(150 * worst) + 1) < 100:
-            rules.append(f"{{metric: nullValues, mustBeLessOrEqualTo: {percent}, unit: percent}}")
+            rules.append(_share("nullValues", str(percent)))
     if values := _values(column):
-        listed = f"arguments: {{validValues: [{', '.join(map(_quoted, values))}]}}"
-        rules.append(
-            f"{{metric: invalidValues, {listed}, mustBeLessOrEqualTo: 0.1, unit: percent}}"
-        )
+        listed = _entry(validValues=f"[{', '.join(map(_quoted, values))}]")
+        rules.append(_share("invalidValues", "0.1", arguments=listed))
     if rules:
         lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
     return "\n".join(f"      {line}" for line in lines)
@@ -201,7 +199,7 @@ def _range(column: Column) -> str:
     least = math.floor((low - (high - low) / 2) / step) * step
     most = math.ceil((high + (high - low) / 2) / step) * step
     least = max(least, 0.0) if low >= 0 else least
-    return f"{{minimum: {_number(least)}, maximum: {_number(most)}}}"
+    return _entry(minimum=_number(least), maximum=_number(most))
 
 
 def _number(value: float) -> str:
@@ -226,8 +224,9 @@ def _times(table: Table) -> str:
     if table.times:
         time, *others = table.times
         also = f"  # or {', '.join(others)}" if others else ""
-        custom.append(f"{{property: eventTime, value: {_quoted(time)}}}{also}")
-        custom.append("{property: timeZone, value: UTC}  # of times without an offset")
+        custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
+        zone = _entry(property="timeZone", value="UTC")
+        custom.append(f"{zone}  # of times without an offset")
         said = """
 # how long after its event time a row is known, and how often new ones are due
 # slaProperties:
@@ -236,10 +235,20 @@ def _times(table: Table) -> str:
 """
     if table.nulls:
         nulls = ", ".join(_quoted(text) for text in table.nulls)
-        custom.append(f"{{property: nullValues, value: [{nulls}]}}")
+        custom.append(_entry(property="nullValues", value=f"[{nulls}]"))
     if custom:
         said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
     return said
+
+
+def _share(metric: str, percent: str, **more: str) -> str:
+    """A rule that bounds a share of rows."""
+    return _entry(metric=metric, **more, mustBeLessOrEqualTo=percent, unit="percent")
+
+
+def _entry(**said: str) -> str:
+    """A YAML mapping in one line."""
+    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
 
 
 def _quoted(text: str) -> str:
