@@ -1,14 +1,11 @@
 """HTTP interfaces as sources: a real server that pages, limits, fails and recovers."""
 
-import json
 import logging
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +14,7 @@ import polars as pl
 import pytest
 from data_project import DataProject, build, replace
 from reading import content, contract, rows, serve
+from upstreams import Handler, Interface
 
 from runner.errors import UserError
 from runner.signals import source
@@ -24,71 +22,6 @@ from runner.signals.readers import api
 
 TOKEN = "t0ken/of@ours"
 MARCH = datetime(2024, 3, 1, 5, tzinfo=UTC)
-PAGE = 1000
-
-
-class Interface(ThreadingHTTPServer):
-    """Visits and shops, page by page; `answers` go out first, one for each request."""
-
-    daemon_threads = True
-
-    def __init__(self, project: DataProject) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.tables = {}
-        for name in ("visits", "shops"):
-            frame = rows(project, name).with_columns(
-                pl.col(pl.Datetime).dt.to_string("%Y-%m-%dT%H:%M:%SZ"),
-                pl.col(pl.Date).dt.to_string(),
-            )
-            self.tables[name] = [
-                {**row, "_id": number} for number, row in enumerate(frame.to_dicts())
-            ]
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.answers: list[Callable[[Handler], None]] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *_: Any) -> None:
-        """A client that went away is none of ours."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Interface
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on the terminal."""
-
-    def do_GET(self) -> None:
-        server = self.server
-        server.asked.append((self.path, dict(self.headers)))
-        if server.answers:
-            server.answers.pop(0)(self)
-            return
-        parts = urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        way, name = parts.path.strip("/").split("/")
-        table = server.tables[name]
-        if "since" in query:
-            table = [row for row in table if row["at"] >= query["since"]]
-        start = int(query.get("start", 0))
-        if way == "page":
-            start = (int(query.get("p", 1)) - 1) * PAGE
-        chosen = table if way == "all" else table[start : start + PAGE]
-        following = start + PAGE if start + PAGE < len(table) else None
-        document: Any = {"data": {"items": chosen}, "links": {"next": None}, "after": following}
-        if way == "next" and following:
-            document["links"]["next"] = f"/next/{name}?start={following}"
-        self.reply(200, chosen if way == "all" else document)
-
-    def reply(self, status: int, document: Any, **headers: str) -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for key, value in headers.items():
-            self.send_header(key.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
 
 
 def status(code: int, **headers: str) -> Callable[[Handler], None]:
@@ -127,7 +60,8 @@ def project(tmp_path: Path, original: DataProject, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def server(original: DataProject) -> Iterator[Interface]:
-    server = Interface(original)
+    tables = {name: rows(original, name) for name in ("visits", "shops")}
+    server = Interface(tables, "at")
     yield server
     server.shutdown()
     server.server_close()

@@ -1,15 +1,10 @@
 """Databases as sources: PostgreSQL started for real, SQLite and DuckDB."""
 
 import contextlib
-import os
 import shutil
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,80 +15,19 @@ import polars as pl
 import pytest
 from data_project import DataProject, build, replace
 from reading import NAMES, content, contract, rows, serve
+from upstreams import PASSWORD, Postgres
 
 from runner.errors import UserError
 from runner.signals import source
 from runner.signals.contract import Contract
 from runner.signals.readers import sql
 
-PASSWORD = "s3cr/t@x:y"
 MARCH = datetime(2024, 3, 1, 5, tzinfo=UTC)  # midnight in New York
 COLUMNS = {
     "visits": '"at" timestamptz, shop text, visitor integer, minute smallint, member boolean, '
     "spent numeric(8,2), unasked text",
     "shops": "shop varchar(9), opened date, size bigint, unasked text",
 }
-
-
-class Postgres:
-    """A server of its own, with the project's tables."""
-
-    def __init__(self, folder: Path) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        if not found:
-            pytest.skip("no PostgreSQL here")
-        self.log = folder / "log"
-        self._folder, self._bin = folder, found[-1].parent
-        self._as: list[str] = []
-        if os.getuid() == 0:  # which PostgreSQL refuses
-            folder.chmod(0o755)
-            shutil.chown(folder, "postgres")
-            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        (folder / "password").write_text(PASSWORD)
-        self._run("initdb", "-D", folder / "data", "-U", "owner", "-N", "-A", "scram-sha-256",
-                  "--pwfile", folder / "password", "--locale=C.UTF-8")  # fmt: skip
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        with self.log.open("w") as log:
-            self._process = subprocess.Popen(
-                [*self._as, self._bin / "postgres", "-D", folder / "data", "-p", str(self.port),
-                 "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-                 "-c", "log_statement=all", "-c", "timezone=Asia/Tokyo"],
-                stderr=log,
-            )  # fmt: skip
-        end = time.monotonic() + 60
-        while "ready to accept connections" not in self.log.read_text():
-            assert time.monotonic() < end, self.log.read_text()
-            assert self._process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
-
-    def _run(self, *words: Any) -> None:
-        command = [*self._as, self._bin / words[0], *words[1:]]
-        subprocess.run(command, check=True, capture_output=True)
-
-    def execute(self, statement: str) -> None:
-        from adbc_driver_postgresql import dbapi
-
-        address = f"postgresql://owner:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
-        with dbapi.connect(address) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            connection.commit()
-
-    def fill(self, name: str, frame: pl.DataFrame) -> None:
-        from adbc_driver_postgresql import dbapi
-
-        address = f"postgresql://owner:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
-        with dbapi.connect(address) as connection, connection.cursor() as cursor:
-            cursor.adbc_ingest("loaded", frame.to_arrow(), mode="replace")
-            cursor.execute(f"CREATE TABLE {name} ({COLUMNS[name]})")
-            names = ", ".join(f'"{name}"' for name in frame.columns)
-            cursor.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM loaded")
-            connection.commit()
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +48,7 @@ def server(original: DataProject) -> Iterator[Postgres]:
         server = Postgres(Path(folder))
         try:
             for name in NAMES:
-                server.fill(name, rows(original, name))
+                server.fill(name, rows(original, name), COLUMNS[name])
             yield server
         finally:
             server.stop()
