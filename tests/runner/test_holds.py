@@ -184,6 +184,25 @@ def test_good_delivery_supersedes_what_is_held(project: DataProject) -> None:
         holds.holds(["release", hold.id, *WHO])
 
 
+def test_hold_that_takes_another_ones_place_names_it_and_both_belong_into_git(
+    project: DataProject, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    _deliver(project)
+    former = _open(project)
+    replace(project.contract("visits"), "version: 1.0.0", "version: 1.1.0")
+    assert _ingest(project)["held/visits"] == 1
+    hold = _open(project)
+    assert (hold.version, hold.replaces) == ("1.1.0", former.id)
+    assert f"git add holds/{former.id}.yaml holds/{hold.id}.yaml && git commit" in caplog.text
+    holds.holds(["--all"])
+    shown = capsys.readouterr().out
+    assert re.search(rf"in place of +{former.id}", shown)
+    assert re.search(r"decided +20\S+ by a later delivery", shown)
+    assert _ingest(project)["held/visits"] == 1
+    assert _open(project) == hold
+
+
 def test_broken_schema_is_held_and_cannot_be_released(
     project: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:

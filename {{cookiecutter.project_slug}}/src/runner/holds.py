@@ -57,6 +57,7 @@ class Hold:
         breaches: What is wrong.
         delivery: Content hashes of the deliveries that were held here.
         unfit: It cannot be released: without a change of contract or data it is no snapshot.
+        replaces: The hold whose place it took, which is superseded.
         status: `open`, `released`, `rejected`, or `superseded` by a later delivery.
         by: Who decided.
         why: Their reason.
@@ -73,6 +74,7 @@ class Hold:
     breaches: tuple[Breach, ...]
     delivery: tuple[str, ...]
     unfit: bool = False
+    replaces: str | None = None
     status: str = OPEN
     by: str | None = None
     why: str | None = None
@@ -153,6 +155,11 @@ def open_hold(root: Path, new: Hold) -> Hold:
     if before is not None:
         seen = tuple(dict.fromkeys([*before.delivery, *new.delivery]))
         new = replace(new, opened=before.opened, delivery=seen)
+    former = find(root, new.subject)
+    if former is not None and former.id != name:
+        new = replace(new, replaces=former.id)
+    elif before is not None:
+        new = replace(new, replaces=before.replaces)
     new = replace(new, id=name)
     if new != before:
         _write(root, new)
@@ -257,12 +264,16 @@ def _facts(hold: Hold) -> dict[str, str]:
     for number, breach in enumerate(hold.breaches):
         facts["why" if number == 0 else f"why {number + 1}"] = _said(breach)
     facts["owner"] = hold.owner
+    if hold.replaces:
+        facts["in place of"] = hold.replaces
     if hold.status == OPEN:
         if not hold.unfit:
             facts["accept it"] = _command("release", hold)
         facts["discard it"] = _command("reject", hold)
     elif hold.by:
         facts["decided"] = f"{hold.when} by {hold.by}: {hold.why}"
+    else:
+        facts["decided"] = f"{hold.when} by a later delivery"
     return facts
 
 

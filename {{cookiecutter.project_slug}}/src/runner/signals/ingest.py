@@ -391,7 +391,7 @@ def _say(outcomes: Mapping[str, Outcome]) -> None:
         elif isinstance(each, Hold):
             is_open = each.status == holds.OPEN
             log.info("%-*s  %s (%s)", width, name, "held" if is_open else each.status, each.id)
-            files += [holds.file_name(each.id)]
+            files += [holds.file_name(id_) for id_ in (each.replaces, each.id) if id_]
         else:
             log.info("%-*s  failed", width, name)
     for each in outcomes.values():

@@ -6,6 +6,7 @@ overdue. What follows from either stands in its contract.
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from runner import holds
 from runner.signals import rules, versions
@@ -64,7 +65,9 @@ def standing(contract: Contract, pin: str | None, now: datetime) -> Standing:
             f"it is {what}, and its last event is {age.days:,} days old; its contract says "
             f"`maxAge` {contract.max_age.days:,} days", _look
         )  # fmt: skip
-    last = f" of {recorded.last_event:%Y-%m-%d}" if recorded.last_event else ""
+    last = ""
+    if recorded.last_event:
+        last = f" of {recorded.last_event.astimezone(ZoneInfo(contract.time_zone)):%Y-%m-%d}"
     notice = f"{contract.name} is {what}; the run goes on with the last good snapshot{last}"
     if (recorded.version, recorded.promise) == (contract.version, snapshots.promise(contract)):
         return Standing(contract, None, trouble, notice)
