@@ -157,7 +157,15 @@ def test_accepted_change_is_the_new_past(weather, months) -> None:
     celsius = {"2013-07": july.with_columns(temp=CELSIUS)}
     assert change.changes(weather, past, celsius, accepted) == []
     found = change.changes(weather, past, {"2013-07": july}, accepted)
-    assert [each.field for each in found][:1] == ["temp"]
+    assert [each.field for each in found] == ["temp"]
+
+
+def test_field_is_named_alone_though_another_was_accepted(received, months) -> None:
+    """What was accepted of the wind does not part the temperature from what it is told by."""
+    rows = months["2013-06"].with_columns(temp=CELSIUS)
+    accepted = {"wind_speed": "2013-02"}
+    assert [field for _, field in received(rows, accepted=accepted)] == ["temp"]
+    assert received(months["2013-06"], accepted=accepted) == []
 
 
 def test_classified_values_are_not_shown(weather, months) -> None:

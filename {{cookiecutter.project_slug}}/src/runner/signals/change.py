@@ -99,7 +99,11 @@ def changes(
             breaches += _restated(contract, frames[partition], rows, partition, accepted)
             rows = rows.join(frames[partition], on=contract.key, how="anti")
         if rows.height >= FEW:
-            breaches += _since(contract, frames, rows, partition, accepted)
+            pasts = Pasts(contract, frames, rows, accepted)
+            breaches += [
+                _breach(contract, field, against, partition)
+                for field, against in explain(pasts, pasts.compare()).items()
+            ]
         if not breaches and contract.event_time:
             frames[partition] = delivery[partition]
         found += breaches
@@ -145,7 +149,7 @@ def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
     ]
 
 
-def explain(past: Past, frame: pl.DataFrame, found: Iterable[Excess]) -> dict[str, list[Excess]]:
+def explain(pasts: "Pasts", found: Iterable[Excess]) -> dict[str, list[Excess]]:
     """Which fields are to blame, the first for most: without it least is left to explain.
 
     Returns:
@@ -153,10 +157,9 @@ def explain(past: Past, frame: pl.DataFrame, found: Iterable[Excess]) -> dict[st
     """
     left = list(found)
     blamed: dict[str, list[Excess]] = {}
-    rows = Rows(past.contract, frame, past.calendar)
     while left:
         fields = {field for each in left for field in each.measure.fields or ("",)} - set(blamed)
-        rest = {field: _without(past, rows, left, {*blamed, field}) for field in fields}
+        rest = {field: pasts.without(left, {*blamed, field}) for field in fields}
         field = min(
             sorted(fields), key=lambda one: (round(_weight(rest[one]), 2), -_own(left, one))
         )
@@ -168,25 +171,54 @@ def explain(past: Past, frame: pl.DataFrame, found: Iterable[Excess]) -> dict[st
     return blamed
 
 
-def _since(
-    contract: Contract, frames: Mapping[str, pl.DataFrame], rows: pl.DataFrame, partition: str,
-    accepted: Mapping[str, str],
-) -> list[Breach]:  # fmt: skip
-    """Compares rows with the past; with the newer past only for fields that were accepted."""
-    breaches = []
-    for since in sorted({"", *accepted.values()}):
-        past = [frame for name, frame in frames.items() if name >= since]
-        if not past or sum(frame.height for frame in past) < FEW:
-            continue
-        known = learn(contract, pl.concat(past), _days(contract, rows))
-        found = [
+class Pasts:
+    """What new rows are compared with: the past, and the newer past of accepted fields.
+
+    Args:
+        contract: The signal's contract.
+        frames: Rows of the past by partition.
+        frame: The new rows.
+        accepted: The first partition whose past counts, by field.
+    """
+
+    def __init__(
+        self, contract: Contract, frames: Mapping[str, pl.DataFrame], frame: pl.DataFrame,
+        accepted: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self._frame, self._accepted = frame, accepted
+        self._since: dict[str, tuple[Past, Rows]] = {}
+        for since in sorted({"", *accepted.values()}):
+            before = [each for name, each in frames.items() if name >= since]
+            if sum(each.height for each in before) < FEW:
+                continue
+            past = learn(contract, pl.concat(before), _days(contract, frame))
+            self._since[since] = past, Rows(contract, frame, past.calendar)
+
+    def compare(self) -> list[Excess]:
+        """Everything about the new rows that exceeds its limit, each field by its own past."""
+        return [
             each
-            for each in compare(known, rows)
-            if since == max(accepted.get(field, "") for field in each.measure.fields or ("",))
+            for since, (past, _) in self._since.items()
+            for each in compare(past, self._frame)
+            if self._counts(since, each.measure)
         ]
-        for field, against in explain(known, rows, found).items():
-            breaches.append(_breach(contract, field, against, partition))
-    return breaches
+
+    def without(self, found: list[Excess], fields: Set[str]) -> list[Excess]:
+        """What is left when fields are left out, also from what tells the other fields."""
+        rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
+        if not any(each.check is RELATION for each in found):
+            return rest
+        rest = [each for each in rest if each.check is not RELATION]
+        for since, (past, rows) in self._since.items():
+            for measure in RELATION.measure(past.without(frozenset(fields)), rows):
+                limit = _limit(past, RELATION, measure, rows)
+                if measure.value > limit and self._counts(since, measure):
+                    rest.append(Excess(RELATION, measure, measure.value / limit))
+        return rest
+
+    def _counts(self, since: str, measure: Measure) -> bool:
+        newest = max((self._accepted.get(field, "") for field in measure.fields), default="")
+        return since == newest
 
 
 def _restated(
@@ -286,20 +318,6 @@ def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
     # what the past could not be measured for is as its like
     usual = float(np.median(list(natural.values()))) if natural else 0.0
     return check.limit(natural.get(measure.key, usual), len(rows))
-
-
-def _without(past: Past, rows: Rows, found: list[Excess], fields: Set[str]) -> list[Excess]:
-    """What is left when fields are left out, also from what tells the other fields."""
-    rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
-    related = [each for each in found if each.check is RELATION]
-    if not related:
-        return rest
-    rest = [each for each in rest if each.check is not RELATION]
-    for measure in RELATION.measure(past.without(frozenset(fields)), rows):
-        limit = _limit(past, RELATION, measure, rows)
-        if measure.value > limit:
-            rest.append(Excess(RELATION, measure, measure.value / limit))
-    return rest
 
 
 def _weight(found: Iterable[Excess]) -> float:
