@@ -1,0 +1,106 @@
+"""Sets the peers beside us in a table."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from inject import FAULTS, Fault
+from report import false_alarms, is_named, share
+
+
+@dataclass
+class Verdict:
+    """One delivery and what a method made of it.
+
+    Attributes:
+        held: Whether anything is said that is not said of its clean twin.
+        alarmed: Whether anything is said at all.
+        fields: Those named, in order; None for the delivery as a whole.
+        seconds: Learning from the past included; None where nothing was asked.
+    """
+
+    signal: str
+    month: int
+    fault: Fault | None
+    held: bool
+    alarmed: bool
+    fields: list[str | None]
+    said: list[str]
+    seconds: float | None
+
+    @property
+    def named(self) -> str | None:
+        """The field that is named first."""
+        return self.fields[0] if self.fields else None
+
+
+Found = Mapping[tuple[str, str], Sequence[Verdict]]
+
+
+def is_among(verdict: Verdict) -> bool:
+    """Whether the field that is wrong is one of those that were named."""
+    assert verdict.fault is not None
+    return verdict.held and (verdict.fault.field is None or verdict.fault.field in verdict.fields)
+
+
+def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -> str:
+    """All of the section in Markdown."""
+    some = next(iter(found.values()))
+    clean = sum(each.fault is None for each in some)
+    option = " --quick" if quick else ""
+    lines = [
+        "## Beside others",
+        "",
+        f"`python benchmarks/detection/peers.py --seed {seed}{option}`",
+        "",
+        f"All {clean} clean deliveries, and {len(some) - clean} faulty ones: for each signal, kind "
+        "and field one size and one of the months that are reported, drawn by the seed. Everybody, "
+        "we too, gets the same past and the same rows.",
+        "",
+        "| method | version | clean held for nothing | faults held | with an alarm of any kind "
+        "| right field named first | … among those named | seconds for a delivery |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (method, version), verdicts in found.items():
+        faulty = [each for each in verdicts if each.fault is not None]
+        held = [each for each in faulty if each.held]
+        times = [each.seconds for each in verdicts if each.fault is None and each.seconds]
+        cells = [
+            f"{len(false_alarms(verdicts))} of {clean}",
+            share(faulty, lambda each: each.held),
+            share(faulty, lambda each: each.alarmed),
+            share(held, is_named),
+            share(held, is_among),
+            f"{statistics.median(times):.2f}",
+        ]
+        lines.append(f"| {method} | {version} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "- A fault is *held* if something is said that is not said of the same delivery without "
+        "the fault. Who gives an alarm for every month gives one for every fault, too: that is "
+        "the next column.",
+        "- The right field is counted among the faults that are held; where the delivery as a "
+        "whole is wrong, any word counts. First means the strongest score where a method has one.",
+        "- What a method raises counts as said: of a field that is missing or has texts for "
+        "numbers, many do nothing else.",
+        "- The first delivery of a signal has no past and is not shown to them; it counts as not "
+        "held. The seconds are the median over clean deliveries, learning from the past included.",
+        "- They see the contract's types, key, ranges, allowed values, shares without a value and "
+        "row counts, as far as they have a place for it. The time itself, the parts of the "
+        "delivery's own date and the registry's key are no distributions and are left out of "
+        "theirs. How each is used stands in `benchmarks/detection/peers`.",
+    ]
+    lines += [f"- Skipped: {name}: {reason}" for name, reason in skipped.items()]
+    lines += ["", "### By kind", "", "Faults held, of those that are in the sample.", ""]
+    methods = [method for method, _ in found]
+    lines += ["| fault | " + " | ".join(methods) + " |", "|" + "---|" * (len(methods) + 1)]
+    for kind in (entry["kind"] for entry in FAULTS["faults"]):
+        cells = [_count(verdicts, kind, lambda each: each.held) for verdicts in found.values()]
+        if any(cells):
+            lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _count(verdicts: Sequence[Verdict], kind: str, good: Callable[[Verdict], bool]) -> str:
+    mine = [each for each in verdicts if each.fault is not None and each.fault.kind == kind]
+    return f"{sum(map(good, mine))}/{len(mine)}" if mine else ""
