@@ -15,6 +15,7 @@ import time
 import venv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ NO_TELEMETRY = {
 }
 
 
-class Skipped(Exception):
+class Skipped(Exception):  # noqa: N818  it is no error
     """A peer does not work here."""
 
 
@@ -97,6 +98,7 @@ def facts(delivery: Delivery) -> dict[str, Any]:
     if len(contract.key) == 1:
         own |= {*contract.key}  # tells the rows apart
     fewest, most = contract.rows
+    late = (contract.frequency or timedelta()) + contract.delay
     return {
         "types": {each.name: each.type for each in contract.fields},
         "watched": [name for name in contract.names if name not in own],
@@ -116,6 +118,7 @@ def facts(delivery: Delivery) -> dict[str, Any]:
             if each.required or each.tolerated_nulls is not None
         },
         "rows": None if fewest is None else (fewest, most),
+        "late_after": late.total_seconds() / 3600 if contract.frequency else None,
     }
 
 
@@ -175,16 +178,16 @@ def ask(name: str, jobs: Path) -> tuple[str, list[str], dict[int, dict[str, Any]
     """What a peer says of every delivery: its version, its methods, its lines."""
     python = environment(name)
     output = jobs.with_name(f"{name}.jsonl")
-    _run([str(python), str(HERE / "peers" / f"{name}.py"), str(jobs), str(output)])
+    # -P: the scripts are called as what they import
+    _run([str(python), "-P", str(HERE / "peers" / f"{name}.py"), str(jobs), str(output)])
     head, *lines = map(json.loads, output.read_text(encoding="utf-8").splitlines())
     return head["version"], head["methods"], {line["id"]: line for line in lines}
 
 
 def _run(command: list[str]) -> None:
-    # a peer's own folder comes first on its path, and nothing of ours
-    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    settings = os.environ | NO_TELEMETRY | {"PYTHONPATH": str(HERE)}
     result = subprocess.run(
-        command, env=settings | NO_TELEMETRY, stdin=subprocess.DEVNULL, capture_output=True,
+        command, env=settings, stdin=subprocess.DEVNULL, capture_output=True,
         encoding="utf-8", errors="replace", check=False,
     )  # fmt: skip
     if result.returncode:
@@ -228,8 +231,10 @@ def main() -> None:
     """Asks everybody and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="draws faults, rows and days")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
-    parser.add_argument("--quick", action="store_true", help="planes, KS and PSI: does it work?")
+    parser.add_argument("--peers", nargs="*", choices=PEERS)
+    parser.add_argument(
+        "--quick", action="store_true", help="planes only, KS and PSI: does it work?"
+    )
     parser.add_argument("--output", type=Path, help="the page, which this is added to")
     arguments = parser.parse_args()
     cases = sample(arguments.seed, quick=arguments.quick)
@@ -240,7 +245,7 @@ def main() -> None:
     print(f"{len(cases) - faulty} clean deliveries and {faulty} faulty ones", flush=True)
     found: dict[tuple[str, str], list[Verdict]] = {}
     skipped: dict[str, str] = {}
-    for name in ("ks", "psi") if arguments.quick else arguments.peers:
+    for name in arguments.peers or (("ks", "psi") if arguments.quick else PEERS):
         try:
             version, methods, lines = ask(name, jobs)
         except Skipped as reason:

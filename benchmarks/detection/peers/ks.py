@@ -12,12 +12,12 @@ from scipy import stats
 LEVEL = 0.05
 
 
-def learn(past: list[pd.DataFrame], facts: Facts) -> pd.DataFrame:
+def learn(past: list[pd.DataFrame], _: Facts) -> pd.DataFrame:
     """The past as one sample."""
     return pd.concat(past, ignore_index=True)
 
 
-def look(past: pd.DataFrame, rows: pd.DataFrame, facts: Facts, now: pd.Timestamp) -> Said:
+def look(past: pd.DataFrame, rows: pd.DataFrame, facts: Facts) -> Said:
     """The fields whose test is below the level, the greatest statistic first."""
     found = []
     for name in facts.watched:

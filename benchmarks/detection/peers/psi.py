@@ -30,7 +30,7 @@ def learn(past: list[pd.DataFrame], facts: Facts) -> dict[str, tuple]:
     return bins
 
 
-def look(learned: dict[str, tuple], rows: pd.DataFrame, facts: Facts, now: pd.Timestamp) -> Said:
+def look(learned: dict[str, tuple], rows: pd.DataFrame, facts: Facts) -> Said:
     """The fields beyond the limit, the farthest first."""
     found = []
     for name, (edges, expected) in learned.items():

@@ -32,6 +32,8 @@ class Facts:
         mostly: Share of values that must be in range or allowed, by field.
         nulls: Greatest share without a value, by field.
         rows: Fewest and most in a delivery.
+        late_after: Hours after which the newest event time is too old.
+        now: When the delivery arrives.
     """
 
     types: dict[str, str]
@@ -44,6 +46,8 @@ class Facts:
     mostly: dict[str, float]
     nulls: dict[str, float]
     rows: tuple[int, int] | None
+    late_after: float | None
+    now: pd.Timestamp
 
     @property
     def numbers(self) -> list[str]:
@@ -72,7 +76,7 @@ def run(
     package: str,
     methods: tuple[str, ...],
     learn: Callable[[list[pd.DataFrame], Facts], Any],
-    look: Callable[[Any, pd.DataFrame, Facts, pd.Timestamp], Said],
+    look: Callable[[Any, pd.DataFrame, Facts], Said],
 ) -> None:
     """Works through the jobs in the file of the first argument, and writes into the second's.
 
@@ -88,7 +92,7 @@ def run(
         head = {"version": version(package), "methods": methods}
         file.write(json.dumps(head) + "\n")
         for job in jobs["jobs"]:
-            facts = Facts(**jobs["facts"][job["signal"]])
+            facts = Facts(**jobs["facts"][job["signal"]], now=pd.Timestamp(job["now"]))
             past = [read(path) for path in job["past"]]
             start = time.perf_counter()
             learned = learn(past, facts)
@@ -97,9 +101,9 @@ def run(
                 rows = read(path)
                 start = time.perf_counter()
                 try:
-                    said = look(learned, rows, facts, pd.Timestamp(job["now"]))
+                    said = look(learned, rows, facts)
                 except Exception as error:
-                    said = dict.fromkeys(methods, [_raised(error, facts)])
+                    said = {method: [_raised(error, facts)] for method in methods}
                 seconds = learning + time.perf_counter() - start
                 file.write(json.dumps({"id": int(number), "seconds": seconds, "said": said}) + "\n")
                 file.flush()
