@@ -111,5 +111,6 @@ def run(
 
 def _raised(error: Exception, facts: Facts) -> tuple[str, str | None]:
     text = str(error)
-    named = [name for name in facts.types if re.search(rf"\b{re.escape(name)}\b", text)]
-    return f"raised {type(error).__name__}: {text[:200]}", named[0] if len(named) == 1 else None
+    places = {name: re.search(rf"\b{re.escape(name)}\b", text) for name in facts.types}
+    named = sorted((place.start(), name) for name, place in places.items() if place)
+    return f"raised {type(error).__name__}: {text[:200]}", named[0][1] if named else None
