@@ -1,7 +1,8 @@
 # Nothing but Python 3.11 to 3.13, git and make is needed. Each target is one script in tools/.
 PYTHON ?= python3
+SEED ?= 2026
 
-.PHONY: help demo test test-long bench mutants docs lint lock clean
+.PHONY: help demo test test-long bench bench-detection mutants docs lint lock clean
 help:       ## this list
 	@sed -n 's/^\([a-z-]*\): *## /\1\t/p' Makefile
 demo:       ## a project on real flights in build/demo, trained and recorded
@@ -12,6 +13,8 @@ test-long:  ## the whole of it
 	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup -m long $(ARGS)
 bench:      ## every claim of speed, beside its alternative
 	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
+bench-detection: ## what is found of injected faults, beside other tools; SEED=7 draws others
+	$(PYTHON) tools/prepare.py benchmarks/detection/page.py --seed $(SEED) $(ARGS)
 mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
 docs:       ## the site, in site/

@@ -192,7 +192,7 @@ def _run(command: list[str]) -> None:
     )  # fmt: skip
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"it ended with {result.returncode}"]
-        raise Skipped(lines[-1].strip())
+        raise Skipped(lines[-1].strip().replace(f"{ROOT}{os.sep}", ""))
 
 
 def ours(cases: list[Case]) -> dict[int, dict[str, Any]]:
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="planes only, KS and PSI: does it work?"
     )
-    parser.add_argument("--output", type=Path, help="the page, which this is added to")
+    parser.add_argument("--output", type=Path, help="this part of the page")
     arguments = parser.parse_args()
     cases = sample(arguments.seed, quick=arguments.quick)
     jobs_folder = BUILD / ("quick" if arguments.quick else "jobs")
@@ -259,8 +259,7 @@ def main() -> None:
     text = table(mine | found, skipped, arguments.seed, quick=arguments.quick)
     print(text)
     if arguments.output:
-        with arguments.output.open("a", encoding="utf-8") as file:
-            file.write("\n" + text)
+        arguments.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,35 @@ from dataclasses import dataclass
 from inject import FAULTS, Fault
 from report import false_alarms, is_named, share
 
+HEAD = (
+    "method",
+    "version",
+    "clean held for nothing",
+    "faults held",
+    "… by any alarm",
+    "right field named first",
+    "… among those named",
+    "seconds for a delivery",
+)
+SAMPLE = """\
+All {clean} clean deliveries, and {faulty} faulty ones: for each signal, kind and field one size and
+one of the months that are reported, drawn by the seed. Everybody, we too, gets the same past and
+the same rows."""
+NOTES = """\
+- A fault is *held* if something is said that is not said of the same delivery without the fault.
+  Who gives an alarm for every month gives one for every fault, too: that is the next column.
+- The right field is counted among the faults that are held; where the delivery as a whole is wrong,
+  any word counts. First means the strongest where a method has a score, else its own order.
+- What a package raises counts as said, in all of its lines: of a field that is missing or has texts
+  for numbers, many do nothing else.
+- The first delivery of a signal has no past and is not shown to them; it counts as not held. The
+  seconds are the median over clean deliveries, learning from the past included, for all lines of a
+  package together.
+- They see the contract's types, key, ranges, allowed values, shares without a value, row counts and
+  how late is too late, as far as they have a place for it. The time, the parts of the delivery's
+  own date and the registry's key are no distributions and are left out of theirs. How each is used,
+  and which page of its documentation says so, stands in `benchmarks/detection/peers`."""
+
 
 @dataclass
 class Verdict:
@@ -47,19 +76,15 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
     """All of the section in Markdown."""
     some = next(iter(found.values()))
     clean = sum(each.fault is None for each in some)
-    option = " --quick" if quick else ""
     lines = [
         "## Beside others",
         "",
-        f"`python benchmarks/detection/peers.py --seed {seed}{option}`",
+        f"`python benchmarks/detection/peers.py --seed {seed}{' --quick' if quick else ''}`",
         "",
-        f"All {clean} clean deliveries, and {len(some) - clean} faulty ones: for each signal, kind "
-        "and field one size and one of the months that are reported, drawn by the seed. Everybody, "
-        "we too, gets the same past and the same rows.",
+        SAMPLE.format(clean=clean, faulty=len(some) - clean),
         "",
-        "| method | version | clean held for nothing | faults held | with an alarm of any kind "
-        "| right field named first | … among those named | seconds for a delivery |",
-        "|---|---|---|---|---|---|---|---|",
+        "| " + " | ".join(HEAD) + " |",
+        "|" + "---|" * len(HEAD),
     ]
     for (method, version), verdicts in found.items():
         faulty = [each for each in verdicts if each.fault is not None]
@@ -74,22 +99,7 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
             f"{statistics.median(times):.2f}",
         ]
         lines.append(f"| {method} | {version} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "- A fault is *held* if something is said that is not said of the same delivery without "
-        "the fault. Who gives an alarm for every month gives one for every fault, too: that is "
-        "the next column.",
-        "- The right field is counted among the faults that are held; where the delivery as a "
-        "whole is wrong, any word counts. First means the strongest score where a method has one.",
-        "- What a method raises counts as said: of a field that is missing or has texts for "
-        "numbers, many do nothing else.",
-        "- The first delivery of a signal has no past and is not shown to them; it counts as not "
-        "held. The seconds are the median over clean deliveries, learning from the past included.",
-        "- They see the contract's types, key, ranges, allowed values, shares without a value and "
-        "row counts, as far as they have a place for it. The time itself, the parts of the "
-        "delivery's own date and the registry's key are no distributions and are left out of "
-        "theirs. How each is used stands in `benchmarks/detection/peers`.",
-    ]
+    lines += ["", NOTES]
     lines += [f"- Skipped: {name}: {reason}" for name, reason in skipped.items()]
     lines += ["", "### By kind", "", "Faults held, of those that are in the sample.", ""]
     methods = [method for method, _ in found]

@@ -77,3 +77,40 @@ def test_join_page_compares_the_same_join_and_names_what_does_not_install(tmp_pa
         assert script.read_text(encoding="utf-8").strip() in page
     assert str(ROOT) not in page
     assert "/tmp/" not in page
+
+
+def test_detection_page_shows_ours_beside_others_on_the_same_deliveries(tmp_path):
+    target = tmp_path / "detection.md"
+    command = [sys.executable, "benchmarks/detection/page.py", "--quick", "--seed", "7"]
+    result = subprocess.run(
+        [*command, "--output", str(target)], cwd=ROOT, stdin=subprocess.DEVNULL,
+        capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = target.read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    ks = "KS and chi-square, p < 0.05"
+    for method in ("this template", ks, "KS and chi-square, Bonferroni", "PSI > 0.2"):
+        assert fnmatch.filter(lines, f"| {method} | * | 0 of 12 | */29 (*%) | *")
+    # all see a missing field; no distribution tells whose row a value stands in
+    assert f"| fault | this template | {ks} | KS and chi-square, Bonferroni | PSI > 0.2 |" in lines
+    assert "| renamed | 1/1 | 1/1 | 1/1 | 1/1 |" in lines
+    assert fnmatch.filter(lines, "| misjoined | [1-6]/6 | 0/6 | 0/6 | 0/6 |")
+    assert str(ROOT) not in page
+    assert "/tmp/" not in page
+
+
+def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
+    target = tmp_path / "peers.md"
+    command = [sys.executable, "benchmarks/detection/peers.py", "--quick", "--seed", "7"]
+    result = subprocess.run(
+        [*command, "--peers", "psi", "whylogs", "--output", str(target)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT / "{{cookiecutter.project_slug}}" / "src"), "PIP_NO_INDEX": "1",
+             "PIP_CONFIG_FILE": os.devnull},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = target.read_text(encoding="utf-8")
+    assert "| PSI > 0.2 | " in page
+    installed = "| whylogs, drift | 1.6.4 | " in page
+    assert installed or ("skipped: whylogs: " in result.stdout and "- Skipped: whylogs: " in page)
