@@ -26,7 +26,8 @@ class Facts:
     Attributes:
         types: Of all fields, in the contract's words.
         watched: Fields whose distribution is of interest: no time, no parts of the delivery's own
-            date, no identifier.
+            date, no identifiers.
+        identifiers: Fields with texts that are hardly ever the same.
         ranges: Smallest and greatest value, by field.
         allowed: Values, by field.
         mostly: Share of values that must be in range or allowed, by field.
@@ -38,6 +39,7 @@ class Facts:
 
     types: dict[str, str]
     watched: list[str]
+    identifiers: list[str]
     key: list[str]
     event_time: str | None
     time_zone: str

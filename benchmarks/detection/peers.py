@@ -32,6 +32,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "peers"
 PEERS = ("evidently", "nannyml", "whylogs", "great_expectations", "ks", "psi")
 OURS = "this template"
+MANY = 300  # codes; a text with more tells things apart
 NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",  # Evidently
     "NML_DISABLE_USAGE_LOGGING": "1",
@@ -95,13 +96,16 @@ def facts(delivery: Delivery) -> dict[str, Any]:
     """What a person would tell a peer of the signal: what its contract says."""
     contract = delivery.contract
     own = {contract.event_time, *(CALENDAR[:3] if contract.event_time else ())}
-    if len(contract.key) == 1:
-        own |= {*contract.key}  # tells the rows apart
+    identifiers = [
+        each.name for each in contract.fields
+        if each.type == "string" and delivery.rows[each.name].n_unique() > MANY
+    ]  # fmt: skip
     fewest, most = contract.rows
     late = (contract.frequency or timedelta()) + contract.delay
     return {
         "types": {each.name: each.type for each in contract.fields},
-        "watched": [name for name in contract.names if name not in own],
+        "watched": [name for name in contract.names if name not in {*own, *identifiers}],
+        "identifiers": identifiers,
         "key": list(contract.key),
         "event_time": contract.event_time,
         "time_zone": contract.time_zone,

@@ -1,5 +1,6 @@
 """Sets the peers beside us in a table."""
 
+import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ NOTES = """\
   package together.
 - They see the contract's types, key, ranges, allowed values, shares without a value, row counts and
   how late is too late, as far as they have a place for it. The time, the parts of the delivery's
-  own date and the registry's key are no distributions and are left out of theirs. How each is used,
+  own date and tail numbers are no distributions and are left out of theirs. How each is used,
   and which page of its documentation says so, stands in `benchmarks/detection/peers`."""
 
 
@@ -100,6 +101,10 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
         ]
         lines.append(f"| {method} | {version} | " + " | ".join(cells) + " |")
     lines += ["", NOTES]
+    if hasattr(os, "getloadavg"):
+        lines.append(
+            f"- {os.cpu_count()} cores, with a load of {os.getloadavg()[2]:.1f} at the end."
+        )
     lines += [f"- Skipped: {name}: {reason}" for name, reason in skipped.items()]
     lines += ["", "### By kind", "", "Faults held, of those that are in the sample.", ""]
     methods = [method for method, _ in found]

@@ -102,11 +102,12 @@ def test_detection_page_shows_ours_beside_others_on_the_same_deliveries(tmp_path
 
 def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
     target = tmp_path / "peers.md"
+    source = ROOT / "{{cookiecutter.project_slug}}" / "src"
     command = [sys.executable, "benchmarks/detection/peers.py", "--quick", "--seed", "7"]
     result = subprocess.run(
         [*command, "--peers", "psi", "whylogs", "--output", str(target)],
         cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": str(ROOT / "{{cookiecutter.project_slug}}" / "src"), "PIP_NO_INDEX": "1",
+        env={**os.environ, "PYTHONPATH": str(source), "PIP_NO_INDEX": "1",
              "PIP_CONFIG_FILE": os.devnull},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr

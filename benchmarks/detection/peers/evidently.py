@@ -41,7 +41,7 @@ def look(learned: tuple[Dataset, Dataset], rows: pd.DataFrame, facts: Facts) -> 
 def _dataset(rows: pd.DataFrame, facts: Facts, *, drift: bool) -> Dataset:
     definition = DataDefinition(
         numerical_columns=facts.numbers,
-        categorical_columns=facts.categories,
+        categorical_columns=facts.categories + ([] if drift else facts.identifiers),
         # times make rows unique, which the summary counts
         datetime_columns=[facts.event_time] if facts.event_time and not drift else [],
     )
@@ -54,7 +54,8 @@ def _failed(result: dict) -> list[tuple[str, str | None]]:
     for test in result["tests"]:
         if str(test["status"]).rpartition(".")[2] not in ("SUCCESS", "SKIPPED"):
             params = test["metric_config"]["params"]
-            found.append((params["type"].rpartition(":")[2], params.get("column")))
+            kind = params["type"].rpartition(":")[2] + str(params.get("quantile", ""))
+            found.append((kind, params.get("column")))
     return found
 
 

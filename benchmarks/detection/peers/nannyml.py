@@ -35,7 +35,7 @@ def learn(past: list[pd.DataFrame], facts: Facts) -> dict[str, list]:
             )
         ],
         [
-            nml.MissingValuesCalculator(facts.watched, **chunks),
+            nml.MissingValuesCalculator([*facts.watched, *facts.identifiers], **chunks),
             nml.UnseenValuesCalculator(facts.categories, **chunks),
         ],
         [nml.DataReconstructionDriftCalculator(facts.watched, **chunks)],

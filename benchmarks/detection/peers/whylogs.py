@@ -31,14 +31,15 @@ def learn(past: list[pd.DataFrame], facts: Facts) -> Any:
 
 def look(reference: Any, rows: pd.DataFrame, facts: Facts) -> Said:
     """The fields that drift, the least p-value first, and those that fail a constraint."""
-    target = why.log(rows.drop(columns=facts.unwatched(rows))).view()
+    target = why.log(rows).view()
+    # of the columns that both have, and the reference has those that are watched
     scores = calculate_drift_scores(target, reference, with_thresholds=True)
     drifted = [
         (score["pvalue"], -score["statistic"], name)
         for name, score in scores.items()
         if score and score["drift_category"] == "DRIFT"
     ]
-    failed = [(check, name) for name in facts.watched for check in _failed(target, name, facts)]
+    failed = [(check, name) for name in facts.types for check in _failed(target, name, facts)]
     return {METHODS[0]: [("drift", name) for *_, name in sorted(drifted)], METHODS[1]: failed}
 
 
@@ -46,10 +47,10 @@ def _failed(view: Any, name: str, facts: Facts) -> list[str]:
     if view.get_column(name) is None:
         return ["missing"]
     builder = ConstraintsBuilder(view)
-    number = name in facts.numbers
-    builder.add_constraint(
-        (column_is_nullable_fractional if number else column_is_nullable_string)(name)
-    )
+    if facts.types[name] in ("integer", "number"):
+        builder.add_constraint(column_is_nullable_fractional(name))
+    elif facts.types[name] == "string":
+        builder.add_constraint(column_is_nullable_string(name))
     if name in facts.nulls:
         # the share must be below
         builder.add_constraint(null_percentage_below_number(name, facts.nulls[name] + 1e-9))
