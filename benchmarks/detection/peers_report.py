@@ -2,7 +2,7 @@
 
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inject import FAULTS, Fault
@@ -36,6 +36,10 @@ NOTES = """\
   how late is too late, as far as they have a place for it. The time, the parts of the delivery's
   own date and tail numbers are no distributions and are left out of theirs. How each is used,
   and which page of its documentation says so, stands in `benchmarks/detection/peers`."""
+
+BY_KIND = """\
+How many were held, and, after the point, how many met with any alarm. Who finds a field different
+in every month says nothing new where it is in another unit."""
 
 
 @dataclass
@@ -106,16 +110,19 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
             f"- {os.cpu_count()} cores, with a load of {os.getloadavg()[2]:.1f} at the end."
         )
     lines += [f"- Skipped: {name}: {reason}" for name, reason in skipped.items()]
-    lines += ["", "### By kind", "", "Faults held, of those that are in the sample.", ""]
+    lines += ["", "### By kind", "", BY_KIND, ""]
     methods = [method for method, _ in found]
-    lines += ["| fault | " + " | ".join(methods) + " |", "|" + "---|" * (len(methods) + 1)]
+    lines += ["| fault | of | " + " | ".join(methods) + " |", "|" + "---|" * (len(methods) + 2)]
     for kind in (entry["kind"] for entry in FAULTS["faults"]):
-        cells = [_count(verdicts, kind, lambda each: each.held) for verdicts in found.values()]
-        if any(cells):
-            lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+        mine = [_of(verdicts, kind) for verdicts in found.values()]
+        if mine[0]:
+            cells = [
+                f"{sum(each.held for each in verdicts)} · {sum(each.alarmed for each in verdicts)}"
+                for verdicts in mine
+            ]
+            lines.append(f"| {kind} | {len(mine[0])} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _count(verdicts: Sequence[Verdict], kind: str, good: Callable[[Verdict], bool]) -> str:
-    mine = [each for each in verdicts if each.fault is not None and each.fault.kind == kind]
-    return f"{sum(map(good, mine))}/{len(mine)}" if mine else ""
+def _of(verdicts: Sequence[Verdict], kind: str) -> list[Verdict]:
+    return [each for each in verdicts if each.fault is not None and each.fault.kind == kind]
