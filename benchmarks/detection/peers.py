@@ -30,7 +30,9 @@ from truth import visible
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "peers"
-PEERS = ("evidently", "nannyml", "whylogs", "great_expectations", "ks", "psi")
+PEERS = (
+    "evidently", "nannyml", "whylogs", "great_expectations", "ks", "psi", "domain_classifier",
+)  # fmt: skip
 OURS = "this template"
 MANY = 300  # codes; a text with more tells things apart
 NO_TELEMETRY = {

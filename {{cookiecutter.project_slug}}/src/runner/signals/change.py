@@ -217,7 +217,7 @@ class Pasts:
         return rest
 
     def _counts(self, since: str, measure: Measure) -> bool:
-        newest = max((self._accepted.get(field, "") for field in measure.fields), default="")
+        newest = max(self._accepted.get(field, "") for field in measure.fields or ("",))
         return since == newest
 
 
