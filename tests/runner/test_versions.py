@@ -233,6 +233,16 @@ def test_pinned_rows_that_were_changed_by_hand_are_refused(project: DataProject)
         ensure_received(["prices"], pins={"prices": "1.0.0"})
 
 
+def test_pin_on_the_current_version_outlives_an_interrupted_ingest(project: DataProject) -> None:
+    snapshot.write_index(read_contracts(project.root)["prices"], {"publishing": True})
+    (path,) = (project.root / "data/signals/prices").glob("2024-03*")
+    path.write_bytes(b"half")
+    before = git(project.root, "status", "--porcelain")
+    found = ensure_received(["prices"], pins={"prices": "1.0.0"})["prices"]
+    assert snapshot.scan(found).collect().height == found.rows
+    assert git(project.root, "status", "--porcelain") == before
+
+
 def test_pin_on_the_command_line_needs_no_plus() -> None:
     assert normalise(["dataset.pin.prices=1.0.0"]) == ["++dataset.pin.prices=1.0.0"]
     assert normalise(["++dataset.pin.prices=1.0.0"]) == ["++dataset.pin.prices=1.0.0"]

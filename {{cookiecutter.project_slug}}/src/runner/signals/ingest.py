@@ -225,10 +225,17 @@ def _are_here(wanted: Sequence[Contract]) -> bool:
         return False
 
 
+def _is_here(contract: Contract, snapshot: Snapshot) -> bool:
+    try:
+        return snapshots.is_here(contract, snapshot)
+    except UserError:
+        return False  # as above
+
+
 def _pinned(contract: Contract, version: str) -> Snapshot:
     """The snapshot of a version, with its files."""
     snapshot = versions.pinned(contract, version)[1]
-    if not snapshots.is_here(contract, snapshot):
+    if not _is_here(contract, snapshot):
         with lock(project.root(), wait="another run receives signals"):
             restore([contract])
             bring([(contract, snapshot)])
