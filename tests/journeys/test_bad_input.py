@@ -74,8 +74,8 @@ def test_wrong_configuration_is_named_before_anything_begins(shared: Project, ca
     assert choice in said, said
     assert not shared.folders()
     assert not list(shared.root.glob("outputs/[!.]*"))
-    # Seconds of the processor: those on the wall depend on what else the machine does.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+    # Seconds of the processor: what trains or tracks is not even imported, on a busy machine too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
 @pytest.mark.parametrize("case", WRONG_ESTIMATOR)

@@ -93,15 +93,15 @@ class Session:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        from runner.config import check, check_estimator
-        from runner.record.delivery import Delivery
-        from runner.record.run import Run
-
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         # Hydra's note of a sweep: the record holds the same, without secrets
         (folder.parent / "multirun.yaml").unlink(missing_ok=True)
-        try:
+        try:  # imports take a while, and whoever stops us then wants no empty folder
+            from runner.config import check, check_estimator
+            from runner.record.delivery import Delivery
+            from runner.record.run import Run
+
             check(config)
             if self.delivery is None:
                 # its imports take as long as ours: it starts first
