@@ -65,7 +65,7 @@ def test_clone_without_a_remote_receives_the_same_from_the_sources(shared, tmp_p
     elsewhere.mkdir()
     colleague = clone(bare, elsewhere / "flight-delays")
     done = colleague.run(*WORDS)
-    assert "receiving from the source again" in done.stdout
+    assert "DVC has no copy" in done.stdout
     assert "received flights: 336,776 rows" in done.stdout
     assert versions(colleague) == versions(project)
     assert judged(colleague.runs("weather")[0]) == judged(project.runs("weather")[0])

@@ -158,7 +158,9 @@ def bring(snapshots_wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
         names = ", ".join(f"{contract.name} {each.version}" for contract, each in missing)
         log.info("getting %s with DVC", names)
         root = missing[0][0].root
-        dvc(root, ["pull", *(each.file.relative_to(root).as_posix() for _, each in missing)])
+        files = [each.file.relative_to(root).as_posix() for _, each in missing]
+        if dvc(root, ["pull", *files]).returncode:
+            log.info("DVC has no copy")
 
 
 def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
