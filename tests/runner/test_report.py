@@ -13,6 +13,7 @@ import pytest
 from runner.holds import Breach, Hold
 from runner.signals.contract import Contract, Field
 from runner.signals.report import write_report
+from runner.signals.server import Server
 
 FIELDS = (
     Field("hour", "timestamp", required=True, key=True),
@@ -86,7 +87,7 @@ def report(tmp_path: Path) -> Report:
     ) -> Page:
         contract = Contract(
             name="air", version="1.0.0", owner="Weather <desk>", contact="desk@example.com",
-            source="air.csv", format="csv", fields=fields, key=("hour",), event_time="hour",
+            server=Server("files", {"path": "air.csv", "format": "csv"}), fields=fields, key=("hour",), event_time="hour",
             time_zone="UTC", delay=None, freshness=None, null_values=(),  # type: ignore[arg-type]
             path=tmp_path / "signals/air.yaml",
         )  # fmt: skip
