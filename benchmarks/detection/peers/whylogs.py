@@ -14,6 +14,8 @@ from whylogs.core.constraints import ConstraintsBuilder
 from whylogs.core.constraints.factories import (
     column_is_nullable_fractional,
     column_is_nullable_string,
+    column_is_probably_unique,
+    count_below_number,
     is_in_range,
     n_most_common_items_in_set,
     null_percentage_below_number,
@@ -66,6 +68,10 @@ def _failed(view: Any, name: str, facts: Facts) -> list[str]:
     if name in facts.allowed:
         allowed = set(facts.allowed[name])
         builder.add_constraint(n_most_common_items_in_set(name, len(allowed) + 1, allowed))
+    if facts.key == [name]:
+        builder.add_constraint(column_is_probably_unique(name))
+    if facts.rows:
+        builder.add_constraint(count_below_number(name, facts.rows[1] + 1))
     report = builder.build().generate_constraints_report()
     return [each.name for each in report if each.failed]
 
