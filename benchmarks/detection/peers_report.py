@@ -16,7 +16,7 @@ HEAD = (
     "… by any alarm",
     "right field named first",
     "… among those named",
-    "seconds for a delivery",
+    "seconds: {signals}",
 )
 SAMPLE = """\
 All {clean} clean deliveries, and {faulty} faulty ones: for each signal, kind and field one size and
@@ -30,7 +30,7 @@ NOTES = """\
 - What a package raises counts as said, in all of its lines: of a field that is missing or has texts
   for numbers, many do nothing else.
 - The first delivery of a signal has no past and is not shown to them; it counts as not held. The
-  seconds are the median over clean deliveries, learning from the past included, for all lines of a
+  seconds are medians over clean deliveries, learning from the past included, for all lines of a
   package together.
 - They see the contract's types, key, ranges, allowed values, shares without a value, row counts and
   how late is too late, as far as they have a place for it. The time, the parts of the delivery's
@@ -81,6 +81,7 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
     """All of the section in Markdown."""
     some = next(iter(found.values()))
     clean = sum(each.fault is None for each in some)
+    signals = list(dict.fromkeys(each.signal for each in some))
     lines = [
         "## Beside others",
         "",
@@ -88,20 +89,19 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
         "",
         SAMPLE.format(clean=clean, faulty=len(some) - clean),
         "",
-        "| " + " | ".join(HEAD) + " |",
+        "| " + " | ".join(HEAD).format(signals=", ".join(signals)) + " |",
         "|" + "---|" * len(HEAD),
     ]
     for (method, version), verdicts in found.items():
         faulty = [each for each in verdicts if each.fault is not None]
         held = [each for each in faulty if each.held]
-        times = [each.seconds for each in verdicts if each.fault is None and each.seconds]
         cells = [
             f"{len(false_alarms(verdicts))} of {clean}",
             share(faulty, lambda each: each.held),
             share(faulty, lambda each: each.alarmed),
             share(held, is_named),
             share(held, is_among),
-            f"{statistics.median(times):.2f}",
+            ", ".join(f"{_seconds(verdicts, signal):.2f}" for signal in signals),
         ]
         lines.append(f"| {method} | {version} | " + " | ".join(cells) + " |")
     lines += ["", NOTES]
@@ -122,6 +122,14 @@ def table(found: Found, skipped: Mapping[str, str], seed: int, *, quick: bool) -
             ]
             lines.append(f"| {kind} | {len(mine[0])} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _seconds(verdicts: Sequence[Verdict], signal: str) -> float:
+    return statistics.median(
+        each.seconds
+        for each in verdicts
+        if each.signal == signal and each.fault is None and each.seconds
+    )
 
 
 def _of(verdicts: Sequence[Verdict], kind: str) -> list[Verdict]:
