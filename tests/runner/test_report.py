@@ -87,8 +87,8 @@ def report(tmp_path: Path) -> Report:
     ) -> Page:
         contract = Contract(
             name="air", version="1.0.0", owner="Weather <desk>", contact="desk@example.com",
-            server=Server("files", {"path": "air.csv", "format": "csv"}), fields=fields, key=("hour",), event_time="hour",
-            time_zone="UTC", delay=None, freshness=None, null_values=(),  # type: ignore[arg-type]
+            server=Server("files", {"path": "air.csv", "format": "csv"}), fields=fields,
+            key=("hour",), event_time="hour", time_zone="UTC", delay=None, freshness=None, null_values=(),  # type: ignore[arg-type]
             path=tmp_path / "signals/air.yaml",
         )  # fmt: skip
         hold = Hold(
