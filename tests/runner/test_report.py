@@ -88,7 +88,8 @@ def report(tmp_path: Path) -> Report:
         contract = Contract(
             name="air", version="1.0.0", owner="Weather <desk>", contact="desk@example.com",
             server=Server("files", {"path": "air.csv", "format": "csv"}), fields=fields,
-            key=("hour",), event_time="hour", time_zone="UTC", delay=None, freshness=None, null_values=(),  # type: ignore[arg-type]
+            key=("hour",), event_time="hour", time_zone="UTC", freshness=None, null_values=(),
+            delay=None,  # type: ignore[arg-type]
             path=tmp_path / "signals/air.yaml",
         )  # fmt: skip
         hold = Hold(
