@@ -20,6 +20,7 @@ from runner.dataset.plan import Plan
 from runner.errors import UserError
 from runner.signals import snapshot
 from runner.signals.contract import Contract, Field
+from runner.signals.server import Server
 from runner.signals.snapshot import Snapshot
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -28,8 +29,8 @@ TIME = pl.Datetime("us", "UTC")
 
 def contract(name: str, fields: dict[str, str], key: Sequence[str], **more: Any) -> Contract:
     values: dict[str, Any] = {
-        "name": name, "version": "1.0.0", "owner": "a", "contact": "b", "source": "",
-        "format": "csv", "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
+        "name": name, "version": "1.0.0", "owner": "a", "contact": "b",
+        "server": Server("files", {}), "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
         "freshness": None, "null_values": (), "path": Path("/x/y.yaml"),
     }  # fmt: skip
     columns = tuple(Field(each, kind, key=each in key) for each, kind in fields.items())

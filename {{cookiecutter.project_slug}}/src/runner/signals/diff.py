@@ -354,8 +354,8 @@ def _find(contract: Contract, word: str) -> tuple[Profile, str]:
         return profile.read(kept[word]), word
     text = _git(contract, "show", f"{word}:./{path.name}")
     if text is None:
-        current = [profile.read(path).version] if path.exists() else []
-        known = ", ".join(dict.fromkeys([*kept, *current]))
+        received = [profile.read(path).version] if path.exists() else []
+        known = ", ".join(dict.fromkeys([*kept, *received]))
         raise contract.mistake(
             f"there is no version '{word}'",
             f"Versions: {known or 'none'}; a git revision that has {path.name} will do as well",
