@@ -30,7 +30,8 @@ TIME = pl.Datetime("us", "UTC")
 def contract(name: str, fields: dict[str, str], key: Sequence[str], **more: Any) -> Contract:
     values: dict[str, Any] = {
         "name": name, "version": "1.0.0", "owner": "a", "contact": "b",
-        "server": Server("files", {}), "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
+        "server": Server("files", {}),
+        "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
         "freshness": None, "null_values": (), "path": Path("/x/y.yaml"),
     }  # fmt: skip
     columns = tuple(Field(each, kind, key=each in key) for each, kind in fields.items())
