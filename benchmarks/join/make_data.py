@@ -14,11 +14,11 @@ START = 1_672_531_200_000_000  # 2023, a year of whole seconds
 TIME = pl.Datetime("us", "UTC")
 
 
-def main(rows: int) -> None:
-    """Each store has 500 orders a year and, of each signal, about one value a week."""
+def main(rows: int, per_store: int) -> None:
+    """Each store has so many orders a year and, of each signal, a value for ten of them."""
     contracts = read_contracts(root())
     rng = np.random.default_rng(0)
-    stores = max(rows // 500, 1)
+    stores = max(rows // per_store, 1)
 
     def times(count: int) -> pl.Series:
         seconds = rng.integers(0, 365 * 86_400, count) * 1_000_000
@@ -58,4 +58,4 @@ def write(contract, frame) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))
