@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from baking import git
+
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 
 QUICK = ("debug=smoke", "evaluation.bootstrap=20", "evaluation.importance_repeats=1")
@@ -128,3 +130,27 @@ def copy(source: Path, place: Path) -> Path:
     """Copies with times, by which the runner knows files that it has seen before."""
     ignored = shutil.ignore_patterns("__pycache__")
     return Path(shutil.copytree(source, place / source.name, symlinks=True, ignore=ignored))
+
+
+def clone(bare: Path, place: Path) -> Project:
+    """A colleague's project."""
+    git(place.parent, "clone", "--quiet", str(bare), str(place))
+    return Project(place)
+
+
+def dvc(project: Project, *words: str) -> None:
+    """Types `python -m dvc <words>`."""
+    command = [sys.executable, "-m", "dvc", *words]
+    subprocess.run(command, cwd=project.root, check=True, capture_output=True, timeout=120)
+
+
+def versions(project: Project) -> dict[str, tuple[str, str]]:
+    """DVC's md5 and the content hash of every signal."""
+    import yaml
+
+    records = {
+        name: yaml.safe_load((project.root / f"data/signals/{name}.dvc").read_text())
+        for name in ("flights", "planes", "weather")
+    }
+    return {name: (each["outs"][0]["md5"], each["meta"]["content"])
+            for name, each in records.items()}  # fmt: skip

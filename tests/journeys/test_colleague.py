@@ -2,17 +2,13 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from baking import git
-from journey import QUICK, Project, judged
+from journey import QUICK, Project, clone, dvc, judged, versions
 
 WORDS = ("experiment=weather", *QUICK)
-SIGNALS = ("flights", "planes", "weather")
 
 
 @pytest.fixture
@@ -24,26 +20,6 @@ def shared(project: Project, tmp_path: Path) -> tuple[Project, Path]:
     git(project.root, "remote", "add", "shared", str(bare))
     git(project.root, "push", "--quiet", "shared", "HEAD:main")
     return project, bare
-
-
-def clone(bare: Path, place: Path) -> Project:
-    git(place.parent, "clone", "--quiet", str(bare), str(place))
-    return Project(place)
-
-
-def dvc(project: Project, *words: str) -> None:
-    command = [sys.executable, "-m", "dvc", *words]
-    subprocess.run(command, cwd=project.root, check=True, capture_output=True, timeout=120)
-
-
-def versions(project: Project) -> dict[str, tuple[str, str]]:
-    """DVC's md5 and the content hash of every signal."""
-    records = {
-        name: yaml.safe_load((project.root / f"data/signals/{name}.dvc").read_text())
-        for name in SIGNALS
-    }
-    return {name: (each["outs"][0]["md5"], each["meta"]["content"])
-            for name, each in records.items()}  # fmt: skip
 
 
 def test_clone_pulls_the_data_and_reproduces_the_run(shared, tmp_path: Path) -> None:

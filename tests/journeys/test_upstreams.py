@@ -11,8 +11,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 from baking import git
-from journey import QUICK, Project, copy, judged
-from test_colleague import clone, dvc, versions
+from journey import QUICK, Project, clone, copy, dvc, judged, versions
 from upstreams import PASSWORD, Postgres
 from weather_desk import (
     NULLS,
