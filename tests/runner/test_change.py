@@ -130,6 +130,14 @@ def test_several_months_are_each_compared_with_those_before(weather, months) -> 
     assert {(each.field, each.partition) for each in found} == {("dewp", "2013-07")}
 
 
+def test_months_after_a_held_one_are_not_held_for_their_season(weather, months) -> None:
+    """February's wind is held; March to May come with it and know February's weather."""
+    past = {"2013-01": months["2013-01"].lazy()}
+    delivery = {name: months[name] for name in ("2013-02", "2013-03", "2013-04", "2013-05")}
+    found = change.changes(weather, past, delivery, {})
+    assert [(each.field, each.partition) for each in found] == [("wind_speed", "2013-02")]
+
+
 def test_rows_that_come_later_are_compared_and_not_those_of_before(months, weather):
     june = months["2013-06"]
     past = {name: part.lazy() for name, part in months.items() if name < "2013-06"}

@@ -104,7 +104,8 @@ def changes(
                 _breach(contract, field, against, partition)
                 for field, against in explain(pasts, pasts.compare()).items()
             ]
-        if not breaches and contract.event_time:
+        if contract.event_time:
+            # also where it is held, as the delivery then is anyway: the seasons go on
             frames[partition] = delivery[partition]
         found += breaches
     return _together(found)
