@@ -784,6 +784,16 @@ def test_publication_that_stopped_at_its_worst_is_put_back(
     assert path.read_text() == text
 
 
+def test_lock_file_that_dvc_left_half_written_is_no_obstacle(received: DataProject) -> None:
+    lock = received.root / ".dvc" / "tmp" / "rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("")
+    with received.source("visits").open("a") as file:
+        file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert _whole("visits") == content(received, "visits")
+
+
 def test_first_publication_that_stopped_leaves_nothing_behind(
     fresh: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

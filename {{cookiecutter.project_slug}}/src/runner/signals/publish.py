@@ -185,6 +185,11 @@ def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str
             os.close(writing)
 
     done = call(*arguments)
+    if "Unable to read RWLock-file" in done.stderr:
+        # cut off by a kill while DVC wrote it; it only says who is at work, and nobody is
+        log.info("DVC was killed while it wrote .dvc/tmp/rwlock: starting that file anew")
+        (root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+        done = call(*arguments)
     if "is not a git repository" in done.stderr:
         log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
         call("config", "--local", "core.no_scm", "true")
