@@ -199,3 +199,14 @@ def test_state_is_compared_row_by_row() -> None:
     found = change.changes(planes, {"all": rows.lazy()}, {"all": before.head(2000)}, {})
     assert found[0].field is None
     assert "have gone" in found[0].message
+
+
+def test_fields_may_have_any_name(weather: Contract, months: dict[str, pl.DataFrame]) -> None:
+    renamed = ("humid", "dewp", "wind_dir", "visib", "wind_gust", "precip", "pressure")
+    others = ("len", "code", "count", "usual", "most", "index", "_day")
+    names = dict(zip(renamed, others, strict=True))
+    fields = tuple(replace(each, name=names.get(each.name, each.name)) for each in weather.fields)
+    utc = replace(weather, fields=fields, time_zone="UTC")  # so `day` is no part of the event time
+    past = {name: months[name].rename(names).lazy() for name in ("2013-01", "2013-02", "2013-03")}
+    april = months["2013-04"].rename(names).with_columns(temp=CELSIUS)
+    assert "temp" in {each.field for each in change.changes(utc, past, {"2013-04": april}, {})}

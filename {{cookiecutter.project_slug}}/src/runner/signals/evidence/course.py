@@ -114,17 +114,17 @@ class Frozen(Check):
     def _shares(self, rows: Rows) -> dict[str, Numbers]:
         if rows.event is None:
             return {}
-        frame = rows.frame.with_columns(pl.Series("_day", rows.days))
+        frame = rows.frame.with_columns(pl.Series("|day", rows.days))
         few = frame.select(pl.struct(rows.places).n_unique()).item() <= self.PLACES \
             if rows.places else False  # fmt: skip
-        by = ["_day", *rows.places] if few else ["_day"]
+        by = ["|day", *rows.places] if few else ["|day"]
         found = {}
         for name in rows.numbers:
-            counts = frame.drop_nulls(name).group_by(*by, name).len().group_by(by).agg(
-                pl.col("len").max().alias("most"), pl.col("len").sum().alias("all")
-            ).filter(pl.col("all") >= 12)  # fmt: skip
+            counts = frame.drop_nulls(name).group_by(*by, name).len("|rows").group_by(by).agg(
+                pl.col("|rows").max().alias("|most"), pl.col("|rows").sum().alias("|all")
+            ).filter(pl.col("|all") >= 12)  # fmt: skip
             if counts.height:
-                found[name] = (counts["most"] / counts["all"]).to_numpy()
+                found[name] = (counts["|most"] / counts["|all"]).to_numpy()
         return found
 
 
@@ -155,19 +155,19 @@ class RepeatedDay(Check):
             return {}
         fields = [name for name in rows.frame.columns
                   if name not in rows.contract.key and name not in rows.calendar]  # fmt: skip
-        at = [*rows.places, "_hour"]
+        at = [*rows.places, "|hour"]
         frame = rows.frame.with_columns(
-            pl.Series("_day", rows.days), pl.Series("_hour", rows.clock["hour"]).cast(pl.Int8)
-        ).unique([*at, "_day"], keep="first", maintain_order=True)
+            pl.Series("|day", rows.days), pl.Series("|hour", rows.clock["hour"]).cast(pl.Int8)
+        ).unique([*at, "|day"], keep="first", maintain_order=True)
         before = frame.select(
-            *at, pl.col("_day") + 1, *(pl.col(name).alias(f"_{name}") for name in fields)
+            *at, pl.col("|day") + 1, *(pl.col(name).alias(f"before|{name}") for name in fields)
         )
-        both = frame.join(before, on=[*at, "_day"], how="inner")
-        shares = both.group_by("_day").agg(
-            pl.len().alias("_rows"),
-            *((pl.col(name) == pl.col(f"_{name}")).mean().fill_null(0).alias(name)
+        both = frame.join(before, on=[*at, "|day"], how="inner")
+        shares = both.group_by("|day").agg(
+            pl.len().alias("|rows"),
+            *((pl.col(name) == pl.col(f"before|{name}")).mean().fill_null(0).alias(name)
               for name in fields),
-        ).filter(pl.col("_rows") >= 10)  # fmt: skip
+        ).filter(pl.col("|rows") >= 10)  # fmt: skip
         return {name: shares[name].to_numpy() for name in fields} if shares.height else {}
 
 
@@ -234,8 +234,8 @@ class Level(Check):
     def _medians(rows: Rows) -> dict[str, Numbers]:
         if rows.event is None:
             return {}
-        frame = pl.DataFrame({"_day": rows.days, **rows.numbers}).fill_nan(None)
-        daily = frame.group_by("_day").agg(pl.all().median()).sort("_day")
+        frame = pl.DataFrame({"|day": rows.days, **rows.numbers}).fill_nan(None)
+        daily = frame.group_by("|day").agg(pl.all().median()).sort("|day")
         return {name: daily[name].drop_nulls().to_numpy() for name in rows.numbers}
 
 

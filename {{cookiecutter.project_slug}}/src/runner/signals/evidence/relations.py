@@ -176,7 +176,7 @@ class Dependence(Check):
                     and self._holds(some, given, name)
                 ):
                     found.append((given, name))
-        return {each: _usual(rows.frame, *each).drop("len") for each in found}
+        return {each: _usual(rows.frame, *each).drop("|rows") for each in found}
 
     def measure(
         self, model: dict[tuple[tuple[str, ...], str], pl.DataFrame], rows: Rows
@@ -186,7 +186,7 @@ class Dependence(Check):
                 rows.frame.select(*given, name).drop_nulls(name).join(usual, on=given, how="inner")
             )
             if both.height > 0.02 * len(rows):
-                share = float((both[name] != both["usual"]).sum()) / both.height
+                share = float((both[name] != both["|usual"]).sum()) / both.height
                 yield Measure(
                     (name, *given), share,
                     f"in {share:.1%} of the rows {name} is not what {' and '.join(given)} always "
@@ -199,15 +199,15 @@ class Dependence(Check):
         there = some[name].drop_nulls()
         if there.is_empty():
             return False
-        most = there.value_counts()["count"].max()
-        right = _usual(some, given, name)["len"].sum()
+        most = there.value_counts(name="|rows")["|rows"].max()
+        right = _usual(some, given, name)["|rows"].sum()
         return bool(right > 0.985 * len(there) and most < 0.9 * len(there))  # type: ignore[operator]
 
 
 def _usual(frame: pl.DataFrame, given: tuple[str, ...], name: str) -> pl.DataFrame:
     """The most frequent value of a field for each value of others, and in how many rows."""
-    counts = frame.drop_nulls(name).group_by(*given, pl.col(name).alias("usual")).len()
-    return counts.sort("len", "usual", descending=True).unique(given, keep="first")
+    counts = frame.drop_nulls(name).group_by(*given, pl.col(name).alias("|usual")).len("|rows")
+    return counts.sort("|rows", "|usual", descending=True).unique(given, keep="first")
 
 
 class Relation(Check):
@@ -404,22 +404,26 @@ class SwappedCodes(Check):
         """By code: each number's mean offset from the day's mean, and that mean's variance."""
         frame = (
             pl.DataFrame(
-                {"day": rows.days, "code": rows.texts[text], **{n: rows.numbers[n] for n in scale}}
+                {
+                    "|day": rows.days,
+                    "|code": rows.texts[text],
+                    **{n: rows.numbers[n] for n in scale},
+                }
             )
             .fill_nan(None)
-            .drop_nulls("code")
+            .drop_nulls("|code")
         )
         daily = (
             frame.with_columns(
-                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("day"))
+                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("|day"))
                 / width
                 for name, (low, high, width) in scale.items()
             )
-            .group_by("code", "day")
+            .group_by("|code", "|day")
             .agg(pl.col(name).mean() for name in scale)
         )
         found = {}
-        for (code,), each in daily.sort("code", "day").group_by("code", maintain_order=True):
+        for (code,), each in daily.sort("|code", "|day").group_by("|code", maintain_order=True):
             if each.height >= self.DAYS:
                 values = each.select(list(scale)).to_numpy()
                 count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
