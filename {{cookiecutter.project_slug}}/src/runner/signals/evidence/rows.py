@@ -1,5 +1,6 @@
 """A signal's rows as arrays, and what one check says of them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,7 @@ class Measure:
         return self.fields, self.what
 
 
-class Check:
+class Check(ABC):
     """Something that can be learned from the past and measured in a delivery.
 
     Attributes:
@@ -56,13 +57,13 @@ class Check:
     is_share: ClassVar[bool] = True
     has_past: ClassVar[bool] = True
 
+    @abstractmethod
     def learn(self, rows: "Rows") -> Any:
         """What the past is like."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, model: Any, rows: "Rows") -> Iterator[Measure]:
         """How a delivery differs from what was learned."""
-        raise NotImplementedError
 
     def limit(self, natural: float, rows: int) -> float:
         """The value above which a delivery of so many rows is no chance and no season."""
