@@ -1,6 +1,7 @@
 """Receiving signals: sources, checks, partitions, DVC, and what a broken delivery says."""
 
 import contextlib
+import json
 import logging
 import os
 import pickle
@@ -8,6 +9,8 @@ import random
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -790,6 +793,41 @@ def test_lock_file_that_dvc_left_half_written_is_no_obstacle(received: DataProje
     lock.write_text("")
     with received.source("visits").open("a") as file:
         file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert _whole("visits") == content(received, "visits")
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="has no processes that nobody waits for")
+def test_lock_of_a_killed_dvc_that_nobody_waited_for_is_no_obstacle(received: DataProject) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+    lock = received.root / ".dvc" / "tmp" / "rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    work = {"pid": killed.pid, "cmd": "add data/signals/visits"}
+    lock.write_text(json.dumps({"write": {str(received.root / "data/signals/visits"): work}}))
+    with received.source("visits").open("a") as file:
+        file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert _whole("visits") == content(received, "visits")
+    killed.wait()
+
+
+def test_another_dvc_at_work_is_waited_for_and_then_named(
+    received: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = received.root / ".dvc" / "tmp" / "rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    work = {"pid": os.getpid(), "cmd": "push"}
+    lock.write_text(json.dumps({"write": {str(received.root / "data/signals/visits"): work}}))
+    with received.source("visits").open("a") as file:
+        file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
+    monkeypatch.setattr(publish_module, "PATIENCE", 1)
+    with pytest.raises(
+        UserError, match=f"another DVC is at work here, process {os.getpid()}: push"
+    ):
+        ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    monkeypatch.setattr(publish_module, "PATIENCE", 60)
+    threading.Timer(2, lock.unlink).start()
     ingest(received.config(), Recorder())  # type: ignore[arg-type]
     assert _whole("visits") == content(received, "visits")
 

@@ -4,9 +4,11 @@ import contextlib
 import io
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,9 +26,19 @@ from runner.signals.snapshot import Snapshot
 DVC = """
 import os, sys, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+import psutil
+def is_alive(pid):  # a killed process that nobody waits for, as in many containers, holds no lock
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+psutil.pid_exists = is_alive
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+
+# seconds in which somebody's own `dvc push` or `dvc status` may end
+PATIENCE = 30
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +202,11 @@ def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str
         log.info("DVC was killed while it wrote .dvc/tmp/rwlock: starting that file anew")
         (root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
         done = call(*arguments)
+    until = time.monotonic() + PATIENCE
+    while " is busy, it is being blocked by" in done.stderr and time.monotonic() < until:
+        log.info("waiting for another DVC that is at work here")
+        time.sleep(1)
+        done = call(*arguments)
     if "is not a git repository" in done.stderr:
         log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
         call("config", "--local", "core.no_scm", "true")
@@ -314,5 +331,7 @@ def _dvc_failed(output: str) -> UserError:
         return UserError("dvc is not installed: python -m pip install -r requirements.lock")
     errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = errors[0].removeprefix("ERROR: ") if errors else output.strip() or "it gave no reason"
+    if blocker := re.search(r"is being blocked by:\s*\(PID (\d+)\): (.*)", output):
+        reason = f"another DVC is at work here, process {blocker[1]}: {blocker[2]}"
     return UserError(f"dvc could not track the received data: {reason}\n"
                      "Put that right and run `python run.py task=ingest`.")  # fmt: skip
