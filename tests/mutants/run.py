@@ -87,6 +87,9 @@ def main(words: list[str]) -> int:
     mutants = [Mutant(**each) for each in table]
     if words:
         mutants = [each for each in mutants if any(word in " ".join(each) for word in words)]
+    if not mutants:
+        print(f"No breakage in mutants.toml holds {' or '.join(words)}.")
+        return 2
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
         whole = test(copy(place), "-n", str(AT_ONCE), *sorted({each.test for each in mutants}))

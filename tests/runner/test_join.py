@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.dataset import dataset
-from runner.dataset.join import Window, attach
+from runner.dataset import dataset, join
+from runner.dataset.join import Joined, Window, attach
 from runner.dataset.plan import Plan
 from runner.errors import UserError
 from runner.signals import snapshot
@@ -101,7 +101,8 @@ def test_as_of_join_is_the_slow_reference(
     )  # fmt: skip
     before = table("s", "moment", spine, fields)
     other = table("w", "w.hour", events, fields)
-    joined = attach(before, own, other, weather, {field: field for field in fields})
+    on = {field: field for field in fields}
+    joined = attach(before, own, [Joined(other, weather, on, weather.names)])
 
     assert joined.select(before.columns).equals(before)  # every row, once, in its place
     assert joined["w.n"].to_list() == reference(spine, events, delay, freshness)
@@ -158,6 +159,7 @@ def in_local_time(time: str) -> pl.Expr:
     chosen=st.sets(st.sampled_from(["s.n", "w.n", "p.n", "k.n"]), min_size=1),
     in_order=st.booleans(),
     size=st.integers(1, 40),
+    ahead=st.sampled_from([timedelta(0), timedelta(hours=1), timedelta(days=31)]),
 )  # fmt: skip
 def test_dataset_of_any_slices_is_the_slow_reference(
     spine: list[tuple[datetime, str | None, bool | None]],
@@ -168,6 +170,7 @@ def test_dataset_of_any_slices_is_the_slow_reference(
     chosen: set[str],
     in_order: bool,
     size: int,
+    ahead: timedelta,
 ) -> None:
     # in the order of its number, not of time, the spine's slices go back and forth in time
     key = ["at", "n"] if in_order else ["n"]
@@ -208,6 +211,7 @@ def test_dataset_of_any_slices_is_the_slow_reference(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         snapshots = {name: keep(folder, plan.contracts[name], frames[name]) for name in frames}
         stack.enter_context(patch.object(dataset, "SLICE", size))
+        stack.enter_context(patch.object(join, "AHEAD", ahead))
         stack.enter_context(patch.object(dataset, "_check_parts"))
         frame, dropped = dataset.assemble(plan, snapshots)
 
@@ -258,7 +262,7 @@ def test_join_of_a_state_keeps_every_row_once(
         schema={"p.place": pl.String, "p.size": pl.Int64},
     )
     before = rows(spine)
-    joined = attach(before, SPINE, other, state, {"place": "place"})
+    joined = attach(before, SPINE, [Joined(other, state, {"place": "place"}, state.names)])
     assert joined.select(before.columns).equals(before)
     assert joined["p.size"].to_list() == [sizes.get(place or "") for _, place in spine]
 
@@ -287,7 +291,7 @@ def test_value_known_at_the_very_moment_is_used_and_a_microsecond_later_is_not()
     spine = rows([(5, "a"), (5, "a")]).with_columns(
         pl.col("moment") - pl.Series([timedelta(0), timedelta(microseconds=1)])
     )
-    joined = attach(spine, SPINE, other, weather, {"place": "place"})
+    joined = attach(spine, SPINE, [Joined(other, weather, {"place": "place"}, ["value"])])
     assert joined["w.value"].to_list() == [1, None]
 
 
@@ -306,5 +310,5 @@ def test_wrong_join_names_key_and_nearest(on: dict[str, str], says: str) -> None
         event_time="hour",
     )  # fmt: skip
     with pytest.raises(UserError, match=r"dataset\.joins\.w") as error:
-        attach(rows([]), SPINE, pl.DataFrame(), weather, on)
+        attach(rows([]), SPINE, [Joined(pl.DataFrame(), weather, on, ["value"])])
     assert says in str(error.value)

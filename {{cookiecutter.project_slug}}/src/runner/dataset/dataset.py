@@ -28,8 +28,7 @@ from runner.signals.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 PLACE = "place"  # of a row in the spine
-# rows of the spine that are joined at once; with more, a processor waits for its memory
-SLICE = 1_000_000
+SLICE = 4_000_000  # rows of the spine that are joined at once
 
 
 @dataclass(frozen=True)
@@ -175,8 +174,8 @@ def _features(
     for signal, fields in needs.items():
         contract, on = plan.contracts[signal], plan.joins[signal]
         own.update(on.values())
-        fields.update(on, [contract.event_time] if contract.event_time else [])
-        windows[signal] = join.Window(_scan(plan, snapshots, signal, fields), contract, on)
+        all_of_them = fields.union(on, [contract.event_time] if contract.event_time else [])
+        windows[signal] = join.Window(_scan(plan, snapshots, signal, all_of_them), contract, on)
     # without a field there would be no rows either
     spine = _scan(plan, snapshots, plan.spine.name, own or plan.spine.key[:1])
     found: list[pl.DataFrame] = []
@@ -186,16 +185,16 @@ def _features(
             continue
         part = spine.slice(start, SLICE).collect().filter(chosen)
         if plan.moment is not None:
-            # put in order of time once, or each join would do it
             moment = rows[MOMENT].slice(sum(map(len, found)), part.height)
-            part = part.with_columns(moment).with_row_index(PLACE).sort(MOMENT)
-        for signal, window in windows.items():
-            contract, on = plan.contracts[signal], plan.joins[signal]
-            part = join.attach(part, plan.spine, window.at(part), contract, on)
-        done = pl.DataFrame([*map(_plain, _computed(plan, part, "feature", wanted))])
-        if plan.moment is not None:
-            done = done.select(pl.all().gather(part[PLACE].arg_sort()))
-        found.append(done)
+            part = part.with_columns(moment)
+        joined = [
+            join.Joined(
+                window.at(part), plan.contracts[signal], plan.joins[signal], sorted(needs[signal])
+            )
+            for signal, window in windows.items()
+        ]
+        part = join.attach(part, plan.spine, joined)
+        found.append(pl.DataFrame([*map(_plain, _computed(plan, part, "feature", wanted))]))
     return pl.concat(found)
 
 
@@ -291,18 +290,23 @@ def _part(plan: Plan, rows: pl.DataFrame) -> pl.Series:
 
 def _check_parts(plan: Plan, frame: pl.DataFrame) -> None:
     """Every part must have rows of both classes, or nothing can be learned or judged."""
+    label = pl.col(plan.label_name)
+    found = frame.group_by(PART).agg(
+        pl.len(), label.min().alias("least"), label.max().alias("most")
+    )
+    counts = {part: counts for part, *counts in found.iter_rows()}
     for part in split.PARTS:
-        label = frame.filter(pl.col(PART) == part)[plan.label_name]
-        if label.is_empty():
+        if part not in counts:
             raise UserError(
                 f"dataset.split: the {part} part is empty; shorten dataset.split.validation and "
                 f"dataset.split.test (now {plan.split['validation']} and {plan.split['test']}), "
                 "or bring more data"
             )
-        if label.n_unique() < 2:
+        rows, least, most = counts[part]
+        if least == most:
             raise UserError(
-                f"label '{plan.label_name}': all {len(label):,} rows of the {part} part are "
-                f"{bool(label[0])}; change the label in features.py or dataset.split"
+                f"label '{plan.label_name}': all {rows:,} rows of the {part} part are "
+                f"{bool(most)}; change the label in features.py or dataset.split"
             )
 
 

@@ -5,8 +5,9 @@ is used that became known after the row's moment. A row is *known* its contract'
 event time, may be used from that very instant on, and for as long as the contract's freshness.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -15,58 +16,94 @@ from runner.errors import UserError
 from runner.signals.contract import Contract
 
 MOMENT = "moment"  # the spine's column that holds when its prediction is made
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+AHEAD = timedelta(days=31)  # of a signal are read at once
 
 
-def attach(
-    rows: pl.DataFrame, spine: Contract, other: pl.DataFrame, contract: Contract,
-    on: Mapping[str, str],
-) -> pl.DataFrame:  # fmt: skip
-    """The spine's rows with another signal's columns.
+@dataclass(frozen=True)
+class Joined:
+    """A signal to be joined.
+
+    Attributes:
+        rows: In key order, columns `<signal>.<field>`.
+        contract: Its contract.
+        on: Its key fields (without the event time) to the spine's fields.
+        wanted: The fields that the spine's rows get.
+    """
+
+    rows: pl.DataFrame
+    contract: Contract
+    on: Mapping[str, str]
+    wanted: Collection[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """What the spine's rows get."""
+        return [f"{self.contract.name}.{field}" for field in self.wanted]
+
+
+def attach(rows: pl.DataFrame, spine: Contract, signals: Sequence[Joined]) -> pl.DataFrame:
+    """The spine's rows, in their order, with what is wanted of other signals.
 
     Args:
-        rows: Columns `<spine>.<field>`, and `moment` where the other signal has an event time.
+        rows: Columns `<spine>.<field>`, and `moment` where a signal has an event time.
         spine: The spine's contract.
-        other: The other signal's rows in key order, columns `<signal>.<field>`.
-        contract: The other signal's contract.
-        on: Its key fields (without the event time) to the spine's fields.
+        signals: What is joined.
 
     Raises:
-        UserError: `on` is not the other signal's key, or the fields are of different types.
+        UserError: A signal's `on` is not its key, or its fields are of different types.
     """
-    check(spine, contract, on)
-    left = [f"{spine.name}.{field}" for field in on.values()]
-    right = [f"{contract.name}.{field}" for field in on]
-    if contract.event_time is None:
-        # a many-to-one join on a unique key: it neither loses nor doubles a row
-        return rows.join(
-            other, left_on=left, right_on=right, how="left", validate="m:1", coalesce=False,
-            maintain_order="left",
-        )  # fmt: skip
+    as_of = []
+    for each in signals:
+        check(spine, each.contract, each.on)
+        if each.contract.event_time is None:
+            rows = _at_any_time(rows, spine, each)
+        else:
+            as_of.append(each)
+    if not as_of:
+        return rows
     if MOMENT not in rows.columns:
         raise UserError(
-            f"dataset.moment: {contract.name} is joined as of a moment and none is named; "
+            f"dataset.moment: {as_of[0].contract.name} is joined as of a moment and none is named; "
             "name one of MOMENTS in features.py"
         )
-    known = (pl.col(f"{contract.name}.{contract.event_time}") + contract.delay).alias("known")
-    # only what decides is sorted and joined; everything else is then taken by its place
-    found = (
-        rows.select(MOMENT, *left, _places("place"))
-        .sort(MOMENT, maintain_order=True)
-        .join_asof(
-            # stable: of two events at once, the later in key order is taken, always
-            other.select(known, *right, _places("row")).sort("known", maintain_order=True),
-            left_on=MOMENT,
-            right_on="known",
-            by_left=left or None,
-            by_right=right or None,
-            strategy="backward",
-            tolerance=contract.freshness,
-            check_sortedness=False,
-        )
-        .select("place", "row")
-        .sort("place")
+    # in order of time once for all of them
+    ordered = rows.with_columns(_places("place")).sort(MOMENT)
+    columns = [column for each in as_of for column in _as_of(ordered, spine, each)]
+    return rows.hstack(pl.DataFrame(columns).select(pl.all().gather(ordered["place"].arg_sort())))
+
+
+def _at_any_time(rows: pl.DataFrame, spine: Contract, signal: Joined) -> pl.DataFrame:
+    # a many-to-one join on a unique key: it neither loses nor doubles a row
+    joined = rows.join(
+        signal.rows,
+        left_on=[f"{spine.name}.{field}" for field in signal.on.values()],
+        right_on=[f"{signal.contract.name}.{field}" for field in signal.on],
+        how="left", validate="m:1", coalesce=False, maintain_order="left",
+    )  # fmt: skip
+    return joined.select(*rows.columns, *signal.columns)
+
+
+def _as_of(rows: pl.DataFrame, spine: Contract, signal: Joined) -> pl.DataFrame:
+    """What is wanted of a signal, for rows in order of time."""
+    contract = signal.contract
+    event = f"{contract.name}.{contract.event_time}"
+    left = [f"{spine.name}.{field}" for field in signal.on.values()]
+    right = [f"{contract.name}.{field}" for field in signal.on]
+    # stable: of two events at once, the later in key order is taken, always
+    other = signal.rows.sort(event, maintain_order=True)
+    # only what decides is joined; everything else is then taken by its place
+    found = rows.select(MOMENT, *left).join_asof(
+        other.select((pl.col(event) + contract.delay).alias("known"), *right, _places("row")),
+        left_on=MOMENT,
+        right_on="known",
+        by_left=left or None,
+        by_right=right or None,
+        strategy="backward",
+        tolerance=contract.freshness,
+        check_sortedness=False,
     )
-    return rows.hstack(other.select(pl.all().gather(found["row"])))
+    return other.select(pl.col(signal.columns).gather(found["row"]))
 
 
 def _places(name: str) -> pl.Expr:
@@ -89,27 +126,32 @@ class Window:
         self._signal = signal
         self._contract = contract
         self._key = [f"{contract.name}.{field}" for field in on]
-        self._kept: pl.DataFrame | None = None
-        self._first = self._last = datetime.min.replace(tzinfo=UTC)
+        self._first = self._read = LONG_AGO
+        # what earlier slices leave, and what is read and not yet needed
+        self._kept = self._ahead = signal.clear().collect()
 
     def at(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What a slice needs; all if nothing says when its predictions are made."""
         if self._contract.event_time is None or MOMENT not in rows.columns:
-            self._kept = self._signal.collect() if self._kept is None else self._kept
+            self._kept = self._signal.collect() if self._kept.is_empty() else self._kept
             return self._kept
         span = rows.select(pl.min(MOMENT).alias("first"), pl.max(MOMENT).alias("last")).row(0)
         first, last = (moment - self._contract.delay for moment in span)
         event = pl.col(f"{self._contract.name}.{self._contract.event_time}")
-        if self._kept is None or first < self._first:  # back in time: what it needs was let go
-            found = self._signal.filter(event <= last).collect()
-            self._last = last
-        else:
-            new = self._signal.filter(event.is_between(self._last, last, closed="right"))
-            found = pl.concat([self._kept, new.collect()])
-            self._last = max(last, self._last)
-        found = found.sort(event, maintain_order=True)
+        if first < self._first:  # back in time: what it needs was let go
+            self._read = LONG_AGO
+            self._kept = self._ahead = self._kept.clear()
+        if last > self._read:
+            # a file is a month; in shorter steps it would be read again and again
+            until = last + AHEAD
+            new = self._signal.filter(event.is_between(self._read, until, closed="right"))
+            self._ahead = pl.concat([self._ahead, new.collect()])
+            self._read = until
+        found = pl.concat([self._kept, self._ahead.filter(event <= last)])
+        self._ahead = self._ahead.filter(event > last)
         past = found.filter(event <= first)
         if self._key:
+            # those of one key are in order of time: in key order within a slice
             past = past.unique(self._key, keep="last", maintain_order=True)
         else:
             past = past.tail(1)
