@@ -52,6 +52,8 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
         ),
         ("version: 1.0.0\n", "", "apiVersion", "'version' is missing"),
         ("logicalType: boolean", "logicalType: bool", "name: member", "Did you mean 'boolean'?"),
+        ("name: member", 'name: "*"', 'name: "*"', "in a feature it would name others"),
+        ("name: member", "name: ^m.*$", "name: ^m", "in a feature it would name others"),
         ("primaryKey", "primarykey", "name: at", "Did you mean 'primaryKey'?"),
         ("value: at}", "value: ta}", "eventTime", "'ta' is no choice. Did you mean 'at'?"),
         (

@@ -214,19 +214,68 @@ def test_names_and_values_are_written_as_yaml_reads_them(drafted: Drafted) -> No
     assert source.receive(contract).height == 450
 
 
+def test_names_with_quotes_and_line_breaks_are_drafted_and_received(
+    project: DataProject, drafted: Drafted
+) -> None:
+    source_file = project.root / "data" / "raw" / "odd.csv"
+    source_file.write_text('id,"a ""b""","c\nd",$e\n1,2,3,4\n')
+    contract = drafted(source_file)
+    assert contract.names == ("id", 'a "b"', "c\nd", "$e")
+    assert source.receive(contract).rows() == [(1, 2, 3, 4)]
+
+
+def test_long_identifiers_stay_what_they_are(drafted: Drafted) -> None:
+    ids = [str(2**64 + each) for each in range(5)]
+    contract = drafted(id=ids, size=["1", "2", "3", "4", "4"])
+    assert types(contract)["id"] == "string"
+    assert sorted(source.receive(contract)["id"]) == ids
+
+
+def test_csv_with_empty_lines_at_its_end_or_beside_the_shadow_of_macos_is_drafted(
+    project: DataProject, drafted: Drafted
+) -> None:
+    place = project.root / "data" / "raw" / "a.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("A.CSV", "id,size\n1,2\n2,3\n\n\n")
+        archive.writestr("__MACOSX/._A.CSV", b"\0")
+    assert source.receive(drafted(place)).rows() == [(1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-3, 1e15, 1e300])
+def test_range_holds_numbers_of_any_size(drafted: Drafted, scale: float) -> None:
+    contract = drafted(id=list("abcd"), size=[f"{each * scale:.3e}" for each in (0, 1, 2, 9)])
+    rows = source.receive(contract)
+    assert contract.field("size").maximum == pytest.approx(13.5 * scale, rel=0.01)
+    assert not rules.broken(contract, snapshot.split(contract, rows), datetime.now(UTC))
+
+
+def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None:
+    contract = drafted(id=["a", "b"], size=["-1.7976931348623157e308", "1.7976931348623157e308"])
+    assert contract.field("size").maximum is None
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
         ("a.xlsx", b"", r"its name must end in \.csv, \.zip"),
         ("a.csv", None, "cannot be read"),
-        ("a.csv", b"", "is no csv"),
+        ("a.csv", b"", "is empty"),
         ("a.csv", b"id,word\n", "no rows"),
         ("a.csv", b"id,id\n1,2\n", "'id' stands twice"),
-        ("a.csv", b"id,\xff\n1,2\n", "is no csv"),
+        ("a.csv", b"id,\xff\n1,2\n", "is not UTF-8"),
         ("a.csv", b"id,a.b\n1,2\n", "'a.b' needs another name"),
+        ("a.csv", b"id,*\n1,2\n", r"'\*' needs another name"),
+        ("a.csv", b"id,^a$\n1,2\n", r"'\^a\$' needs another name"),
+        ("a.csv", b",a\n0,2\n", r"has no name; .*index=False"),
+        ("a.csv", b"id;size\n1;2\n", "parted by ';'"),
+        ("a.csv", b"id;size\n1;2,5\n", "parted by ';'"),
+        ("a.csv", b"id,a,b\n1,2,3\n2,3\n", "has 2 values instead of 3 in row 2"),
+        ("a.csv", b"id,a\n1,\n,2\n", "each field lacks a value"),
         ("a.parquet", b"PAR1", "is no parquet"),
         ("a.jsonl", b'{"id": 1, "tags": [1, 2]}\n', "'tags' is a List"),
-        ("a.zip", b"PK", "is no csv|no rows|cannot be read|cut off"),
+        ("a.jsonl", b'{"id": 18446744073709551616}\n', "'id' has whole numbers of more than 64"),
+        ("a.zip", b"PK", "cut off or no zip file"),
+        (".", None, "is a folder; draft from one of its files"),
     ],
 )
 def test_data_that_cannot_be_a_signal_say_why_and_leave_nothing(

@@ -16,6 +16,7 @@ from runner.errors import UserError
 from runner.holds import Breach
 from runner.signals.document import Entry, read
 from runner.signals.odcs import (
+    NO_NAME,
     NUMERIC,
     UNITS,
     check_texts,
@@ -349,8 +350,11 @@ def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple
 
 def _field(values: Mapping[str, Entry]) -> Field:
     name, kind = values["name"].text(), values["logicalType"].choice(TYPES)
-    if "." in name:
-        raise values["name"].mistake("a field's name may hold no dot: it parts signal and field")
+    if NO_NAME.fullmatch(name):
+        raise values["name"].mistake(
+            "a field's name may hold no dot, be no * and not go from ^ to $: in a feature it would "
+            "name others"
+        )
     check_texts(values, "description", "businessName", "physicalType", "tags")
     custom = properties(values.get("customProperties"), CUSTOM_OF_FIELD)
     unit = custom["unit"]["value"] if "unit" in custom else None

@@ -1,11 +1,14 @@
 """Drafts the contract of a new signal from its data; what only a person knows stays open."""
 
 import importlib.util
+import io
 import json
 import math
 import re
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -17,6 +20,7 @@ from runner.signals.contract import UNKNOWN, Contract, contract_of
 from runner.signals.document import parse
 from runner.signals.inspection import Column, Table, inspect
 from runner.signals.odcs import NUMERIC
+from runner.signals.readers.files import unzipped
 from runner.signals.rules import broken
 
 FORMATS = {
@@ -49,15 +53,26 @@ def draft(root: Path, name: str, place: str) -> Contract:
     path = root / "signals" / f"{name}.yaml"
     if path.exists():
         raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
-    form = FORMATS.get(PurePosixPath(place.partition("?")[0]).suffix.lower())
+    said = f"--from {without_password(place)}"
+    suffix = PurePosixPath(place.partition("?")[0]).suffix.lower()
+    form = FORMATS.get(suffix)
+    if Path(place).is_dir():
+        raise UserError(
+            f"{said}: is a folder; draft from one of its files, then write the folder at `path`"
+        )
     if form is None:
         raise UserError(
-            f"--from {without_password(place)}: its name must end in {', '.join(FORMATS)}.\n"
+            f"{said}: its name must end in {', '.join(FORMATS)}.\n"
             "For a database or an API write the contract by hand: docs, Contracts."
         )
     now = datetime.now(UTC)
-    said = f"--from {without_password(place)}"
-    table = inspect(_bytes(place, said), form, said, now)
+    data = _bytes(place, said)
+    if suffix == ".zip" or (form == "csv" and zipfile.is_zipfile(io.BytesIO(data))):
+        try:
+            data = unzipped(data)
+        except ValueError as error:
+            raise UserError(f"{said}: {error}") from None
+    table = inspect(data, form, said, now)
     text = _text(name, without_password(place), _server(root, place, form), table)
     contract = contract_of(parse(text, path), path)
     parts = snapshot.split(contract, source.receive(contract))
@@ -114,7 +129,7 @@ def _text(name: str, place: str, server: str, table: Table) -> str:
     parts = table.parts()
     key, *others = table.keys
     fields = "\n".join(_field(each, table, parts) for each in table.columns)
-    also = "".join(f", or {', '.join(each)}" for each in others[:2])
+    also = "".join(f", or {_listed(each)}" for each in others[:2])
     return f"""\
 # A draft, from {table.rows:,} rows of {json.dumps(place, ensure_ascii=False)[1:-1]}.
 # Write what stands as `{UNKNOWN}`, read over the rest, and set `status: active`.
@@ -138,7 +153,7 @@ servers:
   - {server}
 
 # Ranges, values, shares of nulls and rows are what these data have, with room around. Say
-# - whether the key is {", ".join(key)}{also}
+# - whether the key is {_listed(key)}{also}
 # - what nobody knows yet when a prediction is made:
 #     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
 # - what a number counts:
@@ -178,7 +193,7 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
         if (percent := math.ceil(150 * worst) + 1) < 100:
             rules.append(_share("nullValues", str(percent)))
     if values := _values(column):
-        listed = _entry(validValues=f"[{', '.join(map(_quoted, values))}]")
+        listed = _entry(validValues=f"[{_listed(values)}]")
         rules.append(_share("invalidValues", "0.1", arguments=listed))
     if rules:
         lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
@@ -190,9 +205,11 @@ def _range(column: Column) -> str:
     if column.type not in NUMERIC or column.personal:
         return ""
     values = column.values.drop_nulls().cast(pl.Float64)
-    if values.n_unique() < 2 or not values.is_finite().all():
+    if values.n_unique() < 2:
         return ""
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    if not math.isfinite(2 * (high - low)):
+        return ""
     step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
     if column.type == "integer":
         step = max(step, 1.0)
@@ -203,8 +220,9 @@ def _range(column: Column) -> str:
 
 
 def _number(value: float) -> str:
-    text = f"{value:.9f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return (
+        f"{Decimal(f'{value or 0:.15g}'):f}"  # no 1e-9: what reads contracts may take it for a text
+    )
 
 
 def _values(column: Column) -> list[str]:
@@ -223,7 +241,7 @@ def _times(table: Table) -> str:
     said = ""
     if table.times:
         time, *others = table.times
-        also = f"  # or {', '.join(others)}" if others else ""
+        also = f"  # or {_listed(others)}" if others else ""
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
         custom.append(f"{zone}  # of times without an offset")
@@ -234,8 +252,7 @@ def _times(table: Table) -> str:
 #   - {property: frequency, value: 1, unit: d}
 """
     if table.nulls:
-        nulls = ", ".join(_quoted(text) for text in table.nulls)
-        custom.append(_entry(property="nullValues", value=f"[{nulls}]"))
+        custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
     if custom:
         said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
     return said
@@ -251,6 +268,10 @@ def _entry(**said: str) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
 
 
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, texts))
+
+
 def _quoted(text: str) -> str:
     """A text that YAML reads as this text."""
-    return text if WORDS.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if WORDS.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())

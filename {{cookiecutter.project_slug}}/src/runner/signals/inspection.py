@@ -1,11 +1,8 @@
 """What data say of themselves: the types of their fields, which tell the rows apart, and when."""
 
-import csv
-import io
 import itertools
 import math
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +11,8 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.signals import checks
-from runner.signals.odcs import NUMERIC
+from runner.signals.odcs import NO_NAME, NUMERIC
+from runner.signals.readers import files
 from runner.signals.rules import CLOCKS
 
 NULLS = (
@@ -101,9 +99,11 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
     ]
     keys = _keys(columns, times[0] if times else None)
     if not keys:
+        whole = any(not each.values.has_nulls() for each in columns)
+        why = "some are the same in all" if whole else "each field lacks a value in some"
         raise UserError(
-            f"{said}: no fields tell its rows apart, for some are the same in all.\n"
-            "Remove the copies, or number the rows at the source."
+            f"{said}: no fields tell its rows apart, for {why}.\n"
+            "Mend that at the source, or number the rows."
         )
     return Table(columns, nulls, times, keys, frame.height)
 
@@ -111,23 +111,21 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
 def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
     """The rows, of a CSV as texts, and which texts stand for nothing."""
     try:
-        if form == "parquet":
-            return pl.read_parquet(data), []
-        if form == "jsonl":
-            return pl.read_ndjson(data, infer_schema_length=None), []
-        if zipfile.is_zipfile(io.BytesIO(data)):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                tables = [name for name in archive.namelist() if name.endswith(".csv")]
-                if len(tables) != 1:
-                    raise UserError(f"{said}: must hold one CSV and holds {len(tables)}")
-                data = archive.read(tables[0])
-        frame = pl.read_csv(data, infer_schema=False)
-        names = next(csv.reader([data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")]))
-    except (pl.exceptions.PolarsError, OSError, UnicodeError, zipfile.BadZipFile) as error:
+        if form != "csv":
+            frame = (
+                pl.read_parquet(data)
+                if form == "parquet"
+                else pl.read_ndjson(data, infer_schema_length=None)
+            )
+            _check_names(frame.columns, said)
+            return frame, []
+        names = files.header_of(data)
+        _check_names(names, said)
+        frame = pl.read_csv(files.whole_lines(data, len(names)), infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{said}: is no {form} ({str(error).splitlines()[0]})") from None
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{said}: the field '{twice}' stands twice; rename one at the source")
+    except ValueError as error:  # of a CSV: what it is
+        raise UserError(f"{said}: {error}") from None
     frame.columns = names  # polars would leave quotes in them doubled
     found = set()
     for series in frame:
@@ -135,6 +133,24 @@ def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
         if nulls and _type_of_texts(_without(series, nulls)) != "string":
             found |= nulls
     return frame.with_columns(_without(series, found) for series in frame), sorted(found)
+
+
+def _check_names(names: Sequence[str], said: str) -> None:
+    if len(names) == 1 and (signs := [sign for sign in ";\t|" if sign in names[0]]):
+        raise UserError(f"{said}: its values are parted by {signs[0]!r}; write it with commas")
+    for position, name in enumerate(names):
+        if not name:
+            raise UserError(
+                f"{said}: column {position + 1} has no name; give it one at the source (the index "
+                "of pandas: to_csv(index=False), or index_label=…)"
+            )
+        if name in names[:position]:
+            raise UserError(f"{said}: the field '{name}' stands twice; rename one at the source")
+        if NO_NAME.fullmatch(name) or name != name.strip():
+            raise UserError(
+                f"{said}: the field {name!r} needs another name at the source: one with no dot, no "
+                "space around it, not * and not from ^ to $"
+            )
 
 
 def _without(series: pl.Series, nulls: set[str]) -> pl.Series:
@@ -148,8 +164,8 @@ def _type_of_texts(texts: pl.Series) -> str:
     given = texts.drop_nulls().unique()
     if given.is_empty():
         return "string"
-    # 007 is a code: as a number it would be another
-    if not given.str.contains(r"^[+-]?0\d|^\s|\s$").any():
+    # as numbers, 007 and what is longer than 64 bits would be others
+    if not given.str.contains(r"^[+-]?0\d|^[+-]?\d{20}|^\s|\s$").any():
         if given.is_in(["true", "false", "True", "False", "TRUE", "FALSE"]).all():
             return "boolean"
         for kind in NUMERIC:
@@ -168,11 +184,6 @@ def _type_of_times(texts: pl.Series) -> str:
 
 def _column(series: pl.Series, form: str, said: str) -> Column:
     name = series.name
-    if "." in name or name != name.strip() or not name:
-        raise UserError(
-            f"{said}: the field {name!r} needs another name at the source: one with no dot, and "
-            "no space around it"
-        )
     kind = _type_of_texts(series) if form == "csv" else _type(series, said)
     values = series
     if series.dtype == pl.String and kind in ("date", "timestamp"):
@@ -181,7 +192,13 @@ def _column(series: pl.Series, form: str, said: str) -> Column:
         values = series.str.to_lowercase() == "true"
     elif isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
         values = series.dt.replace_time_zone("UTC")
-    values = values.cast(checks.DTYPES[kind]).alias(name)
+    nulls = values.null_count()
+    values = values.cast(checks.DTYPES[kind], strict=False).alias(name)
+    if values.null_count() > nulls:
+        raise UserError(
+            f"{said}: the field '{name}' has whole numbers of more than 64 bits: write them as "
+            "texts at the source"
+        )
     if kind == "number":
         values = values.fill_nan(None)
     personal = PERSONAL.search(name) is not None

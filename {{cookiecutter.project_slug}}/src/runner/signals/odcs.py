@@ -1,11 +1,14 @@
 """What ODCS contracts are made of: lists of properties and rules, ranges, shares, durations."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
 from runner.signals.document import Entry
 
 NUMERIC = ("integer", "number")
+NO_NAME = re.compile(r".*\..*|\*|\^.*\$", re.DOTALL)
+"""What names other fields in a feature: `signal.field`, all of them, or those of a pattern."""
 RULE = ("metric", "type", "description", "unit")
 UNITS = {
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),

@@ -228,22 +228,24 @@ def _said(contract: Contract, error: BaseException) -> str:
 
 
 def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
-    data = _unzipped(path, name, contract) if zipfile.is_zipfile(path) or path.suffix == ".zip" \
-        else path.read_bytes()  # fmt: skip
-    header = _header(data, name, contract)
-    checks.check_names(header, contract, name)
-    if not data.endswith(b"\n"):
-        log.warning("signal %s: %s ends within a line; it may be cut off", contract.name, name)
-    else:
-        data = data.rstrip(b"\r\n") + b"\n"  # polars takes an empty line for a row of nothing
-    _check_shape(data, len(header), name, contract)
+    data = path.read_bytes()
+    try:
+        if zipfile.is_zipfile(path) or path.suffix == ".zip":
+            data = unzipped(data)
+        if not data.endswith(b"\n"):
+            log.warning("signal %s: %s ends within a line; it may be cut off", contract.name, name)
+        header = header_of(data)
+        checks.check_names(header, contract, name)
+        data = whole_lines(data, len(header))
+    except ValueError as error:
+        raise contract.mistake(f"{name} {error}", again(contract)) from None
     types = {name: READ_AS.get(contract.field(name).type, pl.String()) for name in header}
     nulls = list(contract.null_values)
     try:
-        return pl.read_csv(data, schema=types, null_values=nulls)
+        return _table(data, types, nulls)
     except pl.exceptions.PolarsError as error:
         try:
-            texts = pl.read_csv(data, schema=dict.fromkeys(header, pl.String), null_values=nulls)
+            texts = _table(data, dict.fromkeys(header, pl.String()), nulls)
         except pl.exceptions.PolarsError:
             raise contract.mistake(
                 f"{name} cannot be read as CSV ({_why(error, contract)})"
@@ -252,9 +254,25 @@ def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         raise contract.mistake(f"{name} cannot be read as CSV ({_why(error, contract)})") from None
 
 
-def _unzipped(path: Path, name: str, contract: Contract) -> bytes:
+def _table(data: bytes, types: Mapping[str, pl.DataType], nulls: list[str]) -> pl.DataFrame:
+    # by position: polars leaves quotes within names doubled
+    return pl.read_csv(
+        data,
+        new_columns=list(types),
+        schema_overrides=list(types.values()),
+        infer_schema=False,
+        null_values=nulls,
+    )
+
+
+def unzipped(data: bytes) -> bytes:
+    """The one CSV in a zip file.
+
+    Raises:
+        ValueError: It cannot be read, or is not alone; says what the file is or has.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             # macOS puts a shadow of each file beside it
             tables = [
                 each
@@ -262,48 +280,55 @@ def _unzipped(path: Path, name: str, contract: Contract) -> bytes:
                 if each.lower().endswith(".csv") and not each.startswith("__MACOSX/")
             ]
             if len(tables) != 1:
-                raise contract.mistake(f"{name} must hold one CSV and holds {len(tables)}")
+                raise ValueError(f"must hold one CSV and holds {len(tables)}")
             return archive.read(tables[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise contract.mistake(
-            f"{name} is cut off or no zip file ({error})", again(contract)
-        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ValueError(f"is cut off or no zip file ({error})") from None
 
 
-def _header(data: bytes, name: str, contract: Contract) -> list[str]:
+def header_of(data: bytes) -> list[str]:
+    """The names of a CSV's columns.
+
+    Raises:
+        ValueError: There are none; says what the file is.
+    """
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
     try:
-        first = data.partition(b"\n")[0].decode("utf-8-sig")
+        header = next(csv.reader(text, strict=True), [])
     except UnicodeDecodeError:
-        raise contract.mistake(f"{name} is not UTF-8") from None
-    header = next(csv.reader([first.rstrip("\r")]), [])
+        raise ValueError("is not UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"breaks off after row 0 ({error})") from None
     if not header:
-        raise contract.mistake(f"{name} is empty")
+        raise ValueError("is empty")
     return header
 
 
-def _check_shape(data: bytes, width: int, name: str, contract: Contract) -> None:
-    """Finds a row that is cut off: polars would fill it up with nulls."""
+def whole_lines(data: bytes, width: int) -> bytes:
+    """A CSV without empty lines at its end: polars would take them for rows of nothing.
+
+    Raises:
+        ValueError: A row is cut off, which polars would fill up with nulls; says which.
+    """
+    if data.endswith(b"\n"):
+        data = data.rstrip(b"\r\n") + b"\n"
     if b'"' not in data:
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         if data.count(b",") == lines * (width - 1):
-            return
+            return data
     row = 0
     try:
         text = io.StringIO(data.decode("utf-8-sig"), newline="")
         for row, values in enumerate(csv.reader(text, strict=True)):
             if len(values) not in (width, 0):
-                raise contract.mistake(
-                    f"row {row} of {name} has {len(values)} values instead of {width}; "
-                    "the file may be cut off",
-                    again(contract),
+                raise ValueError(
+                    f"has {len(values)} values instead of {width} in row {row}; it may be cut off"
                 )
     except csv.Error as error:
-        raise contract.mistake(
-            f"{name} breaks off after row {row} ({error})",
-            again(contract),
-        ) from None
+        raise ValueError(f"breaks off after row {row} ({error})") from None
     except UnicodeDecodeError:
-        raise contract.mistake(f"{name} is not UTF-8") from None
+        raise ValueError("is not UTF-8") from None
+    return data
 
 
 def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
