@@ -306,6 +306,13 @@ def test_name_that_would_not_do_everywhere_is_refused(name: str) -> None:
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("place", ["file:///no/such.csv", "http://127.0.0.1:1/a.csv"])
+def test_address_with_nothing_behind_it_is_told(place: str) -> None:
+    with pytest.raises(UserError, match=f"{place}: it is not there, or its server does not answer"):
+        new(["signal", "orders", "--from", place])
+
+
+@pytest.mark.usefixtures("project")
 def test_password_in_an_address_is_not_repeated() -> None:
     with pytest.raises(UserError) as error:
         new(["signal", "orders", "--from", "ftp://me:hunter2@127.0.0.1:1/a.csv"])

@@ -92,6 +92,8 @@ def _bytes(place: str, said: str) -> bytes:
                 return bytes(file.read())
         except ImportError as error:
             raise UserError(f"{said}: {error}") from None
+        except FileNotFoundError:
+            raise UserError(f"{said}: it is not there, or its server does not answer") from None
         except Exception as error:  # each kind of store has its own
             reason = without_password(str(error)) or type(error).__name__
             raise UserError(f"{said}: cannot be read ({reason})") from None
