@@ -23,6 +23,7 @@ tracking: {uri: "sqlite:///x.db"}
 experiment: {owner: "", question: "", budget_days: null, until: null, status: active}
 """,
     "task/train.yaml": "_target_: runner.training.train.train\nuses: [dataset]\n",
+    "task/ingest.yaml": "_target_: runner.signals.ingest.ingest\n",
     "dataset/visits.yaml": """\
 spine: visits
 moment: arrival
@@ -101,6 +102,15 @@ def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None
     assert not any("idle" in each or "late" in each for each in found.values())
     assert {each["held"] for each in found.values()} == {"no"}
     assert {each["models"] for each in found.values()} == {"none"}
+
+
+def test_project_whose_default_chooses_no_dataset_is_no_mistake(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.root / "conf/experiment/expensive.yaml").unlink()
+    replace(project.root / "conf/config.yaml", ", {dataset: visits}", "")
+    found = facts(capsys)
+    assert {each["experiments"] for each in found.values()} == {"none"}
 
 
 def test_signal_that_no_experiment_uses_is_seen(

@@ -93,7 +93,8 @@ def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list
     for experiment in (None, *choices("experiment")):
         name = experiment or "default"
         try:
-            config = compose(*([f"experiment={experiment}"] if experiment else []))
+            # receiving needs no dataset, and so none has to be the default
+            config = compose(f"experiment={experiment}" if experiment else "task=ingest")
             if config.dataset is None:
                 continue
             plan = make_plan(config)
