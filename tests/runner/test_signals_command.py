@@ -228,6 +228,13 @@ def test_what_cannot_be_compared_is_said(words: list[str], message: str) -> None
         signals(["diff", *words])
 
 
+@pytest.mark.usefixtures("project")
+def test_picture_that_cannot_be_drawn_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        signals(["diff", "visits", "--picture", "change.foo"])
+    assert "--picture: write a name that ends in .png" in capsys.readouterr().err
+
+
 def test_classified_values_are_not_told(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ def diff(arguments: list[str]) -> int:
     parser.add_argument("signal")
     parser.add_argument("before", nargs="?", help="a version or git revision; the last one kept")
     parser.add_argument("after", nargs="?", help="a version or git revision; the current one")
-    parser.add_argument("--picture", type=Path, metavar="PATH", help="where to; into data/cache/")
+    parser.add_argument("--picture", type=_picture, metavar="PATH", help="where to; data/cache/…")
     asked = parser.parse_args(arguments)
     from runner.signals.ingest import known
 
@@ -93,6 +93,14 @@ def diff(arguments: list[str]) -> int:
         draw(found).savefig(picture, dpi=110)
         print(f"picture  {picture}")
     return 0
+
+
+def _picture(text: str) -> Path:
+    """A path that a picture can be written to."""
+    path = Path(text)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError("write a name that ends in .png, .svg or .pdf")
+    return path
 
 
 def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparison:
