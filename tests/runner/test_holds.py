@@ -350,6 +350,20 @@ def test_list_shows_what_is_open_and_with_all_what_was_decided(
     assert "by Ada: The clock was moved" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("field", "message", "said"),
+    [
+        ("day", "from three days to the next three its median moves", "2024-05: day: from"),
+        ("median", "from three days to the next three its median moves", "2024-05: median: from"),
+        ("day", "9 of 9 values of day (100 %) are not within 1 to 7", "2024-05: 9 of"),
+    ],
+)
+def test_field_is_named_once_whatever_its_name(field: str, message: str, said: str) -> None:
+    breach = holds.Breach("level", field, message, "2024-05")
+    hold = holds.Hold("a-1", "a", "1.0.0", "none", "Ada", "now", "2024-05", (breach,), ("x",))
+    assert f"\n  {said}" in holds.tell(hold)
+
+
 def test_file_that_is_no_hold_is_named(project: DataProject) -> None:
     (project.root / "holds").mkdir()
     (project.root / "holds" / "visits-123456.yaml").write_text("id: [\n")

@@ -235,8 +235,11 @@ def tell(hold: Hold) -> str:
 def _said(breach: Breach) -> str:
     """A breach in a line: since when, in which field, what."""
     parts = [breach.message]
-    if breach.field and breach.field not in breach.message:
-        parts.insert(0, breach.field)
+    name = breach.field
+    # not any mention: a field may be called `day` or `rows`
+    ways = (f"values of {name} ", f"'{name}'", f"{name} must")
+    if name and not any(way in breach.message for way in ways):
+        parts.insert(0, name)
     if breach.partition != "all":
         parts.insert(0, breach.partition)
     return ": ".join(parts)
