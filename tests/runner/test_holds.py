@@ -371,6 +371,20 @@ def test_file_that_is_no_hold_is_named(project: DataProject) -> None:
         holds.holds([])
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [("status: open", "status: opne"), ("id: ", "id: x"), ("opened: '", "opened: 2024-01-01 #")],
+)
+def test_hold_that_was_changed_by_hand_is_not_overlooked(
+    project: DataProject, was: str, now: str
+) -> None:
+    _deliver(project)
+    path = project.root / holds.file_name(_open(project).id)
+    replace(path, was, now)
+    with pytest.raises(UserError, match=f"{path.name} is no hold, as after a change by hand"):
+        holds.find(project.root, "visits")
+
+
 def test_held_signal_gives_exit_code_three(monkeypatch: pytest.MonkeyPatch) -> None:
     def main(**_: Any) -> Any:
         def decorate(job: Any) -> Any:

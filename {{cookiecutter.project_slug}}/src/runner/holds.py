@@ -295,12 +295,20 @@ def _read(path: Path) -> Hold:
     try:
         said: Mapping[str, Any] = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - safe
         breaches = tuple(Breach(**each) for each in said["breaches"])
-        return Hold(**{**said, "breaches": breaches, "delivery": tuple(said["delivery"])})
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        hold = Hold(**{**said, "breaches": breaches, "delivery": tuple(said["delivery"])})
+    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        hold = None
+    if (
+        hold is None
+        or hold.id != path.stem
+        or hold.status not in (OPEN, RELEASED, REJECTED, SUPERSEDED)
+        or not isinstance(hold.opened, str)
+    ):
         raise UserError(
-            f"holds/{path.name} is no hold ({error!r}); restore it with "
-            f"`git checkout -- holds/{path.name}`"
-        ) from None
+            f"holds/{path.name} is no hold, as after a change by hand or a merge.\nRestore it: "
+            f"git checkout -- holds/{path.name}; or remove it and receive the signal again."
+        )
+    return hold
 
 
 def _write(root: Path, hold: Hold) -> None:
