@@ -238,6 +238,18 @@ def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> 
         load_dataset(project.config())
 
 
+def test_month_that_has_just_begun_is_no_mistake_of_the_label(project: DataProject) -> None:
+    april = 'pl.col("visits.at").dt.month() < 4'
+    project.features('pl.col("visits.spent") > 10', f'(pl.col("visits.spent") > 10) & ({april})')
+    config = project.config()
+    config.now = "2024-04-01T10:00:00-04:00"
+    says = (
+        r"the test part has only \d+ rows, and 'spends' is False in all; widen dataset\.split\.test"
+    )
+    with pytest.raises(UserError, match=rf"{says} \(now 1mo\), or set `now` later"):
+        load_dataset(config)
+
+
 # ---------------------------------------------------------------- classified fields
 
 

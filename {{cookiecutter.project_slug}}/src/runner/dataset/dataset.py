@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PLACE = "place"  # of a row in the spine
 SLICE = 4_000_000  # rows of the spine that are joined at once
+FEW = 100  # fewer rows may well be of one class by chance
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,12 @@ def _check_parts(plan: Plan, frame: pl.DataFrame) -> None:
                 "or bring more data"
             )
         rows, least, most = counts[part]
+        if least == most and part != "train" and rows < FEW:
+            later = ", or set `now` later" if plan.split["by"] == "time" else ""
+            raise UserError(
+                f"dataset.split: the {part} part has only {rows} rows, and '{plan.label_name}' is "
+                f"{bool(most)} in all; widen dataset.split.{part} (now {plan.split[part]}){later}"
+            )
         if least == most:
             raise UserError(
                 f"label '{plan.label_name}': all {rows:,} rows of the {part} part are "
