@@ -229,6 +229,7 @@ def test_rows_may_have_one_bound_alone(
         ("value: 30 d", "value: 30", "maxAge", "'30' is no duration such as 30 d"),
         ("value: 30 d", "value: 0 d", "maxAge", "is no duration"),
         ("value: 30 d", "value: 30 years", "maxAge", "is no duration"),
+        ("value: 30 d", "value: 9999999999 d", "maxAge", "is more than a hundred years"),
         ("value: 30 d", "value: 1 h", "maxAge", "is over before new rows are due"),
         ("air@champion", "air", "model", "such as demand@champion"),
         ("version: 2.0.1", "version: 2.0", "version: 2.0", "none of the form 1.0.0"),

@@ -25,6 +25,7 @@ from runner.signals.odcs import (
     properties,
     row_count,
     share,
+    span,
     valid_values,
     value_range,
 )
@@ -471,7 +472,7 @@ def _when_held(
             f"maxAge is how old the last good snapshot may be, and `whenHeld: {when_held}` "
             "uses none; remove one of both"
         )
-    max_age = float(parts[1]) * UNITS[parts[2]]
+    max_age = span(entry, float(parts[1]), parts[2])
     if frequency and max_age < frequency + latency:
         raise entry.mistake(
             f"maxAge: {entry.text()} is over before new rows are due, frequency and latency after "

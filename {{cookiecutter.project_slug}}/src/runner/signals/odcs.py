@@ -132,7 +132,15 @@ def duration(values: Mapping[str, Entry]) -> timedelta:
     """A value with its unit."""
     if "unit" not in values:
         raise values["value"].mistake(f"'unit' is missing; write one of {', '.join(UNITS)}")
-    return values["value"].number() * UNITS[values["unit"].choice(UNITS)]
+    unit = values["unit"].choice(UNITS)
+    return span(values["value"], values["value"].number(), unit)
+
+
+def span(entry: Entry, number: float, unit: str) -> timedelta:
+    """So many units; dates beyond a century or so are no dates any more."""
+    if number > timedelta(days=36_525) / UNITS[unit]:
+        raise entry.mistake(f"{entry.text()} is more than a hundred years")
+    return number * UNITS[unit]
 
 
 def check_texts(entries: Mapping[str, Entry], *names: str) -> None:
