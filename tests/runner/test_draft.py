@@ -119,6 +119,23 @@ def test_types_are_the_narrowest_that_keep_every_value(drafted: Drafted) -> None
     assert source.receive(contract).row(2)[:4] == (3, "300", None, True)
 
 
+def test_days_are_the_event_time_of_daily_rows_that_are_known_the_day_after(
+    project: DataProject, drafted: Drafted
+) -> None:
+    days = [f"2024-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 29)]
+    table = {"day": days * 2, "shop": ["a"] * 56 + ["b"] * 56, "sales": [3, 4] * 56}
+    contract = drafted(**table)
+    assert contract.event_time == "day"
+    assert contract.key == ("day", "shop")
+    assert contract.delay == timedelta(days=1)
+    daily = project.root / "data" / "raw" / "daily.parquet"
+    pl.DataFrame(table).with_columns(pl.col("day").str.to_date()).write_parquet(daily)
+    other = drafted(daily)
+    assert (other.fields, other.event_time) == (contract.fields, "day")
+    assert source.receive(other).equals(source.receive(contract))
+    assert list(snapshot.split(other, source.receive(other))) == ["2024-01", "2024-02"]
+
+
 def test_text_that_stands_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
     contract = drafted(number=["1", "2"], country=["NA", "DE"])
     assert contract.null_values == ()

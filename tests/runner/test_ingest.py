@@ -116,6 +116,15 @@ def test_clock_changes_hour_that_comes_twice_is_its_first_and_one_that_never_com
         source.receive(read_contracts(fresh.root)["visits"])
 
 
+def test_day_is_its_first_moment_also_where_clocks_went_forward_at_midnight(
+    fresh: DataProject,
+) -> None:
+    replace(fresh.contract("visits"), "America/New_York", "America/Santiago")
+    replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-09-03")
+    frame = source.receive(read_contracts(fresh.root)["visits"])
+    assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-09-03T04:00Z"
+
+
 def _cut(path: Path, share: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

@@ -1,6 +1,7 @@
 """Compares received rows with what the contract promises: fields, types, nulls and key."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import time, timedelta
 
 import polars as pl
 
@@ -66,7 +67,7 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
             _check_none(series.is_not_null(), series, contract, field, path)
             series = pl.Series(field.name, [None] * len(series))
         moments = series
-        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+        if field.type == "timestamp" and getattr(series.dtype, "time_zone", None) is None:
             moments = _to_utc(series, contract.time_zone)
         cast = moments.cast(DTYPES[field.type], strict=False)
         _check_none(series.is_not_null() & cast.is_null(), series, contract, field, path)
@@ -121,7 +122,7 @@ def _fits(dtype: pl.DataType, wanted: str) -> bool:
         "number": dtype.is_numeric(),
         "boolean": dtype == pl.Boolean,
         "date": dtype == pl.Date,
-        "timestamp": isinstance(dtype, pl.Datetime),
+        "timestamp": isinstance(dtype, pl.Datetime | pl.Date),
     }[wanted]
 
 
@@ -158,12 +159,18 @@ def _time(series: pl.Series, contract: Contract, field: Field, path: str) -> pl.
 
 
 def _to_utc(local: pl.Series, zone: str) -> pl.Series:
-    """Wall clock times as moments; the hour that comes twice is taken as its first."""
-    return (
-        local.cast(pl.Datetime("us"))
-        .dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-        .dt.convert_time_zone("UTC")
-    )
+    """Wall clock times as moments; the hour that comes twice is taken as its first.
+
+    A day without midnight, because clocks went forward then, begins at one.
+    """
+    local = local.cast(pl.Datetime("us"))
+    moments = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    if (lost := moments.is_null() & (local.dt.time() == time())).any():
+        one = (local + timedelta(hours=1)).dt.replace_time_zone(
+            zone, ambiguous="earliest", non_existent="null"
+        )
+        moments = moments.zip_with(~lost, one)
+    return moments.dt.convert_time_zone("UTC")
 
 
 def _check_none(

@@ -39,6 +39,21 @@ WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ./-
 """What YAML takes for a text without quotes."""
 
 
+TIMELY = """
+# how long after its event time a row is known, and how often new ones are due
+# slaProperties:
+#   - {property: latency, value: 1, unit: h}
+#   - {property: frequency, value: 1, unit: d}
+"""
+DAILY = """
+slaProperties:
+  # how long after a day's first moment its row is known: not before the day is over
+  - {property: latency, value: 1, unit: d}
+  # how often new rows are due
+  # - {property: frequency, value: 1, unit: d}
+"""
+
+
 def draft(root: Path, name: str, place: str) -> Contract:
     """Writes `signals/<name>.yaml`, which the data that it is drafted from keep.
 
@@ -247,12 +262,7 @@ def _times(table: Table) -> str:
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
         custom.append(f"{zone}  # of times without an offset")
-        said = """
-# how long after its event time a row is known, and how often new ones are due
-# slaProperties:
-#   - {property: latency, value: 1, unit: h}
-#   - {property: frequency, value: 1, unit: d}
-"""
+        said = DAILY if table.daily else TIMELY
     if table.nulls:
         custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
     if custom:

@@ -4,8 +4,8 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 import polars as pl
 
@@ -57,6 +57,7 @@ class Table:
         nulls: Texts that stand for nothing.
         times: Fields that may be the event time.
         keys: Sets of fields that tell the rows apart, the likeliest first.
+        daily: The event time is a day.
     """
 
     columns: list[Column]
@@ -64,6 +65,7 @@ class Table:
     times: list[str]
     keys: list[tuple[str, ...]]
     rows: int
+    daily: bool
 
     def parts(self) -> list[pl.DataFrame]:
         """The rows by month of the event time."""
@@ -90,13 +92,10 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
     if frame.is_empty():
         raise UserError(f"{said}: it has no rows to draft a contract from")
     columns = [_column(series, form, said) for series in frame]
-    times = [
-        each.name
-        for each in columns
-        if each.type == "timestamp"
-        and not each.values.has_nulls()
-        and each.values.max() <= now + CLOCKS  # type: ignore[operator]
-    ]
+    times = _times(columns, "timestamp", now + CLOCKS)
+    days = [] if times else _times(columns, "date", now.date())[:1]
+    columns = [_of_moments(each) if each.name in days else each for each in columns]
+    times = times or days
     keys = _keys(columns, times[0] if times else None)
     if not keys:
         whole = any(not each.values.has_nulls() for each in columns)
@@ -105,7 +104,24 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
             f"{said}: no fields tell its rows apart, for {why}.\n"
             "Mend that at the source, or number the rows."
         )
-    return Table(columns, nulls, times, keys, frame.height)
+    return Table(columns, nulls, times, keys, frame.height, bool(days))
+
+
+def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
+    """Fields of a type that may say when a row happened."""
+    return [
+        each.name
+        for each in columns
+        if each.type == kind
+        and not (each.personal or each.values.has_nulls())
+        and each.values.max() <= latest  # type: ignore[operator]
+    ]
+
+
+def _of_moments(column: Column) -> Column:
+    """A field of days as their first moments: an event's time is a timestamp."""
+    values = column.values.cast(checks.DTYPES["timestamp"])
+    return replace(column, type="timestamp", values=values)
 
 
 def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
