@@ -223,6 +223,13 @@ def test_version_that_is_nowhere_says_who_could_share_it(project: DataProject) -
         load_dataset(project.config(pin={"prices": "1.0.0"}))
 
 
+def test_pin_that_pins_nothing_is_told(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_dataset(project.config(pin={"shops": "1.0.0"}, features=["hour"]))
+    assert "dataset.pin.shops pins nothing: no feature of this dataset reads shops" in caplog.text
+
+
 def test_pinned_rows_that_were_changed_by_hand_are_refused(project: DataProject) -> None:
     _twice_the_price(project)
     _ingest(project)

@@ -98,6 +98,8 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     )  # fmt: skip
     for notice in plan.notices.values():
         log.warning("%s", notice)
+    for name in sorted(plan.pins.keys() - plan.needs):
+        log.warning("dataset.pin.%s pins nothing: no feature of this dataset reads %s", name, name)
     if run is not None:
         _record(run, plan, dataset)
     return dataset
