@@ -65,6 +65,29 @@ def test_weather_turns_and_nothing_is_said(received, months, month: str) -> None
     assert received(months[month], month) == []
 
 
+def week(months: dict[str, pl.DataFrame], month: int, first: int) -> tuple[dict, dict]:
+    """The past of a week within a month, and the month as it is after it."""
+    name = f"2013-{month:02}"
+    past = {each: part.lazy() for each, part in months.items() if each < name}
+    if first > 1:
+        past[name] = months[name].filter(pl.col("day") < first).lazy()
+    return past, {name: months[name].filter(pl.col("day") < first + 7)}
+
+
+@pytest.mark.parametrize(("month", "first"), [(1, 15), (1, 22), (2, 5)])
+def test_weeks_of_the_first_winter_are_not_held_for_their_weather(
+    weather, months, month: int, first: int
+) -> None:
+    assert change.changes(weather, *week(months, month, first), {}) == []
+
+
+def test_fault_in_a_week_is_found_after_a_month(weather, months) -> None:
+    past, delivery = week(months, 2, 5)
+    new = pl.when(pl.col("day") >= 5).then(CELSIUS).otherwise(pl.col("temp"))
+    faulty = {name: rows.with_columns(temp=new) for name, rows in delivery.items()}
+    assert change.changes(weather, past, faulty, {})[0].field == "temp"
+
+
 def test_real_faults_are_found(received, months) -> None:
     assert received(months["2013-02"], "2013-02") == [("extreme", "wind_speed")]
     assert received(months["2013-11"], "2013-11") == [("twice", "time_hour")]

@@ -37,6 +37,7 @@ RELATION = next(check for check in CHECKS if isinstance(check, relations.Relatio
 PAST_ROWS = 1_000_000  # newer partitions first
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEW = 30  # rows that are too few to tell anything
+WEEK, MONTH = 7, 28  # days; a month of past is enough to judge a month
 
 Model = dict[Check, Any]
 
@@ -49,6 +50,7 @@ class Past:
         calendar: Fields that repeat a part of the event time.
         model: What each check has learned.
         natural: The largest value that the past gave by itself, by check and measure.
+        wider: How many times wider its limits are, as it is short.
         without: What `Relation` learns without some fields.
     """
 
@@ -56,6 +58,7 @@ class Past:
     calendar: frozenset[str]
     model: Model
     natural: dict[Check, dict[Any, float]]
+    wider: float
     without: Callable[[frozenset[str]], dict[str, Any]]
 
 
@@ -136,7 +139,15 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
         return RELATION.learn(rows, fields)
 
     model = {check: check.learn(rows) for check in CHECKS}
-    return Past(contract, calendar, model, natural, without)
+    wider = _wider(rows, days)
+    for check in CHECKS:
+        if wider > 1.0 and check.has_past:
+            # what none of its few parts showed is as its like, and at least as in the whole
+            largest = natural[check]
+            usual = float(np.median(list(largest.values()))) if largest else 0.0
+            for measure in check.measure(model[check], rows):
+                largest.setdefault(measure.key, max(usual, measure.value))
+    return Past(contract, calendar, model, natural, wider, without)
 
 
 def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
@@ -314,11 +325,22 @@ def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
     return found
 
 
+def _wider(rows: Rows, days: int | None) -> float:
+    """How much wider the limits of a short past are: it has seen few storms and holidays.
+
+    A short delivery needs more of it, for one storm is half of a week and little of a month.
+    """
+    if days is None:
+        return 1.0
+    known = int(rows.days.max()) - int(rows.days.min()) + 1
+    return max(1.0, MONTH / known * MONTH / max(days, WEEK))
+
+
 def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
     natural = past.natural[check]
     # what the past could not be measured for is as its like
     usual = float(np.median(list(natural.values()))) if natural else 0.0
-    return check.limit(natural.get(measure.key, usual), len(rows))
+    return past.wider * check.limit(natural.get(measure.key, usual), len(rows))
 
 
 def _weight(found: Iterable[Excess]) -> float:

@@ -220,7 +220,7 @@ class Relation(Check):
     def learn(self, rows: Rows, without: Set[str] = frozenset()) -> dict[str, Any]:
         rows = rows.every(len(rows) // self.SOME)
         names = [name for name in rows.numbers if name not in without and self._varies(rows, name)]
-        scale = {name: (np.median(rows.known(name)), rows.known(name).std()) for name in names}
+        scale = {name: (np.median(rows.known(name)), self._deviation(rows, name)) for name in names}
         model = {}
         for name in names:
             others = [other for other in names if other != name]
@@ -270,6 +270,12 @@ class Relation(Check):
         values, counts = np.unique(rows.known(name), return_counts=True)
         there = counts.sum()
         return bool(there > 0.8 * len(rows) and len(values) > 20 and counts.max() < 0.5 * there)
+
+    @staticmethod
+    def _deviation(rows: Rows, name: str) -> float:
+        """Standard deviation, whatever its few outermost values are."""
+        values = rows.known(name)
+        return float(np.clip(values, *np.quantile(values, [0.002, 0.998])).std())
 
     @staticmethod
     def _scaled(rows: Rows, name: str, scale: dict[str, Any]) -> Numbers:
@@ -348,10 +354,12 @@ class Absence(Check):
             if what == "other":
                 group = ~group & (rows.numbers[name] != value)
             for other, rank in placed.items():
-                inside, outside = rank[group], rank[~group]
-                inside, outside = inside[~np.isnan(inside)], outside[~np.isnan(outside)]
+                there = ~np.isnan(rank)
+                inside, outside = rank[group & there], rank[~group & there]
                 if other != name and min(len(inside), len(outside)) >= 10:
-                    gaps[name, what, other] = (inside.mean() - outside.mean(), len(inside))
+                    # a day counts once, for its rows tell the same weather again and again
+                    size = len(np.unique(rows.days[group & there])) if rows.event else len(inside)
+                    gaps[name, what, other] = (inside.mean() - outside.mean(), size)
         return gaps
 
 

@@ -83,10 +83,12 @@ class LastDigits(Check):
         for name in rows.numbers:
             values = rows.known(name)
             count = decimals(values)
-            if len(values) < 200 or count is None or len(np.unique(values)) < 15:
+            if len(values) < 200 or count is None:
                 continue
+            distinct = len(np.unique(values))
             for modulus in {10, 10 ** min(max(count, 1), 2)}:
-                model[name, modulus] = (count, self._shares(values, count, modulus))
+                if distinct >= max(15, modulus):  # else how they end is which they are
+                    model[name, modulus] = (count, self._shares(values, count, modulus))
         return model
 
     def measure(
@@ -162,7 +164,9 @@ class Gaps(Check):
             return None
         bars, between = bars[1:-1][enough], between[enough]
         square = ((bars - between) ** 2 - 1.5 * between) / between**2
-        return float(np.sqrt(max(0.0, square.mean())))
+        # so far that the mean of a few low bars is off by chance
+        error = 2 * 1.5 * np.sqrt(2 * (1 / between**2).sum()) / len(between)
+        return float(np.sqrt(max(0.0, square.mean() - error)))
 
 
 class SingleValue(Check):
