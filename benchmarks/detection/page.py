@@ -22,13 +22,14 @@ def main() -> None:
     arguments = parser.parse_args()
     output = arguments.output or ROOT / "docs" / "benchmarks-detection.md"
     ours = run("run.py", "--seed", arguments.seed, *(QUICK if arguments.quick else ()))
+    weeks = run("weeks.py", *(("--signals", "weather") if arguments.quick else ()))
     others = run("peers.py", "--seed", arguments.seed, *(["--quick"] if arguments.quick else ()))
     note = "Quick: only that it all works is to be seen here.\n\n" if arguments.quick else ""
     output.write_text(
         "# What is found of faults\n\n"
         f"Written by `make bench-detection SEED={arguments.seed}`. The faults, their sizes, fields "
         "and months are in `benchmarks/detection/faults.yaml`, which was written before the "
-        f"method.\n\n{note}{ours}\n{others}",
+        f"method.\n\n{note}{ours}\n{weeks}\n{others}",
         encoding="utf-8",
     )
     print(f"Written to {output}")
