@@ -88,6 +88,17 @@ def test_fault_in_a_week_is_found_after_a_month(weather, months) -> None:
     assert change.changes(weather, past, faulty, {})[0].field == "temp"
 
 
+def test_half_a_week_that_is_missing_is_found_in_the_first_weeks(weather, months) -> None:
+    past, delivery = week(months, 2, 5)
+    thinned = {
+        name: rows.filter((pl.col("day") < 5) | (pl.col("hour") % 2 == 0))
+        for name, rows in delivery.items()
+    }
+    assert ("volume", None) in [
+        (breach.kind, breach.field) for breach in change.changes(weather, past, thinned, {})
+    ]
+
+
 def test_real_faults_are_found(received, months) -> None:
     assert received(months["2013-02"], "2013-02") == [("extreme", "wind_speed")]
     assert received(months["2013-11"], "2013-11") == [("twice", "time_hour")]

@@ -340,7 +340,8 @@ def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
     natural = past.natural[check]
     # what the past could not be measured for is as its like
     usual = float(np.median(list(natural.values()))) if natural else 0.0
-    return past.wider * check.limit(natural.get(measure.key, usual), len(rows))
+    wider = past.wider if check.is_rough else 1.0
+    return wider * check.limit(natural.get(measure.key, usual), len(rows))
 
 
 def _weight(found: Iterable[Excess]) -> float:

@@ -174,7 +174,7 @@ class RepeatedDay(Check):
 class Volume(Check):
     """Rows in a day, or in the whole of a state; days without any."""
 
-    kind, floor, factor, is_share = "volume", 0.3, 1.5, False
+    kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
 
     def learn(self, rows: Rows) -> float:
         return float(np.median(self._rows(rows)))

@@ -49,6 +49,7 @@ class Check(ABC):
         factor: The limit is this many times the largest value that the past gave by itself.
         is_share: The value is a share of rows, so its limit allows for the number of rows.
         has_past: The past can be measured against itself; else the floor alone is the limit.
+        is_rough: A storm or a holiday moves it, so a short past has wider limits.
     """
 
     kind: ClassVar[str]
@@ -56,6 +57,7 @@ class Check(ABC):
     factor: ClassVar[float] = 2.0
     is_share: ClassVar[bool] = True
     has_past: ClassVar[bool] = True
+    is_rough: ClassVar[bool] = True
 
     @abstractmethod
     def learn(self, rows: "Rows") -> Any:
