@@ -186,6 +186,17 @@ def test_diff_compares_the_last_version_kept_and_draws_it(
     assert picture.stat().st_size < 200_000
 
 
+def test_field_of_another_type_is_told_and_not_drawn(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(project.contract("visits"), "version: 1.0.0", "version: 2.0.0")
+    replace(project.contract("visits"), "{name: minute, logicalType: integer",
+            "{name: minute, logicalType: string")  # fmt: skip
+    receive(project, "visits")
+    assert signals(["diff", "visits"]) == 0
+    assert "type integer → string" in capsys.readouterr().out
+
+
 def test_versions_and_git_revisions_can_be_named(
     project: DataProject, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

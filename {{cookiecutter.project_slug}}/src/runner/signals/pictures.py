@@ -22,6 +22,7 @@ from runner.signals.diff import (
     null_share,
     shares,
 )
+from runner.signals.odcs import NUMERIC
 from runner.signals.profile import Column
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
@@ -31,11 +32,7 @@ BINS = 32
 
 def draw(found: Comparison) -> Figure:
     """The most changed fields: over the partitions, and all of their rows together."""
-    drawn = [
-        change
-        for change in found.changes
-        if all(_is_told(part.columns.get(change.field)) for part in found.parts)
-    ][:MOST]
+    drawn = [change for change in found.changes if _can_be_drawn(found, change.field)][:MOST]
     gaps = min(len(found.gaps), MOST_GAPS)
     heights = [1.7] * len(drawn) + [0.3 + 0.24 * gaps] * bool(gaps)
     height = sum(heights) + 0.8 * len(heights) + 0.75
@@ -172,8 +169,13 @@ def _fitted(value: str) -> str:
     return value if len(value) < 16 else value[:15] + "…"
 
 
-def _is_told(column: Column | None) -> bool:
-    return column is not None and bool(column.quantiles or column.top)
+def _can_be_drawn(found: Comparison, field: str) -> bool:
+    """Whether both have values of the field, on the same scale."""
+    columns = [part.columns.get(field) for part in found.parts]
+    if not all(column and (column.quantiles or column.top) for column in columns):
+        return False
+    one, other = (each.fields[field]["type"] for each in (found.before, found.after))
+    return bool(one == other or {one, other} == set(NUMERIC))
 
 
 def _times(values: Sequence[float] | NDArray[np.float64], kind: str) -> NDArray[Any]:
