@@ -160,6 +160,11 @@ def test_every_entry_says_what_it_says(air: Path) -> None:
     assert (okta.known_after_event, okta.tolerated_invalid) == (True, 1)
 
 
+def test_valid_whole_number_may_be_written_with_a_decimal_point(air: Path) -> None:
+    replace(air, "validValues: [-1, 8]", "validValues: [-1.0, 8.0]")
+    assert read_contracts(air.parents[1])["air"].field("okta").allowed == ("-1", "8")
+
+
 @pytest.mark.parametrize(
     ("bound", "rows"),
     [("mustBeGreaterOrEqualTo: 600", (600, None)), ("mustBeLessOrEqualTo: 800", (None, 800))],

@@ -100,7 +100,7 @@ def valid_values(arguments: Entry, field: Mapping[str, Entry]) -> tuple[str, ...
                 raise entry.mistake(f"the valid value {entry.text()} is outside the field's range")
         if value in values:
             raise entry.mistake(f"the valid value '{entry.text()}' stands twice")
-        values[value] = entry.text()
+        values[value] = str(value) if kind == "integer" else entry.text()
     if not values:
         raise listed.mistake("validValues is empty: no value could be valid")
     return tuple(values.values())
