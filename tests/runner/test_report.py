@@ -212,9 +212,11 @@ def test_signal_without_event_time_has_one_partition(report: Report) -> None:
     assert len(page.drawn) == 3
 
 
-@pytest.mark.parametrize("value", [5.0, float("inf"), 1e300])
-def test_constant_and_extreme_numbers_are_drawn(report: Report, value: float) -> None:
-    constant = month(9).with_columns(pl.lit(value).alias("temp"), pl.lit(3).alias("okta"))
+@pytest.mark.parametrize(
+    ("value", "whole"), [(5.0, 3), (float("inf"), 3), (1e300, 0), (5.0, 10**17), (5.0, -(10**17))]
+)
+def test_constant_and_extreme_numbers_are_drawn(report: Report, value: float, whole: int) -> None:
+    constant = month(9).with_columns(pl.lit(value).alias("temp"), pl.lit(whole).alias("okta"))
     past = {"2024-08": constant.with_columns(pl.lit(5.0).alias("temp")).lazy()}
     page = report(constant, SAID, ("frozen", "okta", "okta is 3 in all rows"), past=past)
     assert len(page.drawn) == 4

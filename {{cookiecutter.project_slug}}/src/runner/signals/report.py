@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAST = 24  # partitions: two years of months
 YEAR = 12  # partitions that "before" is
 BINS = 36
+EXACT = 2**52  # of larger whole numbers a half more is no other number
 MOST = 10  # values or fields that are shown
 
 
@@ -222,7 +223,7 @@ def _lines(
     names = sorted({*rows.parts, *rows.came})
     values = [value for one in (past, came) for numbers in one.values() for value in numbers]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    room = (high - low) * 0.06 or 0.5
+    room = (high - low or abs(high)) * 0.06 or 0.5  # so much that it changes a large number
     low, high = 0.0 if kind in ("share", "count") else low - room, high + room
     plot = WIDE
     step = (plot.width - plot.left - plot.right) / len(names)
@@ -271,11 +272,10 @@ def _histogram(field: Field, rows: Rows) -> dict[str, Any]:
     ]
     low = min(float(np.quantile(one, 0.005)) for one in values)
     high = max(float(np.quantile(one, 0.995)) for one in values)
-    whole = field.type == "integer" and high - low < BINS
-    if whole:
+    if field.type == "integer" and high - low < BINS and max(-low, high) < EXACT:
         edges = np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.5)
     else:
-        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        edges = np.linspace(low, high if high > low else low + (abs(low) or 1), BINS + 1)
     counts = [np.histogram(one.clip(edges[0], edges[-1]), edges)[0] for one in values]
     found = [count / max(count.sum(), 1) for count in counts]
     top = max(float(one.max()) for one in found)
