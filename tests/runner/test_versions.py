@@ -250,6 +250,17 @@ def test_pin_on_the_current_version_outlives_an_interrupted_ingest(project: Data
     assert git(project.root, "status", "--porcelain") == before
 
 
+def test_looking_at_files_does_not_hide_that_they_are_being_replaced(project: DataProject) -> None:
+    contract = read_contracts(project.root)["prices"]
+    text = snapshot.dvc_file(contract).read_text()
+    snapshot.write_index(contract, {"publishing": True, "before": text})
+    ensure_received(["prices"], pins={"prices": "1.0.0"})
+    # cut off now, its ingest is to be undone
+    (path,) = (project.root / "data/signals/prices").glob("2024-03*")
+    path.write_bytes(b"half")
+    assert ensure_received(["prices"])["prices"].rows == 1200
+
+
 def test_pin_on_the_command_line_needs_no_plus() -> None:
     assert normalise(["dataset.pin.prices=1.0.0"]) == ["++dataset.pin.prices=1.0.0"]
     assert normalise(["++dataset.pin.prices=1.0.0"]) == ["++dataset.pin.prices=1.0.0"]

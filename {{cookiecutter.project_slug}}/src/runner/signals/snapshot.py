@@ -125,7 +125,8 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
         index = {"md5": _directory_md5(manifest), "files": files}
         if index["md5"] != snapshot.md5:
             raise _changed(contract.root, snapshot, manifest)
-        write_index(contract, index, version)
+        if version or not is_publishing(contract):  # or `restore` would not know what to put back
+            write_index(contract, index, version)
     return bool(files) and index["md5"] == snapshot.md5
 
 
