@@ -177,7 +177,7 @@ def _file_system(contract: Contract, options: Mapping[str, str]) -> tuple[Any, s
     more: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
     if protocol in ("s3", "s3a"):
         patience = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}
-        more = {"skip_instance_cache": True, "use_listings_cache": False, "config_kwargs": patience}
+        more["config_kwargs"] = patience
     for name, option in (
         ("endpointUrl", "endpoint_url"),
         ("user", "username"),
