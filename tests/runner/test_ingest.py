@@ -301,6 +301,10 @@ def test_retired_signal_is_received_by_nobody(fresh: DataProject) -> None:
         ensure_received(["shops"])
     metrics = ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
     assert sorted(name for name in metrics if "rows" in name) == ["rows/prices", "rows/visits"]
+    for name in ("prices", "visits"):
+        replace(fresh.contract(name), "status: active", "status: retired")
+    with pytest.raises(UserError, match=r"all signals are retired.*\n.*new signal"):
+        ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("fresh")

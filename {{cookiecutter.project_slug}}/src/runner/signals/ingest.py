@@ -81,10 +81,15 @@ def chosen(config: DictConfig) -> list[Contract]:
             "signals/ holds no contract yet, so there is nothing to receive.\n"
             "Write the first one: python run.py new signal NAME --from PATH"
         )
-    asked = [known(contracts, name) for name in config.signals]
-    return _with_inputs(contracts, asked) or [
-        contract for contract in contracts.values() if contract.status != "retired"
-    ]
+    if config.signals:
+        return _with_inputs(contracts, [known(contracts, name) for name in config.signals])
+    wanted = [contract for contract in contracts.values() if contract.status != "retired"]
+    if not wanted:
+        raise UserError(
+            f"all signals are retired ({', '.join(contracts)}), so there is nothing to receive.\n"
+            "Write the contract of another: python run.py new signal NAME --from PATH"
+        )
+    return wanted
 
 
 def ensure_received(
