@@ -313,6 +313,16 @@ def test_rejected_delivery_is_ignored_and_another_one_is_held_anew(project: Data
     assert _deliver(project)["held/visits"] == 0
 
 
+def test_run_that_needs_what_was_rejected_says_so_and_what_there_is(project: DataProject) -> None:
+    replace(project.contract("visits"), "version: 1.0.0", "version: 1.0.1")
+    replace(project.contract("visits"), "nullValues, value: [NA]", "nullValues, value: [NA, x]")
+    _deliver(project)
+    holds.holds(["reject", _open(project).id, *WHO])
+    with pytest.raises(UserError, match=r"1.0.1 was rejected by Ada.*\n.*pin.visits=1.0.0"):
+        load_dataset(project.config())
+    assert load_dataset(project.config(pin={"visits": "1.0.0"})).snapshots["visits"].rows == 2400
+
+
 def test_decision_needs_an_open_hold_a_name_and_a_reason(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:

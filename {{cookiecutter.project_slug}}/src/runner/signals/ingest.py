@@ -274,8 +274,23 @@ def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
     _say(outcomes)
     if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
         raise _together(failed)
-    if held := [each.id for each in outcomes.values() if isinstance(each, Hold)]:
+    stopped = [each for each in outcomes.values() if isinstance(each, Hold)]
+    if held := [each.id for each in stopped if each.status == holds.OPEN]:
         raise Held(f"what was received is held ({', '.join(held)}); see `python run.py holds`")
+    for hold in stopped:
+        raise _rejected(known({each.name: each for each in missing}, hold.subject), hold)
+
+
+def _rejected(contract: Contract, hold: Hold) -> UserError:
+    """The error for a signal of which nothing has come but what a person has rejected."""
+    recorded = snapshots.recorded(contract)
+    then = f"Ask {contract.owner} ({contract.contact}) for another delivery"
+    if recorded is not None:
+        then += f", or read what was there before: dataset.pin.{contract.name}={recorded.version}"
+    return contract.mistake(
+        f"what its source gives under version {contract.version} was rejected by {hold.by} "
+        f"({hold.id})", then
+    )  # fmt: skip
 
 
 def _take(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict[str, Outcome]:
