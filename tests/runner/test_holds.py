@@ -461,6 +461,9 @@ def test_last_good_snapshot_may_be_too_old(project: DataProject) -> None:
     config = project.config()
     config.now = "2024-04-20T00:00:00+00:00"
     assert load_dataset(config).snapshots["visits"].rows == 2400
+    replace(project.contract("visits"), "30 d", "36 h")
+    with pytest.raises(UserError, match=r"`maxAge` 36 hours"):
+        load_dataset(config)
 
 
 def test_features_of_a_signal_that_may_be_missing_are_left_out(

@@ -74,8 +74,8 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
     if now - last_event <= due:
         return None
     message = (
-        f"the last event is of {_moment(last_event, contract)}, {_span(now - last_event)} ago; "
-        f"new ones are due within {_span(due)}"
+        f"the last event is of {_moment(last_event, contract)}, {span(now - last_event)} ago; "
+        f"new ones are due within {span(due)}"
     )
     return Breach("freshness", contract.event_time, message, _month(last_event, contract))
 
@@ -282,6 +282,7 @@ def _month(moment: datetime, contract: Contract) -> str:
     return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
 
 
-def _span(span: timedelta) -> str:
-    hours = span / timedelta(hours=1)
+def span(length: timedelta) -> str:
+    """A length of time for people."""
+    hours = length / timedelta(hours=1)
     return f"{hours / 24:.3g} days" if hours >= 48 else f"{hours:.3g} hours"

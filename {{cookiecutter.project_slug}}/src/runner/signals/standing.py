@@ -62,8 +62,8 @@ def standing(contract: Contract, pin: str | None, now: datetime) -> Standing:
     age = now - recorded.last_event if recorded.last_event else None
     if age is not None and contract.max_age is not None and age > contract.max_age:
         raise contract.mistake(
-            f"it is {what}, and its last event is {age.days:,} days old; its contract says "
-            f"`maxAge` {contract.max_age.days:,} days", _look
+            f"it is {what}, and its last event is {rules.span(age)} old; its contract says "
+            f"`maxAge` {rules.span(contract.max_age)}", _look
         )  # fmt: skip
     last = ""
     if recorded.last_event:
