@@ -205,14 +205,6 @@ def test_signal_is_late_once_frequency_and_latency_are_over() -> None:
     assert lateness(replace(contract, frequency=None), last, NOON + timedelta(days=9)) is None
 
 
-def test_lateness_counts_from_the_newest_event_wherever_it_is() -> None:
-    contract = a_contract(frequency=timedelta(hours=1))
-    old = {"2024-02": hours(24)}
-    assert [each.kind for each in broken(contract, old, NOON)] == ["freshness"]
-    # an older month was corrected; the newest is unchanged, and no part of the delivery
-    assert broken(contract, old, NOON, last_event=NOON) == []
-
-
 def test_event_after_its_arrival_is_a_breach_but_not_by_what_clocks_differ() -> None:
     for ahead, expected in ((timedelta(minutes=4), []), (timedelta(hours=1), ["future"])):
         frame = hours(3, NOON - timedelta(hours=2) + ahead)

@@ -176,9 +176,7 @@ def _breaches(
     verdict = holds.verdict(contract.root, contract.name, delivery.content)
     if verdict is not None and verdict.status == holds.RELEASED:
         return []
-    # rows that come late may be as good as ever
-    found = rules.broken(contract, changed, now, delivery.last_event)
-    breaches = [breach for breach in found if breach.kind != "freshness"]
+    breaches = rules.broken(contract, changed, now)
     if recorded is not None and (before is None or _reads_alike(before, contract)):
         past = past_of(delivery, recorded)
         accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}

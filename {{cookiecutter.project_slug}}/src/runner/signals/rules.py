@@ -36,19 +36,13 @@ class _Rule:
     promise: str
 
 
-def broken(
-    contract: Contract,
-    delivery: Mapping[str, pl.DataFrame],
-    now: datetime,
-    last_event: datetime | None = None,
-) -> list[Breach]:
+def broken(contract: Contract, delivery: Mapping[str, pl.DataFrame], now: datetime) -> list[Breach]:
     """The contract's rules that a delivery breaks: one breach for each rule, where it begins.
 
     Args:
         contract: The signal's contract.
         delivery: New and changed partitions, whole, in the contract's types.
         now: When it arrived.
-        last_event: The newest event time of the signal; by default that of these partitions.
     """
     rules = _rules(contract, now)
     found: dict[tuple[str, str | None], list[Breach]] = {}
@@ -61,9 +55,7 @@ def broken(
         ]
         for breach in breaches:
             found.setdefault((breach.kind, breach.field), []).append(breach)
-    newest = [last_event] if last_event else [_newest(contract, each) for each in delivery.values()]
-    late = lateness(contract, max((each for each in newest if each), default=None), now)
-    return [*(_first(breaches) for breaches in found.values()), *([late] if late else [])]
+    return [_first(breaches) for breaches in found.values()]
 
 
 def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Breach | None:
@@ -242,13 +234,6 @@ def _first(breaches: list[Breach]) -> Breach:
         return first
     also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
     return Breach(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
-
-
-def _newest(contract: Contract, frame: pl.DataFrame) -> datetime | None:
-    if contract.event_time is None:
-        return None
-    newest = frame[contract.event_time].max()
-    return newest if isinstance(newest, datetime) else None
 
 
 def _range_text(field: Field) -> str:
