@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from data_project import DataProject, build, replace
 from store_reader import delivery_processes
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
@@ -56,6 +57,22 @@ def little_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "first"],
     ):
         subprocess.run(["git", *words], cwd=project, check=True)
+    return project
+
+
+@pytest.fixture(scope="session")
+def received_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    """A project that has received its signals, under contracts with rules; for tests to copy."""
+    project = build(tmp_path_factory.mktemp("received") / "project")
+    for name, field, said in (
+        ("visits", "minute, logicalType: integer", "logicalTypeOptions: {minimum: 0, maximum: 59}"),
+        ("shops", "size, logicalType: integer", "logicalTypeOptions: {minimum: 0, maximum: 99}"),
+        ("prices", "price, logicalType: number",
+         "customProperties: [{property: unit, value: EUR}]"),
+    ):  # fmt: skip
+        replace(project.contract(name), f"{{name: {field}}}", f"{{name: {field}, {said}}}")
+    project.receive("visits", "prices", "shops")
+    project.commit()
     return project
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from omegaconf import DictConfig, OmegaConf
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
@@ -139,6 +140,28 @@ class DataProject:
         folder = self.root / "src" / self.package
         self.package = f"own{next(COUNTER)}"
         folder.rename(folder.with_name(self.package))
+
+    def copy(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> "DataProject":
+        """A copy, in which the test is from now on."""
+        shutil.copytree(self.root, root)
+        return DataProject(root).enter(monkeypatch)
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> "DataProject":
+        monkeypatch.setattr("runner.project.root", lambda: self.root)
+        monkeypatch.syspath_prepend(str(self.root / "src"))
+        return self
+
+    def receive(self, *signals: str) -> None:
+        """Receives signals in a process of its own."""
+        process = self.python(
+            f"from runner.signals.ingest import ensure_received; ensure_received({signals!r})"
+        )
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+
+    def commit(self) -> None:
+        git(self.root, "add", ".")
+        git(self.root, "commit", "-qm", "data")
 
     def config(self, **dataset: Any) -> DictConfig:
         return OmegaConf.create(

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 import yaml
-from data_project import DataProject, Recorder, build, git, replace
+from data_project import DataProject, Recorder, git, replace
 
 from runner import app, holds
 from runner.dataset.dataset import load_dataset
@@ -24,27 +24,13 @@ ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
 WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
-    project = build(tmp_path_factory.mktemp("holds") / "project")
-    replace(
-        project.contract("visits"),
-        "{name: minute, logicalType: integer}",
-        "{name: minute, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 59}}",
-    )
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "data")
-    return project
-
-
 @pytest.fixture
-def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    shutil.copytree(original.root, tmp_path / "project")
-    return _enter(DataProject(tmp_path / "project"), monkeypatch)
+def project(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    project = received_project.copy(tmp_path / "project", monkeypatch)
+    project.rename_package()
+    return project
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +39,6 @@ def past_that_explains_all(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     changes = MagicMock(return_value=[])
     monkeypatch.setattr(change, "changes", changes)
     return changes
-
-
-def _enter(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    monkeypatch.setattr("runner.project.root", lambda: project.root)
-    monkeypatch.syspath_prepend(str(project.root / "src"))
-    project.rename_package()
-    return project
 
 
 def _deliver(project: DataProject, minute: int = 600) -> dict[str, float]:
@@ -153,7 +132,8 @@ def test_same_delivery_is_the_same_hold_also_in_a_fresh_checkout(
     git(project.root, "commit", "-qm", "package")
     git(tmp_path, "clone", "-q", str(project.root), "clone")
     shutil.copytree(project.root / "data/raw", tmp_path / "clone/data/raw", dirs_exist_ok=True)
-    clone = _enter(DataProject(tmp_path / "clone"), monkeypatch)
+    clone = DataProject(tmp_path / "clone").enter(monkeypatch)
+    clone.rename_package()
     _ingest(clone)
     assert _open(clone).id == hold.id
     assert _open(clone).delivery == hold.delivery

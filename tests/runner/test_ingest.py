@@ -32,35 +32,20 @@ from runner.signals.ingest import ensure_received, ingest
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataProject]:
-    """A project as it is before its first run, and one that has received its signals."""
-    fresh = build(tmp_path_factory.mktemp("fresh") / "project")
-    root = tmp_path_factory.mktemp("received") / "project"
-    shutil.copytree(fresh.root, root)
-    received = DataProject(root)
-    process = received.python("from runner.signals.ingest import ensure_received\n"
-                              "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    git(root, "add", ".")
-    git(root, "commit", "-qm", "data")
-    return {"fresh": fresh, "received": received}
-
-
-def _copy(original: DataProject, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    shutil.copytree(original.root, root)
-    monkeypatch.setattr("runner.project.root", lambda: root)
-    return DataProject(root)
+def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
+    return build(tmp_path_factory.mktemp("fresh") / "project")
 
 
 @pytest.fixture
-def fresh(originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    return _copy(originals["fresh"], tmp_path / "project", monkeypatch)
+def fresh(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
+    return original.copy(tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture
-def received(originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    return _copy(originals["received"], tmp_path / "project", monkeypatch)
+def received(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    return received_project.copy(tmp_path / "project", monkeypatch)
 
 
 def content(project: DataProject, name: str) -> str:

@@ -42,23 +42,17 @@ dataset: {features: [hour, relative_price]}
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     project = build(tmp_path_factory.mktemp("lineage") / "project")
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    project.receive("visits")
     return project
 
 
 @pytest.fixture
 def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     root = tmp_path / "project"
-    shutil.copytree(original.root, root)
-    monkeypatch.setattr("runner.project.root", lambda: root)
+    project = original.copy(root, monkeypatch)
     compose = importlib.import_module("runner.composition")
     monkeypatch.setattr(compose, "root", lambda: root)
     monkeypatch.setattr(compose, "CONF", root / "conf")
-    monkeypatch.syspath_prepend(str(root / "src"))
-    project = DataProject(root)
     project.rename_package()
     for name, text in CONF.items():
         path = root / "conf" / name

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from data_project import DataProject, build, git, replace
+from data_project import DataProject, git, replace
 
 from runner.errors import UserError
 from runner.signals import profile, snapshot
@@ -18,24 +18,11 @@ from runner.signals.contract import Contract, read_contracts
 from runner.signals.ingest import ensure_received
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
-    project = build(tmp_path_factory.mktemp("profile") / "project")
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "data")
-    return project
-
-
 @pytest.fixture
-def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    root = tmp_path / "project"
-    shutil.copytree(original.root, root)
-    monkeypatch.setattr("runner.project.root", lambda: root)
-    return DataProject(root)
+def project(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    return received_project.copy(tmp_path / "project", monkeypatch)
 
 
 def contract(project: DataProject, name: str) -> Contract:

@@ -23,21 +23,14 @@ MONTHS = ("2024-01", "2024-02", "2024-03")
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     project = build(tmp_path_factory.mktemp("diff") / "project")
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "data")
+    project.receive("visits", "shops")
+    project.commit()
     return project
 
 
 @pytest.fixture
 def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    root = tmp_path / "project"
-    shutil.copytree(original.root, root)
-    monkeypatch.setattr("runner.project.root", lambda: root)
-    return DataProject(root)
+    return original.copy(tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture
@@ -156,20 +149,11 @@ def test_unchanged_quantiles_on_a_few_values_are_no_difference(visits: Contract)
 # ---------------------------------------------------------------- the command
 
 
-def receive(project: DataProject, *signals: str) -> None:
-    process = project.python(f"""
-        from runner.signals.ingest import ensure_received
-        ensure_received({list(signals)!r})
-    """)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-
-
 def bump(project: DataProject) -> None:
     """A new version, which receiving keeps the former one of."""
     replace(project.contract("visits"), "version: 1.0.0", "version: 2.0.0")
     replace(project.contract("visits"), "{name: minute,", "{name: minute, required: true,")
-    receive(project, "visits")
+    project.receive("visits")
 
 
 def test_diff_compares_the_last_version_kept_and_draws_it(
@@ -192,7 +176,7 @@ def test_field_of_another_type_is_told_and_not_drawn(
     replace(project.contract("visits"), "version: 1.0.0", "version: 2.0.0")
     replace(project.contract("visits"), "{name: minute, logicalType: integer",
             "{name: minute, logicalType: string")  # fmt: skip
-    receive(project, "visits")
+    project.receive("visits")
     assert signals(["diff", "visits"]) == 0
     assert "type integer → string" in capsys.readouterr().out
 
@@ -216,7 +200,7 @@ def test_without_a_kept_version_the_last_other_profile_in_git_is_meant(
         file.write("2024-04-30T10:00:00Z,a,1,1,true,5\n")
     (project.root / "data/signals/visits.dvc").unlink()
     shutil.rmtree(project.root / "data/signals/visits")
-    receive(project, "visits")
+    project.receive("visits")
     assert signals(["diff", "visits"]) == 0
     head = git(project.root, "rev-parse", "--short", "HEAD").strip()
     output = capsys.readouterr().out
@@ -253,7 +237,7 @@ def test_classified_values_are_not_told(
             "{name: spent, classification: restricted,")  # fmt: skip
     (project.root / "data/signals/visits.dvc").unlink()
     shutil.rmtree(project.root / "data/signals/visits")
-    receive(project, "visits")
+    project.receive("visits")
     assert signals(["diff", "visits", "HEAD"]) == 0
     line = next(one for one in capsys.readouterr().out.splitlines() if "  spent" in one)
     assert line.split("  ")[-1] == "classification none → restricted"

@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
-from data_project import DataProject, Recorder, build, git, replace
+from data_project import DataProject, Recorder, git, replace
 
 from runner import holds
 from runner.composition import normalise
@@ -24,24 +24,13 @@ CHANGES = change.changes
 UNIT = "{name: price, logicalType: number, customProperties: [{property: unit, value: %s}]}"
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
-    project = build(tmp_path_factory.mktemp("versions") / "project")
-    replace(project.contract("prices"), "{name: price, logicalType: number}", UNIT % "EUR")
-    replace(project.contract("shops"), "{name: size, logicalType: integer}", RICH)
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "data")
-    return project
-
-
 @pytest.fixture
-def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    shutil.copytree(original.root, tmp_path / "project")
-    return _enter(DataProject(tmp_path / "project"), monkeypatch)
+def project(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    project = received_project.copy(tmp_path / "project", monkeypatch)
+    project.rename_package()
+    return project
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +39,6 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     mock = MagicMock(return_value=[])
     monkeypatch.setattr(change, "changes", mock)
     return mock
-
-
-def _enter(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    monkeypatch.setattr("runner.project.root", lambda: project.root)
-    monkeypatch.syspath_prepend(str(project.root / "src"))
-    project.rename_package()
-    return project
 
 
 def _ingest(project: DataProject) -> dict[str, float]:
@@ -199,7 +181,8 @@ def test_former_version_is_kept_for_git_and_comes_back_with_dvc_pull(
     git(project.root, "add", ".")
     git(project.root, "commit", "-qm", "two versions")
     git(tmp_path, "clone", "-q", str(project.root), "clone")
-    clone = _enter(DataProject(tmp_path / "clone"), monkeypatch)
+    clone = DataProject(tmp_path / "clone").enter(monkeypatch)
+    clone.rename_package()
     found = ensure_received(["prices"], pins={"prices": "1.0.0"})["prices"]
     assert before is not None
     assert (found.version, found.md5, found.content) == ("1.0.0", before.md5, before.content)
