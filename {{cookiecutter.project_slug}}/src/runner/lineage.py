@@ -5,7 +5,6 @@ declares it.
 """
 
 import argparse
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -181,23 +180,10 @@ def _last_change(contract: "Contract") -> str:
     from runner.signals.snapshot import dvc_file
 
     file = dvc_file(contract).relative_to(contract.root).as_posix()
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *words, "--", file],
-                cwd=contract.root,
-                capture_output=True,
-                encoding="utf-8",
-                check=False,
-            )
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("status", "--porcelain"):
+    if project.git(contract.root, "status", "--porcelain", "--", file):
         return "not in git yet"
-    return git("log", "-n", "1", "--format=%cs (commit %h)") or "not known to git"
+    known = project.git(contract.root, "log", "-n", "1", "--format=%cs (commit %h)", "--", file)
+    return known or "not known to git"
 
 
 def _experiment(name: str, uses: Uses) -> str:

@@ -5,10 +5,9 @@ import datetime
 import json
 import math
 import re
-import subprocess
 
 from runner.errors import UserError
-from runner.project import root
+from runner.project import git, root
 
 NOT_NAMES = ("default", "false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes")
 """Hydra or YAML read them as something else; `default` is the folder of runs without experiment."""
@@ -113,10 +112,5 @@ def _day(text: str) -> str:
 
 
 def _git_user() -> str:
-    try:
-        answer = subprocess.run(
-            ["git", "config", "user.name"], cwd=root(), capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:  # no git is no reason to write no experiment
-        return ""
-    return answer.stdout.strip()
+    # no git is no reason to write no experiment
+    return git(root(), "config", "user.name") or ""

@@ -1,8 +1,20 @@
-"""Where the project is."""
+"""Where the project is, and what git says of it."""
 
+import subprocess
 from pathlib import Path
 
 
 def root() -> Path:
     """The folder that holds `run.py`."""
     return Path(__file__).resolve().parents[2]
+
+
+def git(folder: Path, *words: str) -> str | None:
+    """What git answers in a folder; None if it fails or is not there."""
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, encoding="utf-8", check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

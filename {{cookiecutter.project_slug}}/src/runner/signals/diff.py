@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,7 +359,7 @@ def _find(contract: Contract, word: str) -> tuple[Profile, str]:
     kept = _kept(contract)
     if word in kept:
         return profile.read(kept[word]), word
-    text = _git(contract, "show", f"{word}:./{path.name}")
+    text = project.git(path.parent, "show", f"{word}:./{path.name}")
     if text is None:
         received = [profile.read(path).version] if path.exists() else []
         known = ", ".join(dict.fromkeys([*kept, *received]))
@@ -378,7 +377,8 @@ def _last_kept(contract: Contract, new: Profile) -> tuple[Profile, str]:
     if kept:
         version = list(kept)[-1]
         return profile.read(kept[version]), version
-    log = _git(contract, "log", "-n", "20", "--format=%h", "--", profile.path(contract).name)
+    path = profile.path(contract)
+    log = project.git(path.parent, "log", "-n", "20", "--format=%h", "--", path.name)
     for revision in (log or "").split():
         found = _find(contract, revision)
         if found[0].content != new.content:
@@ -400,18 +400,3 @@ def _kept(contract: Contract) -> dict[str, Path]:
 
 def _order(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
-
-
-def _git(contract: Contract, *words: str) -> str | None:
-    """What git says in the folder of profiles; None if it fails."""
-    try:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=profile.path(contract).parent,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
