@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
-from data_project import DataProject, build, replace
+from data_project import DataProject, replace
 
 from runner.dataset import dataset as module
 from runner.dataset import split
@@ -19,25 +19,13 @@ from runner.errors import UserError
 from runner.signals.ingest import ingest
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
-    project = build(tmp_path_factory.mktemp("dataset") / "project")
-    process = project.python("from runner.signals.ingest import ensure_received\n"
-                             "ensure_received(['visits', 'prices', 'shops'])")  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    return project
-
-
 @pytest.fixture
-def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    root = tmp_path / "project"
-    shutil.copytree(original.root, root)
-    monkeypatch.setattr("runner.project.root", lambda: root)
-    monkeypatch.syspath_prepend(str(root / "src"))
-    copy = DataProject(root)
-    copy.rename_package()
-    return copy
+def project(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    project = received_project.copy(tmp_path / "project", monkeypatch)
+    project.rename_package()
+    return project
 
 
 def raw(project: DataProject) -> pl.DataFrame:
