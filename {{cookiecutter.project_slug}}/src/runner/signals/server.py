@@ -14,6 +14,7 @@ from runner.config import SECRET_WORDS, nearest
 from runner.errors import UserError
 from runner.record.address import MASK, without_password
 from runner.signals.document import Entry
+from runner.signals.odcs import properties
 
 FORMATS = ("csv", "parquet", "jsonl")
 
@@ -208,14 +209,7 @@ def _options(kind: Kind, said: Mapping[str, Entry]) -> dict[str, Entry]:
 
 
 def _properties(entry: Entry | None) -> dict[str, Entry]:
-    properties: dict[str, Entry] = {}
-    for item in entry.items() if entry else []:
-        said = item.mapping(("property", "value", "description"), ("property", "value"))
-        name = said["property"].text()
-        if name in properties:
-            raise said["property"].mistake(f"'{name}' stands twice; remove one")
-        properties[name] = said["value"]
-    return properties
+    return {name: values["value"] for name, values in properties(entry).items()}
 
 
 def _check(name: str, value: Entry, form: str) -> None:
