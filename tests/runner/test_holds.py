@@ -291,6 +291,7 @@ def test_rejected_delivery_is_ignored_and_another_one_is_held_anew(project: Data
     # the one that was rejected stays rejected
     _take_back(project)
     assert _deliver(project)["held/visits"] == 0
+    assert not any(each.status == holds.OPEN for each in holds.read_holds(project.root))
 
 
 def test_run_that_needs_what_was_rejected_says_so_and_what_there_is(project: DataProject) -> None:

@@ -100,7 +100,7 @@ class Plan:
             "moment": None if self.moment is None else expressions.text(self.moment),
             "now": self.now.isoformat() if self.now else None,
         }
-        found = {PART: _hash([rows, self.split])}
+        found = {PART: _hash([rows, self.split, self.spine.key])}  # at random, it is by the key
         for name, each in self.features.items():
             joined = {
                 signal: [self.joins[signal], self._identity(snapshots, signal)]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner import project
+from runner.errors import UserError
 from runner.signals import profile
 from runner.signals.contract import Contract, read_contracts
 from runner.signals.profile import LEVELS, Column, Floats, Part, Profile, show
@@ -88,8 +89,11 @@ def diff(arguments: list[str]) -> int:
 
         name = "-".join([contract.name, *(re.sub(r"[^\w.]+", "-", one) for one in found.names)])
         picture = asked.picture or project.root() / "data" / "cache" / f"{name}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        draw(found).savefig(picture, dpi=110)
+        try:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            draw(found).savefig(picture, dpi=110)
+        except OSError as error:
+            raise UserError(f"--picture {picture}: cannot be written ({error.strerror})") from None
         print(f"picture  {picture}")
     return 0
 

@@ -344,6 +344,7 @@ def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
             outcomes[contract.name] = arrival.error
         elif decision is not None and decision.status == holds.REJECTED:
             outcomes[contract.name] = decision
+            holds.close(contract.root, contract.name)  # of what came in between, and is gone again
         elif arrival.breaches:
             outcomes[contract.name] = _hold(arrival)
         elif arrival.delivery is not None:
