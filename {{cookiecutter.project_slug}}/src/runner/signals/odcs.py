@@ -20,7 +20,7 @@ UNITS = {
 def properties(
     entry: Entry | None, known: tuple[str, ...] = (), more: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Entry]]:
-    """ODCS lists of `{property: …, value: …}` by the property's name; any name, if none is known."""
+    """ODCS lists of `{property: …, value: …}` by the property's name; any, if none is known."""
     found: dict[str, dict[str, Entry]] = {}
     for item in entry.items() if entry else []:
         values = item.mapping(("property", "value", "description", *more), ("property", "value"))
