@@ -55,7 +55,12 @@ def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
         return [error.breach]
     parts = {delivery.partition: frame.sort(contract.key)}
     past = {name: each.lazy() for name, each in delivery.past.items()}
-    return rules.broken(contract, parts, delivery.now) + change.changes(contract, past, parts, {})
+    found = rules.broken(contract, parts, delivery.now) + change.changes(contract, past, parts, {})
+    last = None if contract.event_time is None else max(
+        (part[contract.event_time].max() for part in parts.values() if part.height), default=None
+    )  # fmt: skip
+    late = rules.lateness(contract, last, delivery.now)
+    return [*found, late] if late else found
 
 
 def trials(delivery: Delivery, seed: int, kinds: set[str]) -> Iterator[tuple[Trial, pl.DataFrame]]:
