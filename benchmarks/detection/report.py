@@ -6,6 +6,10 @@ from typing import Any
 
 from inject import FAULTS
 
+STOPPED = (
+    "A stopped feed counts as held where it is told as late, as a run tells it and `whenHeld` "
+    "follows it; there are no rows to keep aside."
+)
 SCHEMA = ("renamed", "retyped")
 
 
@@ -69,7 +73,13 @@ def page(trials: Sequence[Any], seed: int, months: str) -> str:
             lines.append(f"- {each.signal}, month {each.month}, held {what}: {each.said[0]}")
     lines += ["", "## By kind and size", ""]
     lines += _table(later, ("fault", "flights", "planes", "weather", "field named"), _size)
-    lines += ["", "## By field", ""]
+    lines += [
+        "",
+        STOPPED,
+        "",
+        "## By field",
+        "",
+    ]
     lines += _table(
         [each for each in later if each.fault.field],
         ("field", "flights", "planes", "weather", "field named"),

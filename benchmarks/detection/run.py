@@ -56,9 +56,7 @@ def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
     parts = {delivery.partition: frame.sort(contract.key)}
     past = {name: each.lazy() for name, each in delivery.past.items()}
     found = rules.broken(contract, parts, delivery.now) + change.changes(contract, past, parts, {})
-    last = None if contract.event_time is None else max(
-        (part[contract.event_time].max() for part in parts.values() if part.height), default=None
-    )  # fmt: skip
+    last = None if contract.event_time is None else frame[contract.event_time].max()
     late = rules.lateness(contract, last, delivery.now)
     return [*found, late] if late else found
 

@@ -6,7 +6,6 @@ released: it is part of the next one's past.
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +22,6 @@ NEW_YEAR, YEAR = date(2013, 1, 1), 365
 def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
     """The first day of each delivery of so many days, and what was said of it."""
     contract = read_contracts(TEMPLATE)[signal]
-    # as in deliveries.py: the feed lives
-    contract = replace(contract, frequency=timedelta(days=2))
     rows = source.receive(contract)
     day = rows[contract.event_time].dt.convert_time_zone(contract.time_zone).dt.date()
     for start in (NEW_YEAR + timedelta(days=each) for each in range(0, YEAR, days)):
@@ -34,7 +31,7 @@ def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
         parts = {name: part for name, part in whole.items()
                  if name not in past or part.height > past[name].height}  # fmt: skip
         now = datetime(end.year, end.month, end.day, tzinfo=NEW_YORK).astimezone(UTC)
-        found = [each for each in rules.broken(contract, parts, now) if each.kind != "freshness"]
+        found = rules.broken(contract, parts, now)
         if past:
             before = {name: part.lazy() for name, part in past.items()}
             found += change.changes(contract, before, parts, {})

@@ -76,6 +76,16 @@ def received_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     return project
 
 
+@pytest.fixture
+def project(
+    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataProject:
+    """A copy of it that is the project of the test."""
+    project = received_project.copy(tmp_path / "project", monkeypatch)
+    project.rename_package()
+    return project
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that exists already: creating one takes two seconds."""

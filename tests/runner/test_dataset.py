@@ -19,15 +19,6 @@ from runner.errors import UserError
 from runner.signals.ingest import ingest
 
 
-@pytest.fixture
-def project(
-    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> DataProject:
-    project = received_project.copy(tmp_path / "project", monkeypatch)
-    project.rename_package()
-    return project
-
-
 def raw(project: DataProject) -> pl.DataFrame:
     frame = pl.read_csv(project.source("visits"), null_values="NA", try_parse_dates=True)
     return frame.with_columns(moment=pl.col("at") + pl.duration(minutes=pl.col("minute")))

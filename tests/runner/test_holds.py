@@ -24,15 +24,6 @@ ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
 WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
 
 
-@pytest.fixture
-def project(
-    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> DataProject:
-    project = received_project.copy(tmp_path / "project", monkeypatch)
-    project.rename_package()
-    return project
-
-
 @pytest.fixture(autouse=True)
 def past_that_explains_all(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """Only rules are broken here; what change finds in these little data is its own matter."""

@@ -18,13 +18,6 @@ from runner.signals.contract import Contract, read_contracts
 from runner.signals.ingest import ensure_received
 
 
-@pytest.fixture
-def project(
-    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> DataProject:
-    return received_project.copy(tmp_path / "project", monkeypatch)
-
-
 def contract(project: DataProject, name: str) -> Contract:
     return read_contracts(project.root)[name]
 

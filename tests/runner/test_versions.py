@@ -24,15 +24,6 @@ CHANGES = change.changes
 UNIT = "{name: price, logicalType: number, customProperties: [{property: unit, value: %s}]}"
 
 
-@pytest.fixture
-def project(
-    received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> DataProject:
-    project = received_project.copy(tmp_path / "project", monkeypatch)
-    project.rename_package()
-    return project
-
-
 @pytest.fixture(autouse=True)
 def changes(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """What change finds in these little data is its own matter."""

@@ -93,7 +93,9 @@ def diff(arguments: list[str]) -> int:
             picture.parent.mkdir(parents=True, exist_ok=True)
             draw(found).savefig(picture, dpi=110)
         except OSError as error:
-            raise UserError(f"--picture {picture}: cannot be written ({error.strerror})") from None
+            raise UserError(
+                f"{picture} cannot be written ({error.strerror}); name another place: --picture PATH"
+            ) from None
         print(f"picture  {picture}")
     return 0
 
