@@ -267,14 +267,19 @@ def test_join_of_a_state_keeps_every_row_once(
     assert joined["p.size"].to_list() == [sizes.get(place or "") for _, place in spine]
 
 
-def test_window_reads_each_row_once_where_slices_follow_one_another() -> None:
+@pytest.mark.parametrize("firsts", [range(0, 1000, 100), (500, 0, 300, 900, 800)])
+@pytest.mark.parametrize("ahead", [timedelta(0), 150 * MINUTE, timedelta(days=31)])
+def test_window_has_what_a_slice_needs_and_no_more_whatever_came_before(
+    firsts: Sequence[int], ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weather = contract(
         "w", {"hour": "timestamp", "place": "string", "n": "integer"}, ["hour", "place"],
         event_time="hour", delay=5 * MINUTE,
     )  # fmt: skip
     hours: list[Row] = [(START + n * MINUTE, ("ab"[n % 2],)) for n in range(1000)]
+    monkeypatch.setattr(join, "AHEAD", ahead)
     window = Window(table("w", "w.hour", hours, ["place"]).lazy(), weather, {"place": "place"})
-    for first in range(0, 1000, 100):
+    for first in firsts:
         slice_ = rows([(first, "a"), (first + 99, "b")])
         found = window.at(slice_)["w.n"].to_list()
         assert found == list(range(max(0, first - 6), first + 95))
