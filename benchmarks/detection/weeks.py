@@ -71,6 +71,7 @@ def main() -> None:
         "## Weekly deliveries" if days == 7 else f"## Deliveries of {days} days",
         "",
         f"`python benchmarks/detection/weeks.py --days {days}`: the year, {days} days at a time.",
+        "How much wider the limits of a short past are was chosen on these same weeks.",
         "",
         "| signal | clean deliveries held for nothing | real faults found |",
         "|---|---|---|",

@@ -94,7 +94,7 @@ def diff(arguments: list[str]) -> int:
             draw(found).savefig(picture, dpi=110)
         except OSError as error:
             raise UserError(
-                f"{picture} cannot be written ({error.strerror}); name another place: --picture PATH"
+                f"{picture} cannot be written ({error.strerror}); take another: --picture PATH"
             ) from None
         print(f"picture  {picture}")
     return 0
