@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from runner.signals import snapshot, source
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 NEW_YORK = ZoneInfo("America/New_York")

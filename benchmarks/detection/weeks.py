@@ -14,7 +14,7 @@ from inject import FAULTS
 
 from runner.holds import Breach
 from runner.signals import change, rules, snapshot, source
-from runner.signals.contract import read_contracts
+from runner.signals.contract_file import read_contracts
 
 NEW_YEAR, YEAR = date(2013, 1, 1), 365
 

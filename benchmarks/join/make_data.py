@@ -8,7 +8,7 @@ import polars as pl
 sys.path.insert(0, "src")
 from runner.project import root
 from runner.signals import snapshot
-from runner.signals.contract import read_contracts
+from runner.signals.contract_file import read_contracts
 
 START = 1_672_531_200_000_000  # 2023, a year of whole seconds
 TIME = pl.Datetime("us", "UTC")

@@ -6,7 +6,7 @@ sys.path.insert(0, "src")
 from measured import measure
 
 from runner import compose
-from runner.dataset.dataset import assemble
+from runner.dataset.assemble import assemble
 from runner.dataset.plan import make_plan
 from runner.project import root
 from runner.signals import snapshot

@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from runner.signals import checks, rules, snapshot
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 
 
 def check(frame: pl.DataFrame, parts: dict[str, pl.DataFrame], contract: Contract) -> list[str]:

@@ -154,7 +154,7 @@ class DataProject:
     def receive(self, *signals: str) -> None:
         """Receives signals in a process of its own."""
         process = self.python(
-            f"from runner.signals.ingest import ensure_received; ensure_received({signals!r})"
+            f"from runner.signals.received import ensure_received; ensure_received({signals!r})"
         )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output

@@ -8,7 +8,8 @@ import polars as pl
 from data_project import DataProject
 
 from runner.signals import snapshot, source
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 
 NAMES = ("visits", "shops")
 

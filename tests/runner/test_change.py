@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from runner.signals import change, snapshot, source
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 CELSIUS = ((pl.col("temp") - 32) / 1.8).round(1)

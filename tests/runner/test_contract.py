@@ -8,7 +8,7 @@ import pytest
 from data_project import TEMPLATE, DataProject, build, replace
 
 from runner.errors import UserError
-from runner.signals.contract import read_contracts
+from runner.signals.contract_file import read_contracts
 
 
 @pytest.fixture(scope="module")

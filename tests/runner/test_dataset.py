@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from data_project import DataProject, replace
 
-from runner.dataset import dataset as module
+from runner.dataset import assemble as module
 from runner.dataset import split
 from runner.dataset.dataset import load_dataset
 from runner.errors import UserError
@@ -496,12 +496,12 @@ def test_two_processes_that_assemble_at_once_compute_each_feature_once(
     processes = [
         project.python(f"""
             from omegaconf import OmegaConf
-            from runner.dataset import dataset
-            computed = dataset._computed
+            from runner.dataset import assemble, dataset
+            computed = assemble._computed
             def spy(plan, rows, kind, wanted):
                 print("COMPUTED", *(name for name in wanted if kind == "feature"))
                 return computed(plan, rows, kind, wanted)
-            dataset._computed = spy
+            assemble._computed = spy
             data = dataset.load_dataset(OmegaConf.create({project.config(features=names)!s}))
             print("PRICES", data.frame["price"].sum())
         """)

@@ -16,8 +16,9 @@ from runner import new as new_command
 from runner.errors import UserError
 from runner.new import new
 from runner.signals import rules, snapshot, source
-from runner.signals.contract import Contract, read_contracts
-from runner.signals.ingest import ensure_received
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
+from runner.signals.received import ensure_received
 
 
 @pytest.fixture(scope="module")

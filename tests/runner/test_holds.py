@@ -3,6 +3,8 @@
 import logging
 import re
 import shutil
+import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from runner.dataset.dataset import load_dataset
 from runner.errors import UserError
 from runner.holds import Breach
 from runner.signals import change, snapshot
-from runner.signals.contract import read_contracts
-from runner.signals.ingest import Held, ensure_received, ingest
+from runner.signals.contract_file import read_contracts
+from runner.signals.ingest import ingest
+from runner.signals.received import Held, ensure_received
 
 ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
 WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
@@ -218,6 +221,42 @@ def test_released_rows_are_published_at_once_without_their_source(
     source.with_suffix(".away").rename(source)
     assert _ingest(project)["held/visits"] == 0
     assert _ingest(project)["new_partitions/visits"] == 0
+
+
+def test_decision_on_a_signal_that_is_gone_is_written_down(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _deliver(project)
+    hold = _open(project)
+    (project.root / "signals" / "visits.yaml").unlink()
+    assert holds.holds(["release", hold.id, *WHO]) == 0
+    assert "signals/visits.yaml is gone" in capsys.readouterr().out
+    assert not holds.find(project.root, "visits")
+    assert not (project.root / "data/held" / hold.id).exists()
+
+
+def test_decision_waits_for_who_receives(project: DataProject) -> None:
+    _deliver(project)
+    hold = _open(project)
+    code = """
+        import sys
+        from runner import project
+        from runner.lock import data_lock
+        with data_lock(project.root()):
+            print("RECEIVING", flush=True)
+            sys.stdin.readline()
+    """
+    receiving = project.python(code, stdin=subprocess.PIPE)
+    assert receiving.stdout is not None
+    assert receiving.stdout.readline() == "RECEIVING\n"
+    decision = threading.Thread(target=holds.holds, args=[["reject", hold.id, *WHO]])
+    decision.start()
+    decision.join(timeout=1)
+    assert decision.is_alive()
+    assert _open(project).id == hold.id
+    receiving.communicate("\n", timeout=60)
+    decision.join(timeout=60)
+    assert not holds.find(project.root, "visits")
 
 
 def test_release_in_another_checkout_lets_the_next_delivery_of_that_content_in(

@@ -24,11 +24,13 @@ from data_project import DataProject, Recorder, build, git, replace
 
 from runner import holds
 from runner.errors import UserError
-from runner.signals import ingest as ingest_module
 from runner.signals import publish as publish_module
 from runner.signals import readers, snapshot, source
-from runner.signals.contract import Contract, Unfit, read_contracts
-from runner.signals.ingest import ensure_received, ingest
+from runner.signals import received as module
+from runner.signals.contract import Contract, Unfit
+from runner.signals.contract_file import read_contracts
+from runner.signals.ingest import ingest
+from runner.signals.received import ensure_received
 
 
 @pytest.fixture(scope="module")
@@ -545,21 +547,22 @@ def test_files_that_another_run_is_replacing_are_looked_at_again(
     path = received.root / "data/signals/visits/2024-02.parquet"
     done = path.read_bytes()
     path.write_bytes(b"half of it is there")
-    real_lock = ingest_module.lock
+    real_lock = module.data_lock
 
     def lock_after_the_other(*arguments: Any, **more: Any) -> Any:
         path.write_bytes(done)
         return real_lock(*arguments, **more)
 
-    monkeypatch.setattr(ingest_module, "lock", lock_after_the_other)
+    monkeypatch.setattr(module, "data_lock", lock_after_the_other)
     assert ensure_received(["visits"])["visits"].rows == 2400
 
 
 def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
     code = """
         from runner import project
-        from runner.signals.ingest import ensure_received, lock
-        with lock(project.root(), "another"):
+        from runner.lock import data_lock
+        from runner.signals.received import ensure_received
+        with data_lock(project.root()):
             print("HAS", ensure_received(["shops"])["shops"].rows)
     """
     assert "HAS 2" in fresh.python(code).communicate(timeout=60)[0]
@@ -567,7 +570,7 @@ def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
 
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     code = """
-        from runner.signals.ingest import ensure_received
+        from runner.signals.received import ensure_received
         found = ensure_received(["visits", "shops"])
         print("HAS", found["visits"].md5, found["shops"].md5)
     """

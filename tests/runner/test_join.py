@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.dataset import dataset, join
+from runner.dataset import assemble as assembly
+from runner.dataset import join
+from runner.dataset.assemble import assemble
 from runner.dataset.join import Joined, Window, attach
 from runner.dataset.plan import Plan
 from runner.errors import UserError
@@ -210,10 +212,10 @@ def test_dataset_of_any_slices_is_the_slow_reference(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         snapshots = {name: keep(folder, plan.contracts[name], frames[name]) for name in frames}
-        stack.enter_context(patch.object(dataset, "SLICE", size))
+        stack.enter_context(patch.object(assembly, "SLICE", size))
         stack.enter_context(patch.object(join, "AHEAD", ahead))
-        stack.enter_context(patch.object(dataset, "_check_parts"))
-        frame, dropped = dataset.assemble(plan, snapshots)
+        stack.enter_context(patch.object(assembly, "_check_parts"))
+        frame, dropped = assemble(plan, snapshots)
 
     months = sorted(range(len(spine)), key=lambda n: (month(spine[n][0]), *(
         (spine[n][0], n) if in_order else (n,)

@@ -11,7 +11,7 @@ from folders import write_run
 from runner import holds
 from runner.lineage import signals
 from runner.signals import snapshot
-from runner.signals.contract import read_contracts
+from runner.signals.contract_file import read_contracts
 
 CONF = {
     "config.yaml": """\

@@ -13,9 +13,10 @@ import pytest
 from data_project import DataProject, git, replace
 
 from runner.errors import UserError
-from runner.signals import profile, snapshot
-from runner.signals.contract import Contract, read_contracts
-from runner.signals.ingest import ensure_received
+from runner.signals import profile, profile_file, snapshot
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
+from runner.signals.received import ensure_received
 
 
 def contract(project: DataProject, name: str) -> Contract:
@@ -23,7 +24,7 @@ def contract(project: DataProject, name: str) -> Contract:
 
 
 def read(project: DataProject, name: str) -> profile.Profile:
-    return profile.read(profile.path(contract(project, name)))
+    return profile_file.read(profile_file.path(contract(project, name)))
 
 
 def test_receiving_a_signal_writes_its_profile_for_git(project: DataProject) -> None:
@@ -84,12 +85,12 @@ def test_constant_and_empty_fields_have_no_correlation(project: DataProject) -> 
 
 
 def test_same_snapshot_makes_the_same_bytes(project: DataProject) -> None:
-    path = profile.path(contract(project, "visits"))
+    path = profile_file.path(contract(project, "visits"))
     before = path.read_bytes()
     path.unlink()
     record = snapshot.current(contract(project, "visits"))
     assert record is not None
-    assert profile.write(contract(project, "visits"), record) == path
+    assert profile_file.write(contract(project, "visits"), record) == path
     assert path.read_bytes() == before
     assert len(before) < 20_000
 
@@ -136,8 +137,8 @@ def test_classified_field_shows_nothing_but_how_often_it_is_there(project: DataP
     said = contract(project, "visits")
     record = snapshot.look(said)[1]
     assert record is not None
-    profile.write(said, record)  # the old parts, which knew more, are not taken over
-    for part in json.loads(profile.path(said).read_text())["partitions"].values():
+    profile_file.write(said, record)  # the old parts, which knew more, are not taken over
+    for part in json.loads(profile_file.path(said).read_text())["partitions"].values():
         for name in ("visitor", "shop", "spent"):
             assert set(part["columns"][name]) == {"nulls"}
         assert not part["correlations"]
@@ -154,14 +155,14 @@ def test_long_and_rare_texts_do_not_fill_the_profile(project: DataProject) -> No
 @pytest.mark.parametrize("text", ["", "{}", '{"levels": [0]}', "[1]"])
 def test_file_that_is_no_profile_is_written_anew(project: DataProject, text: str) -> None:
     said = contract(project, "shops")
-    path = profile.path(said)
+    path = profile_file.path(said)
     before = path.read_bytes()
     path.write_text(text)
     with pytest.raises(UserError, match="is no profile of this version"):
-        profile.read(path)
+        profile_file.read(path)
     record = snapshot.current(said)
     assert record is not None
-    profile.write(said, record)
+    profile_file.write(said, record)
     assert path.read_bytes() == before
 
 
@@ -173,7 +174,7 @@ def test_numbers_beyond_reason_stay_valid_json(
     record = snapshot.current(said)
     assert record is not None
     part = profile.measure(said, frame)
-    made = dataclasses.replace(profile.of(said, record), parts={"all": part})
-    monkeypatch.setattr(profile, "of", lambda *_: made)
-    text = profile.write(said, record).read_text()
+    made = dataclasses.replace(profile_file.of(said, record), parts={"all": part})
+    monkeypatch.setattr(profile_file, "of", lambda *_: made)
+    text = profile_file.write(said, record).read_text()
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))

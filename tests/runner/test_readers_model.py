@@ -11,7 +11,7 @@ from reading import contract, rows
 from runner.errors import UserError
 from runner.signals import source
 from runner.signals.contract import Contract
-from runner.signals.ingest import ensure_received
+from runner.signals.received import ensure_received
 
 CONTRACT = """\
 apiVersion: v3.1.0

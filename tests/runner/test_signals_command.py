@@ -13,7 +13,8 @@ from data_project import DataProject, build, git, replace
 from runner.errors import UserError
 from runner.lineage import signals
 from runner.signals import profile
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 from runner.signals.diff import compare, told
 from runner.signals.profile import Profile
 

@@ -15,9 +15,11 @@ from runner.dataset.dataset import load_dataset
 from runner.dataset.plan import make_plan
 from runner.errors import UserError
 from runner.signals import change, rules, snapshot, versions
-from runner.signals.contract import Contract, contract_of, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import contract_of, read_contracts
 from runner.signals.document import parse
-from runner.signals.ingest import ensure_received, ingest
+from runner.signals.ingest import ingest
+from runner.signals.received import ensure_received
 
 RICH = "{name: size, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 99}}"
 CHANGES = change.changes

@@ -44,7 +44,7 @@ def copy_template(target: Path) -> Path:
     """Copy the files of the working tree that git knows or would take."""
     for name in git(ROOT, "ls-files", "-z", "-co", "--exclude-standard").split("\0"):
         source = ROOT / name
-        if name and source.is_file() and "cache" not in name:
+        if name and source.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     return target

@@ -109,7 +109,7 @@ def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> 
 def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(GENERATED / "src"))
-    contract = importlib.import_module("runner.signals.contract")
+    contract = importlib.import_module("runner.signals.contract_file")
     text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
     server = importlib.import_module("runner.signals.server")
     words = {*contract.CONTRACT, *contract.FIELD, *contract.TYPES, *server.FORMATS}

@@ -67,7 +67,7 @@ def expected_files(answers: dict[str, str]) -> set[str]:
             files = {name for name in files if not pattern.match(name)}
     if chosen["license"] == "none":
         files.discard("LICENSE")
-    return {name for name in files if "cache" not in name} | {".cruft.json"}
+    return files | {".cruft.json"}
 
 
 def options_id(answers: dict[str, str]) -> str:

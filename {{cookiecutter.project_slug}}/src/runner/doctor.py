@@ -104,7 +104,7 @@ def _configuration() -> Finding:
 
 
 def _signals() -> Iterator[Finding]:
-    from runner.signals.contract import read_contracts
+    from runner.signals.contract_file import read_contracts
     from runner.signals.snapshot import current
 
     try:

@@ -19,10 +19,11 @@ from typing import Any
 from runner import project
 from runner.config import nearest
 from runner.errors import UserError
+from runner.lock import data_lock
 from runner.terminal import show
 
 OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
-DECIDED = "runner.signals.ingest.decided"  # called with a decided hold; stands above this module
+DECIDED = "runner.signals.receive.decided"  # called with a decided hold; stands above this module
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,12 @@ def holds(arguments: list[str]) -> int:
         _list(read_holds(root), asked.all)
         return 0
     status = RELEASED if asked.command == "release" else REJECTED
-    hold = decide(root, asked.id, status, asked.by, asked.why)
-    print(f"{hold.id} is {hold.status}")
     module, _, function = DECIDED.rpartition(".")
-    files = getattr(importlib.import_module(module), function)(hold)
+    follow = getattr(importlib.import_module(module), function)
+    with data_lock(root):  # or a delivery that arrives now would open the hold again
+        hold = decide(root, asked.id, status, asked.by, asked.why)
+        print(f"{hold.id} is {hold.status}")
+        files = follow(hold)
     print(f"keep the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
     return 0
 

@@ -59,8 +59,8 @@ def signals(arguments: list[str]) -> int:
     )
     parser.add_argument("signal", nargs="*", help="only these")
     chosen = parser.parse_args(arguments).signal
-    from runner.signals.contract import read_contracts
-    from runner.signals.ingest import known
+    from runner.signals.contract import known
+    from runner.signals.contract_file import read_contracts
 
     contracts = read_contracts(project.root())
     if not contracts:

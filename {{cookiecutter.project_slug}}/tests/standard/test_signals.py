@@ -6,7 +6,7 @@ from runner.composition import choices, compose
 from runner.dataset import expressions
 from runner.dataset.dataset import load_dataset
 from runner.project import root
-from runner.signals.contract import read_contracts
+from runner.signals.contract_file import read_contracts
 
 CONTRACTS = sorted(path.stem for path in (root() / "signals").glob("*.yaml"))
 PACKAGE = str(compose("task=ingest").package)

@@ -14,8 +14,9 @@ from runner.config import nearest, read_moment, read_now
 from runner.dataset import expressions, join
 from runner.dataset.join import MOMENT
 from runner.errors import UserError
-from runner.signals import ingest, versions
-from runner.signals.contract import Contract, read_contracts
+from runner.signals import versions
+from runner.signals.contract import Contract, known
+from runner.signals.contract_file import read_contracts
 from runner.signals.snapshot import Snapshot
 from runner.signals.standing import Standing, standing
 
@@ -136,9 +137,9 @@ def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
     """
     contracts = read_contracts(project.root())
     chosen = config.dataset
-    known = expressions.load(config.package)
-    ingest.known(contracts, chosen.spine)
-    features = _choose(chosen, known)
+    written = expressions.load(config.package)
+    known(contracts, chosen.spine)
+    features = _choose(chosen, written)
     pins = _pins(chosen, contracts)
     notices: dict[str, str] = {}
     used = expressions.together(map(expressions.needs, features.values()))
@@ -159,10 +160,10 @@ def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
     spine = contracts[chosen.spine]
     for name, expression in features.items():
         expressions.check(f"feature '{name}'", expression, contracts, may_know_after=False)
-    label = expressions.choose(known.labels, chosen.label, "dataset.label")
+    label = expressions.choose(written.labels, chosen.label, "dataset.label")
     expressions.check(f"label '{chosen.label}'", label, contracts, may_know_after=True)
     _check_own(f"label '{chosen.label}'", label, spine)
-    moment = _moment(chosen, known, contracts, spine)
+    moment = _moment(chosen, written, contracts, spine)
     now = read_now(config)
     if moment is None and (now is not None or chosen.split.by == "time"):
         key = "dataset.split.by: time" if now is None else "now"
@@ -215,14 +216,14 @@ def _without(features: dict[str, pl.Expr], stands: Standing, spine: str) -> dict
     return left
 
 
-def _choose(chosen: DictConfig, known: expressions.Expressions) -> dict[str, pl.Expr]:
+def _choose(chosen: DictConfig, written: expressions.Expressions) -> dict[str, pl.Expr]:
     features: dict[str, pl.Expr] = {}
     for name in chosen.features:
         if name in features:
             raise UserError(f"dataset.features: '{name}' stands twice; remove one")
         if name in (chosen.label, PART, MOMENT):
             raise UserError(f"dataset.features: '{name}' is taken; call the feature otherwise")
-        features[name] = expressions.choose(known.features, name, "dataset.features")
+        features[name] = expressions.choose(written.features, name, "dataset.features")
     if not features:
         raise UserError("dataset.features: there is none; name some of FEATURES in features.py")
     return features
@@ -230,7 +231,7 @@ def _choose(chosen: DictConfig, known: expressions.Expressions) -> dict[str, pl.
 
 def _moment(
     chosen: DictConfig,
-    known: expressions.Expressions,
+    written: expressions.Expressions,
     contracts: Mapping[str, Contract],
     spine: Contract,
 ) -> pl.Expr | None:
@@ -238,7 +239,7 @@ def _moment(
     if chosen.get("moment") is None:
         return pl.col(f"{spine.name}.{spine.event_time}") if spine.event_time else None
     place = f"moment '{chosen.moment}'"
-    moment = expressions.choose(known.moments, chosen.moment, "dataset.moment")
+    moment = expressions.choose(written.moments, chosen.moment, "dataset.moment")
     expressions.check(place, moment, contracts, may_know_after=False)
     _check_own(place, moment, spine)
     return moment

@@ -21,14 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from runner.holds import Breach
 from runner.signals.contract import Contract
-from runner.signals.evidence import course, relations, values
+from runner.signals.evidence import course, identities, relations, values
 from runner.signals.evidence.rows import Check, Measure, Rows
 
 CHECKS: tuple[Check, ...] = (
     *(values.NewValues(), values.NewCodes(), values.LastDigits(), values.Gaps()),
     *(values.SingleValue(), values.Extreme()),
-    *(relations.Together(), relations.Clock(), relations.Twice(), relations.Sums()),
-    *(relations.Dependence(), relations.Relation(), relations.Absence(), relations.SwappedCodes()),
+    *(relations.Together(), identities.Clock(), identities.Twice(), identities.Sums()),
+    *(identities.Dependence(), relations.Relation(), relations.Absence(), relations.SwappedCodes()),
     *(course.Steps(), course.Frozen(), course.RepeatedDay(), course.Volume(), course.Level()),
     course.ChangedRows(),
 )
@@ -293,7 +293,7 @@ def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
     whole = frozenset(field.name for field in contract.fields if field.type == "integer")
     if contract.event_time is None:
         return frozenset()
-    return frozenset(name for name, _ in relations.Clock().learn(Rows(contract, frame, whole)))
+    return frozenset(name for name, _ in identities.Clock().learn(Rows(contract, frame, whole)))
 
 
 def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:

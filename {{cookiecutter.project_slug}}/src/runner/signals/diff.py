@@ -11,8 +11,9 @@ import numpy as np
 
 from runner import project
 from runner.errors import UserError
-from runner.signals import profile
-from runner.signals.contract import Contract, read_contracts
+from runner.signals import profile, profile_file
+from runner.signals.contract import Contract, known
+from runner.signals.contract_file import read_contracts
 from runner.signals.profile import LEVELS, Column, Floats, Part, Profile, show
 
 LEAST = 0.01  # of the rows; who asks for less reads the profiles
@@ -78,8 +79,6 @@ def diff(arguments: list[str]) -> int:
     parser.add_argument("after", nargs="?", help="a version or git revision; the current one")
     parser.add_argument("--picture", type=_picture, metavar="PATH", help="where to; data/cache/…")
     asked = parser.parse_args(arguments)
-    from runner.signals.ingest import known
-
     contract = known(read_contracts(project.root()), asked.signal)
     before, after = _asked(contract, asked.before, asked.after)
     found = compare(before[0], after[0], (before[1], after[1]))
@@ -338,71 +337,10 @@ def _asked(
     contract: Contract, before: str | None, after: str | None
 ) -> tuple[tuple[Profile, str], tuple[Profile, str]]:
     """The two profiles and what they are called."""
-    new = _find(contract, after) if after else (_current(contract), "")
-    old = _find(contract, before) if before else _last_kept(contract, new[0])
+    new = profile_file.find(contract, after) if after else (profile_file.current(contract), "")
+    old = profile_file.find(contract, before) if before else profile_file.before(contract, new[0])
     newer = after if after and after != new[0].version else ""
     name = new[0].version + (f" ({newer})" if newer else "")
     if old[0].version == new[0].version and not newer:
         name += " (current)"
     return old, (new[0], name)
-
-
-def _current(contract: Contract) -> Profile:
-    path = profile.path(contract)
-    if not path.exists():
-        raise contract.mistake(
-            "it has no profile yet",
-            f"Receive it: python run.py task=ingest signals=[{contract.name}]",
-        )
-    return profile.read(path)
-
-
-def _find(contract: Contract, word: str) -> tuple[Profile, str]:
-    """The profile of a version, or as it was at a git revision."""
-    path = profile.path(contract)
-    if path.exists() and (current := profile.read(path)).version == word:
-        return current, word
-    kept = _kept(contract)
-    if word in kept:
-        return profile.read(kept[word]), word
-    text = project.git(path.parent, "show", f"{word}:./{path.name}")
-    if text is None:
-        received = [profile.read(path).version] if path.exists() else []
-        known = ", ".join(dict.fromkeys([*kept, *received]))
-        raise contract.mistake(
-            f"there is no version '{word}'",
-            f"Versions: {known or 'none'}; a git revision that has {path.name} will do as well",
-        )
-    found = profile.parse(text, f"{path.name} at {word}")
-    return found, f"{found.version} ({word})"
-
-
-def _last_kept(contract: Contract, new: Profile) -> tuple[Profile, str]:
-    """The version before another one, or the former profile in git."""
-    kept = {version: path for version, path in _kept(contract).items() if version != new.version}
-    if kept:
-        version = list(kept)[-1]
-        return profile.read(kept[version]), version
-    path = profile.path(contract)
-    log = project.git(path.parent, "log", "-n", "20", "--format=%h", "--", path.name)
-    for revision in (log or "").split():
-        found = _find(contract, revision)
-        if found[0].content != new.content:
-            return found
-    raise contract.mistake(
-        f"there is only one version, {new.version}, so there is nothing to compare it with",
-        "A version is kept when the next one is received",
-    )
-
-
-def _kept(contract: Contract) -> dict[str, Path]:
-    """Profiles of former versions, the oldest first."""
-    folder = contract.root / "data" / "versions" / contract.name
-    found = {
-        path.name.removesuffix(".profile.json"): path for path in folder.glob("*.profile.json")
-    }
-    return {version: found[version] for version in sorted(found, key=_order)}
-
-
-def _order(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]

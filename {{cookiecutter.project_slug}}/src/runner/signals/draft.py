@@ -16,7 +16,8 @@ import polars as pl
 from runner.errors import UserError
 from runner.record.address import without_password
 from runner.signals import snapshot, source
-from runner.signals.contract import UNKNOWN, Contract, contract_of
+from runner.signals.contract import UNKNOWN, Contract
+from runner.signals.contract_file import contract_of
 from runner.signals.document import parse
 from runner.signals.inspection import Column, Table, inspect
 from runner.signals.odcs import NUMERIC

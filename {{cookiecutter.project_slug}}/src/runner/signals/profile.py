@@ -1,26 +1,20 @@
 """What a snapshot looks like: counts, nulls, quantiles, top values and rank correlations.
 
-A profile is a small text beside the `.dvc` file, in git. It is made of one part for each partition,
-and what it says of the whole is merged from its parts: only partitions that changed are read again,
-and one at a time. Of a classified field it says how many rows are without it and nothing else.
+A profile is made of one part for each partition, and what it says of the whole is merged from its
+parts. Of a classified field it says how many rows are without it and nothing else.
 """
 
-import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runner.errors import UserError
-from runner.signals.contract import Contract, Field
-from runner.signals.snapshot import Snapshot, home
+from runner.signals.contract import Contract
 
 Floats = NDArray[np.float64]
 
@@ -98,81 +92,6 @@ class Profile:
         return merge(self.parts.values())
 
 
-def path(contract: Contract) -> Path:
-    """Where the profile of a signal's current snapshot is."""
-    return home(contract.root) / f"{contract.name}.profile.json"
-
-
-def of(contract: Contract, snapshot: Snapshot) -> Profile:
-    """The profile of a snapshot; a partition that its last profile knows is not read again."""
-    fields = {field.name: _said(field) for field in contract.fields}
-    try:
-        last = read(path(contract))
-    except UserError:
-        last = None
-    known = last.parts if last and last.fields == fields else {}
-    parts = {}
-    for name, content in sorted(snapshot.partitions.items()):
-        part = known.get(name)
-        if part is None or part.content != content:
-            part = measure(contract, pl.read_parquet(snapshot.folder / f"{name}.parquet"), content)
-        parts[name] = part
-    return Profile(snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, parts)
-
-
-def write(contract: Contract, snapshot: Snapshot) -> Path:
-    """Writes a snapshot's profile beside its `.dvc` file; the same snapshot makes the same text."""
-    target = path(contract)
-    text = _text(of(contract, snapshot)).encode()
-    if not target.exists() or target.read_bytes() != text:
-        draft = target.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(text)
-        draft.replace(target)
-    return target
-
-
-def read(file: Path) -> Profile:
-    """The profile in a file.
-
-    Raises:
-        UserError: There is none, or it is none that this version of the runner has written.
-    """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error})") from None
-    return parse(text, str(file))
-
-
-def parse(text: str, place: str) -> Profile:
-    """The profile that a text holds.
-
-    Args:
-        text: As `write` has written it.
-        place: How an error names it.
-
-    Raises:
-        UserError: It is none that this version of the runner has written.
-    """
-    try:
-        said = json.loads(text)
-        if said["levels"] != list(LEVELS):
-            raise ValueError("other quantiles")
-        return Profile(
-            said["signal"],
-            said["version"],
-            said["md5"],
-            said["content"],
-            fields=said["fields"],
-            parts={name: _part(one, said["fields"]) for name, one in said["partitions"].items()},
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{place} is no profile of this version ({error!r}); `python run.py task=ingest` "
-            "writes it anew"
-        ) from None
-
-
 def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
     """What rows in the contract's types look like.
 
@@ -231,18 +150,6 @@ def merge(parts: Iterable[Part]) -> Part:
                    / rows) >= WEAK
         },
     )  # fmt: skip
-
-
-def _said(field: Field) -> dict[str, Any]:
-    """What a contract says of a field and a comparison shows."""
-    said = {
-        "type": field.type,
-        "unit": field.unit,
-        "required": field.required,
-        "key": field.key,
-        "classification": field.classification,
-    }
-    return {name: value for name, value in said.items() if value}
 
 
 def _quantiles(values: pl.Series, count: int, kind: str) -> tuple[float, ...]:
@@ -359,74 +266,6 @@ def _short(value: Any) -> float | None:
     return float(f"{min(max(value, -LARGEST), LARGEST):.6g}")
 
 
-def _text(profile: Profile) -> str:
-    said = {
-        "signal": profile.signal,
-        "version": profile.version,
-        "md5": profile.md5,
-        "content": profile.content,
-        "levels": list(LEVELS),
-        "fields": profile.fields,
-        "whole": _written(profile.whole, profile.fields) if profile.parts else {},
-        "partitions": {
-            name: {"content": part.content, **_written(part, profile.fields)}
-            for name, part in profile.parts.items()
-        },
-    }
-    return _layout(said) + "\n"
-
-
-def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    correlations: dict[str, dict[str, float]] = {}
-    for (one, other), value in part.correlations.items():
-        correlations.setdefault(one, {})[other] = round(value, 3)
-    columns = {}
-    for name, column in part.columns.items():
-        kind = fields[name]["type"]
-        said: dict[str, Any] = {"nulls": column.nulls}
-        if column.mean is not None:
-            said["mean"] = _value(column.mean, "number")
-        if column.deviation is not None:
-            said["deviation"] = _value(column.deviation, "number")
-        if column.quantiles:
-            said["quantiles"] = [_value(value, kind) for value in column.quantiles]
-        if column.distinct is not None or column.others:
-            said |= {"distinct": column.distinct, "top": column.top, "others": column.others}
-        columns[name] = said
-    return {"rows": part.rows, "columns": columns, "correlations": correlations}
-
-
-def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> Part:
-    columns = {}
-    for name, column in said["columns"].items():
-        kind = fields[name]["type"]
-        quantiles = tuple(_number(value, kind) for value in column.get("quantiles", ()))
-        columns[name] = Column(**{**column, "quantiles": quantiles})
-    correlations = {
-        (one, other): value
-        for one, others in said["correlations"].items()
-        for other, value in others.items()
-    }
-    return Part(said["rows"], columns, correlations, said["content"])
-
-
-def _value(value: float, kind: str) -> int | float | str:
-    """A number as the text holds it: a time so that a person can read it."""
-    if kind == "timestamp":
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%S}Z"
-    if kind == "date":
-        return show(value, kind)
-    return int(value) if value == int(value) and abs(value) < 1e15 else value
-
-
-def _number(value: float | str, kind: str) -> float:
-    if kind == "timestamp":
-        return datetime.fromisoformat(str(value)).timestamp()
-    if kind == "date":
-        return float((date.fromisoformat(str(value)) - date(1970, 1, 1)).days * DAY)
-    return float(value)
-
-
 def show(value: float, kind: str) -> str:
     """A quantile of a field of this type, for a person."""
     if kind == "timestamp":
@@ -434,16 +273,3 @@ def show(value: float, kind: str) -> str:
     if kind == "date":
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
-
-
-def _layout(value: Any, indent: str = "") -> str:
-    """JSON with a line for each field of each partition, so that a difference is readable."""
-    if not isinstance(value, dict) or "nulls" in value or not any(
-        isinstance(one, dict) for one in value.values()
-    ):  # fmt: skip
-        return json.dumps(value, ensure_ascii=False)
-    lines = [
-        f"{indent} {json.dumps(key, ensure_ascii=False)}: {_layout(one, indent + ' ')}"
-        for key, one in value.items()
-    ]
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"

@@ -18,7 +18,7 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.record.run import Run
-from runner.signals import profile, versions
+from runner.signals import profile_file, versions
 from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract
 from runner.signals.snapshot import Snapshot
@@ -125,7 +125,7 @@ def publish(deliveries: Sequence[Delivery], run: Run | None) -> dict[str, Public
     for each in deliveries:
         name = each.contract.name
         snapshot = _note(each.contract, published[name].snapshot)
-        profile.write(each.contract, snapshot)
+        profile_file.write(each.contract, snapshot)
         files = tuple(
             file for file, text in _texts(each.contract).items() if before[name].get(file) != text
         )

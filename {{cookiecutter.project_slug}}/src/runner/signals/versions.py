@@ -14,7 +14,8 @@ from typing import NamedTuple
 from runner.config import nearest
 from runner.errors import UserError
 from runner.signals import snapshot as snapshots
-from runner.signals.contract import Contract, Field, contract_of
+from runner.signals.contract import Contract, Field
+from runner.signals.contract_file import contract_of
 from runner.signals.document import parse
 from runner.signals.snapshot import Snapshot
 
@@ -101,7 +102,7 @@ def check(before: Contract, now: Contract) -> None:
     Raises:
         UserError: It does not; names the reason and the version to write.
     """
-    old, new = _numbers(before.version), _numbers(now.version)
+    old, new = numbers(before.version), numbers(now.version)
     # a draft promises nothing yet, and once versions could be any text
     if not old or before.status in ("proposed", "draft"):
         return
@@ -124,7 +125,7 @@ def check(before: Contract, now: Contract) -> None:
 
 def announced(before: Contract, now: Contract) -> set[str]:
     """Fields of which a new version says that they are others than before."""
-    if _numbers(before.version) == _numbers(now.version):
+    if numbers(before.version) == numbers(now.version):
         return set()
     fields = (change.field for change in changes(before, now))
     return {name for name in fields if name is not None and name in now.names}
@@ -144,7 +145,7 @@ def contract_then(snapshot: Snapshot, today: Contract) -> Contract | None:
 
 def kept(contract: Contract) -> dict[str, Path]:
     """The .dvc files of a signal's versions, by version; the current one is among them."""
-    found = {path.stem: path for path in sorted(_folder(contract).glob("*.dvc"))}
+    found = {path.stem: path for path in sorted(folder(contract).glob("*.dvc"))}
     current = snapshots.recorded(contract)
     return found | ({current.version: current.file} if current else {})
 
@@ -172,30 +173,32 @@ def keep(contract: Contract, snapshot: Snapshot) -> None:
     """Keeps record and contract of a snapshot that one of a new version is about to replace."""
     from ruamel.yaml import YAML
 
-    folder = _folder(contract)
-    folder.mkdir(parents=True, exist_ok=True)
+    place = folder(contract)
+    place.mkdir(parents=True, exist_ok=True)
     writer = YAML()
     record = writer.load(snapshot.file)
     record["outs"][0]["path"] = snapshot.version
     profile = snapshot.file.with_suffix(".profile.json")
     if profile.exists():
-        shutil.copyfile(profile, folder / f"{snapshot.version}.profile.json")
+        shutil.copyfile(profile, place / f"{snapshot.version}.profile.json")
     if snapshot.contract:
-        (folder / f"{snapshot.version}.yaml").write_text(snapshot.contract, encoding="utf-8")
-    path = folder / f"{snapshot.version}.dvc"
-    draft = folder / f"{snapshot.version}.new"
+        (place / f"{snapshot.version}.yaml").write_text(snapshot.contract, encoding="utf-8")
+    path = place / f"{snapshot.version}.dvc"
+    draft = place / f"{snapshot.version}.new"
     with draft.open("w", encoding="utf-8") as file:
         writer.dump(record, file)
     draft.replace(path)  # last: what is named can be read
 
 
-def _folder(contract: Contract) -> Path:
+def folder(contract: Contract) -> Path:
+    """Where a signal's former versions are kept."""
     return contract.root / "data" / "versions" / contract.name
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    numbers = version.split(".")
-    return tuple(map(int, numbers)) if len(numbers) == 3 and all(map(str.isdigit, numbers)) else ()
+def numbers(version: str) -> tuple[int, ...]:
+    """A version's numbers, to be compared; empty where it has not three."""
+    parts = version.split(".")
+    return tuple(map(int, parts)) if len(parts) == 3 and all(map(str.isdigit, parts)) else ()
 
 
 def _refused(contract: Contract, what: str, version: str) -> UserError:

@@ -15,7 +15,8 @@ import polars as pl
 
 from runner.config import nearest
 from runner.signals import snapshot as snapshots
-from runner.signals.contract import Contract, read_contracts
+from runner.signals.contract import Contract
+from runner.signals.contract_file import read_contracts
 
 _NAME = "runner.signals.readers.model"
 

@@ -1,0 +1,61 @@
+"""Assembled datasets in `data/cache/`: a column that one of them has is not computed again."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+log = logging.getLogger(__name__)
+
+
+def read(path: Path) -> tuple[pl.DataFrame, int] | None:
+    """A dataset's rows, and how many were left out because they have no label; None if not here."""
+    if not path.exists():
+        return None
+    try:
+        return pl.read_parquet(path), int(pl.read_parquet_metadata(path)["dropped"])
+    except (pl.exceptions.PolarsError, OSError, KeyError) as error:
+        log.warning("the cached dataset %s is damaged (%s); assembling it again", path, error)
+        path.unlink(missing_ok=True)
+        return None
+
+
+def columns(folder: Path, wanted: Mapping[str, str]) -> dict[str, pl.Series]:
+    """The columns of earlier datasets that depend on just the same.
+
+    Args:
+        folder: The cache.
+        wanted: By the column's name, the fingerprint of all that it depends on.
+    """
+    found: dict[str, pl.Series] = {}
+    for path in folder.glob("*.parquet"):
+        try:
+            theirs = json.loads(pl.read_parquet_metadata(path)["columns"])
+            names = {
+                name: theirs[key]
+                for name, key in wanted.items()
+                if key in theirs and name not in found
+            }
+            if names:
+                frame = pl.read_parquet(path, columns=sorted(set(names.values())))
+                found.update((name, frame[own].alias(name)) for name, own in names.items())
+        except (pl.exceptions.PolarsError, OSError, KeyError) as error:
+            # damaged, just removed, or written before columns were noted
+            log.debug("nothing is taken from %s (%r)", path, error)
+    return found
+
+
+def keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: int) -> None:
+    """Stores a dataset with what its columns depend on; the run goes on where that fails."""
+    names = {key: name for name, key in columns.items()}
+    notes = {"dropped": str(dropped), "columns": json.dumps(names)}
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(draft, compression="lz4", metadata=notes)
+        draft.replace(path)
+    except OSError as error:
+        log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)

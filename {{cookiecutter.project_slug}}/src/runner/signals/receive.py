@@ -1,0 +1,208 @@
+"""Receives signals side by side: each is published, or held, as it comes."""
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from runner import holds, project
+from runner.errors import UserError
+from runner.holds import Hold
+from runner.record.run import Run
+from runner.signals import aside, readers, report
+from runner.signals import snapshot as snapshots
+from runner.signals.arrival import Arrival, arrivals, past_of
+from runner.signals.contract import Contract, known
+from runner.signals.contract_file import read_contracts
+from runner.signals.publish import Delivery, Publication, bring, publish, restore
+
+log = logging.getLogger(__name__)
+
+Outcome = Publication | Hold | Exception
+"""What became of an arrival; a rejected delivery stays with its hold."""
+
+
+def receive(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict[str, Outcome]:
+    """Under the lock: receives signals side by side; publishes or holds each as it comes."""
+    outcomes: dict[str, Outcome] = {}
+    waiting: list[Arrival] = []
+    come = itertools.chain.from_iterable(arrivals(each, now) for each in _turns(contracts))
+    steps = run.progress(come, "receiving signals", len(contracts)) if run else come
+    with run.stage("receive") if run else contextlib.nullcontext():
+        for arrival, more in steps:
+            if arrival.delivery is not None:
+                log.info("received %s: %s rows from %s", arrival.contract.name,
+                         f"{arrival.delivery.received:,}", arrival.contract.source)  # fmt: skip
+            waiting.append(arrival)
+            if not more:  # one `dvc add` for all that came while the last one worked
+                outcomes |= _settle(waiting, run)
+                waiting = []
+    _say(outcomes)
+    return outcomes
+
+
+def check_status(chosen: Iterable[Contract]) -> None:
+    """Says which signals are drafts or about to go.
+
+    Raises:
+        UserError: A signal is retired.
+    """
+    for contract in chosen:
+        if contract.status == "retired":
+            raise contract.mistake(
+                "it is retired: nobody delivers it any more",
+                f"Take another, or ask {contract.owner} ({contract.contact}) what replaces it",
+            )
+        if contract.status == "draft":
+            lacking = f"fill in {', '.join(contract.unsaid)}" if contract.unsaid else "read it over"
+            log.warning("signal %s is a draft: %s and set `status: active` in signals/%s",
+                        contract.name, lacking, contract.path.name)  # fmt: skip
+        if contract.status == "deprecated":
+            log.warning("signal %s is deprecated: ask %s (%s) what replaces it",
+                        contract.name, contract.owner, contract.contact)  # fmt: skip
+
+
+def with_inputs(contracts: Mapping[str, Contract], wanted: Sequence[Contract]) -> list[Contract]:
+    """Signals and those that models need to give them."""
+    found = {contract.name: contract for contract in wanted}
+    todo = list(wanted)
+    while todo:
+        for name in readers.inputs(todo.pop()):
+            if name not in found:
+                found[name] = known(contracts, name)
+                todo.append(found[name])
+    return list(found.values())
+
+
+def bring_past(wanted: Sequence[Contract]) -> None:
+    """Under the lock: gets last good snapshots that are not here, to compare with what comes."""
+    found = [(contract, snapshots.recorded(contract)) for contract in wanted]
+    bring([(contract, each) for contract, each in found if each is not None])
+
+
+def decided(hold: Hold) -> list[str]:
+    """Under the lock: what follows from a decision: a released delivery is published.
+
+    Returns:
+        What git has to keep beside the hold.
+    """
+    root = project.root()
+    contract = read_contracts(root).get(hold.subject)
+    if hold.status == holds.REJECTED or contract is None:
+        if contract is None:
+            print(f"signals/{hold.subject}.yaml is gone, so that nothing is published")
+        aside.drop(root, hold.id)
+        return []
+    restore([contract])
+    delivery = aside.read(contract, hold)
+    if delivery is None:
+        print(f"its rows are not here: `python run.py task=ingest signals=[{hold.subject}]` "
+              "accepts them when they come again")  # fmt: skip
+        return []
+    published = publish([delivery], None)[contract.name]
+    aside.drop(root, hold.id)
+    print(f"{contract.name} has {published.snapshot.rows:,} rows now")
+    return list(published.files)
+
+
+def together(failed: Sequence[Exception]) -> Exception:
+    """One error for what went wrong; ours goes first, for it needs its traceback."""
+    ours = [error for error in failed if not isinstance(error, UserError)]
+    return ours[0] if ours else failed[0] if len(failed) == 1 \
+        else UserError("\n".join(map(str, failed)))  # fmt: skip
+
+
+def _turns(contracts: Sequence[Contract]) -> Iterator[list[Contract]]:
+    """Signals that can be received side by side; a model's output comes after its input."""
+    left = list(contracts)
+    while left:
+        names = {contract.name for contract in left}
+        turn = [each for each in left if names.isdisjoint(readers.inputs(each))] or left
+        yield turn
+        left = [contract for contract in left if contract not in turn]
+
+
+def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
+    """Publishes what is good and holds what is not."""
+    outcomes: dict[str, Outcome] = {}
+    good: list[Delivery] = []
+    for arrival in come:
+        contract = arrival.contract
+        decision = holds.verdict(contract.root, contract.name, arrival.content)
+        if arrival.error is not None:
+            outcomes[contract.name] = arrival.error
+        elif decision is not None and decision.status == holds.REJECTED:
+            outcomes[contract.name] = decision
+            holds.close(contract.root, contract.name)  # of what came in between, and is gone again
+        elif arrival.breaches:
+            outcomes[contract.name] = _hold(arrival)
+        elif arrival.delivery is not None:
+            good.append(arrival.delivery)
+    published = publish(good, run)
+    for contract in (delivery.contract for delivery in good):
+        closed = holds.close(contract.root, contract.name)
+        for hold in holds.read_holds(contract.root):
+            if hold.subject == contract.name:
+                aside.drop(contract.root, hold.id)
+        each = published[contract.name]
+        files = (*each.files, *(holds.file_name(hold.id) for hold in closed))
+        outcomes[contract.name] = replace(each, files=files)
+    return outcomes
+
+
+def _hold(arrival: Arrival) -> Hold:
+    """Keeps a delivery aside; the last good snapshot stays as it is."""
+    contract, recorded = arrival.contract, arrival.recorded
+    hold = holds.open_hold(
+        contract.root,
+        Hold(
+            id="",
+            subject=contract.name,
+            version=contract.version,
+            last_good=recorded.content if recorded else "none",
+            owner=f"{contract.owner} ({contract.contact})",
+            opened=datetime.now(UTC).isoformat(timespec="seconds"),
+            partition=min(breach.partition for breach in arrival.breaches),
+            breaches=arrival.breaches,
+            delivery=(arrival.content,),
+            unfit=arrival.delivery is None,
+        ),
+    )
+    past: Mapping[str, pl.LazyFrame] = {}
+    came: Mapping[str, pl.DataFrame] = {}
+    if arrival.delivery is not None:
+        aside.keep(hold, arrival.delivery)
+        if recorded is not None:
+            past = past_of(arrival.delivery, recorded)
+            came = arrival.delivery.changed(recorded)
+    report.write_report(contract, hold, past, came)
+    return hold
+
+
+def _say(outcomes: Mapping[str, Outcome]) -> None:
+    """Says what became of each signal, and what belongs into git now."""
+    width = max(map(len, outcomes))
+    log.info("%-*s  %9s  %5s  %9s  %7s", width, "", "rows", "new", "unchanged", "removed")
+    files: list[str] = []
+    for name, each in outcomes.items():
+        if isinstance(each, Publication):
+            log.info("%-*s  %9s  %5d  %9d  %7d", width, name, f"{each.snapshot.rows:,}",
+                     len(each.written), each.unchanged, len(each.removed))  # fmt: skip
+            files += each.files
+        elif isinstance(each, Hold):
+            is_open = each.status == holds.OPEN
+            log.info("%-*s  %s (%s)", width, name, "held" if is_open else each.status, each.id)
+            files += [holds.file_name(id_) for id_ in (each.replaces, each.id) if id_]
+        else:
+            log.info("%-*s  failed", width, name)
+    for each in outcomes.values():
+        if isinstance(each, Hold) and each.status == holds.OPEN:
+            log.warning("%s", holds.tell(each))
+            log.warning("  look at it:  %s", report.path(Path(), each).as_posix())
+    if files:
+        log.info("keep this in git: git add %s && git commit", " ".join(files))

@@ -1,0 +1,136 @@
+"""The snapshots that a run needs: those that are here, or pulled, or received."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from runner import holds, project
+from runner.errors import UserError
+from runner.holds import Hold
+from runner.lock import data_lock
+from runner.record.run import Run
+from runner.signals import snapshot as snapshots
+from runner.signals import versions
+from runner.signals.contract import Contract, known
+from runner.signals.contract_file import read_contracts
+from runner.signals.publish import bring, restore
+from runner.signals.receive import bring_past, check_status, receive, together, with_inputs
+from runner.signals.snapshot import Snapshot, State
+
+log = logging.getLogger(__name__)
+
+
+class Held(UserError):  # noqa: N818 (said of a delivery)
+    """A delivery that a run needs was held when it arrived."""
+
+
+def ensure_received(
+    names: Iterable[str],
+    run: Run | None = None,
+    pins: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> dict[str, Snapshot]:
+    """The snapshots of these signals; what is not here is pulled, or received from its source.
+
+    Args:
+        names: The signals.
+        run: Where stages are recorded.
+        pins: Versions to read instead of the current ones, by signal.
+        now: When what is received arrives; None for now.
+
+    Raises:
+        Held: A signal was received and what came is held.
+        UserError: A signal has no contract, cannot be received, or is not what was recorded.
+    """
+    contracts = read_contracts(project.root())
+    pins = pins or {}
+    wanted = [known(contracts, name) for name in names]
+    check_status(wanted)
+    free = [contract for contract in wanted if contract.name not in pins]
+    if not _are_here(free):
+        with data_lock(project.root()):
+            _fetch(with_inputs(contracts, free), run, now or datetime.now(UTC))
+    found = {contract.name: snapshots.current(contract) for contract in free}
+    for contract in wanted:
+        if contract.name in pins:
+            found[contract.name] = _pinned(contract, pins[contract.name])
+    return {each.name: here for each in wanted if (here := found[each.name]) is not None}
+
+
+def record(
+    run: Run, contract: Contract, snapshot: Snapshot, context: str, fields: Iterable[str]
+) -> None:
+    """Records a snapshot that a run received or read, and which of its fields."""
+    run.log_dataset(
+        contract.name,
+        snapshot.version,
+        snapshot.md5,
+        contract.source,
+        snapshot.rows,
+        context,
+        {name: contract.field(name).type for name in fields},
+    )
+
+
+def _are_here(wanted: Sequence[Contract]) -> bool:
+    try:
+        return all(snapshots.current(contract) is not None for contract in wanted)
+    except UserError:
+        # perhaps another run is putting files in place; under the lock we shall see
+        return False
+
+
+def _is_here(contract: Contract, snapshot: Snapshot) -> bool:
+    try:
+        return snapshots.is_here(contract, snapshot)
+    except UserError:
+        return False  # as above
+
+
+def _pinned(contract: Contract, version: str) -> Snapshot:
+    """The snapshot of a version, with its files."""
+    snapshot = versions.pinned(contract, version)[1]
+    if not _is_here(contract, snapshot):
+        with data_lock(project.root()):
+            restore([contract])
+            bring([(contract, snapshot)])
+            if not snapshots.is_here(contract, snapshot):
+                raise contract.mistake(
+                    f"version {version} is neither in DVC's cache nor in its remote",
+                    "Whoever has it can share it: python -m dvc push "
+                    + snapshot.file.relative_to(contract.root).as_posix(),
+                )
+    return snapshot
+
+
+def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
+    """Under the lock: pulls what is recorded and receives the rest."""
+    restore(wanted)
+    states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
+    bring_past([each for each in wanted if states[each.name] is State.MISSING])
+    missing = [contract for contract in wanted if snapshots.current(contract) is None]
+    if not missing:
+        return
+    reasons = sorted({states[each.name].value for each in missing})
+    log.info("receiving %s (%s)", ", ".join(each.name for each in missing), "; ".join(reasons))
+    bring_past([each for each in missing if states[each.name] is State.OUTGROWN])
+    outcomes = receive(missing, run, now)
+    if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
+        raise together(failed)
+    stopped = [each for each in outcomes.values() if isinstance(each, Hold)]
+    if held := [each.id for each in stopped if each.status == holds.OPEN]:
+        raise Held(f"what was received is held ({', '.join(held)}); see `python run.py holds`")
+    for hold in stopped:
+        raise _rejected(known({each.name: each for each in missing}, hold.subject), hold)
+
+
+def _rejected(contract: Contract, hold: Hold) -> UserError:
+    """The error for a signal of which nothing has come but what a person has rejected."""
+    recorded = snapshots.recorded(contract)
+    then = f"Ask {contract.owner} ({contract.contact}) for another delivery"
+    if recorded is not None:
+        then += f", or read what was there before: dataset.pin.{contract.name}={recorded.version}"
+    return contract.mistake(
+        f"what its source gives under version {contract.version} was rejected by {hold.by} "
+        f"({hold.id})", then
+    )  # fmt: skip
