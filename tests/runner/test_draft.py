@@ -290,6 +290,7 @@ def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None
         ("a.csv", b"id,a,b\n1,2,3\n2,3\n", "has 2 values instead of 3 in row 2"),
         ("a.csv", b"id,a\n1,\n,2\n", "each field lacks a value"),
         ("a.parquet", b"PAR1", "is no parquet"),
+        ("a.jsonl", b"\n", "is empty"),
         ("a.jsonl", b'{"id": 1, "tags": [1, 2]}\n', "'tags' is a List"),
         ("a.jsonl", b'{"id": 18446744073709551616}\n', "'id' has whole numbers of more than 64"),
         ("a.zip", b"PK", "cut off or no zip file"),

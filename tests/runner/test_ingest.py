@@ -1,5 +1,6 @@
 """Receiving signals: sources, checks, partitions, DVC, and what a broken delivery says."""
 
+import codecs
 import contextlib
 import json
 import logging
@@ -66,7 +67,8 @@ def test_csv_zip_parquet_and_json_lines_give_the_same_content(fresh: DataProject
         archive.write(path, "shops.csv")
     frame = pl.read_csv(path, try_parse_dates=True)
     frame.write_parquet(path.with_suffix(".parquet"))
-    frame.write_ndjson(path.with_suffix(".jsonl"))
+    mark = codecs.BOM_UTF8  # as some Windows programs write it
+    path.with_suffix(".jsonl").write_bytes(mark + frame.write_ndjson().encode())
     for suffix, form in ((".csv.zip", "csv"), (".parquet", "parquet"), (".jsonl", "jsonl")):
         text = fresh.contract("shops").read_text()
         fresh.contract("shops").write_text(
@@ -141,6 +143,14 @@ def _break_zip(project: DataProject) -> None:
     replace(project.contract("visits"), "raw/visits.csv", "raw/visits.zip")
 
 
+def _empty_lines(project: DataProject) -> None:
+    project.source("visits").with_suffix(".jsonl").touch()
+    text = project.contract("visits").read_text()
+    text = text.replace("  - {property: nullValues, value: [NA]}\n", "")
+    text = text.replace(".csv, format: csv", ".jsonl, format: jsonl")
+    project.contract("visits").write_text(text)
+
+
 def _wrong_parquet_type(project: DataProject) -> None:
     path = _as_parquet(project, "visits")
     pl.read_parquet(path).with_columns(pl.col("minute").cast(pl.String)).write_parquet(path)
@@ -165,6 +175,7 @@ FIRST = "2024-01-01T05:00:00Z,a"
         (lambda project: _cut(project.source("visits"), 0.7), "may be cut off"),
         (_break_parquet, "visits.parquet is cut off or no Parquet file"),
         (_break_zip, "visits.zip is cut off or no zip file"),
+        (_empty_lines, "visits.jsonl is empty"),
         (_wrong_parquet_type, "minute must be an integer, but row 1"),
         (_drop_column, "the field 'member' is missing in"),
         (_edit("spent\n", "spent,tip\n"), "the field 'tip'"),

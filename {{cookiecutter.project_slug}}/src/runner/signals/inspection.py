@@ -128,11 +128,7 @@ def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
     """The rows, of a CSV as texts, and which texts stand for nothing."""
     try:
         if form != "csv":
-            frame = (
-                pl.read_parquet(data)
-                if form == "parquet"
-                else pl.read_ndjson(data, infer_schema_length=None)
-            )
+            frame = pl.read_parquet(data) if form == "parquet" else files.lines(data)
             _check_names(frame.columns, said)
             return frame, []
         names = files.header_of(data)

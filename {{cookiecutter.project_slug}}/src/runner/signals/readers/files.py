@@ -3,6 +3,7 @@
 Anywhere else is whatever fsspec reaches by an address: S3, Azure, SFTP, ….
 """
 
+import codecs
 import contextlib
 import csv
 import importlib.util
@@ -63,13 +64,27 @@ def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
     """Rows from JSON lines; a number without decimals is an integer, however it is written."""
     try:
-        rows = pl.read_ndjson(data, infer_schema_length=None)
+        rows = lines(data)
+    except ValueError as error:
+        raise contract.mistake(f"{name} {error}", again(contract)) from None
     except pl.exceptions.PolarsError as error:
         raise contract.mistake(
             f"{name} is cut off or no JSON lines file ({_why(error, contract)})", again(contract)
         ) from None
     checks.check_names(rows.columns, contract, name)
     return rows.with_columns(whole(rows[field], contract, name) for field in contract.names)
+
+
+def lines(data: bytes) -> pl.DataFrame:
+    """What JSON lines hold.
+
+    Raises:
+        ValueError: Nothing.
+    """
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise ValueError("is empty")
+    return pl.read_ndjson(data, infer_schema_length=None)
 
 
 def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
