@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import project
+from runner.atomic import write_atomically
 from runner.config import nearest
 from runner.errors import UserError
 from runner.lock import data_lock
@@ -323,7 +324,4 @@ def _write(root: Path, hold: Hold) -> None:
     said["breaches"] = [dict(each) for each in said["breaches"]]
     said["delivery"] = list(hold.delivery)
     said = {key: value for key, value in said.items() if value is not None}
-    draft = path.with_suffix(".new")
-    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=96)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=96))

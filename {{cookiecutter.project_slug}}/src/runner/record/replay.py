@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from runner.atomic import write_atomically
 from runner.record.address import without_password
 from runner.record.delivery import (
     SERVED_ELSEWHERE,
@@ -24,7 +25,6 @@ from runner.record.delivery import (
     URI_VARIABLE,
     is_working,
     read_json,
-    write_atomically,
 )
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from runner.atomic import write_atomically
 from runner.record.address import without_password
-from runner.record.delivery import read_json, write_atomically
+from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
 
 # Before MLflow is imported, because it reads some of these then.

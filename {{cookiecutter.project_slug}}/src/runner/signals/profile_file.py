@@ -4,7 +4,6 @@ Only partitions that changed are read again, and one at a time.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,18 +12,17 @@ from typing import Any
 import polars as pl
 
 from runner import project
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.signals import versions
 from runner.signals.contract import Contract, Field
 from runner.signals.profile import DAY, LEVELS, Column, Part, Profile, measure, show
 from runner.signals.snapshot import Snapshot, home
 
-ENDING = ".profile.json"
-
 
 def path(contract: Contract) -> Path:
     """Where the profile of a signal's current snapshot is."""
-    return home(contract.root) / f"{contract.name}{ENDING}"
+    return home(contract.root) / f"{contract.name}{versions.PROFILE}"
 
 
 def of(contract: Contract, snapshot: Snapshot) -> Profile:
@@ -47,11 +45,9 @@ def of(contract: Contract, snapshot: Snapshot) -> Profile:
 def write(contract: Contract, snapshot: Snapshot) -> Path:
     """Writes a snapshot's profile beside its `.dvc` file; the same snapshot makes the same text."""
     target = path(contract)
-    text = _text(of(contract, snapshot)).encode()
-    if not target.exists() or target.read_bytes() != text:
-        draft = target.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(text)
-        draft.replace(target)
+    text = _text(of(contract, snapshot))
+    if not target.exists() or target.read_bytes() != text.encode():
+        write_atomically(target, text)
     return target
 
 
@@ -161,8 +157,8 @@ def before(contract: Contract, new: Profile) -> tuple[Profile, str]:
 def kept(contract: Contract) -> dict[str, Path]:
     """Profiles of former versions, the oldest first."""
     found = {
-        file.name.removesuffix(ENDING): file
-        for file in versions.folder(contract).glob(f"*{ENDING}")
+        file.name.removesuffix(versions.PROFILE): file
+        for file in versions.folder(contract).glob(f"*{versions.PROFILE}")
     }
     return {version: found[version] for version in sorted(found, key=versions.numbers)}
 

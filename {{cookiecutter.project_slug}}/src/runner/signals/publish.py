@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.record.run import Run
 from runner.signals import profile_file, versions
@@ -146,7 +147,7 @@ def restore(contracts: Sequence[Contract]) -> None:
             path.unlink(missing_ok=True)
             shutil.rmtree(snapshots.home(contract.root) / contract.name, ignore_errors=True)
         elif before is not None and _text(contract) != before:
-            _replace(path, before)
+            write_atomically(path, before)
     tracked = [contract for contract in halted if snapshots.dvc_file(contract).exists()]
     if tracked:
         files = [f"data/signals/{contract.name}.dvc" for contract in tracked]
@@ -296,16 +297,10 @@ def _note(contract: Contract, draft: Snapshot) -> Snapshot:
         record["meta"] = meta
         text = io.StringIO()
         writer.dump(record, text)
-        _replace(path, text.getvalue())
+        write_atomically(path, text.getvalue())
     md5 = record["outs"][0]["md5"]
     snapshots.write_index(contract, {"md5": md5, "files": snapshots.stamps(draft.folder)})
     return replace(draft, md5=md5)
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _text(contract: Contract) -> str:

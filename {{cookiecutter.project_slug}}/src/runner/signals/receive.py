@@ -92,10 +92,12 @@ def decided(hold: Hold) -> list[str]:
         What git has to keep beside the hold.
     """
     root = project.root()
+    if hold.status == holds.REJECTED:
+        aside.drop(root, hold.id)
+        return []
     contract = read_contracts(root).get(hold.subject)
-    if hold.status == holds.REJECTED or contract is None:
-        if contract is None:
-            print(f"signals/{hold.subject}.yaml is gone, so that nothing is published")
+    if contract is None:
+        print(f"signals/{hold.subject}.yaml is gone, so that nothing is published")
         aside.drop(root, hold.id)
         return []
     restore([contract])

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.signals.contract import Contract
 from runner.signals.document import Loader
@@ -192,9 +193,7 @@ def write_index(contract: Contract, index: Mapping[str, Any], version: str = "")
     """Notes what was seen of the files."""
     path = _index_path(contract, version)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(index))
-    draft.replace(path)
+    write_atomically(path, json.dumps(index))
 
 
 def stamps(folder: Path) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ The current snapshot lies in `data/signals/`. When one comes under a new version
 record and contract of the former stay in `data/versions/<signal>/`; its rows are in DVC's cache.
 """
 
+import io
 import logging
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from runner.atomic import write_atomically
 from runner.config import nearest
 from runner.errors import UserError
 from runner.signals import snapshot as snapshots
@@ -20,6 +22,7 @@ from runner.signals.document import parse
 from runner.signals.snapshot import Snapshot
 
 MAJOR, MINOR, PATCH = range(3)
+PROFILE = ".profile.json"  # of a version, beside its .dvc file
 
 log = logging.getLogger(__name__)
 
@@ -178,16 +181,15 @@ def keep(contract: Contract, snapshot: Snapshot) -> None:
     writer = YAML()
     record = writer.load(snapshot.file)
     record["outs"][0]["path"] = snapshot.version
-    profile = snapshot.file.with_suffix(".profile.json")
+    profile = snapshot.file.with_suffix(PROFILE)
     if profile.exists():
-        shutil.copyfile(profile, place / f"{snapshot.version}.profile.json")
+        shutil.copyfile(profile, place / f"{snapshot.version}{PROFILE}")
     if snapshot.contract:
         (place / f"{snapshot.version}.yaml").write_text(snapshot.contract, encoding="utf-8")
-    path = place / f"{snapshot.version}.dvc"
-    draft = place / f"{snapshot.version}.new"
-    with draft.open("w", encoding="utf-8") as file:
-        writer.dump(record, file)
-    draft.replace(path)  # last: what is named can be read
+    text = io.StringIO()
+    writer.dump(record, text)
+    # last: what is named can be read
+    write_atomically(place / f"{snapshot.version}.dvc", text.getvalue())
 
 
 def folder(contract: Contract) -> Path:
