@@ -17,6 +17,7 @@ import polars as pl
 import report
 from deliveries import Delivery, deliveries
 from inject import FAULTS, Fault, faults, inject
+from threadpoolctl import threadpool_limits
 from truth import visible
 
 from runner.holds import Breach
@@ -108,6 +109,7 @@ def remember_the_past() -> None:
 
 def main() -> None:
     """Replays everything and writes the page."""
+    threadpool_limits(limits=1, user_api="blas")  # as receiving has it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="draws rows and days")
     parser.add_argument("--months", choices=("tuning", "reporting", "all"), default="reporting",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deliveries import NEW_YORK, TEMPLATE
 from inject import FAULTS
+from threadpoolctl import threadpool_limits
 
 from runner.holds import Breach
 from runner.signals import change, rules, snapshot, source
@@ -49,6 +50,7 @@ def is_real(signal: str, breach: Breach) -> bool:
 
 def main() -> None:
     """Writes the section."""
+    threadpool_limits(limits=1, user_api="blas")  # as receiving has it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--signals", nargs="*", default=["flights", "weather"])
     parser.add_argument("--days", type=int, default=7, help="of a delivery")

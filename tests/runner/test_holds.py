@@ -18,7 +18,7 @@ from runner import app, holds
 from runner.dataset.dataset import load_dataset
 from runner.errors import UserError
 from runner.holds import Breach
-from runner.signals import change, snapshot
+from runner.signals import aside, change, snapshot
 from runner.signals.contract_file import read_contracts
 from runner.signals.ingest import ingest
 from runner.signals.received import Held, ensure_received
@@ -57,6 +57,12 @@ def _rows(project: DataProject, name: str = "visits") -> int:
     found = snapshot.current(read_contracts(project.root)[name])
     assert found is not None
     return found.rows
+
+
+def _lose(project: DataProject) -> None:
+    """As in a clone without a remote."""
+    shutil.rmtree(project.root / "data/signals/visits")
+    shutil.rmtree(project.root / ".dvc/cache")
 
 
 def _open(project: DataProject) -> holds.Hold:
@@ -168,7 +174,8 @@ def test_hold_that_takes_another_ones_place_names_it_and_both_belong_into_git(
     assert _ingest(project)["held/visits"] == 1
     hold = _open(project)
     assert (hold.version, hold.replaces) == ("1.1.0", former.id)
-    assert f"git add holds/{former.id}.yaml holds/{hold.id}.yaml && git commit" in caplog.text
+    both = f"git add holds/{hold.id}.yaml holds/{former.id}.yaml && git commit"
+    assert both in caplog.text
     holds.holds(["--all"])
     shown = capsys.readouterr().out
     assert re.search(rf"in place of +{former.id}", shown)
@@ -257,6 +264,91 @@ def test_decision_waits_for_who_receives(project: DataProject) -> None:
     receiving.communicate("\n", timeout=60)
     decision.join(timeout=60)
     assert not holds.find(project.root, "visits")
+
+
+def test_release_is_of_the_rows_that_the_hold_describes(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _deliver(project)
+    path = project.root / "holds" / f"{_open(project).id}.yaml"
+    said = yaml.safe_load(path.read_text())
+    _take_back(project)
+    _deliver(project, minute=700)
+    path.write_text(yaml.safe_dump(said))  # as git brings it from who holds the other delivery
+    holds.holds(["release", said["id"], *WHO])
+    assert "its rows are not here" in capsys.readouterr().out
+    assert _rows(project) == 2400
+
+
+def test_release_accepts_only_the_delivery_that_was_last_seen(project: DataProject) -> None:
+    _deliver(project)
+    _take_back(project)
+    _deliver(project, minute=700)
+    holds.holds(["release", _open(project).id, *WHO])
+    assert _rows(project) == 2401
+    _take_back(project)
+    assert _deliver(project)["held/visits"] == 1
+
+
+def test_rejection_of_a_broken_schema_ends_with_the_next_good_delivery(
+    project: DataProject,
+) -> None:
+    replace(project.source("visits"), "shop,visitor", "store,visitor")
+    _ingest(project)
+    holds.holds(["reject", _open(project).id, *WHO])
+    assert _ingest(project)["held/visits"] == 0
+    replace(project.source("visits"), "store,visitor", "shop,visitor")
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=5))
+    assert _ingest(project)["rows/visits"] == 2401
+    replace(project.source("visits"), "shop,visitor", "store,visitor")
+    assert _ingest(project)["held/visits"] == 1
+
+
+def test_decision_that_cannot_be_followed_is_not_made(project: DataProject) -> None:
+    _deliver(project)
+    hold = _open(project)
+    replace(project.contract("shops"), "status: active", "status: activ")
+    with pytest.raises(UserError, match="activ"):
+        holds.holds(["release", hold.id, *WHO])
+    assert _open(project) == hold
+    replace(project.contract("shops"), "status: activ", "status: active")
+    holds.holds(["release", hold.id, *WHO])
+    assert _rows(project) == 2401
+
+
+def test_what_cannot_be_held_costs_the_other_signals_nothing(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(aside, "keep", full)
+    with project.source("prices").open("a") as file:
+        file.write("a,2024-05-02T12:00:00Z,0.5\n")
+    with pytest.raises(OSError, match="no space left"):
+        _deliver(project)
+    assert _rows(project, "prices") == 1201
+
+
+def test_clone_whose_data_are_nowhere_takes_what_comes_on_top_of_what_came(
+    project: DataProject,
+) -> None:
+    _lose(project)
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=5))
+    assert _ingest(project)["rows/visits"] == 2401
+
+
+def test_clone_whose_data_are_nowhere_holds_what_it_cannot_compare(project: DataProject) -> None:
+    _lose(project)
+    text = project.source("visits").read_text()
+    project.source("visits").write_text(re.sub(r"\d+\n", "7\n", text))
+    assert _ingest(project)["held/visits"] == 1
+    breaches = {breach.kind: breach for breach in _open(project).breaches}
+    assert "nothing to compare with" in breaches["past"].message
+    holds.holds(["release", _open(project).id, *WHO])
+    assert _ingest(project)["held/visits"] == 0
 
 
 def test_release_in_another_checkout_lets_the_next_delivery_of_that_content_in(

@@ -25,8 +25,8 @@ from data_project import DataProject, Recorder, build, git, replace
 
 from runner import holds
 from runner.errors import UserError
+from runner.signals import profile_file, readers, snapshot, source
 from runner.signals import publish as publish_module
-from runner.signals import readers, snapshot, source
 from runner.signals import received as module
 from runner.signals.contract import Contract, Unfit
 from runner.signals.contract_file import read_contracts
@@ -577,6 +577,66 @@ def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
             print("HAS", ensure_received(["shops"])["shops"].rows)
     """
     assert "HAS 2" in fresh.python(code).communicate(timeout=60)[0]
+
+
+def test_reader_that_exits_costs_the_other_signals_nothing(
+    fresh: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = readers.read
+
+    def exits(contract: Contract, since: datetime | None) -> pl.DataFrame:
+        if contract.name == "shops":
+            sys.exit(1)
+        return read(contract, since)
+
+    monkeypatch.setattr(readers, "read", exits)
+    with pytest.raises(RuntimeError, match="receiving shops ended in SystemExit"):
+        ensure_received(["visits", "shops"])
+    assert (fresh.root / "data/signals/visits.dvc").exists()
+
+
+def test_time_without_end_is_received_and_costs_the_other_signals_nothing(
+    fresh: DataProject,
+) -> None:
+    replace(fresh.contract("shops"), "- {name: size,",
+            "- {name: until, logicalType: timestamp}\n      - {name: size,")  # fmt: skip
+    with fresh.contract("shops").open("a") as file:
+        file.write("customProperties:\n  - {property: timeZone, value: America/New_York}\n")
+    fresh.source("shops").write_text(
+        "shop,opened,until,size\na,2020-05-01,9999-12-31 23:59:59,12\nb,2021-06-02,,\n"
+    )
+    found = ensure_received(["visits", "shops"])
+    assert (found["visits"].rows, found["shops"].rows) == (2400, 2)
+    text = (fresh.root / "data/signals/shops.profile.json").read_text()
+    assert "9999-12-31T23:59:59Z" in text
+
+
+@pytest.mark.usefixtures("fresh")
+def test_profile_that_cannot_be_written_costs_the_other_signals_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = profile_file.write
+
+    def fails(contract: Contract, *rest: Any) -> Path:
+        if contract.name == "shops":
+            raise ZeroDivisionError
+        return write(contract, *rest)
+
+    monkeypatch.setattr(profile_file, "write", fails)
+    with pytest.raises(ZeroDivisionError):
+        ensure_received(["visits", "shops"])
+    assert ensure_received(["visits"])["visits"].rows == 2400
+
+
+@pytest.mark.usefixtures("fresh")
+def test_receiving_leaves_the_threads_of_later_work_as_they_were() -> None:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    ensure_received(["visits", "shops"])
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:

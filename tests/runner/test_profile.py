@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -102,8 +103,12 @@ def test_only_changed_partitions_are_read_again(
         file.write("2024-04-30T10:00:00Z,a,1,1,true,5\n")
     read_files = []
     true = pl.read_parquet
-    monkeypatch.setattr(pl, "read_parquet",
-                        lambda path: read_files.append(Path(path).stem) or true(path))  # fmt: skip
+
+    def spy(path: Path, **more: Any) -> pl.DataFrame:
+        read_files.append(path.stem)
+        return true(path, **more)
+
+    monkeypatch.setattr(pl, "read_parquet", spy)
     shutil.rmtree(project.root / "data/signals/visits")
     (project.root / "data/signals/visits.dvc").unlink()
     ensure_received(["visits"])

@@ -57,7 +57,7 @@ class Hold:
         opened: When, in UTC.
         partition: Where the first breach begins.
         breaches: What is wrong.
-        delivery: Content hashes of the deliveries that were held here.
+        delivery: Content hashes of the deliveries that were held here, the last one at the end.
         unfit: It cannot be released: without a change of contract or data it is no snapshot.
         replaces: The hold whose place it took, which is superseded.
         status: `open`, `released`, `rejected`, or `superseded` by a later delivery.
@@ -103,8 +103,12 @@ def holds(arguments: list[str]) -> int:
     follow = getattr(importlib.import_module(module), function)
     with data_lock(root):  # or a delivery that arrives now would open the hold again
         hold = decide(root, asked.id, status, asked.by, asked.why)
-        print(f"{hold.id} is {hold.status}")
-        files = follow(hold)
+        try:
+            files = follow(hold)
+        except BaseException:  # it can be decided again when what stood in the way is gone
+            _write(root, replace(hold, status=OPEN, by=None, why=None, when=None))
+            raise
+    print(f"{hold.id} is {hold.status}")
     print(f"keep the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
     return 0
 
@@ -125,10 +129,24 @@ def find(root: Path, subject: str) -> Hold | None:
     return next((hold for hold in _of(root, subject) if hold.status == OPEN), None)
 
 
-def verdict(root: Path, subject: str, delivery: str) -> Hold | None:
-    """The hold in which a person has decided on exactly this delivery."""
-    decided = [hold for hold in _of(root, subject) if hold.status in (RELEASED, REJECTED)]
-    return next((hold for hold in decided if delivery in hold.delivery), None)
+def verdict(root: Path, subject: str, delivery: str, last_good: str) -> Hold | None:
+    """The hold in which a person has decided on exactly this delivery.
+
+    That is the last one of a hold: its breaches are those that the person has seen. One that is
+    unfit is known by what is wrong with it only, so that a decision on it ends with the next good
+    delivery.
+
+    Args:
+        root: The project.
+        subject: The signal.
+        delivery: Content hash of what has come.
+        last_good: Content of the current snapshot; `none` before the first.
+    """
+    for hold in _of(root, subject):
+        is_decided = hold.status in (RELEASED, REJECTED) and hold.delivery[-1:] == (delivery,)
+        if is_decided and (not hold.unfit or hold.last_good == last_good):
+            return hold
+    return None
 
 
 def accepted(root: Path, subject: str) -> dict[str, str]:
@@ -157,8 +175,9 @@ def open_hold(root: Path, new: Hold) -> Hold:
         if before is None or before.status in (OPEN, SUPERSEDED):
             break
     if before is not None:
-        seen = tuple(dict.fromkeys([*before.delivery, *new.delivery]))
-        new = replace(new, opened=before.opened, delivery=seen)
+        earlier = [each for each in before.delivery if each not in new.delivery]
+        opened = before.opened if before.status == OPEN else new.opened
+        new = replace(new, opened=opened, delivery=(*earlier, *new.delivery))
     former = find(root, new.subject)
     if former is not None and former.id != name:
         new = replace(new, replaces=former.id)

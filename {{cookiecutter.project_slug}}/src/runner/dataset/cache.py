@@ -10,14 +10,17 @@ import polars as pl
 
 log = logging.getLogger(__name__)
 
+# polars panics at some damaged files; a key is missing in those of before columns were noted
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, KeyError)
+
 
 def read(path: Path) -> tuple[pl.DataFrame, int] | None:
     """A dataset's rows, and how many were left out because they have no label; None if not here."""
     if not path.exists():
         return None
     try:
-        return pl.read_parquet(path), int(pl.read_parquet_metadata(path)["dropped"])
-    except (pl.exceptions.PolarsError, OSError, KeyError) as error:
+        return pl.read_parquet(path, glob=False), int(pl.read_parquet_metadata(path)["dropped"])
+    except UNREADABLE as error:
         log.warning("the cached dataset %s is damaged (%s); assembling it again", path, error)
         path.unlink(missing_ok=True)
         return None
@@ -40,10 +43,9 @@ def columns(folder: Path, wanted: Mapping[str, str]) -> dict[str, pl.Series]:
                 if key in theirs and name not in found
             }
             if names:
-                frame = pl.read_parquet(path, columns=sorted(set(names.values())))
+                frame = pl.read_parquet(path, glob=False, columns=sorted(set(names.values())))
                 found.update((name, frame[own].alias(name)) for name, own in names.items())
-        except (pl.exceptions.PolarsError, OSError, KeyError) as error:
-            # damaged, just removed, or written before columns were noted
+        except UNREADABLE as error:
             log.debug("nothing is taken from %s (%r)", path, error)
     return found
 
@@ -57,5 +59,6 @@ def keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: i
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(draft, compression="lz4", metadata=notes)
         draft.replace(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
+        draft.unlink(missing_ok=True)
         log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)

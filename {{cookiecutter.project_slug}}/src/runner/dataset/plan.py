@@ -114,8 +114,9 @@ class Plan:
     def _identity(self, snapshots: Mapping[str, Snapshot], signal: str) -> list[str]:
         """A signal's rows, and what decides which of them are joined."""
         contract, each = self.contracts[signal], snapshots[signal]
-        return [each.version, each.content, str(contract.delay),
-                str(contract.freshness), contract.time_zone]  # fmt: skip
+        # a draft may change its key or event time under the same version
+        return [each.version, each.content, *contract.key, str(contract.event_time),
+                str(contract.delay), str(contract.freshness), contract.time_zone]  # fmt: skip
 
 
 def _hash(recipe: object) -> str:
@@ -218,6 +219,8 @@ def _without(features: dict[str, pl.Expr], stands: Standing, spine: str) -> dict
 
 def _choose(chosen: DictConfig, written: expressions.Expressions) -> dict[str, pl.Expr]:
     features: dict[str, pl.Expr] = {}
+    if chosen.label in (PART, MOMENT):
+        raise UserError(f"dataset.label: '{chosen.label}' is taken; call the label otherwise")
     for name in chosen.features:
         if name in features:
             raise UserError(f"dataset.features: '{name}' stands twice; remove one")

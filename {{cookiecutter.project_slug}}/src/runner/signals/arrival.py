@@ -1,7 +1,6 @@
 """What comes of a signal: received beside the others, and compared with what is known of it."""
 
 import contextlib
-import logging
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from runner import holds
 from runner.holds import Breach
@@ -22,8 +22,6 @@ from runner.signals.publish import Delivery
 from runner.signals.snapshot import Snapshot, State
 
 READERS = 8  # at once: they wait for others more than they compute
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,15 @@ class Arrival:
     error: Exception | None = None
 
 
-def arrivals(contracts: Sequence[Contract], now: datetime) -> Iterator[tuple[Arrival, bool]]:
+def arrivals(
+    contracts: Sequence[Contract], now: datetime, *, as_recorded: bool = False
+) -> Iterator[tuple[Arrival, bool]]:
     """Each signal as it comes, and whether another has come already.
 
     Args:
         contracts: The signals; they are received side by side.
         now: When what comes arrives.
+        as_recorded: A signal that is recorded and not here must come as it was.
     """
     todo: queue.SimpleQueue[Contract] = queue.SimpleQueue()
     come: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
@@ -62,16 +63,18 @@ def arrivals(contracts: Sequence[Contract], now: datetime) -> Iterator[tuple[Arr
     def work() -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                come.put(_examine(todo.get_nowait(), now))
+                come.put(_examine(todo.get_nowait(), now, as_recorded))
 
     for _ in range(min(READERS, len(contracts))):
         # a daemon: whoever stops the run does not wait for a source that does not answer
         threading.Thread(target=work, daemon=True).start()
-    for _ in contracts:
-        yield come.get(), not come.empty()
+    # the matrices of change are small: threads would wait for each other longer than they compute
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in contracts:
+            yield come.get(), not come.empty()
 
 
-def _examine(contract: Contract, now: datetime) -> Arrival:
+def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
     """Receives a signal and looks at what came; in a thread of its own."""
     try:
         state, recorded = snapshots.look(contract)
@@ -91,12 +94,16 @@ def _examine(contract: Contract, now: datetime) -> Arrival:
             return _unfit(contract, recorded, Breach("volume", None, what, "all"))
         kept = recorded if since is not None else None
         delivery = _delivery(contract, frame, recorded, kept, before)
-        if state is State.MISSING:
+        if state is State.MISSING and as_recorded:
             _check_same(contract, delivery, recorded)
         breaches = _breaches(delivery, recorded, before, now)
         return Arrival(contract, recorded, delivery, delivery.content, tuple(breaches))
     except Exception as error:
         return Arrival(contract, error=error)
+    except BaseException as error:  # a panic within polars, or a team's reader that exits
+        failure = RuntimeError(f"receiving {contract.name} ended in {error!r}")
+        failure.__cause__ = error
+        return Arrival(contract, error=failure)
 
 
 def _newest_partition(contract: Contract, recorded: Snapshot | None) -> datetime | None:
@@ -110,9 +117,8 @@ def _newest_partition(contract: Contract, recorded: Snapshot | None) -> datetime
 
 def _unfit(contract: Contract, recorded: Snapshot, breach: Breach) -> Arrival:
     """A delivery that cannot become a snapshot; known again by what is wrong with it."""
-    message = breach.message.replace(f"{contract.root}/", "")
-    breach = Breach(breach.kind, breach.field, message, breach.partition)
-    return Arrival(contract, recorded, None, snapshots.whole({"unfit": message}), (breach,))
+    content = snapshots.whole({"unfit": breach.message})
+    return Arrival(contract, recorded, None, content, (breach,))
 
 
 def _delivery(
@@ -137,9 +143,10 @@ def _delivery(
     last_event: datetime | None = None
     if contract.event_time is not None and not frame.is_empty():
         last_event = frame[contract.event_time].max()  # type: ignore[assignment]
-        first = min(parts)
-        if kept is not None and first >= max(kept.partitions):
-            older = {name: each for name, each in kept.partitions.items() if name < first}
+        if kept is not None and min(parts) >= max(kept.partitions):
+            # the newest was asked for: where it does not come, it has gone
+            newest = max(kept.partitions)
+            older = {name: each for name, each in kept.partitions.items() if name < newest}
             contents = older | contents
             rows += sum(_height(kept.folder / f"{name}.parquet") for name in older)
     announced = dict(recorded.announced) if recorded else {}
@@ -150,7 +157,7 @@ def _delivery(
 
 
 def _height(path: Path) -> int:
-    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
 def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | None) -> None:
@@ -170,15 +177,21 @@ def _breaches(
 ) -> list[Breach]:
     """What is wrong with what is new, unless a person has accepted exactly that."""
     contract, changed = delivery.contract, delivery.changed(recorded)
-    gone = sorted(set(recorded.partitions) - set(delivery.contents)) if recorded else []
+    was = recorded.partitions if recorded and recorded.rows else {}
+    gone = sorted(set(was) - set(delivery.contents))
     if not changed and not gone:
         return []
-    verdict = holds.verdict(contract.root, contract.name, delivery.content)
+    last_good = recorded.content if recorded else "none"
+    verdict = holds.verdict(contract.root, contract.name, delivery.content, last_good)
     if verdict is not None and verdict.status == holds.RELEASED:
         return []
     breaches = rules.broken(contract, changed, now)
     if recorded is not None and (before is None or _reads_alike(before, contract)):
         past = past_of(delivery, recorded)
+        if recorded.rows and not past:
+            what = ("nothing to compare with: the last good snapshot is neither here nor in DVC's "
+                    "cache or remote")  # fmt: skip
+            breaches.append(Breach("past", None, what, min(changed, default="all")))
         accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
         # what the contract's new version says is no silent change
         announced = {name for name, since in delivery.announced.items() if since == snapshots.LATER}
@@ -189,7 +202,7 @@ def _breaches(
         ]
         if gone:
             shown = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
-            what = f"{len(gone)} of {len(recorded.partitions)} partitions have gone: {shown}"
+            what = f"{len(gone)} of {len(was)} partitions have gone: {shown}"
             breaches.append(Breach("volume", None, what, gone[0]))
     return breaches
 
@@ -212,14 +225,11 @@ def past_of(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
             past[name] = delivery.parts[name].lazy()
         elif here:
             past[name] = _as_today(contract, recorded.folder / f"{name}.parquet")
-    if not past:
-        log.warning("signal %s: the last good snapshot is neither here nor in DVC's cache or "
-                    "remote; nothing to compare with", contract.name)  # fmt: skip
     return past
 
 
 def _as_today(contract: Contract, path: Path) -> pl.LazyFrame:
-    rows = pl.scan_parquet(path)
+    rows = pl.scan_parquet(path, glob=False)
     there = rows.collect_schema()
     return rows.select(
         pl.col(field.name)

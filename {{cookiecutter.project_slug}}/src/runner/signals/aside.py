@@ -52,6 +52,8 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
         note: Mapping[str, Any] = json.loads((folder / NOTE).read_bytes())
     except (OSError, ValueError):
         return None
+    if snapshots.whole(note["contents"]) != hold.delivery[-1]:
+        return None  # the hold came with git, and is of another delivery than what is here
     if (note["version"], note["promise"]) != (contract.version, snapshots.promise(contract)):
         return None
     if hold.last_good != (recorded.content if recorded else "none"):
@@ -63,7 +65,10 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
         contract=contract,
         text=note["contract"],
         received=note["received"],
-        parts={path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))},
+        parts={
+            path.stem: pl.read_parquet(path, glob=False)
+            for path in sorted(folder.glob("*.parquet"))
+        },
         contents=note["contents"],
         rows=note["rows"],
         last_event=datetime.fromisoformat(last) if last else None,

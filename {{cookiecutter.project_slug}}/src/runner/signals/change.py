@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from runner.holds import Breach
 from runner.signals.contract import Contract
@@ -75,8 +74,6 @@ class Excess:
     strength: float
 
 
-# its matrices are small: threads would wait for each other longer than they compute
-@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def changes(
     contract: Contract,
     past: Mapping[str, pl.LazyFrame],

@@ -128,6 +128,11 @@ class Contract:
         """Names of the fields, in order."""
         return tuple(field.name for field in self.fields)
 
+    @property
+    def is_classified(self) -> bool:
+        """Whether a value of it may be one that reaches no record."""
+        return any(field.classification for field in self.fields)
+
     def field(self, name: str) -> Field:
         """The field of this name."""
         return self.fields[self.names.index(name)]

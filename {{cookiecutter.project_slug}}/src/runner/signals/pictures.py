@@ -1,7 +1,6 @@
 """The picture of what differs between two versions of a signal."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from runner.signals.diff import (
     shares,
 )
 from runner.signals.odcs import NUMERIC
-from runner.signals.profile import Column
+from runner.signals.profile import Column, moment
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 MOST, MOST_GAPS = 6, 8  # more would not be readable
@@ -182,7 +181,7 @@ def _times(values: Sequence[float] | NDArray[np.float64], kind: str) -> NDArray[
     """Values as an axis takes them."""
     if kind not in ("timestamp", "date"):
         return np.asarray(values, float)
-    return np.array([datetime.fromtimestamp(value, UTC) for value in values])
+    return np.array([moment(value) for value in values])
 
 
 def _axes(figure: Figure, grid: GridSpec, row: int, columns: slice) -> Axes:

@@ -24,6 +24,9 @@ MOST = 20
 RANKED = 50_000  # rows; a rank correlation among so many is known to ± 0.01
 WEAK = 0.05  # a weaker rank correlation is taken for none
 DAY = 86400
+# 9999-12-31, which often stands for "never ends", is in the year 10000 elsewhere
+FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 LARGEST = 1e300  # a number, or infinity, beyond it is shown as this
 
 
@@ -266,10 +269,15 @@ def _short(value: Any) -> float | None:
     return float(f"{min(max(value, -LARGEST), LARGEST):.6g}")
 
 
+def moment(value: float) -> datetime:
+    """Seconds since 1970 as a time; one that Python has no name for as the nearest that it has."""
+    return datetime.fromtimestamp(min(max(value, FIRST), LAST), UTC)
+
+
 def show(value: float, kind: str) -> str:
     """A quantile of a field of this type, for a person."""
     if kind == "timestamp":
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M}"
+        return f"{moment(value):%Y-%m-%d %H:%M}"
     if kind == "date":
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
+        return f"{moment(value):%Y-%m-%d}"
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"

@@ -5,7 +5,7 @@ Only partitions that changed are read again, and one at a time.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.signals import versions
 from runner.signals.contract import Contract, Field
-from runner.signals.profile import DAY, LEVELS, Column, Part, Profile, measure, show
+from runner.signals.profile import DAY, LEVELS, Column, Part, Profile, measure, moment, show
 from runner.signals.snapshot import Snapshot, home
 
 
@@ -37,7 +37,8 @@ def of(contract: Contract, snapshot: Snapshot) -> Profile:
     for name, content in sorted(snapshot.partitions.items()):
         part = known.get(name)
         if part is None or part.content != content:
-            part = measure(contract, pl.read_parquet(snapshot.folder / f"{name}.parquet"), content)
+            rows = pl.read_parquet(snapshot.folder / f"{name}.parquet", glob=False)
+            part = measure(contract, rows, content)
         parts[name] = part
     return Profile(snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, parts)
 
@@ -229,7 +230,7 @@ def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> P
 def _value(value: float, kind: str) -> int | float | str:
     """A number as the text holds it: a time so that a person can read it."""
     if kind == "timestamp":
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%S}Z"
+        return f"{moment(value):%Y-%m-%dT%H:%M:%S}Z"
     if kind == "date":
         return show(value, kind)
     return int(value) if value == int(value) and abs(value) < 1e15 else value

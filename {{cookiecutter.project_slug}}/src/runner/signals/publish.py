@@ -100,21 +100,24 @@ class Publication:
     files: tuple[str, ...] = ()
 
 
-def publish(deliveries: Sequence[Delivery], run: Run | None) -> dict[str, Publication]:
+def publish(deliveries: Sequence[Delivery], run: Run | None) -> dict[str, Publication | Exception]:
     """Under the lock: writes changed partitions, has DVC track them, and notes their content.
 
     Stopped anywhere, `restore` puts back what was there before.
+
+    Returns:
+        What publishing did, by signal; or what went wrong with one, which costs the others nothing.
 
     Raises:
         UserError: DVC cannot track them.
     """
     before = {each.contract.name: _texts(each.contract) for each in deliveries}
-    published = {each.contract.name: _write(each) for each in deliveries}
+    written = {each.contract.name: _write(each) for each in deliveries}
     changed = [
         each.contract
         for each in deliveries
-        if published[each.contract.name].written
-        or published[each.contract.name].removed
+        if written[each.contract.name].written
+        or written[each.contract.name].removed
         or not snapshots.dvc_file(each.contract).exists()
     ]
     with run.stage("track") if run and changed else contextlib.nullcontext():
@@ -123,14 +126,19 @@ def publish(deliveries: Sequence[Delivery], run: Run | None) -> dict[str, Public
             added = dvc(changed[0].root, ["add", *folders])
             if added.returncode:
                 raise _dvc_failed(added.stderr)
-    for each in deliveries:
-        name = each.contract.name
-        snapshot = _note(each.contract, published[name].snapshot)
-        profile_file.write(each.contract, snapshot)
+    published: dict[str, Publication | Exception] = {}
+    for contract in (each.contract for each in deliveries):
+        name = contract.name
+        try:
+            snapshot = _note(contract, written[name].snapshot)
+            profile_file.write(contract, snapshot)
+        except Exception as error:
+            published[name] = error
+            continue
         files = tuple(
-            file for file, text in _texts(each.contract).items() if before[name].get(file) != text
+            file for file, text in _texts(contract).items() if before[name].get(file) != text
         )
-        published[name] = replace(published[name], snapshot=snapshot, files=files)
+        published[name] = replace(written[name], snapshot=snapshot, files=files)
     return published
 
 

@@ -27,11 +27,22 @@ Outcome = Publication | Hold | Exception
 """What became of an arrival; a rejected delivery stays with its hold."""
 
 
-def receive(contracts: Sequence[Contract], run: Run | None, now: datetime) -> dict[str, Outcome]:
-    """Under the lock: receives signals side by side; publishes or holds each as it comes."""
+def receive(
+    contracts: Sequence[Contract], run: Run | None, now: datetime, *, as_recorded: bool = False
+) -> dict[str, Outcome]:
+    """Under the lock: receives signals side by side; publishes or holds each as it comes.
+
+    Args:
+        contracts: The signals.
+        run: Where stages are recorded.
+        now: When what comes arrives.
+        as_recorded: What is recorded and not here must come as it was, or nothing is taken.
+    """
     outcomes: dict[str, Outcome] = {}
     waiting: list[Arrival] = []
-    come = itertools.chain.from_iterable(arrivals(each, now) for each in _turns(contracts))
+    come = itertools.chain.from_iterable(
+        arrivals(each, now, as_recorded=as_recorded) for each in _turns(contracts)
+    )
     steps = run.progress(come, "receiving signals", len(contracts)) if run else come
     with run.stage("receive") if run else contextlib.nullcontext():
         for arrival, more in steps:
@@ -107,6 +118,8 @@ def decided(hold: Hold) -> list[str]:
               "accepts them when they come again")  # fmt: skip
         return []
     published = publish([delivery], None)[contract.name]
+    if isinstance(published, Exception):
+        raise published
     aside.drop(root, hold.id)
     print(f"{contract.name} has {published.snapshot.rows:,} rows now")
     return list(published.files)
@@ -133,27 +146,41 @@ def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
     """Publishes what is good and holds what is not."""
     outcomes: dict[str, Outcome] = {}
     good: list[Delivery] = []
+    held: list[Arrival] = []
     for arrival in come:
         contract = arrival.contract
-        decision = holds.verdict(contract.root, contract.name, arrival.content)
+        last_good = arrival.recorded.content if arrival.recorded else "none"
+        decision = holds.verdict(contract.root, contract.name, arrival.content, last_good)
         if arrival.error is not None:
             outcomes[contract.name] = arrival.error
         elif decision is not None and decision.status == holds.REJECTED:
             outcomes[contract.name] = decision
             holds.close(contract.root, contract.name)  # of what came in between, and is gone again
         elif arrival.breaches:
-            outcomes[contract.name] = _hold(arrival)
+            held.append(arrival)
         elif arrival.delivery is not None:
             good.append(arrival.delivery)
-    published = publish(good, run)
-    for contract in (delivery.contract for delivery in good):
-        closed = holds.close(contract.root, contract.name)
-        for hold in holds.read_holds(contract.root):
-            if hold.subject == contract.name:
-                aside.drop(contract.root, hold.id)
-        each = published[contract.name]
-        files = (*each.files, *(holds.file_name(hold.id) for hold in closed))
-        outcomes[contract.name] = replace(each, files=files)
+    for arrival in held:
+        try:
+            outcomes[arrival.contract.name] = _hold(arrival)
+        except Exception as error:  # it costs the other signals nothing
+            outcomes[arrival.contract.name] = error
+    return outcomes | _publish(good, run)
+
+
+def _publish(good: Sequence[Delivery], run: Run | None) -> dict[str, Outcome]:
+    """Publishes deliveries; what was held of their signals is superseded."""
+    outcomes: dict[str, Outcome] = {}
+    for name, each in publish(good, run).items():
+        outcomes[name] = each
+        if isinstance(each, Publication):
+            root = project.root()
+            closed = holds.close(root, name)
+            for hold in holds.read_holds(root):
+                if hold.subject == name:
+                    aside.drop(root, hold.id)
+            files = (*each.files, *(holds.file_name(hold.id) for hold in closed))
+            outcomes[name] = replace(each, files=files)
     return outcomes
 
 
@@ -199,12 +226,19 @@ def _say(outcomes: Mapping[str, Outcome]) -> None:
         elif isinstance(each, Hold):
             is_open = each.status == holds.OPEN
             log.info("%-*s  %s (%s)", width, name, "held" if is_open else each.status, each.id)
-            files += [holds.file_name(id_) for id_ in (each.replaces, each.id) if id_]
+            all_of_them = holds.read_holds(project.root())
+            files += [holds.file_name(hold.id) for hold in all_of_them if hold.subject == name]
         else:
             log.info("%-*s  failed", width, name)
     for each in outcomes.values():
         if isinstance(each, Hold) and each.status == holds.OPEN:
             log.warning("%s", holds.tell(each))
             log.warning("  look at it:  %s", report.path(Path(), each).as_posix())
-    if files:
+    if files := _unsaved(files):
         log.info("keep this in git: git add %s && git commit", " ".join(files))
+
+
+def _unsaved(files: Sequence[str]) -> list[str]:
+    """Those that git does not have as they are; all where there is no git."""
+    said = project.git(project.root(), "status", "--porcelain", "--untracked-files=all", *files)
+    return [file for file in files if said is None or file in said]

@@ -114,7 +114,7 @@ def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
     reasons = sorted({states[each.name].value for each in missing})
     log.info("receiving %s (%s)", ", ".join(each.name for each in missing), "; ".join(reasons))
     bring_past([each for each in missing if states[each.name] is State.OUTGROWN])
-    outcomes = receive(missing, run, now)
+    outcomes = receive(missing, run, now, as_recorded=True)
     if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
         raise together(failed)
     stopped = [each for each in outcomes.values() if isinstance(each, Hold)]

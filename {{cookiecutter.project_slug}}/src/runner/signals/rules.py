@@ -78,6 +78,8 @@ def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
         return False
     year, month = map(int, partition.split("-"))
     zone = ZoneInfo(contract.time_zone)
+    if year >= datetime.max.year:  # a moment that stands for none
+        return False
     end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone)
     return now < end + contract.delay + (contract.frequency or timedelta(0))
 

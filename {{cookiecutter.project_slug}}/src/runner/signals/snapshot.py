@@ -122,7 +122,10 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
     index = read_index(contract, version)
     files = stamps(snapshot.folder)
     if files and files != index.get("files"):
-        manifest = {name: _md5(snapshot.folder / name) for name in sorted(files)}
+        try:
+            manifest = {name: _md5(snapshot.folder / name) for name in sorted(files)}
+        except FileNotFoundError:  # somebody is replacing them
+            return False
         index = {"md5": _directory_md5(manifest), "files": files}
         if index["md5"] != snapshot.md5:
             raise _changed(contract.root, snapshot, manifest)

@@ -72,9 +72,8 @@ def _read_own(contract: Contract, since: datetime | None) -> pl.DataFrame:
         raise UserError(contract.server.hide(str(error))) from None
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        said = contract.server.hide(str(error).strip().partition("\n")[0])
         raise contract.mistake(
-            f"its reader {path} failed: {type(error).__name__}: {said}",
+            f"its reader {path} failed: {type(error).__name__}: {files.why(error, contract)}",
             f"Correct it; it failed in {Path(last.filename).name}, line {last.lineno}",
         ) from None
     if not isinstance(frame, pl.DataFrame):
@@ -92,5 +91,11 @@ def _own(contract: Contract) -> Reader:
         raise contract.mistake(
             f"there is no reader {contract.server.reader} ({error})",
             f"Correct 'reader' in signals/{contract.path.name}, or write the function",
+        ) from None
+    except Exception as error:
+        raise contract.mistake(
+            f"importing its reader {contract.server.reader} failed: {type(error).__name__}: "
+            f"{files.why(error, contract)}",
+            f"Correct {module}",
         ) from None
     return reader

@@ -19,6 +19,7 @@ BACKOFF = 0.5  # seconds: 0, 1, 2, 4, 8 between tries
 LONGEST_WAIT = 300  # seconds, whatever Retry-After says
 TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
+LOGGERS = ("connection", "connectionpool", "poolmanager", "util.retry")  # they show addresses
 TRY_AGAIN = (429, 500, 502, 503, 504)
 
 
@@ -93,7 +94,7 @@ class _Client:
     def __init__(self, contract: Contract, options: dict[str, str]) -> None:
         self.contract = contract
         self._options = options
-        self._origin = urlsplit(options["location"])[:2]
+        self._origin = _origin(options["location"])
         self._timeout = float(options.get("timeout", TIMEOUT))
         self._headers = {"Accept": "application/json", "User-Agent": "ml-experiment"}
         header = options.get("tokenHeader", "Authorization")
@@ -146,7 +147,7 @@ class _Client:
 
     def check_origin(self, url: str) -> None:
         """A next page elsewhere would be sent our token."""
-        if urlsplit(url)[:2] != self._origin:
+        if _origin(url) != self._origin:
             raise self.mistake(
                 self._options["location"],
                 f"names a next page on another host ({urlsplit(url).hostname})",
@@ -197,6 +198,11 @@ def _pool(url: str) -> Any:
     return urllib3.PoolManager()
 
 
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
 def _with(url: str, name: str, value: str) -> str:
     """The address with a parameter set."""
     parts = urlsplit(url)
@@ -223,7 +229,7 @@ def _quiet(contract: Contract) -> Iterator[None]:
         record.msg, record.args = contract.server.hide(record.getMessage()), ()
         return True
 
-    loggers = [logging.getLogger(f"urllib3.{name}") for name in ("connectionpool", "util.retry")]
+    loggers = [logging.getLogger(f"urllib3.{name}") for name in LOGGERS]
     for logger in loggers:
         logger.addFilter(mask)
     try:

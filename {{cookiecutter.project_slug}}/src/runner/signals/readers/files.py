@@ -38,7 +38,7 @@ DRIVERS = {
     **dict.fromkeys(("http", "https"), "aiohttp"),
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
-EXACT = 2**53  # whole numbers beyond are not exact in a float
+EXACT = 2**53  # from here on a float stands for several whole numbers
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
     except pl.exceptions.PolarsError as error:
         raise contract.mistake(
-            f"{name} is cut off or no JSON lines file ({_why(error, contract)})", again(contract)
+            f"{name} is cut off or no JSON lines file ({why(error, contract)})", again(contract)
         ) from None
     checks.check_names(rows.columns, contract, name)
     return rows.with_columns(whole(rows[field], contract, name) for field in contract.names)
@@ -97,7 +97,7 @@ def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
     if field.type == "integer" and series.dtype.is_decimal():
         series = series.cast(pl.Float64)
     if field.type == "integer" and series.dtype == pl.Float64:
-        is_whole = (series == series.round()) & (series.abs() <= EXACT)
+        is_whole = (series == series.round()) & (series.abs() < EXACT)
         if (series.is_null() | is_whole).all():
             return series.cast(pl.Int64)
         texts = series.cast(pl.String)
@@ -120,20 +120,23 @@ def _here(contract: Contract) -> dict[Path, str]:
         path = _in_package(contract, said)
     else:
         path = contract.root / Path(said).expanduser()
+    written = contract.source  # with the names of variables, not what they hold
     if path.is_file():
-        return {path: str(path)}
+        return {path: written}
     found: list[Path] = []
     if path.is_dir():
-        found = sorted(path.glob(f"*.{contract.format}"))
+        ending = f".{contract.format}"
+        found = sorted(each for each in path.iterdir() if each.suffix.lower() == ending)
     elif _is_pattern(path.name):
         found = sorted(path.parent.glob(path.name))
     if not found and (path.is_dir() or _is_pattern(path.name)):
-        raise _absent(contract, f"{path} holds no {contract.format} file")
+        raise _absent(contract, f"{written} holds no {contract.format} file")
     if not found:
         beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
         near = f" {nearest(path.name, beside)}" if beside else ""
-        raise _absent(contract, f"the source {path} does not exist", near)
-    return {each: str(each) for each in found}
+        raise _absent(contract, f"the source {written} does not exist", near)
+    place = PurePosixPath(written) if path.is_dir() else PurePosixPath(written).parent
+    return {each: str(place / each.name) for each in found}
 
 
 def _absent(contract: Contract, what: str, near: str = "") -> UserError:
@@ -243,7 +246,7 @@ def _said(contract: Contract, error: BaseException) -> str:
 
 
 def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
-    data = path.read_bytes()
+    data = _bytes(path, name, contract)
     try:
         if zipfile.is_zipfile(path) or path.suffix == ".zip":
             data = unzipped(data)
@@ -263,10 +266,10 @@ def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
             texts = _table(data, dict.fromkeys(header, pl.String()), nulls)
         except pl.exceptions.PolarsError:
             raise contract.mistake(
-                f"{name} cannot be read as CSV ({_why(error, contract)})"
+                f"{name} cannot be read as CSV ({why(error, contract)})"
             ) from None
         checks.check_texts(texts, types, contract, name)
-        raise contract.mistake(f"{name} cannot be read as CSV ({_why(error, contract)})") from None
+        raise contract.mistake(f"{name} cannot be read as CSV ({why(error, contract)})") from None
 
 
 def _table(data: bytes, types: Mapping[str, pl.DataType], nulls: list[str]) -> pl.DataFrame:
@@ -348,8 +351,8 @@ def whole_lines(data: bytes, width: int) -> bytes:
 
 def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
     try:
-        rows = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        rows = pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise contract.mistake(
             f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
         ) from None
@@ -358,13 +361,24 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
 
 
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
-    return json_lines(path.read_bytes(), name, contract)
+    return json_lines(_bytes(path, name, contract), name, contract)
 
 
-def _why(error: BaseException, contract: Contract) -> str:
-    """What polars says of values; nothing where it may show a classified one."""
-    is_classified = any(field.classification for field in contract.fields)
-    return "a value does not fit" if is_classified else _first(error)
+def _bytes(path: Path, name: str, contract: Contract) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise contract.mistake(
+            f"{name} cannot be read ({error.strerror})", again(contract)
+        ) from None
+
+
+def why(error: BaseException, contract: Contract) -> str:
+    """What a library says of a problem, without secrets.
+
+    Where it may show a classified value, only what kind of error it is.
+    """
+    return type(error).__name__ if contract.is_classified else contract.server.hide(_first(error))
 
 
 def _first(error: BaseException) -> str:

@@ -23,10 +23,10 @@ _NAME = "runner.signals.readers.model"
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
     """The input's key and event time, and beside them what the model says of each row."""
-    rows = _input(contract)
+    given, rows = _input(contract)
     kept = [name for name in contract.names if name in rows.columns and name != _column(contract)]
     said = [name for name in contract.names if name not in kept]
-    predicted = _predicted(contract, rows)
+    predicted = _predicted(contract, given, rows)
     if len(said) == 1 and predicted.width == 1:
         predicted.columns = said
     for name in said:
@@ -41,7 +41,8 @@ def _column(contract: Contract) -> str | None:
     return contract.server.options.get("prediction")
 
 
-def _input(contract: Contract) -> pl.DataFrame:
+def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
+    """The signal that the model is applied to, and its rows."""
     name = contract.server.options["input"]
     others = read_contracts(contract.root)
     if name not in others or name == contract.name:
@@ -62,18 +63,18 @@ def _input(contract: Contract) -> pl.DataFrame:
             f"its input '{name}' has not been received",
             f"python run.py task=ingest signals=[{name}]",
         )
-    return snapshots.scan(snapshot).collect()
+    return others[name], snapshots.scan(snapshot).collect()
 
 
-def _predicted(contract: Contract, rows: pl.DataFrame) -> pl.DataFrame:
+def _predicted(contract: Contract, given: Contract, rows: pl.DataFrame) -> pl.DataFrame:
     registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
     with tempfile.TemporaryDirectory() as folder:
-        given, got = Path(folder) / "rows.parquet", Path(folder) / "predictions.parquet"
-        rows.write_parquet(given)
+        asked, got = Path(folder) / "rows.parquet", Path(folder) / "predictions.parquet"
+        rows.write_parquet(asked)
         source = os.pathsep.join([str(contract.root / "src"), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [sys.executable, "-m", _NAME, str(contract.model), str(given), str(got)],
+            [sys.executable, "-m", _NAME, str(contract.model), str(asked), str(got)],
             env={
                 **os.environ,
                 "PYTHONPATH": source,
@@ -88,6 +89,8 @@ def _predicted(contract: Contract, rows: pl.DataFrame) -> pl.DataFrame:
         if done.returncode:
             lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
             reason = lines[-1] if lines else "it gave no reason"
+            if given.is_classified or contract.is_classified:
+                reason = reason.partition(":")[0]  # the rest may show a value
             raise contract.mistake(
                 f"the model {contract.model} could not be applied to "
                 f"{contract.server.options['input']} ({contract.server.hide(reason)})"
@@ -112,8 +115,13 @@ def _apply(model: str, given: Path, got: Path) -> None:
     said = loaded.predict(frame)
     if hasattr(said, "to_frame"):  # a series
         said = said.to_frame()
-    predictions = said if hasattr(said, "columns") else {"prediction": np.asarray(said).squeeze()}
-    pl.DataFrame(predictions).write_parquet(got)
+    if not hasattr(said, "columns"):
+        said = np.asarray(said)
+        said = {"prediction": said.reshape(len(said), -1)[:, 0] if said.size == len(said) else said}
+    predictions = pl.DataFrame(said)
+    if predictions.height != len(frame):
+        raise ValueError(f"it gives {predictions.height:,} rows for {len(frame):,}")
+    predictions.write_parquet(got)
 
 
 if __name__ == "__main__":
@@ -121,5 +129,5 @@ if __name__ == "__main__":
         _apply(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
     except Exception as problem:
         # one line for the one who called
-        print(f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}")
+        print(f"{type(problem).__name__}: {str(problem).strip().partition(chr(10))[0]}")
         sys.exit(1)

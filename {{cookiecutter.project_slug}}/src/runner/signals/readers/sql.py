@@ -172,8 +172,7 @@ def _told(contract: Contract) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        said = contract.server.hide(str(error).strip().partition("\n")[0])
         raise contract.mistake(
-            f"{contract.source} cannot be read ({said})",
+            f"{contract.source} cannot be read ({files.why(error, contract)})",
             f"Correct signals/{contract.path.name}, or ask {contract.owner} ({contract.contact})",
         ) from None
