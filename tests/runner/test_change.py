@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from runner.signals import change, snapshot, source
-from runner.signals.contract import Contract
+from runner.signals.contract import Contract, Field
 from runner.signals.contract_file import read_contracts
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
@@ -156,6 +156,24 @@ def test_first_delivery_has_no_past(weather, months) -> None:
 
 def test_few_rows_tell_nothing(received, months) -> None:
     assert received(months["2013-06"].head(20).with_columns(temp=CELSIUS)) == []
+
+
+def test_codes_that_come_more_or_less_often_are_found(weather, months) -> None:
+    place = pl.int_range(pl.len())
+    with_mode = {
+        name: part.with_columns(
+            mode=pl.when(place % 5 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
+        )
+        for name, part in months.items()
+    }
+    contract = replace(weather, fields=(*weather.fields, Field("mode", "string")))
+    past = {name: part.lazy() for name, part in with_mode.items() if name < "2013-06"}
+    june = with_mode["2013-06"]
+    assert change.changes(contract, past, {"2013-06": june}, {}) == []
+    swapped = june.with_columns(pl.col("mode").replace({"a": "b", "b": "a"}))
+    found = change.changes(contract, past, {"2013-06": swapped}, {})
+    assert [(each.kind, each.field) for each in found] == [("shares", "mode")]
+    assert "before in 20.0%" in found[0].message
 
 
 def test_several_months_are_each_compared_with_those_before(weather, months) -> None:

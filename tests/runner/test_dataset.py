@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
-from data_project import DataProject, replace
+from data_project import DataProject, Recorder, replace
 
 from runner.dataset import assemble as module
 from runner.dataset import split
@@ -142,6 +142,7 @@ def test_debug_rows_take_a_slice_of_every_part_with_both_classes(project: DataPr
         ({"features": ["hour", "minut"]}, "features.py has no 'minut'. Did you mean 'minute'?"),
         ({"features": ["hour", "hour"]}, "'hour' stands twice"),
         ({"features": []}, "dataset.features: there is none"),
+        ({"label": "part"}, "dataset.label: 'part' is taken"),
         ({"label": "spend"}, "dataset.label: features.py has no 'spend'. Did you mean 'spends'?"),
         ({"moment": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
         ({"spine": "visit"}, "there is no signal 'visit'"),
@@ -161,6 +162,27 @@ def test_wrong_configuration_names_key_and_what_to_change(
         load_dataset(project.config(**dataset))
     assert says in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
+
+
+def test_what_is_divided_by_zero_is_no_value(project: DataProject) -> None:
+    whole = load_dataset(project.config()).frame
+    project.features('pl.col("visits.minute")', '1 / (pl.col("visits.minute") - 30)')
+    found = load_dataset(project.config()).frame
+    assert found["minute"].null_count() == (whole["minute"] == 30).sum() > 0
+    assert found["minute"].drop_nulls().is_finite().all()
+
+
+def test_feature_that_finds_no_row_is_warned_of(
+    project: DataProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace(project.source("shops"), "a,", "x,")
+    replace(project.source("shops"), "b,", "y,")
+    ingest(project.config(), Recorder())  # type: ignore[arg-type]
+    load_dataset(project.config())
+    assert "feature 'size' has no value in any row: do rows of visits find any of shops" in (
+        caplog.text
+    )
+    assert "feature 'price'" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -297,12 +297,35 @@ def test_rejection_of_a_broken_schema_ends_with_the_next_good_delivery(
     _ingest(project)
     holds.holds(["reject", _open(project).id, *WHO])
     assert _ingest(project)["held/visits"] == 0
+    with project.source("visits").open("a") as file:  # another delivery with the same fault
+        file.write(ROW.format(minute=4))
+    assert _ingest(project)["held/visits"] == 1
+    holds.holds(["reject", _open(project).id, *WHO])
     replace(project.source("visits"), "store,visitor", "shop,visitor")
     with project.source("visits").open("a") as file:
-        file.write(ROW.format(minute=5))
-    assert _ingest(project)["rows/visits"] == 2401
+        file.write(ROW.format(minute=5).replace("T12:", "T13:"))
+    assert _ingest(project)["rows/visits"] == 2402
     replace(project.source("visits"), "shop,visitor", "store,visitor")
     assert _ingest(project)["held/visits"] == 1
+
+
+def test_new_unit_whose_earlier_rows_are_as_before_is_held(project: DataProject) -> None:
+    path = project.contract("visits")
+    replace(path, "version: 1.0.0", "version: 1.1.0")
+    line = next(line for line in path.read_text().splitlines() if "name: spent" in line)
+    unit = "customProperties: [{property: unit, value: EUR}, "
+    replace(path, line, line.replace("customProperties: [", unit))
+    assert _ingest(project)["held/visits"] == 0
+    replace(path, "version: 1.1.0", "version: 2.0.0")
+    replace(path, "value: EUR", "value: USD")
+    with project.source("visits").open("a") as file:
+        file.write(ROW.format(minute=5))
+    assert _ingest(project)["held/visits"] == 1
+    breach, *others = _open(project).breaches
+    assert (breach.kind, breach.field, others) == ("unit", "spent", [])
+    assert "the same as in EUR" in breach.message
+    _take_back(project)  # a contract that was wrong, and nothing new
+    assert _ingest(project)["held/visits"] == 0
 
 
 def test_decision_that_cannot_be_followed_is_not_made(project: DataProject) -> None:

@@ -739,6 +739,11 @@ def test_reader_may_leave_out_what_is_older_than_the_newest_partition(
     assert {name: received.partitions("visits")[name] for name in list(before)[:3]} == {
         name: before[name] for name in list(before)[:3]
     }
+    # rows of April may come as long as its last are not known yet
+    late = "slaProperties:\n  - {property: latency, value: 3, unit: d}\n"
+    replace(received.contract("visits"), "customProperties:\n", f"{late}customProperties:\n")
+    ingest(received.config(), Recorder())  # type: ignore[arg-type]
+    assert asked["visits"] == datetime(2024, 4, 1, 4, tzinfo=UTC)
     # under another promise the whole of it comes again
     replace(received.contract("visits"), "value: [NA]", "value: [NA, none]")
     monkeypatch.setattr(

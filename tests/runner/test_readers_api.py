@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import polars as pl
 import pytest
@@ -118,6 +118,18 @@ def test_token_goes_into_the_header_and_nowhere_else(
     assert server.asked[-1][1]["X-Key"] == TOKEN
     assert "Authorization" not in server.asked[-1][1]
     assert TOKEN not in server.asked[-1][0]
+
+
+def test_secret_in_an_address_is_masked_where_the_server_leads_on(
+    project: DataProject, server: Interface, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.answers.append(lambda handler: handler.reply(301, {}, Location=handler.path))
+    location = f"type: api\nlocation: {server.url}/all/shops?key=${{SHOP_TOKEN}}"
+    source.receive(serve(project, "shops", location))
+    assert "Redirecting" in caplog.text
+    assert TOKEN not in caplog.text
+    assert quote(TOKEN, safe="") not in caplog.text
 
 
 @pytest.mark.parametrize(

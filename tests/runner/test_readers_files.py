@@ -56,6 +56,30 @@ def test_folder_or_pattern_of_files_is_one_table(project: DataProject) -> None:
         source.receive(local(project, "visits", "data/raw/monthly/*.csv"))
 
 
+def test_file_of_a_folder_is_read_however_its_ending_is_written(project: DataProject) -> None:
+    wanted = content(contract(project, "shops"))
+    folder = project.root / "data" / "raw" / "some [1]"
+    folder.mkdir()
+    shutil.copyfile(project.source("shops"), folder / "A.CSV")
+    assert content(local(project, "shops", "data/raw/some [1]")) == wanted
+    (folder / "B.csv").symlink_to(folder / "nowhere")
+    with pytest.raises(UserError, match=r"data/raw/some \[1\]/B\.csv cannot be read \(No such"):
+        source.receive(contract(project, "shops"))
+
+
+def test_place_from_the_environment_is_not_shown(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPS", str(project.root / "data/raw"))
+    found = local(project, "shops", "${SHOPS}/shops.csv")
+    source.receive(found)
+    project.source("shops").unlink()
+    with pytest.raises(UserError) as error:
+        source.receive(found)
+    assert "the source ${SHOPS}/shops.csv does not exist" in str(error.value)
+    assert str(project.root) not in str(error.value)
+
+
 def test_files_of_one_table_that_do_not_agree_are_refused(project: DataProject) -> None:
     folder = project.root / "data" / "raw" / "some"
     folder.mkdir()

@@ -273,6 +273,18 @@ def test_file_that_is_no_database_is_said(project: DataProject) -> None:
             source.receive(serve(project, "visits", entry, more))
 
 
+def test_classified_value_in_a_drivers_words_is_not_shown(project: DataProject) -> None:
+    found = sqlite(project, "shops")
+    with contextlib.closing(sqlite3.connect(project.root / "data/raw/shop.sqlite")) as connection:
+        connection.execute("UPDATE shops SET shop = CAST(x'4a6fe96c' AS TEXT)")
+        connection.commit()
+    with pytest.raises(UserError, match="Could not decode to UTF-8"):
+        source.receive(found)
+    replace(project.contract("shops"), "{name: shop,", "{name: shop, classification: restricted,")
+    with pytest.raises(UserError, match=r"cannot be read \(OperationalError\)"):
+        source.receive(contract(project, "shops"))
+
+
 @pytest.mark.parametrize(
     ("entry", "module", "package"),
     [

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import UserError
-from runner.project import root
+from runner.project import read_environment, root
 from runner.record.console import Output
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def main(arguments: Sequence[str]) -> int:
     # most of an import's cost is the garbage collector
     gc.disable()
     sys.stdout = Output(sys.stdout)
+    read_environment()
     try:
         word = arguments[0] if arguments else "--help"
         if "=" not in word and not word.startswith(("+", "-", "~")):

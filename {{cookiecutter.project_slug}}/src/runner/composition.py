@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.config import TOP_LEVEL, check, nearest
 from runner.errors import UserError
-from runner.project import root
+from runner.project import read_environment, root
 
 CONF = root() / "conf"
 
@@ -45,6 +45,7 @@ def compose(*overrides: str) -> DictConfig:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    read_environment()
     register_resolvers()
     GlobalHydra.instance().clear()
     try:

@@ -329,7 +329,7 @@ def _read(path: Path) -> Hold:
     ):
         raise UserError(
             f"holds/{path.name} is no hold, as after a change by hand or a merge.\nRestore it: "
-            f"git checkout -- holds/{path.name}; or remove it and receive the signal again."
+            f"git checkout HEAD -- holds/{path.name}; while git merges, with --ours or --theirs."
         )
     return hold
 

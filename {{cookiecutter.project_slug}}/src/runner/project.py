@@ -9,6 +9,15 @@ def root() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def read_environment() -> None:
+    """Sets the variables of `.env` that are not set yet."""
+    path = root() / ".env"
+    if path.is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(path)
+
+
 def git(folder: Path, *words: str) -> str | None:
     """What git answers in a folder; None if it fails or is not there."""
     try:

@@ -218,7 +218,9 @@ def _plain(series: pl.Series) -> pl.Series:
     if dtype.is_integer():
         return series.cast(pl.Int64)
     if dtype.is_numeric() or dtype == pl.Null:
-        return series.cast(pl.Float64)
+        number = series.cast(pl.Float64)
+        # as after a division by 0; no estimator takes it
+        return number if number.is_finite().all() else number.set(~number.is_finite(), None)
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return series.cast(pl.String)
     raise UserError(

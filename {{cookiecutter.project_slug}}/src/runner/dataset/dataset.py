@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from runner import project
 from runner.config import read_moment
-from runner.dataset import cache, split
+from runner.dataset import cache, expressions, split
 from runner.dataset.assemble import assemble
 from runner.dataset.join import MOMENT
 from runner.dataset.plan import PART, Plan, make_plan
@@ -92,6 +92,11 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     )  # fmt: skip
     for notice in plan.notices.values():
         log.warning("%s", notice)
+    for name in dataset.features:
+        signals = sorted(set(expressions.needs(plan.features[name])) - {plan.spine.name})
+        if frame[name].null_count() == frame.height and signals:
+            log.warning("feature '%s' has no value in any row: do rows of %s find any of %s? See "
+                        "dataset.joins", name, plan.spine.name, " and ".join(signals))  # fmt: skip
     for name in sorted(plan.pins.keys() - plan.needs):
         log.warning("dataset.pin.%s pins nothing: no feature of this dataset reads %s", name, name)
     if run is not None:

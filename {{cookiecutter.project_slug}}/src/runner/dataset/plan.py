@@ -21,7 +21,7 @@ from runner.signals.snapshot import Snapshot
 from runner.signals.standing import Standing, standing
 
 PART = "part"
-RECIPE = 1  # raise it when the same inputs would give other rows: caches of before are left alone
+RECIPE = 2  # raise it when the same inputs would give other rows: caches of before are left alone
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,12 @@ def _check_own(place: str, expression: pl.Expr, spine: Contract) -> None:
         )
 
 
+def _on(contract: Contract, spine: Contract) -> str:
+    """What a join names: every key field but the event time."""
+    fields = [name for name in contract.key if name != contract.event_time]
+    return ", ".join(f"{name}: <field of {spine.name}>" for name in fields)
+
+
 def _joins(
     chosen: DictConfig,
     features: Mapping[str, pl.Expr],
@@ -269,8 +275,7 @@ def _joins(
         if signal not in chosen.joins:
             raise UserError(
                 f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
-                f"write dataset.joins.{signal}: "
-                "{" + f"<key field>: <field of {spine.name}>" + "}"
+                f"write dataset.joins.{signal}: {{{_on(contracts[signal], spine)}}}"
             )
         joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
         join.check(spine, contracts[signal], joins[signal])

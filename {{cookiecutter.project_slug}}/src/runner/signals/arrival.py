@@ -35,6 +35,7 @@ class Arrival:
         content: Its hash.
         breaches: What is wrong with it.
         error: Why nothing came.
+        since: Only rows from here on were asked for; None for all.
     """
 
     contract: Contract
@@ -43,6 +44,7 @@ class Arrival:
     content: str = ""
     breaches: tuple[Breach, ...] = ()
     error: Exception | None = None
+    since: datetime | None = None
 
 
 def arrivals(
@@ -82,22 +84,22 @@ def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
         if before is not None:
             versions.check(before, contract)
         asks = state is State.READY and readers.takes_since(contract)
-        since = _newest_partition(contract, recorded) if asks else None
+        since = _since(contract, recorded) if asks else None
         try:
             frame = source.receive(contract, since)
         except Unfit as unfit:
             if recorded is None:
                 raise
-            return _unfit(contract, recorded, unfit.breach)
+            return _unfit(contract, recorded, unfit.breach, unfit.content)
         if frame.is_empty() and recorded is not None and recorded.rows:
             what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
             return _unfit(contract, recorded, Breach("volume", None, what, "all"))
-        kept = recorded if since is not None else None
-        delivery = _delivery(contract, frame, recorded, kept, before)
+        delivery = _delivery(contract, frame, recorded, since, before)
         if state is State.MISSING and as_recorded:
             _check_same(contract, delivery, recorded)
         breaches = _breaches(delivery, recorded, before, now)
-        return Arrival(contract, recorded, delivery, delivery.content, tuple(breaches))
+        content = delivery.content
+        return Arrival(contract, recorded, delivery, content, tuple(breaches), since=since)
     except Exception as error:
         return Arrival(contract, error=error)
     except BaseException as error:  # a panic within polars, or a team's reader that exits
@@ -106,18 +108,19 @@ def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
         return Arrival(contract, error=failure)
 
 
-def _newest_partition(contract: Contract, recorded: Snapshot | None) -> datetime | None:
-    """Where the newest partition begins; a reader need not look for what is older."""
+def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
+    """Where the partition begins that rows may still come for; a reader need not look before."""
     if recorded is None or recorded.last_event is None or contract.event_time is None:
         return None
-    month = recorded.last_event.astimezone(ZoneInfo(contract.time_zone))
+    # a row is known its delay after it happened, so that many older ones may have come since
+    month = (recorded.last_event - contract.delay).astimezone(ZoneInfo(contract.time_zone))
     begin = month.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     return begin.astimezone(UTC)
 
 
-def _unfit(contract: Contract, recorded: Snapshot, breach: Breach) -> Arrival:
-    """A delivery that cannot become a snapshot; known again by what is wrong with it."""
-    content = snapshots.whole({"unfit": breach.message})
+def _unfit(contract: Contract, recorded: Snapshot, breach: Breach, content: str = "") -> Arrival:
+    """A delivery that cannot become a snapshot."""
+    content = snapshots.whole({"unfit": breach.message, "content": content})
     return Arrival(contract, recorded, None, content, (breach,))
 
 
@@ -125,7 +128,7 @@ def _delivery(
     contract: Contract,
     frame: pl.DataFrame,
     recorded: Snapshot | None,
-    kept: Snapshot | None,
+    since: datetime | None,
     before: Contract | None,
 ) -> Delivery:
     """What came, and what the snapshot would be with it.
@@ -134,7 +137,7 @@ def _delivery(
         contract: The signal's contract.
         frame: The rows that came.
         recorded: The last good snapshot.
-        kept: The same where rows that are older than those that came stay as they are.
+        since: Where the rows begin that were asked for; older ones stay as they are.
         before: The contract that it was received under.
     """
     parts = snapshots.split(contract, frame)
@@ -143,12 +146,11 @@ def _delivery(
     last_event: datetime | None = None
     if contract.event_time is not None and not frame.is_empty():
         last_event = frame[contract.event_time].max()  # type: ignore[assignment]
-        if kept is not None and min(parts) >= max(kept.partitions):
-            # the newest was asked for: where it does not come, it has gone
-            newest = max(kept.partitions)
-            older = {name: each for name, each in kept.partitions.items() if name < newest}
-            contents = older | contents
-            rows += sum(_height(kept.folder / f"{name}.parquet") for name in older)
+    if recorded is not None and since is not None:
+        first = f"{since.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
+        older = {name: each for name, each in recorded.partitions.items() if name < first}
+        contents = older | contents
+        rows += sum(_height(recorded.folder / f"{name}.parquet") for name in older)
     announced = dict(recorded.announced) if recorded else {}
     if before is not None:
         announced |= dict.fromkeys(versions.announced(before, contract), snapshots.LATER)
@@ -200,11 +202,28 @@ def _breaches(
             for breach in change.changes(contract, past, changed, accepted)
             if breach.field not in announced
         ]
+        breaches += _units(before, delivery, recorded) if before else []
         if gone:
             shown = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
             what = f"{len(gone)} of {len(was)} partitions have gone: {shown}"
             breaches.append(Breach("volume", None, what, gone[0]))
     return breaches
+
+
+def _units(before: Contract, delivery: Delivery, recorded: Snapshot) -> list[Breach]:
+    """Fields that are said to have another unit, though their older rows are the same as before."""
+    now, same = delivery.contract, set(recorded.partitions.items()) & set(delivery.contents.items())
+    return [
+        Breach(
+            "unit", field.name,
+            f"{field.name} is in {field.unit} under version {now.version}, and the rows of "
+            f"{len(same)} earlier partitions are the same as in {then}",
+            min(name for name in delivery.contents if (name, delivery.contents[name]) not in same),
+        )
+        for field in now.fields
+        if same and field.unit and field.name in before.names
+        and (then := before.field(field.name).unit) not in (None, field.unit)
+    ]  # fmt: skip
 
 
 def _reads_alike(before: Contract, now: Contract) -> bool:

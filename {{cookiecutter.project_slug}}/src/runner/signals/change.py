@@ -24,7 +24,7 @@ from runner.signals.evidence import course, identities, relations, values
 from runner.signals.evidence.rows import Check, Measure, Rows
 
 CHECKS: tuple[Check, ...] = (
-    *(values.NewValues(), values.NewCodes(), values.LastDigits(), values.Gaps()),
+    *(values.NewValues(), values.NewCodes(), values.Shares(), values.LastDigits(), values.Gaps()),
     *(values.SingleValue(), values.Extreme()),
     *(relations.Together(), identities.Clock(), identities.Twice(), identities.Sums()),
     *(identities.Dependence(), relations.Relation(), relations.Absence(), relations.SwappedCodes()),

@@ -20,15 +20,21 @@ UNKNOWN = "unknown"
 
 
 class Unfit(UserError):  # noqa: N818 (said of a delivery, as in "unfit to be a snapshot")
-    """Rows that cannot be a snapshot: their fields, types, required values or key are others."""
+    """Rows that cannot be a snapshot: their fields, types, required values or key are others.
 
-    def __init__(self, message: str, breach: Breach) -> None:
+    Attributes:
+        breach: What is wrong.
+        content: Hash of what came; empty where it was not read any further.
+    """
+
+    def __init__(self, message: str, breach: Breach, content: str = "") -> None:
         super().__init__(message)
         self.breach = breach
+        self.content = content
 
-    def __reduce__(self) -> tuple[type["Unfit"], tuple[str, Breach]]:
+    def __reduce__(self) -> tuple[type["Unfit"], tuple[str, Breach, str]]:
         """Errors come from processes of their own, and so are pickled."""
-        return Unfit, (str(self), self.breach)
+        return Unfit, (str(self), self.breach, self.content)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,10 @@ def receive(
     with run.stage("receive") if run else contextlib.nullcontext():
         for arrival, more in steps:
             if arrival.delivery is not None:
-                log.info("received %s: %s rows from %s", arrival.contract.name,
-                         f"{arrival.delivery.received:,}", arrival.contract.source)  # fmt: skip
+                since = f" since {arrival.since:%Y-%m-%d}" if arrival.since else ""
+                rows = f"{arrival.delivery.received:,} rows{since}"
+                contract = arrival.contract
+                log.info("received %s: %s from %s", contract.name, rows, contract.source)
             waiting.append(arrival)
             if not more:  # one `dvc add` for all that came while the last one worked
                 outcomes |= _settle(waiting, run)

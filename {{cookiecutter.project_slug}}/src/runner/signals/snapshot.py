@@ -261,9 +261,10 @@ def read_record(contract: Contract, path: Path, text: str) -> Snapshot | None:
         )
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
         place = path.relative_to(contract.root).as_posix()
+        said = getattr(error, "problem", None) or repr(error)
         raise UserError(
-            f"{place} is no record of a snapshot ({error!r}); restore it with "
-            f"`git checkout -- {place}`"
+            f"{place} is no record of a snapshot ({said}), as after a change by hand or a merge.\n"
+            f"Restore it: git checkout HEAD -- {place}; while git merges, with --ours or --theirs."
         ) from None
 
 

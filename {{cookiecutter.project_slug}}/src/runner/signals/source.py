@@ -1,11 +1,12 @@
 """Receives a signal from where its contract says it is, as its contract promises it."""
 
+import hashlib
 from datetime import datetime
 
 import polars as pl
 
 from runner.signals import checks, readers
-from runner.signals.contract import Contract
+from runner.signals.contract import Contract, Unfit
 
 
 def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
@@ -22,9 +23,14 @@ def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
     if not readers.takes_since(contract):
         since = None
     rows = readers.read(contract, since)
-    checks.check_names(rows.columns, contract, contract.source)
-    frame = checks.conform(rows, contract, contract.source)
-    checks.check_rows(frame, contract, contract.source)
+    try:
+        checks.check_names(rows.columns, contract, contract.source)
+        frame = checks.conform(rows, contract, contract.source)
+        checks.check_rows(frame, contract, contract.source)
+    except Unfit as unfit:
+        came = rows.write_ipc(None).getvalue()
+        unfit.content = hashlib.blake2b(came, digest_size=16).hexdigest()
+        raise
     if since is not None:  # a source may be generous, as at an hour that comes twice
         frame = frame.filter(pl.col(str(contract.event_time)) >= since)
     return frame.sort(contract.key)

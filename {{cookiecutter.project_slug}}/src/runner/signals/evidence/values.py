@@ -73,6 +73,40 @@ class NewCodes(Check):
             )  # fmt: skip
 
 
+class Shares(Check):
+    """How often each of a few texts comes: two that were swapped, one that has gone."""
+
+    kind, floor, factor, is_share = "shares", 0.08, 2.5, False
+    MOST = 40  # texts; more are names
+
+    def learn(self, rows: Rows) -> dict[str, pl.DataFrame]:
+        counted = {
+            name: texts.drop_nulls().value_counts(name="|rows")
+            for name, texts in rows.texts.items()
+        }
+        return {name: each for name, each in counted.items() if 2 <= each.height <= self.MOST}
+
+    def measure(self, model: dict[str, pl.DataFrame], rows: Rows) -> Iterator[Measure]:
+        for name, past in model.items():
+            texts = rows.texts[name].drop_nulls()
+            if texts.is_empty():
+                continue
+            now = texts.value_counts(name="|rows")
+            both = past.join(now, on=name, how="full", coalesce=True, suffix=" now").fill_null(0)
+            codes = both[name].to_list()
+            before, after = (
+                both[column].to_numpy() / both[column].sum() for column in ("|rows", "|rows now")
+            )
+            # total variation distance, less what chance alone gives
+            chance = 0.4 * float(np.sqrt(before * (1 - before) / len(texts)).sum())
+            most = int(np.abs(after - before).argmax())
+            yield Measure(
+                (name,), max(0.0, 0.5 * float(np.abs(after - before).sum()) - chance),
+                f"{codes[most]!r} comes in {after[most]:.1%} of the rows; before in "
+                f"{before[most]:.1%}",
+            )  # fmt: skip
+
+
 class LastDigits(Check):
     """How numbers end: rounding or another unit moves it, a season does not."""
 

@@ -38,7 +38,7 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     for name in contract.server.unset:
         raise contract.mistake(
             f"the environment variable {name} is not set, and its source needs it",
-            "Set it first; .env.example is where its name belongs",
+            "Set it, or write it into .env; .env.example is where its name belongs",
         )
     if contract.server.reader in READERS:
         return READERS[contract.server.reader](contract, since)

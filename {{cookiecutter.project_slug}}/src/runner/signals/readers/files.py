@@ -6,6 +6,7 @@ Anywhere else is whatever fsspec reaches by an address: S3, Azure, SFTP, ….
 import codecs
 import contextlib
 import csv
+import hashlib
 import importlib.util
 import io
 import logging
@@ -22,7 +23,7 @@ import polars as pl
 from runner.config import nearest
 from runner.errors import UserError
 from runner.signals import checks
-from runner.signals.contract import Contract
+from runner.signals.contract import Contract, Unfit
 
 READ_AS = {
     "integer": pl.Int64(),
@@ -54,11 +55,18 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
 def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
     """The rows of the files, each of which messages call by its name."""
     reader = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl}[contract.format]
-    frames = {name: reader(path, name, contract) for path, name in files.items()}
-    if len(frames) == 1:
-        return next(iter(frames.values()))
-    # each in the contract's types, so that a mistake names its file
-    return pl.concat(checks.conform(each, contract, name) for name, each in frames.items())
+    try:
+        frames = {name: reader(path, name, contract) for path, name in files.items()}
+        if len(frames) == 1:
+            return next(iter(frames.values()))
+        # each in the contract's types, so that a mistake names its file
+        return pl.concat(checks.conform(each, contract, name) for name, each in frames.items())
+    except Unfit as unfit:
+        content = hashlib.blake2b(digest_size=16)
+        for path in files:
+            content.update(path.read_bytes())
+        unfit.content = content.hexdigest()
+        raise
 
 
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
