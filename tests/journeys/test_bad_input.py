@@ -11,6 +11,12 @@ from journey import QUICK, Project, copy
 
 WRONG_CONFIG = {
     "wrong key": (["sed=1"], "sed: no such key", "'seed'"),
+    "no list": (["dataset.features=hour"], "dataset.features: it must be a list", "=[a,b]"),
+    "several entries": (
+        ["dataset.pin={weather: 1.0.0}"],
+        "dataset.pin: say its entries one by one",
+        "dataset.pin.NAME=VALUE",
+    ),
     "wrong key with plus": (["+sed=1"], "sed: no such key", "'seed'"),
     "wrong key in a group": (
         ["dataset.split.tst=1mo"],

@@ -221,13 +221,15 @@ def check(config: DictConfig) -> None:
         typed = OmegaConf.merge(OmegaConf.structured(Config), config)
     except (ValidationError, ConfigTypeError) as error:
         key = error.full_key or str(error.key)
+        if "is not a ListConfig" in str(error):
+            raise UserError(f"{key}: it must be a list, such as {key}=[a,b]") from None
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from None
     except OmegaConfBaseException as error:
         missing = re.search(r"Environment variable '(\w+)' not found", str(error))
         if missing:
             raise UserError(
                 f"{error.full_key}: the environment variable {missing.group(1)} is not set; "
-                "set it first (.env.example lists all)"
+                "set it first, or in .env (.env.example lists all)"
             ) from None
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for key, choices in CHOICES.items():
