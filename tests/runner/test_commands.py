@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template"))
 
 from baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner import composition, doctor, lineage
+from runner import app, composition, doctor, lineage
 from runner import new as new_command
 from runner.errors import UserError
 from runner.new import new
@@ -234,3 +234,22 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
     assert done.returncode == 1
     assert "test_features_compute[flights]" in done.stdout
     assert "1 failed" in done.stdout
+
+
+def test_interrupt_that_an_import_swallows_gives_the_prompt_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def imports(_: object) -> int:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:  # as extensions do
+                raise ImportError("initialization failed") from error
+        except ImportError:
+            raise UserError("model._target_: cannot import it") from None
+
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(app.gc, "disable", lambda: None)
+    monkeypatch.setattr(app, "_run", imports)
+    assert app.main(["seed=1"]) == 130
+    assert capsys.readouterr().err == "stopped\n"

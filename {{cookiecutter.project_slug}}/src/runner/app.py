@@ -210,12 +210,19 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         _check_options(arguments)
         return _run(arguments)
-    except UserError as error:
+    except (UserError, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            print("stopped", file=sys.stderr)
+            return 130
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl+C is behind it: within an import, an extension makes an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """Assembled datasets in `data/cache/`: a column that one of them has is not computed again."""
 
+import contextlib
 import json
 import logging
 import os
@@ -60,5 +61,6 @@ def keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: i
         frame.write_parquet(draft, compression="lz4", metadata=notes)
         draft.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)

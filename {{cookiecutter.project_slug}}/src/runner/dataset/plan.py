@@ -257,9 +257,9 @@ def _check_own(place: str, expression: pl.Expr, spine: Contract) -> None:
 
 
 def _on(contract: Contract, spine: Contract) -> str:
-    """What a join names: every key field but the event time."""
+    """What a join names, as it is written: every key field but the event time."""
     fields = [name for name in contract.key if name != contract.event_time]
-    return ", ".join(f"{name}: <field of {spine.name}>" for name in fields)
+    return "{" + ", ".join(f"{name}: <field of {spine.name}>" for name in fields) + "}"
 
 
 def _joins(
@@ -275,7 +275,7 @@ def _joins(
         if signal not in chosen.joins:
             raise UserError(
                 f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
-                f"write dataset.joins.{signal}: {{{_on(contracts[signal], spine)}}}"
+                f"write dataset.joins.{signal}: {_on(contracts[signal], spine)}"
             )
         joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
         join.check(spine, contracts[signal], joins[signal])
