@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import project
+from runner.errors import UserError
 
 
 def test_file_is_read_and_what_is_set_already_comes_first(
@@ -20,3 +21,6 @@ def test_file_is_read_and_what_is_set_already_comes_first(
     (tmp_path / ".env").write_text("# ours\nSHOP_USER=Bob\nSHOP_TOKEN='t0ken # of ours'\n")
     project.read_environment()
     assert (os.environ["SHOP_USER"], os.environ["SHOP_TOKEN"]) == ("Ada", "t0ken # of ours")
+    (tmp_path / ".env").write_bytes(b"SHOP_USER=\xff")
+    with pytest.raises(UserError, match=r"\.env: it cannot be read .*see \.env\.example"):
+        project.read_environment()

@@ -198,8 +198,8 @@ def main(arguments: Sequence[str]) -> int:
     # most of an import's cost is the garbage collector
     gc.disable()
     sys.stdout = Output(sys.stdout)
-    read_environment()
     try:
+        read_environment()
         word = arguments[0] if arguments else "--help"
         if "=" not in word and not word.startswith(("+", "-", "~")):
             return _command(word, list(arguments[1:]))

@@ -132,9 +132,9 @@ def find(root: Path, subject: str) -> Hold | None:
 def verdict(root: Path, subject: str, delivery: str, last_good: str) -> Hold | None:
     """The hold in which a person has decided on exactly this delivery.
 
-    That is the last one of a hold: its breaches are those that the person has seen. One that is
-    unfit is known by what is wrong with it only, so that a decision on it ends with the next good
-    delivery.
+    That is the last one of a hold: its breaches are those that the person has seen. Of one that is
+    unfit there may be no more to know it by than what is wrong, as of a table without a field, so
+    that a decision on it ends with the next good delivery.
 
     Args:
         root: The project.

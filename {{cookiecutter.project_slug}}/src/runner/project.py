@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from runner.errors import UserError
+
 
 def root() -> Path:
     """The folder that holds `run.py`."""
@@ -10,12 +12,19 @@ def root() -> Path:
 
 
 def read_environment() -> None:
-    """Sets the variables of `.env` that are not set yet."""
+    """Sets the variables of `.env` that are not set yet.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
     path = root() / ".env"
     if path.is_file():
         from dotenv import load_dotenv
 
-        load_dotenv(path)
+        try:
+            load_dotenv(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
 
 
 def git(folder: Path, *words: str) -> str | None:

@@ -87,7 +87,7 @@ def lines(data: bytes) -> pl.DataFrame:
     """What JSON lines hold.
 
     Raises:
-        ValueError: Nothing.
+        ValueError: There is none; says so.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
