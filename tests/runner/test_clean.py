@@ -64,6 +64,24 @@ def test_clean_removes_old_delivered_runs_and_the_empty_folders_above(
     assert "removed 2 folders" in capsys.readouterr().out
 
 
+def test_clean_removes_a_run_with_those_within_it_or_none_of_them(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    child = delivered(project, "a/2020-01-01/10-00-00-aaaa1111/0-bbbb2222")
+    (note := child / "delivery.json").rename(aside := project / "aside.json")
+    cleaning.clean(["--yes"])
+    assert parent.exists()
+    assert "kept 1: not found in MLflow" in capsys.readouterr().out
+    aside.rename(note)
+    recent = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111/1-cccc3333")
+    cleaning.clean(["--yes"])
+    assert parent.exists()
+    shutil.rmtree(recent)
+    cleaning.clean(["--yes"])
+    assert not parent.exists()
+
+
 def test_clean_never_removes_an_only_copy(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,8 @@ from store_reader import (
 )
 from tracking_server import Server
 
+from runner.record.recorded import folders, read_run
+
 
 def client(place: Path) -> Any:
     from mlflow import MlflowClient
@@ -338,6 +340,26 @@ def test_server_that_goes_away_gets_the_same_content_later(
         assert_complete(place)
     finally:
         server.stop()
+
+
+def test_runs_within_a_run_are_its_children_in_mlflow(place: Path, start: Any) -> None:
+    output, _ = start(place, nested=1).communicate(timeout=120)
+    assert "delivered" in output
+    assert_complete(place)
+    experiment = client(place).get_experiment_by_name("little/baseline")
+    found = client(place).search_runs([experiment.experiment_id])
+    runs = {run.info.run_name: run for run in found}
+    well, badly = runs.pop("well"), runs.pop("badly")
+    (parent,) = runs.values()
+    assert [run.info.status for run in (parent, well, badly)] == ["FINISHED", "FINISHED", "FAILED"]
+    for child in (well, badly):
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert (parent.data.params["seed"], badly.data.params["seed"]) == ("7", "8")
+    assert parent.data.metrics["survived"] == 1
+    recorded = [read_run(folder) for folder in folders(place / "outputs")]
+    assert [run.name for run in recorded][1:] == ["well", "badly"]
+    assert {run.parent for run in recorded[1:]} == {recorded[0].id}
+    assert {run.outputs for run in recorded} == {place / "outputs"}
 
 
 def test_locked_database_delays_only_the_delivery(place: Path, start: Any, deliver: Any) -> None:

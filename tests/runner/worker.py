@@ -72,12 +72,25 @@ def work(run: Run) -> None:
                 time.sleep(seconds / points)
     print("said on stdout")
     run.log_text("hello", "notes/hello.txt")
+    if "nested" in options:
+        nest(run)
     if options.get("end") == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if options.get("end") == "unspeakable":
         raise UnspeakableError
     if options.get("end") == "fail":
         raise ZeroDivisionError("no way to divide")
+
+
+def nest(run: Run) -> None:
+    """A run within it that goes well, and one that fails."""
+    with run.nested("well") as child:
+        child.log_metric("depth", 1)
+    try:
+        with run.nested("badly", OmegaConf.merge(run.config, {"seed": 8})):
+            raise ZeroDivisionError("no way to divide")
+    except ZeroDivisionError:
+        run.log_metric("survived", 1)
 
 
 def main() -> None:
@@ -117,6 +130,8 @@ def main() -> None:
         else:
             run.finish("FINISHED")
     ended = time.perf_counter()
+    if "nested" in options:
+        identities = [each.id for each in run.family()]
     print(delivery.wait(identities, patience) or "delivered")
     print(f"waited {time.perf_counter() - ended:.3f}")
     print("mlflow imported" if "mlflow" in sys.modules else "no mlflow")

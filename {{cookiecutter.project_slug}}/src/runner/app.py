@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import UserError
+from runner.metrics import objective
 from runner.project import read_environment, root
 from runner.record.console import Output
 
@@ -128,7 +129,7 @@ class Session:
         try:
             metrics = execute(run)
             self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-            return metrics.get(config.objective)
+            return metrics.get(objective(config.objective, metrics))
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
             self.errors.append(error)
             return None
@@ -141,10 +142,11 @@ class Session:
         if self.delivery is not None:
             # a record whose end could not be written is delivered when this process is gone
             patience = 1.0 if self.interrupted else None
-            pending = self.delivery.wait((run.id for run in self.runs if run.ended), patience)
+            runs = [each for run in self.runs for each in run.family()]
+            pending = self.delivery.wait((run.id for run in runs if run.ended), patience)
             if pending:
                 print(pending, file=sys.stderr)
-            for run in self.runs:
+            for run in runs:
                 if refused := run.refused():
                     print(f"run {run.id}: MLflow refused {refused}\nIt is in {run.folder} only.",
                           file=sys.stderr)  # fmt: skip

@@ -165,7 +165,7 @@ class Config:
         seed: One seed for everything random.
         threads: Threads for fits and frames; null for all cores.
         now: Pretend it is this moment, ISO 8601 with an offset; null for now.
-        objective: The metric that a sweep maximises.
+        objective: The metric that runs are compared by; null for what suits the label.
         signals: `task=ingest`: the signals to receive; empty for all.
         outputs: Folder of the run folders.
     """
@@ -184,7 +184,7 @@ class Config:
     seed: int = 0
     threads: int | None = None
     now: str | None = None
-    objective: str = "validation/roc_auc"
+    objective: str | None = None
     signals: list[str] = field(default_factory=list)
 
 

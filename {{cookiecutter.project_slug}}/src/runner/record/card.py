@@ -13,21 +13,12 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
+from runner.metrics import METRICS, Metric
+from runner.metrics import objective as metric_of
 from runner.record.recorded import RecordedRun, read_run
 
 PARTS = ("validation", "test")
 FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
-NAMES = {
-    "roc_auc": ("ROC AUC", "a positive scores higher than a negative; 0.5 is chance"),
-    "average_precision": ("Average precision", "chance is the share of positives"),
-    "log_loss": ("Log loss", "lower is better"),
-    "brier": ("Brier score", "lower is better"),
-    "precision": ("Precision", "of the flagged, truly positive"),
-    "recall": ("Recall", "of the positives, flagged"),
-    "f1": ("F1", "precision and recall in one"),
-    "flagged": ("Flagged", "share above the threshold"),
-    "base_rate": ("Base rate", "share of positives"),
-}
 POLICIES = {
     "f_beta": "the best F-score (beta {beta})",
     "precision": "the most recall at a precision of {target} or more",
@@ -114,8 +105,9 @@ def environment(templates: Path) -> Environment:
 
 def _verdict(run: RecordedRun) -> dict[str, Any] | None:
     """The headline metric, its interval and what chance would give."""
-    objective = run.params.get("objective", "").rpartition("/")[2]
     metrics = run.metrics
+    chosen = run.params.get("objective", "None")
+    objective = metric_of(None if chosen == "None" else chosen, metrics).rpartition("/")[2]
     part = next((one for one in reversed(PARTS) if f"{one}/{objective}" in metrics), None)
     if part is None:
         return None
@@ -144,7 +136,7 @@ def _verdict(run: RecordedRun) -> dict[str, Any] | None:
     if "threshold" not in metrics or None in at_threshold.values():
         at_threshold = dict.fromkeys(at_threshold)
     return {
-        **mark._asdict(), **at_threshold, "label": NAMES.get(objective, (words(objective), ""))[0],
+        **mark._asdict(), **at_threshold, "label": _named(objective).label,
         "rate": rate, "chance": chance, "told": told, "start": start, "scale": scale,
     }  # fmt: skip
 
@@ -152,13 +144,19 @@ def _verdict(run: RecordedRun) -> dict[str, Any] | None:
 def _metrics(run: RecordedRun, parts: list[str], told: list[str]) -> list[dict[str, Any]]:
     """Every metric of the judged parts; drawn on a line where all lie between 0 and 1."""
     rows = []
-    for name in dict.fromkeys([*NAMES, *(one.partition("/")[2] for one in told)]):
+    for name in dict.fromkeys([*METRICS, *(one.partition("/")[2] for one in told)]):
         found = {part: mark for part in parts if (mark := _mark(run, part, name))}
         if found:
-            label, hint = NAMES.get(name, (words(name), ""))
+            metric = _named(name)
             drawn = all(0 <= mark.value <= 1 for mark in found.values())
-            rows.append({"label": label, "hint": hint, "marks": found, "drawn": drawn})
+            rows.append(
+                {"label": metric.label, "hint": metric.hint, "marks": found, "drawn": drawn}
+            )
     return rows
+
+
+def _named(name: str) -> Metric:
+    return METRICS.get(name, Metric(words(name), ""))
 
 
 def _mark(run: RecordedRun, part: str, name: str) -> Mark | None:

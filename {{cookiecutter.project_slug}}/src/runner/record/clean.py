@@ -78,16 +78,30 @@ def _runs(outputs: Path, limit: float) -> list[Item]:
     stores = _Stores(outputs)
     items = []
     for folder in folders(outputs):
-        journal = folder / "journal.jsonl"
+        # of the runs within it, too
+        last = max(path.stat().st_mtime for path in folder.rglob("journal.jsonl"))
         run = read_run(folder)
         if run.status == "RUNNING":
             items.append(Item(folder, 0, RUNNING))
-        elif journal.stat().st_mtime < limit:
+        elif last < limit:
             kept = PENDING if run.id in pending else None
             if kept is None and not stores.have(run.params.get("tracking.uri", ""), folder):
                 kept = ONLY_COPY
             items.append(Item(folder, _used(folder), kept))
-    return items
+    return _families(items)
+
+
+def _families(items: list[Item]) -> list[Item]:
+    """Runs with those in their folders: they go together, or stay together."""
+    families: dict[Path, list[Item]] = {}
+    for item in items:  # a run comes before those within it
+        above = next((path for path in item.path.parents if path in families), item.path)
+        families.setdefault(above, []).append(item)
+    together = []
+    for folder, members in families.items():
+        kept = next((member.kept for member in members if member.kept), None)
+        together.append(Item(folder, max(member.size for member in members), kept))
+    return together
 
 
 class _Stores:

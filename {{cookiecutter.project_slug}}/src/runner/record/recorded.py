@@ -35,6 +35,8 @@ class RecordedRun:
         id: Eight characters.
         project: First half of the MLflow experiment's name.
         experiment: Second half; `default` without one.
+        name: What MLflow shows it as.
+        parent: Id of the run that it belongs to, such as a sweep's.
         outputs: The folder for runs that `folder` lies in.
         status: FINISHED, FAILED, KILLED or RUNNING.
         error: What ended it, if anything did.
@@ -52,6 +54,8 @@ class RecordedRun:
     id: str
     project: str = ""
     experiment: str = "default"
+    name: str = ""
+    parent: str | None = None
     outputs: Path = Path()
     status: str = "RUNNING"
     error: str | None = None
@@ -95,8 +99,10 @@ class RecordedRun:
             case "start":
                 self.id = event["id"]
                 self.project, _, self.experiment = event["experiment"].rpartition("/")
+                self.name, self.parent = event["name"], event.get("parent")
                 above = list(self.folder.parents)  # A copied folder may lie less deep.
-                self.outputs = above[min(len(event["name"].split(" ")), len(above) - 1)]
+                depth = event.get("depth", len(self.name.split(" ")))
+                self.outputs = above[min(depth, len(above) - 1)]
                 self.started = _moment(event)
             case "params":
                 self.params |= event["values"]
@@ -152,10 +158,10 @@ def read_run(folder: Path) -> RecordedRun:
 
 
 def folders(outputs: Path) -> list[Path]:
-    """Every run's folder, the oldest first; a sweep's jobs lie one level deeper."""
+    """Every run's folder, the oldest first; runs within a run lie in its folder."""
 
     def found() -> Iterator[Path]:
-        for depth in ("*/*/*", "*/*/*/*"):
+        for depth in ("*/*/*", "*/*/*/*", "*/*/*/*/*"):
             for journal in outputs.glob(f"{depth}/journal.jsonl"):
                 if not journal.relative_to(outputs).parts[0].startswith("."):
                     yield journal.parent

@@ -156,7 +156,7 @@ class Server:
             return False
         run = self._runs.get(marker.stem)
         if run is None:
-            run = StoredRun(self._store, self._outputs / content["folder"])
+            run = StoredRun(self._store, self._outputs / content["folder"], self._pending)
             self._runs[marker.stem] = run
         alive = is_working(marker)  # Before reading: what it wrote until then is read below.
         busy = run.advance()

@@ -3,6 +3,7 @@
 import getpass
 import logging
 import os
+import secrets
 import shlex
 import shutil
 import time
@@ -42,6 +43,7 @@ class Run:
         folder: Where the record is written first.
         config: The composed config.
         delivery: Who brings the record to MLflow.
+        children: Runs within this one.
         ended: Whether the end stands in the record, so that all of it can be delivered.
     """
 
@@ -55,6 +57,7 @@ class Run:
             )
         self.experiment = folder.relative_to(outputs).parts[0]
         self.ended = False
+        self.children: list[Run] = []
         self.overrides: list[str] = []
         self.folder = folder
         self.config = config
@@ -62,6 +65,9 @@ class Run:
         self._masking = Masking(config)
         self._params: dict[str, str] = {}
         self._settled = self._has_model = False
+        self._console: Console | None = None
+        self._system: SystemMetrics | None = None
+        self._git: provenance.Git | None = None
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
             self._journal = Journal(folder / "journal.jsonl")
@@ -81,6 +87,7 @@ class Run:
         command: list[str],
         overrides: list[str],
         delivery: Delivery | None = None,
+        parent: str | None = None,
     ) -> "Run":
         """Open the record and begin to deliver it.
 
@@ -90,26 +97,72 @@ class Run:
             command: The command as it was typed.
             overrides: Hydra's overrides of this job.
             delivery: The delivery of the whole sweep; without it the run starts its own.
+            parent: Id of the run that this one belongs to, such as a sweep's.
         """
         run = cls(config, folder.resolve(), delivery or Delivery.start(config))
-        run._begin(command, overrides)
+        name = " ".join(folder.resolve().relative_to(Path(config.outputs).resolve()).parts[1:])
+        run._open(name, parent, overrides)
+        run._observe(command)
         return run
 
-    def _begin(self, command: list[str], overrides: list[str]) -> None:
+    @contextmanager
+    def nested(self, name: str, config: DictConfig | None = None) -> Iterator["Run"]:
+        """A run within this one, with a record and an MLflow run of its own below this one's.
+
+        It ends with the block: FAILED or KILLED where that is left by an exception, which goes on.
+        Code, machine and console are in this run's record.
+
+        Args:
+            name: What MLflow shows it as.
+            config: Its configuration, if it is another.
+        """
+        folder = self.folder / f"{len(self.children)}-{secrets.token_hex(4)}"
+        child = Run(config or self.config, folder, self.delivery)
+        self.children.append(child)
+        child._open(name, self.id, self.overrides)
+        try:
+            yield child
+        except BaseException as error:
+            child.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+            raise
+        child.finish("FINISHED")
+
+    def family(self) -> Iterator["Run"]:
+        """This run and those within it."""
+        yield self
+        for child in self.children:
+            yield from child.family()
+
+    def _open(self, name: str, parent: str | None, overrides: list[str]) -> None:
+        """Begin the record, with the configuration in it."""
         self.overrides = overrides
-        name = self.folder.relative_to(Path(self.config.outputs).resolve()).parts[1:]
         # In this order: a run that began is registered, and one that did not leaves no trace.
         self.delivery.register(self.id, self.folder)
         self._journal.write(
             "start",
             id=self.id,
             experiment=f"{self.config.project}/{self.experiment}",
-            name=" ".join(name),
+            name=name,
+            depth=len(self.folder.relative_to(Path(self.config.outputs).resolve()).parts) - 1,
+            parent=parent,
             package=self.config.package,
             model="model" in self.config.task.get("uses", []),
             user=_user(),
             writer=identity(),
         )
+        config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
+        config["tracking"]["uri"] = self._masking.address
+        self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        self.log_text(
+            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
+        )
+        self.log_params(_flat(config))
+        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("seed", self.config.seed)
+        self.log_provenance("threads", self.config.threads)
+
+    def _observe(self, command: list[str]) -> None:
+        """Begin to keep what happens around the run: console, load, code and machine."""
         self._console = Console(self.folder / "console.log", self._masking.text)
         self._system = SystemMetrics(self._journal.metric)
         self._system.start()
@@ -119,27 +172,16 @@ class Run:
         self._git.start()
         if origin := os.environ.get("RUNNER_RERUN_OF"):
             self.log_tag("rerun.of", origin)
-
-        config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
-        config["tracking"]["uri"] = self._masking.address
-        self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        self.log_text(
-            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
-        )
-        self.log_params(_flat(config))
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
         self.log_provenance("command", self._masking.text(shlex.join(command)))
-        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
-        self.log_provenance("seed", self.config.seed)
-        self.log_provenance("threads", self.config.threads)
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
 
     def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
-        if self._settled:
+        if self._settled or self._git is None:
             return
         self._settled = True
         self._git.join(seconds)
@@ -158,8 +200,10 @@ class Run:
                 self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
             self.settle(1 if status == "KILLED" else 10)  # who stopped it wants the prompt back
         finally:  # whatever is wrong with the disk, the end is tried
-            self._system.stop()
-            self._console.stop()
+            if self._system:
+                self._system.stop()
+            if self._console:
+                self._console.stop()
             try:
                 reason = self._masking.text(_reason(error)) if error else None
                 self._journal.write("end", status=status, error=reason)

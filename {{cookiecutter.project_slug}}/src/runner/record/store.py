@@ -95,6 +95,11 @@ class Store:
                 return self.experiment(name)  # Another repo's delivery was faster.
         return self._experiments[name]
 
+    def find(self, experiment: str, record: str) -> str | None:
+        """MLflow's id of the run with this record, if it is there."""
+        found = self.client.search_runs([experiment], f"tags.`record.id` = '{record}'")
+        return found[0].info.run_id if found else None
+
     def prepare(self) -> None:
         """Begin to import what a model needs, beside the work, while the run still trains."""
         if not self._prepared:
@@ -139,12 +144,18 @@ def _import_model_packages() -> None:
 class StoredRun:
     """One run on its way into the store.
 
+    Args:
+        store: Where to.
+        folder: The run's record.
+        pending: Where the markers of runs lie that are on their way.
+
     Attributes:
         finished: Whether all of it is there, its status included.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, pending: Path) -> None:
         self._store = store
+        self._pending = pending
         self._client = store.client
         self._folder = folder
         self._journal = folder / "journal.jsonl"
@@ -173,8 +184,8 @@ class StoredRun:
             return False
         if not self._start:
             self._start = events[0]
-        if self._mlflow_run_id is None:
-            self._create()
+        if self._mlflow_run_id is None and not self._create():
+            return False
         self._time = events[-1]["time"]
         try:
             self._replay(events)
@@ -214,13 +225,23 @@ class StoredRun:
             return False
         return True
 
-    def _create(self) -> None:
-        """Create the run, unless one with its id was created by a process that was stopped."""
-        record = self._start["id"]
+    def _create(self) -> bool:
+        """Create the run, unless one with its id was created by a process that was stopped.
+
+        Returns:
+            False if the run that it belongs to has to be created first.
+        """
+        record, parent = self._start["id"], self._start.get("parent")
         experiment = self._experiment = self._store.experiment(self._start["experiment"])
-        found = self._client.search_runs([experiment], f"tags.`record.id` = '{record}'")
+        belongs = {}
+        if parent:
+            above = self._store.find(experiment, parent)
+            if above is None and (self._pending / f"{parent}.run").exists():
+                return False
+            belongs = {"record.parent": parent} | ({"mlflow.parentRunId": above} if above else {})
+        found = self._store.find(experiment, record)
         if found:
-            self._mlflow_run_id = found[0].info.run_id
+            self._mlflow_run_id = found
         else:
             created = self._client.create_run(
                 experiment,
@@ -231,12 +252,14 @@ class StoredRun:
                     "mlflow.user": self._start["user"],
                     "mlflow.source.name": "run.py",
                     "mlflow.source.type": "LOCAL",
+                    **belongs,
                 },
                 run_name=self._start["name"],
             )
             fault("after_create_run")
             self._mlflow_run_id = created.info.run_id
         self._note()
+        return True
 
     def _replay(self, events: Sequence[Event]) -> None:
         """Send events; the order of kinds is that in which a reader wants to see them."""

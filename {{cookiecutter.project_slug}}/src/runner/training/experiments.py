@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from runner.composition import choices, compose
 from runner.errors import UserError
+from runner.metrics import greater_is_better, objective
 from runner.terminal import show
 
 if TYPE_CHECKING:
@@ -56,20 +57,28 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
     if last:
         facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
     if best:
-        facts["best"] = (
-            f"{config.objective} {best.metrics[config.objective]:.4f}  {best.id}, "
-            f"on data {_data(best)}"
-        )
+        metric = objective(config.objective, best.metrics)
+        facts["best"] = f"{metric} {best.metrics[metric]:.4f}  {best.id}, on data {_data(best)}"
     return facts
 
 
-def _best(finished: "list[RecordedRun]", objective: str) -> "RecordedRun | None":
+def _best(finished: "list[RecordedRun]", chosen: str | None) -> "RecordedRun | None":
     """The best run on the data of the latest; a debug run is judged on too little to compare."""
-    scored = [run for run in finished if objective in run.metrics and not _is_debug(run)]
+    scored = [
+        run
+        for run in finished
+        if objective(chosen, run.metrics) in run.metrics and not _is_debug(run)
+    ]
     latest = max(scored, key=lambda run: run.started, default=None)
     # results on other rows are not comparable
     same = [run for run in scored if latest and _data(run) == _data(latest)]
-    return max(same, key=lambda run: run.metrics[objective], default=None)
+    return max(same, key=lambda run: value(run, chosen), default=None)
+
+
+def value(run: "RecordedRun", chosen: str | None) -> float:
+    """How good a run is: its objective, turned round where lower is better."""
+    metric = objective(chosen, run.metrics)
+    return run.metrics[metric] * (1 if greater_is_better(metric) else -1)
 
 
 def _is_debug(run: "RecordedRun") -> bool:

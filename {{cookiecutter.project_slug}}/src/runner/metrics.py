@@ -1,0 +1,60 @@
+"""What each metric is called, what it says, and which way is better."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as people read it.
+
+    Attributes:
+        label: Its name in words.
+        hint: What it says, in a few words.
+        greater_is_better: None where neither way is better.
+    """
+
+    label: str
+    hint: str
+    greater_is_better: bool | None = True
+
+
+METRICS = {
+    "roc_auc": Metric("ROC AUC", "a positive scores higher than a negative; 0.5 is chance"),
+    "r2": Metric("R²", "share of the variance that is explained; 0 is the mean"),
+    "average_precision": Metric("Average precision", "chance is the share of positives"),
+    "log_loss": Metric("Log loss", "lower is better", False),
+    "brier": Metric("Brier score", "lower is better", False),
+    "accuracy": Metric("Accuracy", "share of rows with the right class"),
+    "balanced_accuracy": Metric("Balanced accuracy", "mean recall of the classes"),
+    "precision": Metric("Precision", "of the flagged, truly positive"),
+    "recall": Metric("Recall", "of the positives, flagged"),
+    "f1": Metric("F1", "precision and recall in one"),
+    "f1_macro": Metric("Macro F1", "mean F1 of the classes"),
+    "mae": Metric("Mean absolute error", "in units of the label; lower is better", False),
+    "rmse": Metric("Root mean squared error", "in units of the label; lower is better", False),
+    "bias": Metric("Bias", "mean prediction minus mean label", None),
+    "flagged": Metric("Flagged", "share above the threshold", None),
+    "base_rate": Metric("Base rate", "share of positives", None),
+    "label_mean": Metric("Mean label", "in units of the label", None),
+}
+OBJECTIVES = ("validation/roc_auc", "validation/r2")
+"""What a run is judged by where the configuration names no objective: the first that it has."""
+
+
+def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
+    """The name of the metric that a run is judged by.
+
+    Args:
+        chosen: `objective` of the configuration; None for what suits the kind of label.
+        metrics: What the run has measured.
+    """
+    if chosen is not None:
+        return chosen
+    return next((name for name in OBJECTIVES if name in metrics), OBJECTIVES[0])
+
+
+def greater_is_better(name: str) -> bool:
+    """Whether more of a metric is better, such as `test/roc_auc`; of one not known here, it is."""
+    metric = METRICS.get(name.rpartition("/")[2])
+    return metric is None or metric.greater_is_better is not False
