@@ -29,6 +29,7 @@ METRICS = {
     "test/roc_auc": 0.7,
     "test/roc_auc/low": 0.65,
     "test/roc_auc/high": 0.75,
+    "test/roc_auc/baseline": 0.5,
     "test/base_rate": 0.2,
     "test/precision": 0.4,
     "test/recall": 0.5,

@@ -1,5 +1,6 @@
 """The run card, as somebody reads it who was not there."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -53,8 +54,9 @@ def card(folder: Path) -> Page:
 def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) -> None:
     page = card(write_run(tmp_path, git_commit="f00d", lock_sha256="beef", command="run.py a=b"))
     for said in (
-        "Will it be late?", "asked by Ada", "FINISHED", "0.700", "Clearly better than chance",
-        "between 0.650 and 0.750; a guess would reach 0.500", "20.0 % of the rows are positive",
+        "Will it be late?", "asked by Ada", "FINISHED", "0.700", "Clearly better than the baseline",
+        "between 0.650 and 0.750; the baseline, which says the same of every row, reaches 0.500",
+         "20.0 % of the rows are positive",
         "right in 40.0 % of what it flags, 2.0 times the base rate", "Threshold 0.3100",
         "[0.6500, 0.7500]", "1,007", "0123.dir", "800 rows", "7 rows without a label",
         "hour, carrier", "f00d", "beef", "python run.py rerun aaaa1111",
@@ -66,10 +68,42 @@ def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) 
 def test_card_verdict_depends_on_the_interval(tmp_path: Path) -> None:
     wide = METRICS | {"test/roc_auc/low": 0.45}
     worse = METRICS | {"test/roc_auc": 0.4, "test/roc_auc/low": 0.3, "test/roc_auc/high": 0.45}
-    assert "Not to be told from chance" in card(write_run(tmp_path / "1", metrics=wide)).text
-    assert "Worse than chance" in card(write_run(tmp_path / "2", metrics=worse)).text
+    assert "Not to be told from the baseline" in card(write_run(tmp_path / "1", metrics=wide)).text
+    assert "Worse than the baseline" in card(write_run(tmp_path / "2", metrics=worse)).text
     unknown = METRICS | {"test/roc_auc/low": float("nan")}
-    assert "chance:" not in card(write_run(tmp_path / "3", metrics=unknown)).text
+    assert "the baseline:" not in card(write_run(tmp_path / "3", metrics=unknown)).text
+    ends = {"": 20.0, "/low": 18.0, "/high": 22.0, "/baseline": 30.0}
+    lower = METRICS | {f"test/mae{end}": value for end, value in ends.items()}
+    params = {"objective": "test/mae"}
+    page = card(write_run(tmp_path / "4", metrics=lower, params=params))
+    assert "Clearly better than the baseline" in page.text
+    assert "reaches 30.000" in page.text
+
+
+def test_card_tells_means_over_folds_and_seeds(tmp_path: Path) -> None:
+    more = {
+        "cv/roc_auc": 0.71, "cv/roc_auc/sd": 0.02, "cv/roc_auc/count": 5,
+        "seeds/test/log_loss": 0.41, "seeds/test/log_loss/sd": 0.01, "seeds/test/log_loss/count": 3,
+    }  # fmt: skip
+    text = card(write_run(tmp_path, metrics=METRICS | more)).text
+    assert "ROC AUC5 fits, cross-validated0.7100 ± 0.0200" in text
+    assert "Log loss3 seeds, test part0.4100 ± 0.0100" in text
+
+
+def test_card_names_the_weakest_slices(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    slices = [
+        {"name": "carrier=HA", "rows": 1120, "value": 0.55, "low": 0.51, "high": 0.59,
+         "is_worse": True},
+        {"name": "carrier=AA", "rows": 2300, "value": 0.69, "low": 0.66, "high": 0.72,
+         "is_worse": False},
+    ]  # fmt: skip
+    told = {"metric": "roc_auc", "whole": 0.7, "slices": slices}
+    (folder / "artifacts" / "slices.json").write_text(json.dumps(told))
+    text = card(folder).text
+    assert "carrier=HA1,1200.5500[0.5100, 0.5900]worse" in text
+    assert "carrier=AA2,3000.6900[0.6600, 0.7200]" in text
+    assert text.count("]worse") == 1
 
 
 def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:

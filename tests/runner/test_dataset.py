@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import numpy as np
 import polars as pl
 import pytest
 from data_project import DataProject, Recorder, replace
@@ -226,9 +227,10 @@ def test_broken_features_file_is_named_with_its_line(project: DataProject) -> No
             'pl.col("visits.spent") > 99',
             "all .* rows of the train part are False; change the label",
         ),
-        ('pl.col("visits.spent")', "it must be a condition"),
-        ('pl.col("visits.minute")', "other values than 0 and 1"),
-        ('pl.when(pl.col("visits.spent") > 10).then(1).otherwise(-1)', "than 0 and 1, such as -1;"),
+        ('pl.col("visits.at")', "it must be a condition, such as .*, a text that names a class"),
+        ('pl.col("visits.at").cast(pl.String)', "different texts, and each is a class"),
+        ('pl.col("visits.spent") * 0 + 7', "all .* rows of the train part are 7.0; change"),
+        ('pl.lit("same") + pl.col("visits.shop").str.slice(1)', "train part are same; change"),
         ('pl.col("visits.shop") > 10', "label 'spends' cannot be computed"),
         ('pl.col("prices.price") > 0.5', "may only use the fields of the spine, visits"),
     ],
@@ -237,6 +239,61 @@ def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> 
     project.features('pl.col("visits.spent") > 10', label)
     with pytest.raises(UserError, match=says):
         load_dataset(project.config())
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "classes", "dtype"),
+    [
+        ('pl.col("visits.spent") > 10', "binary", (), "int8"),
+        ('(pl.col("visits.spent") > 10).cast(pl.Float64)', "binary", (), "int8"),
+        ('pl.col("visits.shop").cast(pl.Categorical)', "multiclass", ("a", "b"), "<U1"),
+        ('pl.col("visits.minute")', "regression", (), "float64"),
+        ('pl.col("visits.spent")', "regression", (), "float64"),
+    ],
+)
+def test_kind_of_question_follows_from_the_label(
+    project: DataProject, label: str, kind: str, classes: tuple[str, ...], dtype: str
+) -> None:
+    project.features('pl.col("visits.spent") > 10', label)
+    for _ in range(2):  # the second time from the cache
+        dataset = load_dataset(project.config())
+        assert (dataset.kind, dataset.classes) == (kind, classes)
+        assert dataset.part("test")[1].dtype == dtype
+
+
+def test_number_that_is_none_is_no_label(project: DataProject) -> None:
+    project.features(
+        'pl.col("visits.spent") > 10', 'pl.col("visits.spent") / pl.col("visits.minute")'
+    )
+    dataset = load_dataset(project.config())
+    assert dataset.dropped > 240  # a tenth has no `spent`, and dividing by the minute 0 gives none
+    assert np.isfinite(dataset.part("train")[1]).all()
+
+
+def test_slice_holds_every_class_of_every_part(project: DataProject) -> None:
+    classes = (
+        'pl.when(pl.col("visits.spent") > 19.8).then(pl.lit("much"))'
+        '.when(pl.col("visits.spent") > 10).then(pl.lit("some")).otherwise(pl.lit("little"))'
+    )
+    project.features('pl.col("visits.spent") > 10', classes)
+    config = project.config()
+    config.debug.rows = 60
+    dataset = load_dataset(config)
+    for part in ("train", "validation", "test"):
+        values, counts = np.unique(dataset.part(part)[1], return_counts=True)
+        assert values.tolist() == ["little", "much", "some"]
+        assert counts.sum() == 20
+
+
+def test_classes_from_a_classified_field_are_refused_also_from_the_cache(
+    project: DataProject,
+) -> None:
+    project.features('pl.col("visits.spent") > 10', 'pl.col("visits.shop")')
+    config = project.config(features=["hour", "minute"], joins={})
+    load_dataset(config)
+    _classify(project, "shop")
+    with pytest.raises(UserError, match="label 'spends' is a text from a classified field"):
+        load_dataset(config)
 
 
 def test_month_that_has_just_begun_is_no_mistake_of_the_label(project: DataProject) -> None:
@@ -279,7 +336,7 @@ def test_text_from_a_classified_field_is_refused_also_from_the_cache(project: Da
     ("old", "new", "says"),
     [
         ('pl.col("visits.minute")', 'pl.col("visits.shop").cast(pl.Int64)', "feature 'minute'"),
-        ('pl.col("visits.spent") > 10', 'pl.col("visits.visitor")', "other values than 0 and 1;"),
+        ('pl.col("visits.spent") > 10', 'pl.col("visits.visitor") * 0 + 7', "part are the same;"),
     ],
 )
 def test_messages_show_no_classified_value(

@@ -13,11 +13,14 @@ from sklearn import metrics as reference
 from sklearn.base import BaseEstimator
 
 from runner.dataset.dataset import Dataset
+from runner.dataset.kind import Kind
 from runner.training import train
 from runner.training.estimator import build
+from runner.training.importance import importance
 from runner.training.judge import judge
 from runner.training.threshold import curve, learn
 
+BINARY = Kind.BINARY
 QUICKLY = settings(max_examples=60, deadline=None)
 
 
@@ -36,7 +39,7 @@ def judged_rows(draw) -> tuple[np.ndarray, np.ndarray]:
 @QUICKLY
 def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
     label, score = rows
-    judged = judge(label, score, threshold, replicates=3, seed=0)
+    judged = judge(BINARY, label, score, threshold, replicates=3, seed=0)
     flagged = score >= threshold
     chance = np.where(label == 1, score, 1 - score)
     expected = {
@@ -45,6 +48,7 @@ def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> No
         "average_precision": reference.average_precision_score(label, score),
         "log_loss": -np.mean(np.log(np.clip(chance, 1e-15, 1))),
         "brier": reference.brier_score_loss(label, score),
+        "bias": np.mean(score - label),
         "base_rate": label.mean(),
         "recall": reference.recall_score(label, flagged),
         "f1": reference.f1_score(label, flagged, zero_division=0),
@@ -57,7 +61,7 @@ def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> No
 
 
 def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
-    judged = judge(np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
+    judged = judge(BINARY, np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
     assert "precision" not in judged
     assert "flagged" not in judged
     assert judged["roc_auc"] == 1.0
@@ -66,7 +70,7 @@ def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
 @pytest.mark.filterwarnings("error")
 def test_judge_leaves_out_a_precision_of_nothing() -> None:
     label, score = np.array([0, 1, 0], np.int8), np.array([0.2, 0.8, 0.1])
-    judged = judge(label, score, 0.9, 5, 0)
+    judged = judge(BINARY, label, score, 0.9, 5, 0)
     assert not {"precision", "precision/low", "precision/high"} & set(judged)
     assert judged["recall"] == judged["recall/high"] == judged["flagged"] == 0
     assert np.isfinite(list(judged.values())).all()
@@ -77,7 +81,7 @@ def test_judge_gives_no_interval_where_no_replicate_has_a_value() -> None:
     """Of a thousand rows one is flagged, and a single replicate may not draw it."""
     label = np.arange(1000) % 2
     score = np.linspace(0.9, 0.1, 1000)
-    several = [judge(label.astype(np.int8), score, 0.9, 1, seed) for seed in range(12)]
+    several = [judge(BINARY, label.astype(np.int8), score, 0.9, 1, seed) for seed in range(12)]
     assert all(each["precision"] == 0 for each in several)
     assert {"precision/low" in each for each in several} == {True, False}
 
@@ -91,7 +95,7 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     inside = 0
     for number in range(100):
         rows = draw.integers(0, len(label), 400)
-        judged = judge(label[rows], score[rows], None, 200, number)
+        judged = judge(BINARY, label[rows], score[rows], None, 200, number)
         assert judged["roc_auc/low"] < judged["roc_auc"] < judged["roc_auc/high"]
         inside += judged["roc_auc/low"] <= truth <= judged["roc_auc/high"]
     assert 88 <= inside <= 100
@@ -101,14 +105,14 @@ def test_interval_is_narrower_with_more_rows_and_the_same_with_the_same_seed() -
     draw = np.random.default_rng(1)
     label = draw.integers(0, 2, 4000).astype(np.int8)
     score = np.clip(label * 0.2 + draw.random(4000) * 0.8, 0, 1)
-    few, many = (judge(label[:n], score[:n], 0.5, 200, 0) for n in (400, 4000))
+    few, many = (judge(BINARY, label[:n], score[:n], 0.5, 200, 0) for n in (400, 4000))
     width = {
         name: [each[f"{name}/high"] - each[f"{name}/low"] for each in (few, many)]
         for name in ("roc_auc", "precision", "recall", "log_loss", "average_precision")
     }
     assert all(wide > 2 * narrow > 0 for wide, narrow in width.values())
-    assert judge(label, score, 0.5, 200, 0) == many
-    assert judge(label, score, 0.5, 200, 1) != many
+    assert judge(BINARY, label, score, 0.5, 200, 0) == many
+    assert judge(BINARY, label, score, 0.5, 200, 1) != many
 
 
 @given(judged_rows(), st.floats(0.05, 1))
@@ -184,11 +188,17 @@ def frame(rows: int = 400) -> pl.DataFrame:
     )
 
 
+def as_dataset(features: pl.DataFrame, label: pl.Series, **more) -> Dataset:
+    part = pl.Series("part", (["train", "validation", "test", "train"] * len(label))[: len(label)])
+    frame = features.with_columns(label, part)
+    return Dataset(frame, "f", features.columns, label.name, {}, 0, **more)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_estimator_takes_unknown_categories_and_gaps(model: str) -> None:
     features = frame()
     label = (features["signal"] > 0).to_numpy().astype(np.int8)
-    estimator = build(OmegaConf.create(MODELS[model]), features, seed=0).fit(features, label)
+    estimator = build(OmegaConf.create(MODELS[model]), features, BINARY, 0).fit(features, label)
     strange = features.head(4).with_columns(
         pl.Series("carrier", ["ZZ", None, "", "AA"]),
         pl.lit(None, pl.Float64).alias("signal"),
@@ -203,8 +213,11 @@ def test_estimator_takes_unknown_categories_and_gaps(model: str) -> None:
 
 def test_seed_of_the_run_reaches_an_estimator_that_leaves_it_open() -> None:
     forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
-    assert build(OmegaConf.create(forest), frame(), 7)[-1].random_state == 7
-    assert build(OmegaConf.create({**forest, "random_state": 3}), frame(), 7)[-1].random_state == 3
+    assert build(OmegaConf.create(forest), frame(), BINARY, 7)[-1].random_state == 7
+    assert (
+        build(OmegaConf.create({**forest, "random_state": 3}), frame(), BINARY, 7)[-1].random_state
+        == 3
+    )
 
 
 DENSE_ONLY = {
@@ -222,7 +235,7 @@ def many_categories(rows: int = 1000) -> tuple[pl.DataFrame, np.ndarray]:
 @pytest.mark.parametrize("model", DENSE_ONLY)
 def test_estimator_that_takes_no_sparse_matrix_gets_none(model: str) -> None:
     features, label = many_categories()
-    estimator = build(OmegaConf.create(DENSE_ONLY[model]), features, 0).fit(features, label)
+    estimator = build(OmegaConf.create(DENSE_ONLY[model]), features, BINARY, 0).fit(features, label)
     assert estimator.predict_proba(features).shape == (len(label), 2)
 
 
@@ -247,25 +260,29 @@ def test_own_estimator_gets_a_sparse_matrix_unless_it_says_that_it_takes_none() 
     features, label = many_categories()
     for kind, is_sparse in ((WithoutTags, True), (WithoutSparse, False)):
         model = OmegaConf.create({"_target_": f"{__name__}.{kind.__name__}"})
-        assert build(model, features, 0).fit(features, label)[-1].is_sparse is is_sparse
+        assert build(model, features, BINARY, 0).fit(features, label)[-1].is_sparse is is_sparse
 
 
 def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.MonkeyPatch) -> None:
     features = frame()
     label = pl.Series("late", features["signal"] > 0, pl.Int8)
-    part = pl.Series("part", ["train", "validation", "test", "train"] * 100)
-    dataset = Dataset(
-        features.with_columns(label, part), "f", features.columns, "late", {}, 0,
-        classified=frozenset({"signal", "flag"}),
-    )  # fmt: skip
+    dataset = as_dataset(features, label, classified=frozenset({"signal", "flag"}))
     monkeypatch.setattr(train, "load_dataset", lambda *_: dataset)
     config = OmegaConf.create(
         {
             "seed": 0,
+            "seeds": 1,
+            "threads": None,
             "debug": {"overfit": False},
+            "dataset": {"slices": []},
             "model": MODELS["trees"],
             "threshold": {"policy": "f_beta", "beta": 1.0},
-            "evaluation": {"bootstrap": 5, "importance_rows": 100, "importance_repeats": 2},
+            "evaluation": {
+                "bootstrap": 5,
+                "importance_rows": 100,
+                "importance_repeats": 2,
+                "folds": None,
+            },
         }
     )
     run = MagicMock()
@@ -281,11 +298,12 @@ def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.Monke
 def test_importance_finds_the_only_feature_that_tells_anything(model: str) -> None:
     features = frame()
     label = (features["signal"] > 0).to_numpy().astype(np.int8)
-    estimator = build(OmegaConf.create(MODELS[model]), features, 0).fit(features, label)
+    estimator = build(OmegaConf.create(MODELS[model]), features, BINARY, 0).fit(features, label)
     config = OmegaConf.create(
         {"seed": 0, "evaluation": {"importance_rows": 300, "importance_repeats": 3}}
     )
-    names, drops = train._importance(config, estimator, (features, label))
+    dataset = as_dataset(features, pl.Series("late", label))
+    names, drops = importance(config, dataset, estimator, (features, label))
     assert drops.shape == (features.width, 3)
     assert names[int(drops.mean(axis=1).argmax())] == "signal"
     others = [row for name, row in zip(names, drops, strict=True) if name != "signal"]

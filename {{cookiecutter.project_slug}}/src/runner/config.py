@@ -79,6 +79,8 @@ class Dataset:
         features: Names in FEATURES of your `features.py`.
         joins: For each other signal, its key fields and the spine's fields they equal.
         split: How rows fall into train, validation and test.
+        slices: Groups of test rows that are judged by themselves as well: names in FEATURES, or
+            month, weekday or hour of the moment.
         pin: Versions of signals to read instead of the current ones.
     """
 
@@ -88,6 +90,7 @@ class Dataset:
     moment: str | None = None
     joins: dict[str, dict[str, str]] = field(default_factory=dict)
     split: Split = field(default_factory=Split)
+    slices: list[str] = field(default_factory=list)
     pin: dict[str, str] = field(default_factory=dict)
 
 
@@ -127,11 +130,18 @@ class Evaluation:
         bootstrap: Replicates behind each 95 % interval.
         importance_rows: Test rows used for the permutation importance.
         importance_repeats: Shuffles per feature.
+        slice_rows: The least number of test rows for a slice.
+        folds: Cross-validation over train and validation part; null for none.
+        block: What keeps rows together in a fold: `time`, or a feature's name; null for time where
+            there is a moment and single rows where not.
     """
 
     bootstrap: int = 500
     importance_rows: int = 2000
     importance_repeats: int = 5
+    slice_rows: int = 100
+    folds: int | None = None
+    block: str | None = None
 
 
 @dataclass
@@ -163,9 +173,10 @@ class Config:
         project: Names the project on a shared tracking server.
         package: The package in `src/` that holds `features.py`.
         seed: One seed for everything random.
+        seeds: How many seeds, from `seed` on, the model is fitted and judged with.
         threads: Threads for fits and frames; null for all cores.
         now: Pretend it is this moment, ISO 8601 with an offset; null for now.
-        objective: The metric that runs are compared by; null for what suits the label.
+        objective: The metric that runs are compared by; null for ROC AUC, of a number R².
         signals: `task=ingest`: the signals to receive; empty for all.
         outputs: Folder of the run folders.
     """
@@ -182,6 +193,7 @@ class Config:
     experiment: Experiment = field(default_factory=Experiment)
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = 0
+    seeds: int = 1
     threads: int | None = None
     now: str | None = None
     objective: str | None = None
@@ -357,8 +369,9 @@ def _check_values(config: DictConfig) -> None:
         raise UserError(
             f"threshold.target: {threshold.policy} needs a share between 0 and 1, such as 0.8"
         )
-    least = {"threads": 1, "debug.rows": 1, "seed": 0} | {
-        f"evaluation.{name}": 1 for name in ("bootstrap", "importance_rows", "importance_repeats")
+    least = {"threads": 1, "debug.rows": 1, "seed": 0, "seeds": 1, "evaluation.folds": 2} | {
+        f"evaluation.{name}": 1
+        for name in ("bootstrap", "importance_rows", "importance_repeats", "slice_rows")
     }
     for key, minimum in least.items():
         value = OmegaConf.select(config, key)

@@ -33,12 +33,16 @@ METRICS = {
     "f1_macro": Metric("Macro F1", "mean F1 of the classes"),
     "mae": Metric("Mean absolute error", "in units of the label; lower is better", False),
     "rmse": Metric("Root mean squared error", "in units of the label; lower is better", False),
-    "bias": Metric("Bias", "mean prediction minus mean label", None),
+    "bias": Metric("Bias", "mean prediction minus what came true", None),
     "flagged": Metric("Flagged", "share above the threshold", None),
     "base_rate": Metric("Base rate", "share of positives", None),
     "label_mean": Metric("Mean label", "in units of the label", None),
 }
-OBJECTIVES = ("validation/roc_auc", "validation/r2")
+OBJECTIVES = tuple(
+    f"{judged}/{name}"
+    for judged in ("cv", "seeds/validation", "validation")
+    for name in ("roc_auc", "r2")
+)
 """What a run is judged by where the configuration names no objective: the first that it has."""
 
 
@@ -51,7 +55,12 @@ def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
     """
     if chosen is not None:
         return chosen
-    return next((name for name in OBJECTIVES if name in metrics), OBJECTIVES[0])
+    return next((name for name in OBJECTIVES if name in metrics), "validation/roc_auc")
+
+
+def main_metric(kind: str) -> str:
+    """The metric that models of a kind of question are compared by."""
+    return "r2" if kind == "regression" else "roc_auc"
 
 
 def greater_is_better(name: str) -> bool:

@@ -12,7 +12,10 @@ from runner.project import root
 if TYPE_CHECKING:
     from runner.record.run import Run
 
-HEADLINES = ("roc_auc", "average_precision", "log_loss", "precision", "recall", "base_rate")
+HEADLINES = (
+    *("roc_auc", "average_precision", "r2", "mae", "rmse", "accuracy", "balanced_accuracy"),
+    *("log_loss", "precision", "recall", "base_rate", "label_mean"),
+)
 
 
 def opening(run: "Run") -> None:
@@ -45,14 +48,19 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
         table.add_column("")
         for part in parts:
             table.add_column(part, justify="left")
+        table.add_column("baseline", justify="left")
         for name in HEADLINES:
             if any(f"{part}/{name}" in metrics for part in parts):
-                table.add_row(name, *(_with_interval(metrics, f"{part}/{name}") for part in parts))
-        Console(highlight=False).print(table)
+                baseline = metrics.get(f"{parts[-1]}/{name}/baseline")
+                told = [_with_interval(metrics, f"{part}/{name}") for part in parts]
+                table.add_row(name, *told, "" if baseline is None else f"{baseline:.4f}")
+        console = Console(highlight=False)
+        console.width = max(console.width, 100)  # an interval stays on its line
+        console.print(table)
     elif metrics:
         _print_table({name: f"{value:g}" for name, value in metrics.items()})
-    rows = {}
-    if parts:
+    rows = _repeated(metrics)
+    if any(f"{part}/base_rate" in metrics for part in parts):
         rows["threshold"] = (
             f"{metrics['threshold']:.4f}" if "threshold" in metrics else "no valid threshold"
         )
@@ -84,6 +92,18 @@ def shown(path: object) -> str:
     """A path as a person would type it from the project's root."""
     place = Path(str(path))
     return (place.relative_to(root()) if place.is_relative_to(root()) else place).as_posix()
+
+
+def _repeated(metrics: Mapping[str, float]) -> dict[str, str]:
+    """The main metric over folds and over seeds."""
+    rows = {}
+    for judged, word in (("cv", "folds"), ("seeds/test", "seeds")):
+        for name in ("roc_auc", "r2"):
+            key = f"{judged}/{name}"
+            if f"{key}/sd" in metrics:
+                told = f"{name} {metrics[key]:.4f} ± {metrics[f'{key}/sd']:.4f}"
+                rows[word] = f"{told} over {metrics[f'{key}/count']:.0f} fits"
+    return rows
 
 
 def _with_interval(metrics: Mapping[str, float], name: str) -> str:

@@ -49,6 +49,15 @@ LABELS: dict[str, pl.Expr] = {
     # 9,430 flights were cancelled or diverted and never arrived where they should. They have no
     # arrival delay, so no label; rows without a label are left out, and the record counts them.
     "late": pl.col("flights.arr_delay") >= 15,
+    # a text names a class: three of them
+    "punctuality": pl.when(pl.col("flights.arr_delay") >= 15)
+    .then(pl.lit("late"))
+    .when(pl.col("flights.arr_delay") <= -15)
+    .then(pl.lit("early"))
+    .when(pl.col("flights.arr_delay").is_not_null())
+    .then(pl.lit("on time")),
+    # any other number is predicted as a number
+    "arrival_delay": pl.col("flights.arr_delay"),
 }
 
 MOMENTS: dict[str, pl.Expr] = {

@@ -15,7 +15,7 @@ EXPERIMENTS = choices("experiment")
 def test_experiment_runs_on_a_slice(name: str, run_experiment: Runner) -> None:
     run = run_experiment(f"+experiment={name}", "debug=smoke")
     assert run.status == "FINISHED"
-    assert 0.0 <= run.metrics["test/roc_auc"] <= 1.0
+    assert run.metrics["test/rows"] > 0
     assert (run.folder / "artifacts" / "card.html").stat().st_size > 0
     assert run.model() is not None
 
@@ -33,4 +33,4 @@ def test_same_seed_gives_the_same_metrics(name: str, run_experiment: Runner) -> 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_model_learns_a_handful_of_rows_by_heart(name: str, run_experiment: Runner) -> None:
     run = run_experiment(f"+experiment={name}", "debug=overfit")
-    assert run.metrics["test/roc_auc"] > 0.9
+    assert run.metrics.get("test/roc_auc", run.metrics.get("test/r2", 0.0)) > 0.9

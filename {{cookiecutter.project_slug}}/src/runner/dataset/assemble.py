@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from runner.dataset import cache, expressions, join, split
 from runner.dataset.join import MOMENT
+from runner.dataset.kind import Kind, kind_of
 from runner.dataset.plan import PART, Plan
 from runner.errors import UserError
 from runner.signals import snapshot
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 PLACE = "place"  # of a row in the spine
 SLICE = 4_000_000  # rows of the spine that are joined at once
 FEW = 100  # fewer rows may well be of one class by chance
+MOST_CLASSES = 100  # of more texts nobody means each as a class
 
 
 def assemble(
@@ -58,9 +60,9 @@ def _base(
     kept = np.zeros(rows.height, dtype=np.bool_)
     if plan.moment is not None:
         rows = _with_moment(plan, rows)
-    label = _computed(plan, rows, "label", {plan.label_name: plan.label})[plan.label_name]
+    label = _label(plan, rows)
     good = label.is_not_null()
-    rows, label = rows.filter(good), _binary(plan, label.filter(good))
+    rows, label = rows.filter(good), label.filter(good)
     part = _part(plan, rows) if part is None else part
     moment = [] if plan.moment is None else [rows[MOMENT]]
     kept[rows[PLACE].to_numpy()] = True
@@ -159,19 +161,29 @@ def _with_moment(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-def _binary(plan: Plan, label: pl.Series) -> pl.Series:
-    """The label as 0 and 1."""
+def _label(plan: Plan, rows: pl.DataFrame) -> pl.Series:
+    """The label as Int8 (0 or 1), String or Float64; null where there is none."""
     place = f"label '{plan.label_name}'"
-    if label.dtype != pl.Boolean and not label.dtype.is_integer():
-        raise UserError(f"{place} is of type {label.dtype}; it must be a condition, "
-                        "such as pl.col('flights.arr_delay') >= 15")  # fmt: skip
-    if label.is_empty():
+    label = _computed(plan, rows, "label", {plan.label_name: plan.label})[plan.label_name]
+    if isinstance(label.dtype, pl.Categorical | pl.Enum):
+        label = label.cast(pl.String)
+    if label.dtype not in (pl.Boolean, pl.String) and not label.dtype.is_numeric():
+        raise UserError(
+            f"{place} is of type {label.dtype}; it must be a condition, such as "
+            "pl.col('flights.arr_delay') >= 15, a text that names a class, or a number"
+        )
+    if label.dtype.is_float():  # as after a division by 0: nothing can be learned from it
+        label = pl.select(pl.when(label.is_finite()).then(label)).to_series().alias(label.name)
+    known = label.drop_nulls()
+    if known.is_empty():
         raise UserError(f"{place}: no row has one; correct its expression in features.py")
-    number = label.cast(pl.Int64)
-    if (others := number.filter(~number.is_between(0, 1))).len():
-        shown = "" if plan.is_classified(plan.label) else f", such as {others[0]}"
-        raise UserError(f"{place} has other values than 0 and 1{shown}; make it a condition")
-    return number.cast(pl.Int8)
+    kind = kind_of(known)
+    if kind == Kind.MULTICLASS:
+        if (classes := known.n_unique()) > MOST_CLASSES:
+            raise UserError(f"{place} has {classes:,} different texts, and each is a class; put "
+                            f"them into at most {MOST_CLASSES} groups")  # fmt: skip
+        return label
+    return label.cast(pl.Int8 if kind == Kind.BINARY else pl.Float64)
 
 
 def _part(plan: Plan, rows: pl.DataFrame) -> pl.Series:
@@ -183,12 +195,13 @@ def _part(plan: Plan, rows: pl.DataFrame) -> pl.Series:
 
 
 def _check_parts(plan: Plan, frame: pl.DataFrame) -> None:
-    """Every part must have rows of both classes, or nothing can be learned or judged."""
+    """Every part must have rows of two labels or more, or nothing can be learned or judged."""
     label = pl.col(plan.label_name)
     found = frame.group_by(PART).agg(
         pl.len(), label.min().alias("least"), label.max().alias("most")
     )
     counts = {part: counts for part, *counts in found.iter_rows()}
+    binary = frame.schema[plan.label_name] == pl.Int8
     for part in split.PARTS:
         if part not in counts:
             raise UserError(
@@ -197,17 +210,19 @@ def _check_parts(plan: Plan, frame: pl.DataFrame) -> None:
                 "or bring more data"
             )
         rows, least, most = counts[part]
-        if least == most and part != "train" and rows < FEW:
+        if least != most:
+            continue
+        value = bool(most) if binary else "the same" if plan.is_classified(plan.label) else most
+        if part != "train" and rows < FEW:
             later = ", or set `now` later" if plan.split["by"] == "time" else ""
             raise UserError(
                 f"dataset.split: the {part} part has only {rows} rows, and '{plan.label_name}' is "
-                f"{bool(most)} in all; widen dataset.split.{part} (now {plan.split[part]}){later}"
+                f"{value} in all; widen dataset.split.{part} (now {plan.split[part]}){later}"
             )
-        if least == most:
-            raise UserError(
-                f"label '{plan.label_name}': all {rows:,} rows of the {part} part are "
-                f"{bool(most)}; change the label in features.py or dataset.split"
-            )
+        raise UserError(
+            f"label '{plan.label_name}': all {rows:,} rows of the {part} part are "
+            f"{value}; change the label in features.py or dataset.split"
+        )
 
 
 def _plain(series: pl.Series) -> pl.Series:

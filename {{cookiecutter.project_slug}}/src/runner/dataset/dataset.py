@@ -16,6 +16,7 @@ from runner.config import read_moment
 from runner.dataset import cache, expressions, split
 from runner.dataset.assemble import assemble
 from runner.dataset.join import MOMENT
+from runner.dataset.kind import Kind
 from runner.dataset.plan import PART, Plan, make_plan
 from runner.errors import UserError
 from runner.lock import data_lock
@@ -25,20 +26,26 @@ from runner.signals.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
+Part = tuple[pl.DataFrame, NDArray[Any]]
+"""Features and label of some rows."""
+
 
 @dataclass(frozen=True)
 class Dataset:
     """Rows to learn from, in the order of the spine's key.
 
     Attributes:
-        frame: Features, label (Int8), `part` and, where there is one, `moment`.
+        frame: Features, label, `part` and, where there is one, `moment`. The label is Int8 of a
+            yes or no, String of classes, Float64 of a number.
         fingerprint: Names everything that the rows depend on.
         features: Names of the feature columns: Float64, Int64, Boolean or String.
         label: Name of the label's column.
         snapshots: What was read, by signal.
         dropped: Rows left out because they have no label.
         periods: First and last moment of each part.
-        classified: Features that read a classified field; their values may reach no record.
+        classified: Features that read a classified field, and the label if it does; their values
+            may reach no record.
+        time_zone: Where the spine's owner reads hours and months.
     """
 
     frame: pl.DataFrame
@@ -49,11 +56,34 @@ class Dataset:
     dropped: int
     periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     classified: frozenset[str] = frozenset()
+    time_zone: str = "UTC"
 
-    def part(self, name: str) -> tuple[pl.DataFrame, NDArray[np.int8]]:
-        """Features and label, 0 or 1, of `train`, `validation` or `test`."""
-        rows = self.frame.filter(pl.col(PART) == name)
-        return rows.select(self.features), rows[self.label].to_numpy()
+    @property
+    def kind(self) -> Kind:
+        """What the label asks for."""
+        kinds = {pl.Int8: Kind.BINARY, pl.String: Kind.MULTICLASS, pl.Float64: Kind.REGRESSION}
+        return kinds[self.frame.schema[self.label].base_type()]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, sorted, of a label that names several; otherwise none."""
+        if self.kind != Kind.MULTICLASS:
+            return ()
+        return tuple(self.frame[self.label].unique().sort())
+
+    def part(self, name: str) -> Part:
+        """Features and label of `train`, `validation` or `test`."""
+        return self.rows(self.frame[PART] == name)
+
+    def rows(self, chosen: pl.Series) -> Part:
+        """Features and label of some rows: 0 or 1, a class's name, or a number.
+
+        Args:
+            chosen: Boolean, of all rows.
+        """
+        rows = self.frame.filter(chosen)
+        label = rows[self.label].to_numpy()
+        return rows.select(self.features), label.astype(str) if label.dtype == object else label
 
 
 def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
@@ -88,7 +118,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
         fingerprint = f"{fingerprint}-overfit"
     dataset = Dataset(
         frame, fingerprint, list(plan.features), plan.label_name, snapshots, dropped,
-        _periods(frame), classified,
+        _periods(frame), classified, plan.spine.time_zone,
     )  # fmt: skip
     for notice in plan.notices.values():
         log.warning("%s", notice)
@@ -115,7 +145,7 @@ def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snap
 
 
 def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
-    """The features that read a classified field; none may be a text.
+    """The features, and the label, that read a classified field; none may be a text.
 
     Looked at again when the rows come from the cache: a field may be classified later.
     """
@@ -127,22 +157,34 @@ def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
                 "it has learned.\nDerive a number or true/false from it in features.py, or leave "
                 "it out of dataset.features."
             )
-    return frozenset(names)
+    if not plan.is_classified(plan.label):
+        return frozenset(names)
+    if frame.schema[plan.label_name] == pl.String:
+        raise UserError(
+            f"label '{plan.label_name}' is a text from a classified field, and a model stores its "
+            "classes.\nMake it a condition or a number in features.py."
+        )
+    return frozenset([*names, plan.label_name])
 
 
 def _slice(frame: pl.DataFrame, label: str, rows: int) -> pl.DataFrame:
-    """A third of the rows from each part, spread evenly, with both classes in their shares."""
+    """A third of the rows from each part, spread evenly, with every class in its share."""
     places: list[int] = []
     each = max(2, rows // len(split.PARTS))
-    index = np.arange(frame.height)
+    number = frame.schema[label] == pl.Float64
+    classes = pl.repeat("", frame.height, eager=True) if number else frame[label]
     for part in split.PARTS:
-        inside = (frame[PART] == part).to_numpy()
-        late = index[inside & (frame[label] == 1).to_numpy()]
-        others = index[inside & (frame[label] == 0).to_numpy()]
-        count = min(max(1, round(each * len(late) / inside.sum())), each - 1)
-        for group, wanted in ((late, count), (others, each - count)):
-            chosen = np.linspace(0, len(group) - 1, min(wanted, len(group))).round().astype(int)
-            places += group[chosen].tolist()
+        inside = frame.select((pl.col(PART) == part).arg_true()).to_series()
+        found = pl.DataFrame({"class": classes[inside], "place": inside})
+        groups = sorted(found.partition_by("class", maintain_order=True), key=len)
+        left, total = each, len(inside)
+        for more, group in reversed(list(enumerate(reversed(groups)))):
+            # the most frequent comes last and takes what is left
+            wanted = left if not more else max(1, round(each * len(group) / total))
+            wanted = max(1, min(wanted, left - more, len(group)))
+            left -= wanted
+            chosen = np.linspace(0, len(group) - 1, wanted).round().astype(int)
+            places += group["place"][chosen.tolist()].to_list()
     return frame[sorted(places)]
 
 

@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
-from runner.metrics import METRICS, Metric
+from runner.metrics import METRICS, Metric, greater_is_better
 from runner.metrics import objective as metric_of
 from runner.record.recorded import RecordedRun, read_run
 
 PARTS = ("validation", "test")
-FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
+FIGURES = (
+    *("roc", "precision_recall", "calibration", "errors", "threshold", "confusion"),
+    *("slices", "importance"),
+)
+SLICES = 12  # of the weakest slices are told; all are in slices.json
 POLICIES = {
     "f_beta": "the best F-score (beta {beta})",
     "precision": "the most recall at a precision of {target} or more",
@@ -27,12 +31,13 @@ POLICIES = {
 
 
 class Mark(NamedTuple):
-    """A metric's value in one part, with its interval if it has one."""
+    """A metric's value in one part, with its interval and the baseline's value if it has them."""
 
     part: str
     value: float
     low: float | None
     high: float | None
+    baseline: float | None = None
 
 
 def write_card(folder: Path) -> Path:
@@ -54,6 +59,8 @@ def write_card(folder: Path) -> Path:
         metrics=_metrics(run, parts, told),
         others=[name for name in told if name.partition("/")[0] not in parts],
         threshold=_threshold(run),
+        repeated=_repeated(run),
+        slices=_slices(run),
         figures=_figures(run),
         split=_split(run),
         split_words=_split_words(run.params),
@@ -104,7 +111,7 @@ def environment(templates: Path) -> Environment:
 
 
 def _verdict(run: RecordedRun) -> dict[str, Any] | None:
-    """The headline metric, its interval and what chance would give."""
+    """The headline metric, its interval and what the baseline reaches."""
     metrics = run.metrics
     chosen = run.params.get("objective", "None")
     objective = metric_of(None if chosen == "None" else chosen, metrics).rpartition("/")[2]
@@ -114,22 +121,26 @@ def _verdict(run: RecordedRun) -> dict[str, Any] | None:
     mark = _mark(run, part, objective)
     assert mark is not None
     rate = metrics.get(f"{part}/base_rate")
-    chance = {"roc_auc": 0.5, "average_precision": rate}.get(objective)
+    chance = metrics.get(f"{part}/{objective}/baseline")
     told = scale = None
     start = 0.0
     if chance is not None:
         if mark.low is not None and mark.high is not None:
+            above, below = mark.low > chance, mark.high < chance
+            if not greater_is_better(objective):
+                above, below = below, above
             told = (
-                "Clearly better than chance"
-                if mark.low > chance
-                else "Worse than chance"
-                if mark.high < chance
-                else "Not to be told from chance"
+                "Clearly better than the baseline"
+                if above
+                else "Worse than the baseline"
+                if below
+                else "Not to be told from the baseline"
             )
-        if 0 <= mark.value <= 1:  # a line from chance to perfect
+        if 0 <= mark.value <= 1 and greater_is_better(objective):  # from the baseline to perfect
+            chance = max(chance, 0.0)
             start = 0.0 if mark.value < chance else chance
             ends = [None if end is None else (max(end, start) - start) / (1 - start)
-                    for end in mark[1:]]  # fmt: skip
+                    for end in mark[1:4]]  # fmt: skip
             scale = Mark("test", *ends)  # type: ignore[arg-type]
     at_threshold = {name: metrics.get(f"{part}/{name}") for name in
                     ("flagged", "precision", "recall")}  # fmt: skip
@@ -164,17 +175,53 @@ def _mark(run: RecordedRun, part: str, name: str) -> Mark | None:
     if value is None:
         return None
     low, high = (run.metrics.get(f"{part}/{name}/{end}", math.nan) for end in ("low", "high"))
-    return Mark(part, value, None, None) if math.isnan(low + high) else Mark(part, value, low, high)
+    baseline = run.metrics.get(f"{part}/{name}/baseline")
+    if math.isnan(low + high):
+        return Mark(part, value, None, None, baseline)
+    return Mark(part, value, low, high, baseline)
 
 
 def _is_told(name: str) -> bool:
     """Whether a metric stands among the results: no bound, no time, nothing told elsewhere."""
     return not (
-        name.startswith(("seconds/", "system/"))
-        or name.endswith(("/low", "/high"))
+        name.startswith(("seconds/", "system/", "cv/", "seeds/"))
+        or name.endswith(("/low", "/high", "/baseline"))
         or name == "threshold"
         or name.partition("/")[2] == "rows"
     )
+
+
+def _repeated(run: RecordedRun) -> list[dict[str, Any]]:
+    """Means and standard deviations over seeds and folds."""
+    rows = []
+    for name, value in run.metrics.items():
+        judged, _, metric = name.partition("/")
+        if judged in ("cv", "seeds") and f"{name}/sd" in run.metrics:
+            part, _, bare = metric.rpartition("/")
+            rows.append(
+                {
+                    "over": f"{run.metrics[f'{name}/count']:.0f} "
+                    + ("fits, cross-validated" if judged == "cv" else f"seeds, {part} part"),
+                    "label": _named(bare).label,
+                    "mean": value,
+                    "sd": run.metrics[f"{name}/sd"],
+                }
+            )
+    return rows
+
+
+def _slices(run: RecordedRun) -> dict[str, Any] | None:
+    """The weakest groups of test rows, and how many were judged."""
+    path = run.folder / "artifacts" / "slices.json"
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        "metric": _named(told["metric"]).label,
+        "whole": told["whole"],
+        "count": len(told["slices"]),
+        "weakest": told["slices"][:SLICES],
+    }
 
 
 def _threshold(run: RecordedRun) -> dict[str, Any] | None:

@@ -1,4 +1,7 @@
-"""The figures of a judged classifier."""
+"""The figures of a judged model."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,21 +10,30 @@ from numpy.typing import NDArray
 
 from runner.training.threshold import curve
 
+if TYPE_CHECKING:
+    from runner.training.slices import Slice
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
+COLOURS = (BLUE, ORANGE, "#3a8f5c", "#8a5bb5", "#b0902a", "#b5496b")
+MOST_ROWS = 12  # more lines of text would not be readable
 
 
 def roc(label: Labels, score: Floats, area: float) -> Figure:
     """True against false positive rate on the test part."""
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(label[order])
-    misses = np.arange(1, len(label) + 1) - hits
-    axes = _axes("ROC curve", "false positive rate", "true positive rate")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
-    x, y = thin(misses / max(misses[-1], 1)), thin(hits / max(hits[-1], 1))
-    axes.plot(x, y, color=BLUE, label=f"area {area:.3f}")
+    axes = _roc_axes("ROC curve")
+    axes.plot(*_rates(label, score), color=BLUE, label=f"area {area:.3f}")
+    axes.legend(frameon=False, loc="lower right")
+    return _figure(axes)
+
+
+def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
+    """The ROC curve of each class against all others on the test part; of six classes at most."""
+    axes = _roc_axes("ROC curve, one class against the rest")
+    for number, (name, colour) in enumerate(zip(classes, COLOURS, strict=False)):
+        axes.plot(*_rates(label == name, chances[:, number]), color=colour, label=name)
     axes.legend(frameon=False, loc="lower right")
     return _figure(axes)
 
@@ -42,13 +54,38 @@ def precision_recall(label: Labels, score: Floats, threshold: float | None) -> F
 
 def calibration(label: Labels, score: Floats) -> Figure:
     """Share of positives against the mean score, in ten bins of equally many test rows."""
-    order = np.argsort(score, kind="stable")
-    bins = [part for part in np.array_split(order, 10) if len(part)]
     axes = _axes("Calibration", "mean score", "share of positives")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
-    means = [float(score[part].mean()) for part in bins]
-    axes.plot(means, [float(label[part].mean()) for part in bins], "o-", color=BLUE, label="model")
-    axes.legend(frameon=False, loc="upper left")
+    _calibrated(axes, label.astype(np.float64), score)
+    return _figure(axes)
+
+
+def calibration_of_answers(
+    label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
+) -> Figure:
+    """How often the likeliest class is right against its probability, in ten bins of test rows."""
+    right = np.array(classes)[chances.argmax(axis=1)] == label
+    axes = _axes("Calibration", "probability of the likeliest class", "share that is right")
+    _calibrated(axes, right.astype(np.float64), chances.max(axis=1))
+    return _figure(axes)
+
+
+def calibration_of_numbers(label: Floats, prediction: Floats) -> Figure:
+    """Mean label against mean prediction, in ten bins of equally many test rows."""
+    axes = _axes("Calibration", "mean prediction", "mean label")
+    _calibrated(axes, label, prediction)
+    return _figure(axes)
+
+
+def errors(label: Floats, prediction: Floats) -> Figure:
+    """How often the prediction is off by how much, on the test part without its outer 1 %."""
+    error = prediction - label
+    low, high = np.quantile(error, [0.005, 0.995])
+    axes = _axes("Errors", "prediction minus label", "share of rows")
+    inside = error[(error >= low) & (error <= high)]
+    axes.hist(inside, bins=40, weights=np.full(len(inside), 1 / len(error)), color=BLUE)
+    axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+    axes.axvline(error.mean(), color=ORANGE, linewidth=1, label=f"mean {error.mean():.3g}")
+    axes.legend(frameon=False)
     return _figure(axes)
 
 
@@ -66,32 +103,33 @@ def threshold_curve(label: Labels, score: Floats, threshold: float | None) -> Fi
 
 def confusion(label: Labels, score: Floats, threshold: float) -> Figure:
     """Test rows by truth and by what the threshold says."""
-    flagged = score >= threshold
-    table = np.array(
-        [[np.sum((label == truth) & (flagged == said)) for said in (0, 1)] for truth in (0, 1)]
-    )
     axes = _axes("At the threshold (test)", "predicted", "actual")
-    axes.imshow(table / table.sum(axis=1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1.3)
-    for truth in (0, 1):
-        for said in (0, 1):
-            share = table[truth, said] / max(table[truth].sum(), 1)
-            text = f"{table[truth, said]:,}\n{share:.0%}"
-            axes.text(said, truth, text, ha="center", va="center")
-    axes.set_xticks([0, 1], ["no", "yes"])
-    axes.set_yticks([0, 1], ["no", "yes"])
-    axes.spines[:].set_visible(False)
+    _confused(axes, label, (score >= threshold).astype(np.int8), (0, 1), ("no", "yes"))
     return _figure(axes)
 
 
-def importance(names: list[str], drops: Floats) -> Figure:
-    """Loss of ROC AUC on test rows when a feature is shuffled.
+def confusion_of_classes(
+    label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
+) -> Figure:
+    """Test rows by truth and by the likeliest class; the most frequent classes if many."""
+    said = np.array(classes)[chances.argmax(axis=1)]
+    names, counts = np.unique(label, return_counts=True)
+    shown = sorted(names[np.argsort(-counts, kind="stable")[:8]])
+    axes = _axes("The likeliest class (test)", "predicted", "actual")
+    _confused(axes, label, said, shown, shown)
+    return _figure(axes)
+
+
+def importance(names: list[str], drops: Floats, metric: str) -> Figure:
+    """What the main metric loses on test rows when a feature is shuffled.
 
     Args:
         names: The features.
         drops: Loss for each feature and shuffle, shape (features, repeats).
+        metric: The metric in words.
     """
-    order = np.argsort(drops.mean(axis=1))[-12:]  # more would not be readable
-    axes = _axes("Permutation importance", "loss of ROC AUC when shuffled", "")
+    order = np.argsort(drops.mean(axis=1))[-MOST_ROWS:]
+    axes = _axes("Permutation importance", f"loss of {metric} when shuffled", "")
     axes.barh(
         [names[one] for one in order],
         drops[order].mean(axis=1),
@@ -99,9 +137,29 @@ def importance(names: list[str], drops: Floats) -> Figure:
         color=BLUE,
         ecolor=GREY,
     )
-    axes.tick_params(axis="y", labelsize=8)
-    longest = max(len(names[one]) for one in order)
-    _figure(axes).subplots_adjust(left=min(0.06 + 0.0135 * longest, 0.5))
+    _room_for(axes, [names[one] for one in order])
+    return _figure(axes)
+
+
+def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
+    """The groups of test rows that are predicted worst, with intervals, beside the whole.
+
+    Args:
+        judged: The worst first.
+        whole: The metric on all rows.
+        metric: The metric in words.
+    """
+    shown = [one for one in judged if not np.isnan(one.low)][:MOST_ROWS][::-1]
+    axes = _axes("The weakest slices (test)", metric, "")
+    axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
+    for place, one in enumerate(shown):
+        colour = ORANGE if one.is_worse else BLUE
+        axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.5)
+        axes.plot(one.value, place, "o", color=colour, markersize=4)
+    names = [f"{one.name} ({one.rows:,})" for one in shown]
+    axes.set_yticks(range(len(shown)), names)
+    axes.legend(frameon=False, fontsize=8)
+    _room_for(axes, names)
     return _figure(axes)
 
 
@@ -111,6 +169,59 @@ def thin(values: Floats) -> Floats:
         return values
     kept: Floats = values[np.linspace(0, len(values) - 1, 1000).astype(int)]
     return kept
+
+
+def _rates(label: NDArray[Any], score: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates, the highest scores first."""
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(label[order])
+    misses = np.arange(1, len(label) + 1) - hits
+    return thin(misses / max(misses[-1], 1)), thin(hits / max(hits[-1], 1))
+
+
+def _roc_axes(title: str) -> Axes:
+    axes = _axes(title, "false positive rate", "true positive rate")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
+    return axes
+
+
+def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
+    """Ten bins of equally many rows, with 95 % intervals of their means."""
+    order = np.argsort(prediction, kind="stable")
+    bins = [part for part in np.array_split(order, 10) if len(part)]
+    x = np.array([prediction[part].mean() for part in bins])
+    y = np.array([truth[part].mean() for part in bins])
+    spread = np.array([1.96 * truth[part].std() / np.sqrt(len(part)) for part in bins])
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="perfect")
+    axes.errorbar(x, y, yerr=spread, fmt="o-", color=BLUE, markersize=4, label="model")
+    axes.legend(frameon=False, loc="upper left")
+
+
+def _confused(
+    axes: Axes,
+    truth: NDArray[Any],
+    said: NDArray[Any],
+    values: Sequence[object],
+    names: Sequence[str],
+) -> None:
+    table = np.array([[np.sum((truth == one) & (said == other)) for other in values]
+                      for one in values])  # fmt: skip
+    shares = table / np.array([np.sum(truth == one) for one in values]).clip(1)[:, None]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.3)
+    for (row, column), count in np.ndenumerate(table):
+        text = f"{count:,}\n{shares[row, column]:.0%}"
+        size = 10 if len(values) < 4 else 6
+        axes.text(column, row, text, ha="center", va="center", fontsize=size)
+    axes.set_xticks(range(len(values)), names, rotation=0 if len(values) < 4 else 45)
+    axes.set_yticks(range(len(values)), names)
+    axes.spines[:].set_visible(False)
+
+
+def _room_for(axes: Axes, names: Sequence[str]) -> None:
+    axes.tick_params(axis="y", labelsize=8)
+    longest = max(map(len, names), default=0)
+    _figure(axes).subplots_adjust(left=min(0.06 + 0.0135 * longest, 0.5))
 
 
 def _axes(title: str, x: str, y: str) -> Axes:
