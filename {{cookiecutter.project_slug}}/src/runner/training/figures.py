@@ -149,13 +149,14 @@ def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
         whole: The metric on all rows.
         metric: The metric in words.
     """
-    shown = [one for one in judged if not np.isnan(one.low)][:MOST_ROWS][::-1]
+    shown = [one for one in judged if one.value is not None][:MOST_ROWS][::-1]
     axes = _axes("The weakest slices (test)", metric, "")
     axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
     for place, one in enumerate(shown):
         colour = ORANGE if one.is_worse else BLUE
-        axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.5)
-        axes.plot(one.value, place, "o", color=colour, markersize=4)
+        ends = [value for value in (one.low, one.high) if value is not None]
+        axes.plot(ends, [place] * len(ends), color=colour, linewidth=1.5)
+        axes.plot([one.value or 0.0], [place], "o", color=colour, markersize=4)
     names = [f"{one.name} ({one.rows:,})" for one in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.legend(frameon=False, fontsize=8)

@@ -105,6 +105,8 @@ class _Ranking:
     def __init__(self, label: NDArray[Any], score: Floats) -> None:
         """Takes rows that are in order already; the label is 0 or 1."""
         self.positives = np.flatnonzero(label)
+        if not len(self.positives):  # nothing to rank, as in a slice of one class
+            return
         group = np.concatenate([[0], np.cumsum(np.diff(score) != 0)])
         last = np.flatnonzero(np.append(np.diff(group), 1))
         # only groups of equal scores that hold a positive move a ranking metric
@@ -221,9 +223,11 @@ class _Regression:
     def metrics(self, counts: Counts) -> dict[str, Floats]:
         total = counts.sum(axis=1)[:, None]
         error, squared, absolute, label, spread = (counts @ self.columns / total).T
-        with np.errstate(invalid="ignore", divide="ignore"):
+        variance = spread - label**2
+        variance[variance <= 0] = np.nan  # one label alone was drawn
+        with np.errstate(invalid="ignore"):
             return {
-                "r2": 1 - squared / (spread - label**2),
+                "r2": 1 - squared / variance,
                 "mae": absolute,
                 "rmse": np.sqrt(squared),
                 "bias": error,

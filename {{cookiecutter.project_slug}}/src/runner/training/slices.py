@@ -35,8 +35,8 @@ class Slice:
     Attributes:
         name: The field and its value, such as `carrier=HA`.
         rows: How many there are.
-        value: The metric on them; NaN where it has none, such as ROC AUC of one class.
-        low: Lower end of its bootstrap 95 % interval; NaN likewise.
+        value: The metric on them; None where it has none, such as ROC AUC of one class.
+        low: Lower end of its bootstrap 95 % interval; None likewise.
         high: Upper end.
         is_worse: Whether it is worse than on all rows, by more than chance explains: at 5 % over
             all slices together (Bonferroni).
@@ -44,9 +44,9 @@ class Slice:
 
     name: str
     rows: int
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
     is_worse: bool
 
 
@@ -125,10 +125,13 @@ def judge_slices(
         drawn = np.concatenate(
             [measured(rows, counts) for counts in draws(len(rows), evaluation.bootstrap, seed)]
         )
-        low, high = percentiles(drawn) or (np.nan, np.nan)
+        interval = percentiles(drawn)
+        if np.isnan(value) or interval is None:
+            judged.append(Slice(name, len(rows), None, None, None, is_worse=False))
+            continue
         is_worse = bool(sign * (whole - value) > bound * np.nanstd(drawn))
-        judged.append(Slice(name, len(rows), value, low, high, is_worse))
-    return sorted(judged, key=lambda one: (np.isnan(one.value), sign * one.value))
+        judged.append(Slice(name, len(rows), value, *interval, is_worse))
+    return sorted(judged, key=lambda one: (one.value is None, sign * (one.value or 0)))
 
 
 def record_slices(run: Run, kind: Kind, whole: float, slices: Sequence[Slice]) -> list[Finding]:
@@ -169,7 +172,9 @@ def _rows_by_value(values: pl.Series) -> dict[str, NDArray[np.int64]]:
         ends = [f"{edge:.6g}" for edge in edges]
         between = [f"{low} to {high}" for low, high in pairwise(ends)]
         names = [f"up to {ends[0]}", *between, f"above {ends[-1]}"]
-        values = values.cut(edges, labels=names)
+        bins = np.searchsorted(edges, values.fill_null(0).to_numpy(), side="left")
+        named = pl.Series([names[number] for number in bins])
+        values = named.set(values.is_null(), None)
     frame = pl.DataFrame({"value": values.cast(pl.String).fill_null("missing")}).with_row_index()
     return {
         str(group["value"][0]): group["index"].to_numpy().astype(np.int64)
