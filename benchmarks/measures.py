@@ -84,6 +84,7 @@ def flights(bench: Bench) -> None:
             project,
             "run.py",
             "+experiment=baseline",
+            "dataset.slices=[]",
             f"model.max_iter={size.iterations}",
             f"evaluation.bootstrap={size.replicates}",
             f"evaluation.importance_rows={size.importance_rows}",
@@ -285,7 +286,8 @@ def same(seen: dict[str, dict[str, float]], metrics: dict[str, float]) -> None:
     judged = {
         name: value
         for name, value in metrics.items()
-        if name.startswith(("validation/", "test/")) or name == "threshold"
+        if (name.startswith(("validation/", "test/")) and not name.endswith("/baseline"))
+        or name == "threshold"
     }
     first = seen.setdefault("first", judged)
     different = [

@@ -50,7 +50,8 @@ bytecode is compiled for everybody.
   same model with all cores, and get the same threshold, metrics and bootstrap intervals: the
   benchmark stops where they differ. All draw six figures of the same size, compute the permutation
   importance on the same rows and save the model with requirements that are given to them. Nobody
-  but us writes a card, samples the system's load or records where data and code come from.
+  but us measures the baseline, writes a card, samples the system's load or records where data and
+  code come from. Slices are left out.
 - Both stores of a comparison are the same file, created before. Nobody phones home.
 - The scripts are what one would write with the usual care: vectorised intervals, figures without
   `pyplot`'s state. They leave two defaults alone

@@ -29,8 +29,6 @@ def judge(
     label: np.ndarray, score: np.ndarray, threshold: float, replicates: int, seed: int
 ) -> dict[str, float]:
     """Metrics, each with the bounds of its 95 % percentile bootstrap interval."""
-    order = np.argsort(-score, kind="stable")
-    label, score = label[order], score[order]
     rows = len(label)
     metrics = weighted_metrics(label, score, threshold)
     point = metrics(np.ones((1, rows), dtype=np.int64))
@@ -55,6 +53,8 @@ def judge(
 
 def weighted_metrics(label: np.ndarray, score: np.ndarray, threshold: float):
     """A function from weights (replicates, rows) to all metrics; what they share is done once."""
+    order = np.argsort(-score, kind="stable")
+    label, score = label[order], score[order]
     positive = np.flatnonzero(label)
     last = np.flatnonzero(np.append(np.diff(score) != 0, True))  # last row of each distinct score
     group = np.searchsorted(last, positive)
@@ -62,11 +62,12 @@ def weighted_metrics(label: np.ndarray, score: np.ndarray, threshold: float):
     group = group[tail]
     begin, end = np.append(-1, last)[group], last[group]
     chance = np.clip(np.where(label == 1, score, 1 - score), 1e-15, 1)
-    losses = np.stack([-np.log(chance), (score - label) ** 2], axis=1)
+    losses = np.stack([-np.log(chance), (score - label) ** 2, score - label], axis=1)
     flagged_rows = int((score >= threshold).sum())
     flagged_positives = int(label[:flagged_rows].sum())
 
     def metrics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        weights = weights[:, order]
         drawn = np.cumsum(weights, axis=1)
         hits = np.cumsum(weights[:, positive], axis=1)
         total, positives = drawn[:, -1], hits[:, -1]
@@ -85,6 +86,7 @@ def weighted_metrics(label: np.ndarray, score: np.ndarray, threshold: float):
                 "average_precision": (step * precision).sum(axis=1) / positives,
                 "log_loss": loss[:, 0],
                 "brier": loss[:, 1],
+                "bias": loss[:, 2],
                 "base_rate": positives / total,
                 "precision": caught / flagged,
                 "recall": caught / positives,
