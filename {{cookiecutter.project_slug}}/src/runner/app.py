@@ -306,7 +306,11 @@ def _check_data(config: "DictConfig") -> None:
     if "dataset" in uses:
         from runner.dataset.plan import make_plan
 
-        make_plan(config, as_it_stands=True)
+        plan = make_plan(config, as_it_stands=True)
+        if "model" in uses:
+            from runner.training.groups import check_ensemble
+
+            check_ensemble(config, plan)
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:

@@ -36,6 +36,7 @@ METRICS = {
     "bias": Metric("Bias", "mean prediction minus what came true", None),
     "flagged": Metric("Flagged", "share above the threshold", None),
     "base_rate": Metric("Base rate", "share of positives", None),
+    "price": Metric("Price", "how much better one model on all features is", False),
     "label_mean": Metric("Mean label", "in units of the label", None),
 }
 OBJECTIVES = tuple(

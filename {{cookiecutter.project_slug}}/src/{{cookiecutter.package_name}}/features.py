@@ -40,6 +40,9 @@ FEATURES: dict[str, pl.Expr] = {
     "visibility": pl.col("weather.visib"),
     # the aircraft
     "plane_age": pl.col("flights.year") - pl.col("planes.year"),
+    # the same of planes alone, as all flights are of one year: for an ensemble, whose members share
+    # no signal
+    "plane_built": pl.col("planes.year"),
     "plane_seats": pl.col("planes.seats"),
     "plane_engines": pl.col("planes.engines"),
     "plane_manufacturer": pl.col("planes.manufacturer"),

@@ -46,6 +46,7 @@ class Dataset:
         classified: Features that read a classified field, and the label if it does; their values
             may reach no record.
         time_zone: Where the spine's owner reads hours and months.
+        reads: Fields by signal that each feature reads.
     """
 
     frame: pl.DataFrame
@@ -57,6 +58,7 @@ class Dataset:
     periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     classified: frozenset[str] = frozenset()
     time_zone: str = "UTC"
+    reads: dict[str, expressions.Needs] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -74,6 +76,13 @@ class Dataset:
     def part(self, name: str) -> Part:
         """Features and label of `train`, `validation` or `test`."""
         return self.rows(self.frame[PART] == name)
+
+    def moments(self, chosen: str | pl.Series) -> pl.Series | None:
+        """When the predictions of a part, or of some rows, are made; None if nothing says it."""
+        if MOMENT not in self.frame.columns:
+            return None
+        rows = self.frame[PART] == chosen if isinstance(chosen, str) else chosen
+        return self.frame[MOMENT].filter(rows)
 
     def rows(self, chosen: pl.Series) -> Part:
         """Features and label of some rows: 0 or 1, a class's name, or a number.
@@ -119,6 +128,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     dataset = Dataset(
         frame, fingerprint, list(plan.features), plan.label_name, snapshots, dropped,
         _periods(frame), classified, plan.spine.time_zone,
+        {name: expressions.needs(each) for name, each in plan.features.items()},
     )  # fmt: skip
     for notice in plan.notices.values():
         log.warning("%s", notice)

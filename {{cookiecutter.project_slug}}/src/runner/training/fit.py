@@ -2,25 +2,32 @@
 
 from typing import Any
 
+import polars as pl
 from omegaconf import DictConfig
 
 from runner.dataset.dataset import Dataset, Part
 from runner.dataset.kind import Kind
 from runner.errors import UserError
 from runner.training.estimator import build
+from runner.training.groups import is_ensemble
 
 
-def fit(config: DictConfig, dataset: Dataset, part: Part) -> Any:
+def fit(config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | None = None) -> Any:
     """The configured model, fitted.
 
     Args:
         config: Its `model`, `seed` and `threads` are used.
         dataset: Where the rows are from.
         part: Features and label to learn from.
+        moment: When each row's prediction is made, for a model that holds rows out.
 
     Raises:
         UserError: The model does not suit the kind of label.
     """
+    if is_ensemble(config.model):
+        from runner.training.members import fit_ensemble
+
+        return fit_ensemble(config, dataset, part, moment)
     features, label = part
     estimator = build(config.model, features, dataset.kind, config.seed, config.threads)
     if dataset.kind != Kind.REGRESSION and not hasattr(estimator, "predict_proba"):

@@ -48,7 +48,11 @@ def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> 
         for one in run.progress(configs, "seeds"):
             with run.nested(f"seed={one.seed}", one) as child:
                 # the first one is there already
-                fitted = fit(one, dataset, parts["train"]) if judged else estimator
+                fitted = (
+                    fit(one, dataset, parts["train"], dataset.moments("train"))
+                    if judged
+                    else estimator
+                )
                 judged.append(
                     {
                         f"{name}/{metric}": value
@@ -64,7 +68,7 @@ def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> 
         for one, (number, (learned, held_out)) in run.progress(pairs, "folds"):
             seed = f" seed={one.seed}" if len(configs) > 1 else ""
             with run.nested(f"fold={number}{seed}", one) as child:
-                fitted = fit(one, dataset, dataset.rows(learned))
+                fitted = fit(one, dataset, dataset.rows(learned), dataset.moments(learned))
                 judged.append(_point(dataset, fitted, dataset.rows(held_out)))
                 child.log_metrics({f"cv/{name}": value for name, value in judged[-1].items()})
         result |= _summary("cv", judged)

@@ -11,13 +11,16 @@ from omegaconf import DictConfig
 from runner import findings
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
+from runner.errors import UserError
 from runner.record.run import Run
 from runner.training import slices
 from runner.training.baseline import baseline
+from runner.training.ensemble import Ensemble
 from runner.training.estimator import predict
 from runner.training.fit import fit
 from runner.training.importance import importance
 from runner.training.judge import Floats, judge
+from runner.training.price import price
 from runner.training.repeated import repeated
 from runner.training.threshold import learn
 
@@ -32,21 +35,29 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         `threshold` unless none is valid; `seeds/…` and `cv/…` where several models are judged.
 
     Raises:
-        UserError: The data cannot answer the question (no such signal, one class, an empty part).
+        UserError: The data cannot answer the question (no such signal, one class, an empty part);
+            or an ensemble costs more than it may, and then everything but a model is recorded.
     """
     with run.stage("data"):
         dataset = load_dataset(config, run)
         parts = _parts(config, dataset)
         groups = None if config.debug.overfit else slices.columns(config, dataset)
     with run.stage("fit"):
-        estimator = fit(config, dataset, parts["train"])
+        moment = None if config.debug.overfit else dataset.moments("train")
+        estimator = fit(config, dataset, parts["train"], moment)
         predictions = {
             part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
             for part in ("validation", "test")
         }
+    priced: dict[str, float] = {}
+    refusal = None
+    if isinstance(estimator, Ensemble):
+        with run.stage("price"):
+            priced, refusal = price(config, run, dataset, parts, predictions, estimator)
+    if refusal is None:
         _log_model(run, dataset, estimator, parts["train"][0])
     with run.stage("judge"):
-        metrics = _judge(config, run, dataset, parts, predictions)
+        metrics = _judge(config, run, dataset, parts, predictions) | priced
     if groups is not None and groups.width:
         with run.stage("slices"):
             judged = slices.judge_slices(
@@ -67,6 +78,9 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
 
         labels = {part: parts[part][1] for part in predictions}
         draw(run, dataset, labels, predictions, metrics, drops, judged)
+    if refusal is not None:
+        run.log_metrics(metrics)
+        raise UserError(refusal)
     return metrics
 
 

@@ -1,0 +1,121 @@
+"""What an ensemble costs in quality, against one model that sees all features."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import polars as pl
+from omegaconf import DictConfig
+
+from runner.dataset.dataset import Dataset, Part
+from runner.errors import UserError
+from runner.metrics import METRICS, greater_is_better, main_metric
+from runner.record.run import Run
+from runner.training.ensemble import Ensemble, answer, readable
+from runner.training.judge import Floats
+from runner.training.members import fit_member
+from runner.training.paired import paired_difference
+
+FILE = "ensemble.json"
+
+
+class Price(NamedTuple):
+    """What was measured, and whether it is too much.
+
+    Attributes:
+        metrics: `<part>/price` with its interval.
+        refusal: Why the ensemble is refused; None if it is not.
+    """
+
+    metrics: dict[str, float]
+    refusal: str | None
+
+
+def price(
+    config: DictConfig,
+    run: Run,
+    dataset: Dataset,
+    parts: Mapping[str, Part],
+    predictions: Mapping[str, Floats],
+    ensemble: Ensemble,
+) -> Price:
+    """Fits `model.member` to all features and compares it with the ensemble on the same rows.
+
+    Whether the price is too high is decided on the validation part; a debug run has too few rows
+    to decide.
+
+    Args:
+        config: The composed configuration.
+        run: Where the members are recorded, as `ensemble.json`.
+        dataset: What is learned.
+        parts: Features and label by part.
+        predictions: The ensemble's, by part.
+        ensemble: The fitted one.
+    """
+    metric = main_metric(dataset.kind)
+    sign = 1 if greater_is_better(metric) else -1
+    one = one_model(config, dataset, parts["train"])
+    metrics: dict[str, float] = {}
+    for part, prediction in predictions.items():
+        features, label = parts[part]
+        alone = one(features)
+        found = paired_difference(
+            dataset.kind, label, prediction, alone, metric, config.evaluation.bootstrap,
+            config.seed, dataset.classes,
+        )  # fmt: skip
+        ends = sorted((sign * found.low, sign * found.high))
+        metrics |= {
+            f"{part}/price": sign * found.value,
+            f"{part}/price/low": ends[0],
+            f"{part}/price/high": ends[1],
+        }
+    _record(run, ensemble)
+    paid, most = metrics["validation/price"], ensemble.max_price
+    refusal = None
+    if paid > most and not (config.debug.rows or config.debug.overfit):
+        refusal = (
+            f"model.max_price: the ensemble is {paid:.4f} "
+            f"[{metrics['validation/price/low']:.4f}, {metrics['validation/price/high']:.4f}] "
+            f"worse in {METRICS[metric].label} on the validation part than one model, and {most:g} "
+            "is allowed: it is recorded, and no model of it is kept.\nAllow more, put groups that "
+            "need each other into one (model.groups), or raise model.blast_radius."
+        )
+    return Price(metrics, refusal)
+
+
+def one_model(config: DictConfig, dataset: Dataset, part: Part) -> Callable[[pl.DataFrame], Floats]:
+    """What one model, `model.member`, predicts after it has learned from all features at once.
+
+    It is kept like a member of the ensemble.
+
+    Raises:
+        UserError: The rows hold one class only.
+    """
+    fitted = fit_member(config, config.model.member, dataset, part, None)
+    if fitted is None:
+        raise UserError("model: the training part has one class only")
+    texts = [name for name, kind in part[0].schema.items() if kind == pl.String]
+    model = fitted.model
+
+    def predict(features: pl.DataFrame) -> Floats:
+        frame = readable(features, part[0].columns, texts)
+        return answer(model, dataset.kind, frame, dataset.classes)
+
+    return predict
+
+
+def _record(run: Run, ensemble: Ensemble) -> None:
+    fusion, reach = ensemble.fusion_, ensemble.reach()
+    members = {
+        group: {
+            "features": ensemble.names_[group],
+            "weight": float(fusion.weight[number]),
+            "reach": reach[group],
+            "low": fusion.low[number].tolist(),
+            "high": fusion.high[number].tolist(),
+            **ensemble.learned_[group],
+        }
+        for number, group in enumerate(fusion.names)
+    }
+    told = {"fusion": fusion.method, "blast_radius": ensemble.blast_radius, "members": members}
+    run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
