@@ -145,6 +145,21 @@ class Evaluation:
 
 
 @dataclass
+class Ablation:
+    """What `task=ablate` leaves out, one after another.
+
+    Attributes:
+        leave_out: `signals`, `features`, or the `groups` of an ensemble.
+        tolerance: A loss of this much of the main metric is nothing.
+        minutes: No model is fitted after these.
+    """
+
+    leave_out: str = "signals"
+    tolerance: float = 0.002
+    minutes: float = 60.0
+
+
+@dataclass
 class Debug:
     """Shorter runs for finding mistakes.
 
@@ -170,6 +185,7 @@ class Config:
         debug: Shorter runs for finding mistakes.
         experiment: The question behind the run.
         evaluation: How a model is judged.
+        ablation: `task=ablate`: what is left out.
         project: Names the project on a shared tracking server.
         package: The package in `src/` that holds `features.py`.
         seed: One seed for everything random.
@@ -192,6 +208,7 @@ class Config:
     debug: Debug = field(default_factory=Debug)
     experiment: Experiment = field(default_factory=Experiment)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    ablation: Ablation = field(default_factory=Ablation)
     seed: int = 0
     seeds: int = 1
     threads: int | None = None
@@ -205,6 +222,7 @@ TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
 CHOICES = {
     "experiment.status": ("active", "graduated", "stopped"),
     "dataset.split.by": ("time", "random"),
+    "ablation.leave_out": ("signals", "features", "groups"),
     "threshold.policy": ("f_beta", "precision", "recall"),
 }
 

@@ -5,8 +5,6 @@ declares it.
 """
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,29 +15,10 @@ from runner.errors import UserError
 from runner.terminal import show
 
 if TYPE_CHECKING:
+    from runner.dataset.uses import Uses
     from runner.record.recorded import RecordedRun
     from runner.signals.contract import Contract
     from runner.signals.snapshot import Snapshot
-
-
-@dataclass
-class Uses:
-    """What uses a signal.
-
-    Attributes:
-        features: Names of features by the experiments that choose them; nobody, if empty.
-        fields: Fields that some dataset reads, for a feature, a label, a moment, a key or a join.
-        experiments: Status of each experiment whose dataset reads the signal; `default` is none of
-            them chosen.
-        pins: Versions that experiments read instead of the current one.
-        models: The latest model of each experiment that has learned from it, by its run.
-    """
-
-    features: dict[str, set[str]] = field(default_factory=dict)
-    fields: set[str] = field(default_factory=set)
-    experiments: dict[str, str] = field(default_factory=dict)
-    pins: dict[str, str] = field(default_factory=dict)
-    models: list["RecordedRun"] = field(default_factory=list)
 
 
 def signals(arguments: list[str]) -> int:
@@ -67,6 +46,8 @@ def signals(arguments: list[str]) -> int:
         print("none yet: python run.py new signal NAME --from FILE drafts a contract")
         return 0
     wanted = {name: known(contracts, name) for name in chosen} or contracts
+    from runner.dataset.uses import who_uses
+
     used, problems = who_uses(contracts)
     for run in _latest_models(project.root() / "outputs"):
         for signal in {read["signal"] for read in _reads(run)} & set(used):
@@ -79,36 +60,6 @@ def signals(arguments: list[str]) -> int:
     for problem in problems:
         print(problem)
     return 2 if problems else 0
-
-
-def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list[str]]:
-    """Uses by signal, and what could not be read: an experiment that does not compose."""
-    from runner.composition import choices, compose
-    from runner.dataset import expressions
-    from runner.dataset.plan import make_plan
-
-    used = {name: Uses() for name in contracts}
-    problems = []
-    for experiment in (None, *choices("experiment")):
-        name = experiment or "default"
-        try:
-            # receiving needs no dataset, and so none has to be the default
-            config = compose(f"experiment={experiment}" if experiment else "task=ingest")
-            if config.dataset is None:
-                continue
-            plan = make_plan(config)
-        except UserError as error:
-            problems.append(f"{name}: {error}")
-            continue
-        for signal, fields in plan.needs.items():
-            used[signal].experiments[name] = config.experiment.status
-            used[signal].fields |= fields
-            if signal in plan.pins:
-                used[signal].pins[name] = plan.pins[signal]
-        for feature, expression in plan.features.items():
-            for signal in expressions.needs(expression):
-                used[signal].features.setdefault(feature, set()).add(name)
-    return used, problems
 
 
 def _latest_models(outputs: Path) -> list["RecordedRun"]:
@@ -130,7 +81,7 @@ def _reads(run: "RecordedRun") -> list[dict[str, str]]:
     return [read for read in run.datasets if read["context"] != "ingest"]
 
 
-def _facts(contract: "Contract", uses: Uses) -> dict[str, str]:
+def _facts(contract: "Contract", uses: "Uses") -> dict[str, str]:
     from runner import holds
     from runner.signals import rules, versions
     from runner.signals.snapshot import look
@@ -186,7 +137,7 @@ def _last_change(contract: "Contract") -> str:
     return known or "not known to git"
 
 
-def _experiment(name: str, uses: Uses) -> str:
+def _experiment(name: str, uses: "Uses") -> str:
     """An experiment's name, and what is special about it."""
     remarks = [uses.experiments[name]] if uses.experiments[name] != "active" else []
     remarks += [f"version {uses.pins[name]}"] if name in uses.pins else []
@@ -200,7 +151,7 @@ def _model(run: "RecordedRun", contract: "Contract", snapshot: "Snapshot | None"
     return f"{run.experiment} {run.id} ({read['version']}{'' if as_now else ', other rows'})"
 
 
-def _idle(uses: Uses) -> str:
+def _idle(uses: "Uses") -> str:
     """In what way nobody uses a signal; empty if somebody does."""
     if not uses.experiments:
         return "declared, and used by no feature and no experiment"
@@ -209,7 +160,7 @@ def _idle(uses: Uses) -> str:
     return "; ".join(words)
 
 
-def _feature(name: str, uses: Uses) -> str:
+def _feature(name: str, uses: "Uses") -> str:
     """A feature's name, and its experiments where they are not all that read the signal."""
     experiments = uses.features[name]
     return (

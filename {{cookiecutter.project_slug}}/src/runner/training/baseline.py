@@ -25,11 +25,7 @@ def baseline(
     Returns:
         `name/baseline` for each metric that can be better or worse and has a value.
     """
-    if kind == Kind.MULTICLASS:
-        shares = (learned[:, None] == np.array(classes)[None, :]).mean(axis=0)
-        prediction: Floats = np.tile(shares, (len(label), 1))
-    else:
-        prediction = np.full(len(label), float(learned.mean()))
+    prediction = constant(kind, learned, len(label), classes)
     counts = np.ones((1, len(label)), dtype=np.int64)
     measured = measure(kind, label, prediction, None, classes).metrics(counts)
     return {
@@ -37,3 +33,18 @@ def baseline(
         for name, value in measured.items()
         if METRICS[name].greater_is_better is not None and not np.isnan(value[0])
     }
+
+
+def constant(kind: Kind, learned: NDArray[Any], rows: int, classes: Sequence[str] = ()) -> Floats:
+    """The same prediction for every row, as `judge` takes it.
+
+    Args:
+        kind: What the label asks for.
+        learned: The labels of the training part, shape (training rows,).
+        rows: How many rows are predicted.
+        classes: The classes, of a label that names several.
+    """
+    if kind == Kind.MULTICLASS:
+        shares = (learned[:, None] == np.array(classes)[None, :]).mean(axis=0)
+        return np.tile(shares, (rows, 1))
+    return np.full(rows, float(learned.mean()))
