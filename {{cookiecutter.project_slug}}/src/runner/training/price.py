@@ -1,17 +1,19 @@
 """What an ensemble costs in quality, against one model that sees all features."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import polars as pl
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner.dataset.dataset import Dataset, Part
 from runner.errors import UserError
 from runner.metrics import METRICS, greater_is_better, main_metric
 from runner.record.run import Run
-from runner.training.ensemble import Ensemble, answer, readable
+from runner.training.ensemble import Ensemble, readable
+from runner.training.estimator import predict
 from runner.training.judge import Floats
 from runner.training.members import fit_member
 from runner.training.paired import paired_difference
@@ -58,7 +60,7 @@ def price(
     metrics: dict[str, float] = {}
     for part, prediction in predictions.items():
         features, label = parts[part]
-        alone = one(features)
+        alone = predict(one, dataset.kind, features, dataset.classes)
         found = paired_difference(
             dataset.kind, label, prediction, alone, metric, config.evaluation.bootstrap,
             config.seed, dataset.classes,
@@ -83,10 +85,32 @@ def price(
     return Price(metrics, refusal)
 
 
-def one_model(config: DictConfig, dataset: Dataset, part: Part) -> Callable[[pl.DataFrame], Floats]:
-    """What one model, `model.member`, predicts after it has learned from all features at once.
+class OneModel:
+    """A model of all features at once, which takes whatever an ensemble takes.
 
-    It is kept like a member of the ensemble.
+    Attributes:
+        classes_: The classes that it has seen, if it knows classes.
+    """
+
+    def __init__(self, model: Any, features: pl.DataFrame) -> None:
+        self.model = model
+        self.names = features.columns
+        self.texts = [name for name, kind in features.schema.items() if kind == pl.String]
+        self.classes_ = getattr(model, "classes_", None)
+
+    def predict_proba(self, features: pl.DataFrame) -> Floats:
+        """Probabilities of the classes, shape (rows, classes)."""
+        chances: Floats = self.model.predict_proba(readable(features, self.names, self.texts))
+        return chances
+
+    def predict(self, features: pl.DataFrame) -> NDArray[Any]:
+        """Classes or numbers, shape (rows,)."""
+        found: NDArray[Any] = self.model.predict(readable(features, self.names, self.texts))
+        return found
+
+
+def one_model(config: DictConfig, dataset: Dataset, part: Part) -> OneModel:
+    """`model.member`, fitted to all features; it is kept like a member of the ensemble.
 
     Raises:
         UserError: The rows hold one class only.
@@ -94,14 +118,7 @@ def one_model(config: DictConfig, dataset: Dataset, part: Part) -> Callable[[pl.
     fitted = fit_member(config, config.model.member, dataset, part, None)
     if fitted is None:
         raise UserError("model: the training part has one class only")
-    texts = [name for name, kind in part[0].schema.items() if kind == pl.String]
-    model = fitted.model
-
-    def predict(features: pl.DataFrame) -> Floats:
-        frame = readable(features, part[0].columns, texts)
-        return answer(model, dataset.kind, frame, dataset.classes)
-
-    return predict
+    return OneModel(fitted.model, part[0])
 
 
 def _record(run: Run, ensemble: Ensemble) -> None:
