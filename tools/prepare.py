@@ -11,12 +11,13 @@ sys.path.insert(0, str(GENERATED / "tools"))
 from environment import python  # noqa: E402
 from setup import BUILD, LOCKS, find_uv, install  # noqa: E402
 
+BOOSTING = GENERATED / "requirements-boosting.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
 
 
 def prepare() -> str:
     """Install what is missing and give the environment's Python."""
-    install(ROOT, [*LOCKS, DEVELOPMENT], BUILD)
+    install(ROOT, [*LOCKS, BOOSTING, DEVELOPMENT], BUILD)
     return python(ROOT)
 
 

@@ -13,6 +13,8 @@ GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 LOCKS = [
     GENERATED / "requirements.lock",
     GENERATED / "requirements-example.lock",
+    GENERATED / "requirements-boosting.lock",
+    GENERATED / "requirements-deep.lock",
     GENERATED / "src" / "runner" / "requirements-build.lock",
     ROOT / "requirements-dev.lock",
     ROOT / "requirements-odcs.lock",

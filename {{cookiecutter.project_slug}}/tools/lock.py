@@ -18,6 +18,13 @@ LOCKS = {
         *(f"{RUNNER}/requirements.txt", f"{RUNNER}/requirements-tools.txt"),
     ],
     "requirements-example.lock": ["requirements-example.in", "--no-deps"],
+    # What an extra adds goes with everything else, so it holds the same versions.
+    **{
+        f"requirements-{path.stem}.lock": [
+            *(path.relative_to(ROOT).as_posix(), "--constraint", "requirements.lock"),
+        ]
+        for path in sorted((ROOT / RUNNER / "extras").glob("*.txt"))
+    },
 }
 OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
 

@@ -1,4 +1,8 @@
-"""Create `.venv` and install exactly what the locks hold. Doing it twice costs nothing."""
+"""Create `.venv` and install exactly what the locks hold. Doing it twice costs nothing.
+
+Arguments name extras, the files in `src/runner/extras`: `python tools/setup.py boosting`. An extra
+that was installed once stays; it is gone with `.venv`.
+"""
 
 import compileall
 import hashlib
@@ -75,6 +79,21 @@ def install(root: Path, locks: Sequence[Path], build: Path) -> None:
     print("The environment is ready.", flush=True)
 
 
+def extras(root: Path, asked: Sequence[str]) -> list[Path]:
+    """The locks of the extras that are asked for or were before; remembers them."""
+    known = sorted(path.stem for path in (root / "src" / "runner" / "extras").glob("*.txt"))
+    for name in asked:
+        if name not in known:
+            sys.exit(f"{name}: no such extra. There is: {', '.join(known)}.")
+    noted = root / ".venv" / "extras.txt"
+    before = noted.read_text(encoding="utf-8").split() if noted.exists() else []
+    chosen = [name for name in known if name in {*asked, *before}]
+    if chosen:
+        noted.parent.mkdir(exist_ok=True)
+        noted.write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    return [root / f"requirements-{name}.lock" for name in chosen]
+
+
 def link_source(root: Path) -> None:
     """Let notebooks and tools import what is in `src`, as `run.py` does."""
     script = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -84,6 +103,7 @@ def link_source(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    install(ROOT, [path for path in LOCKS if path.exists()], BUILD)
+    chosen = extras(ROOT, sys.argv[1:])
+    install(ROOT, [path for path in [*LOCKS, *chosen] if path.exists()], BUILD)
     link_source(ROOT)
     compileall.compile_dir(ROOT / "src", quiet=1)

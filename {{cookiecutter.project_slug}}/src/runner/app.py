@@ -99,7 +99,7 @@ class Session:
         # Hydra's note of a sweep: the record holds the same, without secrets
         (folder.parent / "multirun.yaml").unlink(missing_ok=True)
         try:  # imports take a while, and whoever stops us then wants no empty folder
-            from runner.config import check, check_estimator
+            from runner.config import check
             from runner.record.delivery import Delivery
             from runner.record.run import Run
 
@@ -108,7 +108,7 @@ class Session:
                 # its imports take as long as ours: it starts first
                 self.delivery = Delivery.start(config)
             limit_threads(config.threads)
-            check_estimator(config)
+            _check_model(config)
             _check_data(config)
             gc.freeze()
             gc.enable()
@@ -294,6 +294,14 @@ def _refuse_wrong(config: "DictConfig") -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def _check_model(config: "DictConfig") -> None:
+    """Checks the model's parameters; a task without a model loads no estimator."""
+    if "model" in config.task.get("uses", []):
+        from runner.training.parameters import check_model
+
+        check_model(config)
 
 
 def _check_data(config: "DictConfig") -> None:

@@ -3,14 +3,12 @@
 import dataclasses
 import datetime
 import difflib
-import inspect
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
@@ -275,55 +273,6 @@ def check(config: DictConfig) -> None:
                 f"this task needs a {group} and none is chosen: "
                 f"write conf/{group}/<name>.yaml and say {group}=<name> (README.md shows how)"
             )
-
-
-def check_estimator(config: DictConfig) -> None:
-    """Checks the model's parameters against its class.
-
-    Raises:
-        UserError: The class cannot be imported or does not take a parameter.
-    """
-    if "model" not in config.task.get("uses", []):
-        return
-    model = config.model
-    if "_target_" not in model:
-        raise UserError("model._target_: missing; name an estimator's class, such as "
-                        "sklearn.linear_model.LogisticRegression")  # fmt: skip
-    try:
-        estimator = get_class(model._target_)
-    except Exception as error:
-        raise UserError(
-            f"model._target_: cannot import '{model._target_}' ({error.__cause__ or error})"
-        ) from error
-    known = estimator_parameters(estimator)
-    for name in model:
-        if name != "_target_" and name not in known:
-            raise UserError(
-                f"model.{name}: {estimator.__name__} takes no such parameter. "
-                f"{nearest(str(name), known)}"
-            )
-    values = OmegaConf.to_container(model, resolve=True)
-    assert isinstance(values, dict)
-    _check_parameter_values(estimator, {str(k): v for k, v in values.items() if k != "_target_"})
-
-
-def _check_parameter_values(estimator: type, values: dict[str, Any]) -> None:
-    """Lets scikit-learn check types and ranges now, as it would when it fits."""
-    try:
-        made = estimator(**values)
-        if hasattr(made, "_parameter_constraints"):  # a class of one's own has none
-            made._validate_params()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model: {str(error).splitlines()[0]}") from error
-
-
-def estimator_parameters(estimator: type) -> set[str]:
-    """Names that the constructor takes; from `get_params()` where it takes `**kwargs`."""
-    parameters = inspect.signature(estimator).parameters.values()
-    names = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        names |= set(estimator().get_params())
-    return names
 
 
 def check_overrides(overrides: Sequence[str]) -> None:

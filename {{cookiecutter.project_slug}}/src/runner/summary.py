@@ -30,7 +30,8 @@ def opening(run: "Run") -> None:
         data = config.dataset
         rows["data"] = f"{data.spine}: {data.label} from {len(data.features)} features"
     if "model" in uses:
-        rows["model"] = config.model._target_.rpartition(".")[2]
+        names = [config.model[key] for key in ("_target_", "_regressor_") if key in config.model]
+        rows["model"] = ", of a number ".join(name.rpartition(".")[2] for name in names)
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
         rows["changed"] = run.masked(" ".join(changed))

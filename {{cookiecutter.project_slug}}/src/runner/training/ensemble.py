@@ -163,7 +163,9 @@ def answer(model: Any, kind: Kind, frame: pl.DataFrame, classes: Iterable[Any]) 
         return chances[:, list(model.classes_).index(1)]
     order = [str(name) for name in classes]
     found = np.zeros((len(chances), len(order)))
-    found[:, [order.index(str(name)) for name in model.classes_]] = chances
+    seen = model.classes_
+    places = seen if seen.dtype.kind in "iu" else [order.index(str(name)) for name in seen]
+    found[:, places] = chances
     return found
 
 

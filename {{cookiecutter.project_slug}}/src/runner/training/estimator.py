@@ -1,24 +1,38 @@
 """An estimator with the preparation it needs, as one pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from hydra.utils import get_class
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from sklearn.base import BaseEstimator
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.ensemble._forest import BaseForest
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 
+from runner.dataset.dataset import Part
 from runner.dataset.kind import Kind
 from runner.errors import UserError
+from runner.training import parameters
 
 MISSING = float("nan")
+CATEGORIES = 250  # histogram boosting takes up to 255; rarer ones are one
+
+Categories = Callable[[int, int], Any]
+"""What a parameter is told, from how many columns are categories and how many come after."""
+
+TAKES_CATEGORIES: dict[str, Categories] = {
+    "categorical_features": lambda count, _: list(range(count)) or None,  # histogram boosting
+    "categorical_column": lambda count, _: list(range(count)),  # LightGBM
+    "feature_types": lambda count, others: ["c"] * count + ["q"] * others,  # XGBoost
+    "cat_features": lambda count, _: list(range(count)),  # CatBoost
+}
 
 
 def build(
@@ -26,55 +40,71 @@ def build(
 ) -> Pipeline:
     """Builds the pipeline for the columns at hand.
 
-    An estimator with a parameter `categorical_features` gets categories and missing values as
-    they are; any other gets one-hot columns, filled gaps with an indicator, and equal scales, as
-    a sparse matrix if there are many columns and it takes one.
-    Columns without any value are left out: histogram boosting cannot bin them. The pipeline holds
-    scikit-learn's own steps only: it loads where this project is not.
+    An estimator with one of the parameters in `TAKES_CATEGORIES` gets categories as numbers and
+    missing values as they are; any other gets one-hot columns, filled gaps with an indicator, and
+    equal scales, as a sparse matrix if there are many columns and it takes one.
+    Columns without any value are left out: histogram boosting cannot bin them. The preparation is
+    of scikit-learn's own steps only: it loads where this project is not.
 
     Args:
-        model: The estimator's class as `_target_` and its parameters.
+        model: The estimator's class as `_target_`, as `_regressor_` that for a number if it is
+            another, and its parameters.
         features: The training columns; String, Boolean, integer or float.
         kind: What the label asks for.
         seed: For an estimator with a `random_state` that the configuration leaves open.
-        threads: The same for `n_jobs`.
+        threads: The same for `n_jobs`; None for all cores.
 
     Raises:
         UserError: A classifier is asked for a number, or a regressor for a class.
     """
-    parameters: dict[str, Any] = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
-    estimator: BaseEstimator = get_class(parameters.pop("_target_"))(**parameters)
-    known = estimator.get_params()
-    if "random_state" in known and known["random_state"] is None:
-        estimator.set_params(random_state=seed)
-    if "n_jobs" in known and known["n_jobs"] is None:
-        estimator.set_params(n_jobs=threads)
-    if _type(estimator) == ("classifier" if kind == Kind.REGRESSION else "regressor"):
-        wanted = "regressor" if kind == Kind.REGRESSION else "classifier"
-        raise UserError(f"model: the label is {kind}, and {model._target_} is not for that; "
-                        f"take a {wanted}, or another dataset.label")  # fmt: skip
-    values = features.with_columns(pl.selectors.float().fill_nan(None))
-    filled = [column.name for column in values if column.null_count() < len(column)]
-    categories = [name for name in filled if features.schema[name] == pl.String]
-    numbers = [name for name in filled if name not in categories]
-    if "categorical_features" in known:
-        encoder = OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=MISSING,
-            encoded_missing_value=MISSING,
-            max_categories=250,  # histogram boosting takes up to 255
-        )
-        preparation = make_column_transformer((encoder, categories), ("passthrough", numbers))
-        estimator.set_params(categorical_features=list(range(len(categories))) or None)
-    else:
-        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20)
-        filler = SimpleImputer(add_indicator=True, keep_empty_features=True)
-        preparation = make_column_transformer(
-            (encoder, categories),
-            (make_pipeline(filler, StandardScaler()), numbers),
-            sparse_threshold=0.3 if _takes_sparse(estimator) else 0,
-        )
-    return make_pipeline(preparation, estimator)
+    values: dict[str, Any] = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
+    target, regressor = values.pop("_target_"), values.pop("_regressor_", None)
+    if kind == Kind.REGRESSION and regressor:
+        target = regressor
+    chosen = parameters.load("_target_", target)
+    estimator: BaseEstimator = chosen(**values)
+    _check_kind(estimator, kind, target)
+    known = parameters.names(chosen)
+    _fill_in(estimator, known, seed, threads)
+    filled = features.with_columns(pl.selectors.float().fill_nan(None))
+    columns = [column.name for column in filled if column.null_count() < len(column)]
+    categories = [name for name in columns if features.schema[name] == pl.String]
+    numbers = [name for name in columns if name not in categories]
+    native = next((name for name in TAKES_CATEGORIES if name in known), None)
+    if native is None:
+        return make_pipeline(_plain(categories, numbers, _takes_sparse(estimator)), estimator)
+    value = TAKES_CATEGORIES[native](len(categories), len(numbers))
+    estimator.set_params(**{native: value})
+    return make_pipeline(_as_numbers(categories, numbers, native == "cat_features"), estimator)
+
+
+def fit_estimator(
+    model: DictConfig,
+    part: Part,
+    kind: Kind,
+    classes: Sequence[str],
+    seed: int,
+    threads: int | None,
+) -> Pipeline:
+    """Builds the pipeline and fits it; seed and threads decide every digit of what it predicts.
+
+    Args:
+        model: As for `build`.
+        part: Features and label to learn from.
+        kind: What the label asks for.
+        classes: The classes, of a label that names several.
+        seed: As for `build`.
+        threads: As for `build`.
+    """
+    features, label = part
+    pipeline = build(model, features, kind, seed, threads)
+    estimator = pipeline[-1]
+    if classes and type(estimator).__module__.startswith("xgboost"):
+        label = np.searchsorted(np.array(classes), label)  # it wants them counted from 0
+    pipeline.fit(features, label)
+    if isinstance(estimator, BaseForest):
+        estimator.set_params(n_jobs=1)  # threads add up the trees in any order
+    return pipeline
 
 
 def predict(
@@ -98,17 +128,73 @@ def predict(
     if kind == Kind.BINARY:
         return chances[:, 1]
     found = np.zeros((len(chances), len(classes)))
-    found[:, [classes.index(str(name)) for name in estimator.classes_]] = chances
+    seen = estimator.classes_
+    places = seen if seen.dtype.kind in "iu" else [classes.index(str(name)) for name in seen]
+    found[:, places] = chances
     return found
 
 
-def _type(estimator: BaseEstimator) -> str | None:
-    """What the estimator says that it is; None of one that says nothing."""
+def _as_numbers(categories: list[str], numbers: list[str], in_a_frame: bool) -> ColumnTransformer:
+    """Categories as numbers, the rest as it is; for CatBoost in a frame that tells them apart."""
+    encoder = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=-1 if in_a_frame else MISSING,
+        encoded_missing_value=-2 if in_a_frame else MISSING,
+        max_categories=CATEGORIES,
+        dtype=np.int64 if in_a_frame else np.float64,
+    )
+    if not in_a_frame:
+        return make_column_transformer((encoder, categories), ("passthrough", numbers))
+    as_they_are = StandardScaler(with_mean=False, with_std=False)
+    return make_column_transformer((encoder, categories), (as_they_are, numbers)).set_output(
+        transform="pandas"
+    )
+
+
+def _plain(categories: list[str], numbers: list[str], may_be_sparse: bool) -> ColumnTransformer:
+    """One-hot columns, filled gaps with an indicator, equal scales."""
+    encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20)
+    filler = SimpleImputer(add_indicator=True, keep_empty_features=True)
+    return make_column_transformer(
+        (encoder, categories),
+        (make_pipeline(filler, StandardScaler()), numbers),
+        sparse_threshold=0.3 if may_be_sparse else 0,
+    )
+
+
+def _check_kind(estimator: BaseEstimator, kind: Kind, target: str) -> None:
     try:
-        said: str | None = get_tags(estimator).estimator_type
+        says: str | None = get_tags(estimator).estimator_type
     except AttributeError:
-        return None
-    return said
+        says = None  # one that says nothing is taken as it is
+    if says == ("classifier" if kind == Kind.REGRESSION else "regressor"):
+        wanted = "regressor" if kind == Kind.REGRESSION else "classifier"
+        raise UserError(f"model: {target} is a {says}, and the label asks for {_asked(kind)}; "
+                        f"take a {wanted}, or another dataset.label")  # fmt: skip
+    if kind != Kind.REGRESSION and not hasattr(estimator, "predict_proba"):
+        raise UserError(f"model: {target} gives no probabilities; take a classifier that does")
+
+
+def _asked(kind: Kind) -> str:
+    return {
+        Kind.BINARY: "a yes or no",
+        Kind.MULTICLASS: "one of several classes",
+        Kind.REGRESSION: "a number",
+    }[kind]
+
+
+def _fill_in(estimator: BaseEstimator, known: set[str], seed: int, threads: int | None) -> None:
+    """Sets seed and threads where the estimator takes them and the configuration is silent."""
+    if isinstance(estimator, LogisticRegression):
+        threads = None  # it has the parameter, without effect, and warns of it
+    said = estimator.get_params()
+    for names, value in (
+        (("random_seed", "random_state"), seed),
+        (("thread_count", "n_jobs"), threads),
+    ):
+        taken = [name for name in names if name in known]
+        if taken and value is not None and all(said.get(name) is None for name in taken):
+            estimator.set_params(**{taken[0]: value})
 
 
 def _takes_sparse(estimator: BaseEstimator) -> bool:

@@ -6,9 +6,7 @@ import polars as pl
 from omegaconf import DictConfig
 
 from runner.dataset.dataset import Dataset, Part
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training.estimator import build
+from runner.training.estimator import fit_estimator
 from runner.training.groups import is_ensemble
 
 
@@ -28,9 +26,6 @@ def fit(config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | No
         from runner.training.members import fit_ensemble
 
         return fit_ensemble(config, dataset, part, moment)
-    features, label = part
-    estimator = build(config.model, features, dataset.kind, config.seed, config.threads)
-    if dataset.kind != Kind.REGRESSION and not hasattr(estimator, "predict_proba"):
-        name = config.model._target_
-        raise UserError(f"model: {name} gives no probabilities; take a classifier that does")
-    return estimator.fit(features, label)
+    return fit_estimator(
+        config.model, part, dataset.kind, dataset.classes, config.seed, config.threads
+    )

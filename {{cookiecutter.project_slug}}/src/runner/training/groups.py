@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import check_estimator, nearest
+from runner.config import nearest
 from runner.dataset import expressions
 from runner.dataset.expressions import Needs
 from runner.dataset.plan import Plan
 from runner.errors import UserError
+from runner.training.parameters import check_model
 
 ENSEMBLE = "runner.training.ensemble.Ensemble"
 
@@ -59,10 +60,10 @@ def _check_members(config: DictConfig) -> None:
         alone = config.copy()
         alone.model = model
         try:
-            check_estimator(alone)
+            check_model(alone)
         except UserError as error:
             words = str(error).removeprefix("model")
-            raise UserError(f"model.{place}{words}") from None
+            raise type(error)(f"model.{place}{words}") from None
 
 
 def said_groups(model: DictConfig) -> dict[str, list[str]] | None:

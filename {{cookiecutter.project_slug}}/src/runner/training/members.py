@@ -25,7 +25,7 @@ from runner.dataset.dataset import Dataset, Part
 from runner.dataset.kind import Kind
 from runner.errors import UserError
 from runner.training.ensemble import Ensemble, answer, has_values, readable
-from runner.training.estimator import build
+from runner.training.estimator import fit_estimator
 from runner.training.fusion import Floats, fit_fusion
 from runner.training.groups import groups_of, said_groups
 
@@ -145,12 +145,10 @@ def fit_member(
         return found
 
     def fitted(rows: NDArray[np.bool_]) -> Any:
-        seen = frame.filter(rows)
-        pipeline = build(model, seen, dataset.kind, config.seed, config.threads)
-        if dataset.kind != Kind.REGRESSION and not hasattr(pipeline, "predict_proba"):
-            raise UserError(f"model: {model._target_} gives no probabilities; take a classifier "
-                            "that does")  # fmt: skip
-        return pipeline.fit(seen, label[rows])
+        learned = frame.filter(rows), label[rows]
+        return fit_estimator(
+            model, learned, dataset.kind, dataset.classes, config.seed, config.threads
+        )
 
     held_out = None
     if folds is not None:

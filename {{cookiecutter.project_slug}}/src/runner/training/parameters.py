@@ -1,0 +1,102 @@
+"""The model's class and its parameters, checked before anything runs."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config import nearest
+from runner.errors import UserError
+
+EXTRAS = Path(__file__).resolve().parents[1] / "extras"
+KEYS = ("_target_", "_regressor_")
+
+
+class MissingExtraError(UserError):
+    """A model needs a package that comes with an extra only."""
+
+
+def check_model(config: DictConfig) -> None:
+    """Checks the model's parameters against its class, or both of its classes.
+
+    Raises:
+        UserError: The class cannot be imported or does not take a parameter.
+    """
+    if "model" not in config.task.get("uses", []):
+        return
+    model = config.model
+    if "_target_" not in model:
+        raise UserError("model._target_: missing; name an estimator's class, such as "
+                        "sklearn.linear_model.LogisticRegression")  # fmt: skip
+    values = OmegaConf.to_container(model, resolve=True)
+    assert isinstance(values, dict)
+    parameters = {str(key): value for key, value in values.items() if key not in KEYS}
+    for key in KEYS:
+        if key not in model:
+            continue
+        estimator = load(key, model[key])
+        known = names(estimator)
+        for name in parameters:
+            if name not in known:
+                raise UserError(
+                    f"model.{name}: {estimator.__name__} takes no such parameter. "
+                    f"{nearest(name, known)}"
+                )
+        _check_values(estimator, parameters)
+
+
+def load(key: str, target: str) -> type[Any]:
+    """The class that the configuration names.
+
+    Raises:
+        UserError: It cannot be imported; MissingExtraError where an extra has it.
+    """
+    try:
+        return get_class(target)
+    except Exception as error:
+        cause = error.__cause__ or error
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing and (extra := _extra(missing)):
+            raise MissingExtraError(
+                f"model: {target} needs {missing}, which is not installed. Type "
+                f"`make setup ARGS={extra}` (python tools/setup.py {extra})"
+            ) from error
+        raise UserError(f"model.{key}: cannot import '{target}' ({cause})") from error
+
+
+def names(estimator: type[Any]) -> set[str]:
+    """Names that the constructor takes; from `get_params()` too where it takes `**kwargs`."""
+    parameters = inspect.signature(estimator).parameters.values()
+    found = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        found |= set(estimator().get_params())
+        if estimator.__module__.startswith("lightgbm"):  # it hands any other to its core
+            from lightgbm.basic import _ConfigAliases
+
+            for name, aliases in _ConfigAliases._get_all_param_aliases().items():
+                found |= {name, *aliases}
+    return found
+
+
+def _check_values(estimator: type[Any], values: dict[str, Any]) -> None:
+    """Lets scikit-learn check types and ranges now, as it would when it fits."""
+    try:
+        made = estimator(**values)
+        if hasattr(made, "_parameter_constraints"):  # a class of one's own has none
+            made._validate_params()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model: {str(error).splitlines()[0]}") from error
+
+
+def _extra(module: str) -> str | None:
+    """The extra whose packages have a module."""
+    top = module.partition(".")[0]
+    for path in sorted(EXTRAS.glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            package = re.split(r"[<>=!;\s]", line)[0]
+            if package in (top, f"{top}-cpu"):
+                return path.stem
+    return None
