@@ -235,10 +235,8 @@ def test_of_an_ensemble_the_other_members_are_not_fitted_again(
 
     monkeypatch.setattr(project, "root", lambda: tmp_path)
     built: list[int] = []
-    build = members.build
-    monkeypatch.setattr(
-        members, "build", lambda *words, **more: (built.append(1), build(*words, **more))[1]
-    )
+    fit = members.fit_estimator
+    monkeypatch.setattr(members, "fit_estimator", lambda *words: (built.append(1), fit(*words))[1])
     metrics, _ = ablated(ENSEMBLE, leave_out="groups")
     assert metrics["redundant"] == 1
     assert metrics["fits"] > 5

@@ -21,6 +21,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+log = logging.getLogger(__name__)
+
 # the runner freezes what is imported; at the end PyTorch would take that for a leak and say so
 atexit.register(gc.unfreeze)
 
@@ -192,6 +194,9 @@ class _Network(BaseEstimator):
                 enable_model_summary=False,
             )
             last = folder / "last.ckpt"
+            if last.exists():
+                epoch = torch.load(last, weights_only=False)["epoch"] + 1
+                log.info("the fit was interrupted before: it goes on from epoch %d", epoch)
             try:
                 trainer.fit(training, loader, ckpt_path=str(last) if last.exists() else None)
             except SystemExit as error:  # what Lightning makes of Ctrl+C

@@ -1,0 +1,108 @@
+"""The network, in an environment of its own: PyTorch is 5 GB."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = ("debug=smoke", "evaluation.bootstrap=20", "model=tabular_network", "threads=2")
+
+
+@pytest.fixture(scope="module")
+def network_project(tmp_path_factory) -> Path:
+    """A generated project whose environment has the extra."""
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path_factory.mktemp("network")
+    subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(root), "--no-input", "-o", str(folder)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (project,) = folder.iterdir()
+    done = subprocess.run(
+        [sys.executable, "tools/setup.py", "deep"], cwd=project, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"the extra deep cannot be installed here: {done.stdout[-300:]}")
+    return project
+
+
+def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    python = project / ".venv" / "bin" / "python"
+    return subprocess.run(
+        [str(python), *words], cwd=project, capture_output=True, text=True, check=False
+    )
+
+
+def metrics(project: Path) -> dict[str, float]:
+    code = (
+        "import json; from runner import load_run; print(json.dumps({k: v for k, v in "
+        "load_run('last').metrics.items() if k.startswith(('validation/', 'test/'))}))"
+    )
+    done = run(project, "-c", f"import sys; sys.path.insert(0, 'src'); {code}")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("experiment", ["weather", "punctuality", "arrival_delay"])
+def test_network_trains_for_every_kind_and_is_the_same_again(network_project, experiment) -> None:
+    found = []
+    for _ in range(2):
+        done = run(network_project, "run.py", f"+experiment={experiment}", *SMALL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "leaked" not in done.stderr
+        found.append(metrics(network_project))
+    assert found[0] == found[1]
+
+
+@pytest.mark.long
+def test_network_that_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
+    network_project,
+) -> None:
+    words = ("run.py", "+experiment=weather", *SMALL[1:], "debug.rows=20000", "model.epochs=12")
+    done = run(network_project, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    whole = metrics(network_project)
+    process = subprocess.Popen(
+        [str(network_project / ".venv" / "bin" / "python"), *words],
+        cwd=network_project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    checkpoints = network_project / "data" / "cache" / "checkpoints"
+    limit = time.monotonic() + 90
+    while not list(checkpoints.glob("*/last.ckpt")) and time.monotonic() < limit:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    (kept,) = checkpoints.glob("*/last.ckpt")
+    done = run(network_project, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "goes on from epoch" in done.stdout
+    assert metrics(network_project) == whole
+    assert not kept.exists()
+
+
+@pytest.mark.long
+def test_saved_network_loads_in_a_fresh_process_without_the_repo(network_project, tmp_path) -> None:
+    done = run(network_project, "run.py", "+experiment=weather", *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    code = (
+        "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1]); "
+        "client = mlflow.MlflowClient(); "
+        "places = [each.experiment_id for each in client.search_experiments()]; "
+        "(model, *_) = client.search_logged_models(places); "
+        "loaded = mlflow.pyfunc.load_model(f'models:/{model.model_id}'); "
+        "print(loaded.predict(loaded.input_example).shape)"
+    )
+    python = network_project / ".venv" / "bin" / "python"
+    done = subprocess.run(
+        [str(python), "-P", "-c", code, f"sqlite:///{network_project}/mlflow.db"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().endswith("(5, 2)")
