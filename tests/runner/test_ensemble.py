@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from corruption import moves
 from omegaconf import DictConfig, OmegaConf
 from scipy.special import logit
 from sklearn.metrics import r2_score, roc_auc_score
@@ -28,7 +29,6 @@ from runner.training.groups import check_ensemble, groups_of
 from runner.training.price import price
 
 GROUPS = {"clock": ["hour", "shop"], "sky": ["rain", "wind", "cloud"], "plane": ["seats", "maker"]}
-TEXTS = ("shop", "maker")
 TREES = {
     "_target_": "sklearn.ensemble.HistGradientBoostingClassifier",
     "max_iter": 20,
@@ -122,62 +122,6 @@ def fitted(kind: Kind = Kind.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
     return dataset, fit(configured(kind, **model), dataset, dataset.part("train"))
 
 
-def corrupted(features: pl.DataFrame, names: list[str], draw: np.random.Generator) -> pl.DataFrame:
-    """One group's columns broken in some way, in all rows or in some of them."""
-    broken = features.select(names)
-    ways = ("nan", "infinite", "huge", "swapped", "shuffled", "constant", "missing", "texts")
-    way = draw.choice(ways)
-    rows = len(broken)
-    for name in draw.permutation(names)[: draw.integers(1, len(names) + 1)].tolist():
-        values = broken[name]
-        some = pl.Series(draw.random(rows) < draw.choice([0.1, 1.0]))
-        if way == "swapped":
-            new = broken[str(draw.choice(names))]
-        elif way == "shuffled":
-            new = values[draw.permutation(rows).tolist()]
-        elif way == "constant":
-            new = pl.Series([values[int(draw.integers(rows))]] * rows, dtype=values.dtype)
-        elif way == "texts":
-            new = pl.Series(["no such thing"] * rows)
-        elif way == "missing":
-            new = pl.Series([None] * rows)
-        else:
-            sign = draw.choice([-1.0, 1.0])
-            new = pl.Series([sign * {"nan": np.nan, "infinite": np.inf, "huge": 1e12}[way]] * rows)
-        if new.dtype != values.dtype:
-            new, values = new.cast(pl.String), values.cast(pl.String)
-            mixed = pl.select(pl.when(some).then(new).otherwise(values)).to_series()
-            if way in ("nan", "infinite", "huge") and name not in TEXTS:
-                mixed = mixed.cast(pl.Float64)
-        else:
-            mixed = pl.select(pl.when(some).then(new).otherwise(values)).to_series()
-        broken = broken.with_columns(mixed.alias(name))
-    return features.with_columns(broken)
-
-
-def most_moved(before: np.ndarray, after: np.ndarray) -> float:
-    """The most that a logit, the logit between two classes, or a number has moved."""
-    moved = after - before
-    return float((moved.max(axis=1) - moved.min(axis=1)).max() if moved.shape[1] > 1
-                 else np.abs(moved).max())  # fmt: skip
-
-
-def moves(ensemble: Ensemble, features: pl.DataFrame, count: int, seed: int) -> list[float]:
-    """How far corruptions of one group each move the answers; all at once, as rows are alone."""
-    draw, frames = np.random.default_rng(seed), {}
-    for number in range(count):
-        names = list(GROUPS.values())[number % len(GROUPS)]
-        broken = corrupted(features, names, draw)
-        frames.setdefault(str(broken.schema), []).append(broken)
-    before = ensemble.scores(features)
-    moved = []
-    for same in frames.values():
-        after = ensemble.scores(pl.concat(same)).reshape(len(same), *before.shape)
-        moved += [most_moved(before, each) for each in after]
-    assert len(moved) == count
-    return moved
-
-
 @pytest.mark.parametrize("member", [LINEAR, TREES])
 def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[str, Any]) -> None:
     dataset, ensemble = fitted(member=member)
@@ -187,7 +131,7 @@ def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[st
     assert roc_auc_score(label, ensemble.predict_proba(features)[:, 1]) > 0.7
     metrics, _, _ = priced(member=member)
     assert metrics["validation/price"] <= 0.01
-    moved = moves(ensemble, features[:40], CORRUPTIONS, 7)
+    moved = moves(ensemble, features[:40], GROUPS, CORRUPTIONS, 7)
     assert max(moved) <= 2.0 + 1e-9
     assert np.mean(np.array(moved) > 0) > 0.8, "the corruptions do something"
 
@@ -197,7 +141,7 @@ def test_classes_and_numbers_have_a_bound_as_well(kind: Kind) -> None:
     dataset, ensemble = fitted(kind, blast_radius=0.8)
     features, label = dataset.part("test")
     unit = float(np.std(dataset.part("train")[1])) if kind == Kind.REGRESSION else 1.0
-    moved = moves(ensemble, features[:40], 200, 3)
+    moved = moves(ensemble, features[:40], GROUPS, 200, 3)
     assert 0.1 * unit < max(moved) <= 0.8 * unit + 1e-9
     if kind == Kind.REGRESSION:
         assert r2_score(label, ensemble.predict(features)) > 0.15
@@ -212,7 +156,7 @@ def test_classes_and_numbers_have_a_bound_as_well(kind: Kind) -> None:
 def test_the_mean_moves_by_a_share_at_most() -> None:
     dataset, ensemble = fitted(fusion="mean")
     some = dataset.part("test")[0][:40]
-    moved = moves(ensemble, some, 200, 3)
+    moved = moves(ensemble, some, GROUPS, 200, 3)
     assert 0 < max(moved) <= 1 / 3 + 1e-9
     assert ensemble.predict_proba(some)[:, 1] == pytest.approx(ensemble.scores(some)[:, 0])
 
