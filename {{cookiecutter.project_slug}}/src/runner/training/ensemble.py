@@ -162,10 +162,12 @@ def answer(model: Any, kind: Kind, frame: pl.DataFrame, classes: Iterable[Any]) 
     if kind == Kind.BINARY:
         return chances[:, list(model.classes_).index(1)]
     order = [str(name) for name in classes]
-    found = np.zeros((len(chances), len(order)))
     seen = model.classes_
-    places = seen if seen.dtype.kind in "iu" else [order.index(str(name)) for name in seen]
-    found[:, places] = chances
+    found = np.zeros((len(chances), len(order)))
+    # XGBoost counts them
+    found[:, seen if seen.dtype.kind in "iu" else [order.index(str(name)) for name in seen]] = (
+        chances
+    )
     return found
 
 
