@@ -181,3 +181,25 @@ def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
     assert (
         "model.leaves\N{EN DASH}true" in card(write_run(tmp_path / "outputs", changes=found)).text
     )
+
+
+def test_card_tells_the_members_of_an_ensemble_and_what_each_is_worth(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    member = {"features": ["hour", "carrier"], "weight": 0.9, "reach": 1.25, "reused": True}
+    ensemble = {"fusion": "bounded", "members": {"flights": member}}
+    loss = {"value": 0.0123, "low": 0.011, "high": 0.0145}
+    verdict = {"name": "planes", "alone": loss, "loss": loss, "round": 2}
+    ablation = {
+        "metric": "ROC AUC",
+        "tolerance": 0.002,
+        "is_complete": False,
+        "verdicts": [verdict | {"told": "redundant with flights"}],
+    }
+    for name, told in (("ensemble", ensemble), ("ablation", ablation)):
+        (folder / "artifacts" / f"{name}.json").write_text(json.dumps(told))
+    text = card(folder).text
+    for said in (
+        *("flightshour, carrier0.90001.25", "nothing that it depends on has changed"),
+        *("planes0.0123[0.0110, 0.0145]", "redundant with flights", "There was no time"),
+    ):
+        assert said in text, said

@@ -61,6 +61,8 @@ def write_card(folder: Path) -> Path:
         threshold=_threshold(run),
         repeated=_repeated(run),
         slices=_slices(run),
+        ensemble=_told(run, "ensemble.json"),
+        ablation=_told(run, "ablation.json"),
         figures=_figures(run),
         split=_split(run),
         split_words=_split_words(run.params),
@@ -210,12 +212,20 @@ def _repeated(run: RecordedRun) -> list[dict[str, Any]]:
     return rows
 
 
-def _slices(run: RecordedRun) -> dict[str, Any] | None:
-    """The weakest groups of test rows, and how many were judged."""
-    path = run.folder / "artifacts" / "slices.json"
+def _told(run: RecordedRun, name: str) -> dict[str, Any] | None:
+    """What a task has written down as JSON; None if it has not."""
+    path = run.folder / "artifacts" / name
     if not path.is_file():
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _slices(run: RecordedRun) -> dict[str, Any] | None:
+    """The weakest groups of test rows, and how many were judged."""
+    told = _told(run, "slices.json")
+    if told is None:
+        return None
     return {
         "metric": _named(told["metric"]).label,
         "whole": told["whole"],
