@@ -1,6 +1,9 @@
 """Entanglement, contained: the ensemble, ablation and the blast radius on real flights."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,29 @@ def told(project: Project, run: Any, name: str = "ensemble.json") -> Any:
     return json.loads(project.artifact(run, name).read_text(encoding="utf-8"))
 
 
+WITHOUT_PLANES = """
+import sys, mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+rows = model.input_example.head(2)
+planes = [name for name in rows.columns if name.startswith("plane_")]
+empty = model.predict(rows.assign(**dict.fromkeys(planes)))
+gone = model.predict(rows.drop(columns=planes))
+assert planes and (empty == gone).all()
+print("answers", len(gone))
+"""
+
+
+def answers_without_planes(project: Project, run: Any, place: Path) -> str:
+    """Asks the model that MLflow has, elsewhere, when a whole signal is missing."""
+    (output,) = run.outputs.model_outputs
+    model = project.mlflow.get_logged_model(output.model_id).artifact_location
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PLANES, model], cwd=place,
+                          env=environment, capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_ensemble_is_trained_loads_elsewhere_and_refits_one_member(project, tmp_path: Path) -> None:
     done = project.run(ENSEMBLE, *QUICK)
     assert "price" in done.stdout
@@ -23,7 +49,8 @@ def test_ensemble_is_trained_loads_elsewhere_and_refits_one_member(project, tmp_
     members = told(project, first)["members"]
     assert list(members) == ["flights", "weather", "planes"]
     assert all(member["reach"] <= 2.0 for member in members.values())
-    assert "predicts 5" in load_elsewhere(project, first, tmp_path)
+    assert "predicts 6" in load_elsewhere(project, first, tmp_path)
+    assert "answers 2" in answers_without_planes(project, first, tmp_path)
     project.change(
         "src/flight_delays/features.py",
         '"temperature": pl.col("weather.temp")',

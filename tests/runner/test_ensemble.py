@@ -1,8 +1,10 @@
 """The ensemble: what a broken signal can move, which groups are possible, what is fitted again."""
 
+import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -159,6 +161,20 @@ def test_the_mean_moves_by_a_share_at_most() -> None:
     moved = moves(ensemble, some, GROUPS, 200, 3)
     assert 0 < max(moved) <= 1 / 3 + 1e-9
     assert ensemble.predict_proba(some)[:, 1] == pytest.approx(ensemble.scores(some)[:, 0])
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_mean_answers_every_kind_of_question(kind: Kind) -> None:
+    dataset, ensemble = fitted(kind, fusion="mean")
+    features, label = dataset.part("test")
+    answer = predict(ensemble, kind, features, dataset.classes)
+    if kind == Kind.REGRESSION:
+        assert r2_score(label, answer) > 0.05
+        assert np.isfinite(list(ensemble.reach().values())).all()
+    elif kind == Kind.MULTICLASS:
+        assert answer.sum(axis=1) == pytest.approx(1)
+    else:
+        assert roc_auc_score(label, answer) > 0.65
 
 
 def test_a_smaller_budget_is_kept_and_what_is_said_most_of_the_time_counts() -> None:
@@ -333,6 +349,16 @@ def test_a_wrong_ensemble_is_told_before_anything_runs(model: dict[str, Any], to
     assert told in str(error.value)
 
 
+def test_a_signal_that_is_left_out_while_it_is_held_leaves_the_others_to_answer() -> None:
+    config = configured(members={"weather": LINEAR})
+    config.dataset = {"features": ["hour", "rain"]}
+    config.task = {"uses": ["dataset", "model"]}
+    plan: Any = SimpleNamespace(
+        contracts={"flights": 1, "weather": 1}, features={"hour": READS["hour"]}
+    )
+    check_ensemble(config, plan)
+
+
 class Record:
     """Takes the place of a run."""
 
@@ -370,6 +396,24 @@ def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
     assert refusal is not None
     assert f"{metrics['validation/price']:.4f}" in refusal
     assert "model.max_price" in refusal
+
+
+def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> None:
+    dataset = make(Kind.BINARY)
+    reads = {name: {"all" if name in ("rain", "wind") else name: {name}} for name in dataset.reads}
+    dataset = replace(dataset, reads=reads)
+    rest = [name for name in reads if name not in ("rain", "wind")]
+    groups = {"wet": ["rain"], "windy": ["wind"], "rest": rest}
+    ensemble = fit(configured(groups=groups), dataset, dataset.part("train"))
+    parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
+    predictions = {name: predict(ensemble, Kind.BINARY, parts[name][0])
+                   for name in ("validation", "test")}  # fmt: skip
+    record: Any = Record()
+    price(configured(groups=groups), record, dataset, parts, predictions, ensemble)
+    assert "the groups wet, windy all read the signal all" in caplog.text
+    reach = ensemble.reach()
+    told = json.loads(record.texts["ensemble.json"])["signals"]
+    assert told["all"] == pytest.approx(reach["wet"] + reach["windy"])
 
 
 def test_a_kept_member_that_is_damaged_is_fitted_again(here: Path, caplog) -> None:

@@ -38,7 +38,8 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
                 )
     reads = {name: expressions.needs(each) for name, each in plan.features.items()}
     found = groups_of(said, reads)
-    if len(found) < 2:
+    # a signal that is left out as it is held leaves the others to answer
+    if len(found) < 2 and len(reads) == len(config.dataset.features):
         raise UserError(
             f"model.groups: all features are in one group, '{next(iter(found))}', and an ensemble "
             "needs two or more.\nAdd features of another signal to dataset.features, name groups "
@@ -46,7 +47,7 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
             f"model=<name> instead of model=ensemble"
         )
     for group in config.model.members:
-        if group not in {*found, *(said or {})}:
+        if group not in {*found, *(said or plan.contracts)}:
             raise UserError(f"model.members.{group}: there is no such group. "
                             f"{nearest(str(group), found)}")  # fmt: skip
     _check_members(config)

@@ -1,6 +1,7 @@
 """What an ensemble costs in quality, against one model that sees all features."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from runner.training.estimator import predict
 from runner.training.judge import Floats
 from runner.training.members import fit_member
 from runner.training.paired import paired_difference
+
+log = logging.getLogger(__name__)
 
 FILE = "ensemble.json"
 
@@ -71,7 +74,7 @@ def price(
             f"{part}/price/low": ends[0],
             f"{part}/price/high": ends[1],
         }
-    _record(run, ensemble)
+    _record(run, dataset, ensemble)
     paid, most = metrics["validation/price"], ensemble.max_price
     refusal = None
     if paid > most and not (config.debug.rows or config.debug.overfit):
@@ -121,7 +124,7 @@ def one_model(config: DictConfig, dataset: Dataset, part: Part) -> OneModel:
     return OneModel(fitted.model, part[0])
 
 
-def _record(run: Run, ensemble: Ensemble) -> None:
+def _record(run: Run, dataset: Dataset, ensemble: Ensemble) -> None:
     fusion, reach = ensemble.fusion_, ensemble.reach()
     members = {
         group: {
@@ -134,5 +137,23 @@ def _record(run: Run, ensemble: Ensemble) -> None:
         }
         for number, group in enumerate(fusion.names)
     }
-    told = {"fusion": fusion.method, "blast_radius": ensemble.blast_radius, "members": members}
+    readers = {
+        signal: [
+            group
+            for group, names in ensemble.names_.items()
+            if any(signal in dataset.reads[name] for name in names)
+        ]
+        for signal in dict.fromkeys(name for each in dataset.reads.values() for name in each)
+    }
+    signals = {signal: sum(reach[each] for each in groups) for signal, groups in readers.items()}
+    for signal, groups in readers.items():
+        if len(groups) > 1:
+            log.warning("the groups %s all read the signal %s: together they can move an answer "
+                        "by %.3g", ", ".join(groups), signal, signals[signal])  # fmt: skip
+    told = {
+        "fusion": fusion.method,
+        "blast_radius": ensemble.blast_radius,
+        "members": members,
+        "signals": signals,
+    }
     run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)

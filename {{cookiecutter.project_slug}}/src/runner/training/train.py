@@ -107,6 +107,8 @@ def _log_model(run: Run, dataset: Dataset, estimator: Any, features: pl.DataFram
         for name in dataset.classified
         if name in features.columns
     )
+    if isinstance(estimator, Ensemble):  # it takes a row of which every signal is missing
+        example = pl.concat([example, example.clear(1)])
     answer = estimator.predict if dataset.kind == Kind.REGRESSION else estimator.predict_proba
     run.log_model(estimator, example, answer(example))
 
