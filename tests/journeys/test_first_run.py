@@ -254,3 +254,10 @@ def test_project_in_another_folder_and_time_zone_gives_the_same_figures(project)
     moved = Project(project.root.rename(project.root.with_name("moved away")))
     moved.run("experiment=baseline", *QUICK, environment={"TZ": "Asia/Tokyo"})
     assert judged(moved.runs()[-1]) == judged(moved.runs()[0])
+
+
+def test_profile_of_a_run_is_a_picture_in_its_record(project: Project) -> None:
+    project.run("experiment=baseline", "debug=profile", "debug.rows=2000")
+    (run,) = project.runs()
+    artifacts = project.artifacts(run)
+    assert {"figures/flame_graph.png", "profile.html"} <= artifacts

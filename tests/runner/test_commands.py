@@ -98,7 +98,7 @@ def a_run(number: int, value: float, data: str, **params: str) -> RecordedRun:
         started=NOON + timedelta(hours=number),
         params={"debug.rows": "None", "debug.overfit": "False", **params},
         provenance={"dataset.fingerprint": data},
-        points={"validation/roc_auc": [Point(0, 0, value)]},
+        points={"validation/roc_auc": [Point(0, 0, value)], "test/rows": [Point(0, 0, 9)]},
     )
 
 
@@ -114,10 +114,11 @@ def test_best_is_a_whole_run_on_the_latest_data(
         a_run(4, 0.9, "new-2000rows", **{"debug.rows": "2000"}),
         a_run(5, 0.95, "new", **{"debug.overfit": "True"}),
     ]
-    monkeypatch.setattr(experiments_command, "_runs", lambda _: runs)
+    monkeypatch.setattr(experiments_command, "runs_of", lambda _: runs)
     assert experiments([]) == 0
     output = capsys.readouterr().out
-    assert "validation/roc_auc 0.8000  run2, on data new\n" in output
+    assert "best         validation/roc_auc 0.8000  run2\n" in output
+    assert "on data      new" in output
 
 
 @pytest.mark.usefixtures("project")
@@ -126,9 +127,62 @@ def test_experiments_without_a_whole_run_have_no_best(
 ) -> None:
     new(["experiment", "good", "--question", "?"])
     debug = a_run(1, 0.9, "new", **{"debug.rows": "2000"})
-    monkeypatch.setattr(experiments_command, "_runs", lambda _: [debug])
+    monkeypatch.setattr(experiments_command, "runs_of", lambda _: [debug])
     assert experiments([]) == 0
     assert "best" not in capsys.readouterr().out
+
+
+def closed(project: Path, name: str, lines: str) -> None:
+    path = project / "conf" / "experiment" / f"{name}.yaml"
+    path.write_text(path.read_text().replace("  status: active\n", lines))
+
+
+@pytest.mark.usefixtures("project")
+def test_overdue_experiment_is_marked_and_found(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--question", "?", "--budget-days", "2"]
+    new(["experiment", "late", *words, "--until", "2026-01-31"])
+    new(["experiment", "early", *words, "--until", "2999-01-31"])
+    assert experiments([]) == 0
+    output = capsys.readouterr().out
+    assert output.count("overdue by") == 1
+    assert "overdue: late was to end on 2026-01-31" in output
+    assert "2 working days set aside" in output
+    (finding,) = experiments_command.overdue("late", composition.compose("experiment=late"))
+    assert (finding.kind, finding.subject) == ("overdue_experiment", "late")
+    assert finding.evidence["days"] > 100
+    assert experiments_command.overdue("early", composition.compose("experiment=early")) == []
+
+
+@pytest.mark.parametrize("status", ["stopped", "graduated"])
+def test_experiment_is_closed_with_a_conclusion(
+    project: Path, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    new(["experiment", "done", "--question", "?", "--until", "2026-01-31"])
+    closed(project, "done", f"  status: {status}\n")
+    with pytest.raises(UserError, match=r"experiment\.conclusion: missing; .* says in a sentence"):
+        composition.compose("experiment=done")
+    closed_too = "  conclusion: It rains on everybody\n"
+    path = project / "conf" / "experiment" / "done.yaml"
+    path.write_text(path.read_text() + closed_too)
+    assert experiments([]) == 0
+    output = capsys.readouterr().out
+    assert "It rains on everybody" in output
+    assert "overdue" not in output
+    assert experiments(["--active"]) == 0
+    assert "done" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("project")
+def test_new_experiment_says_what_it_was_started_from(project: Path) -> None:
+    new(["experiment", "first", "--question", "?"])
+    path = project / "conf" / "experiment" / "first.yaml"
+    path.write_text(path.read_text().replace("# your overrides", "seed: 7\n# your overrides"))
+    new(["experiment", "second", "--question", "And now?", "--from", "first"])
+    new(["experiment", "third", "--question", "And now?", "--from", "second"])
+    text = (project / "conf" / "experiment" / "third.yaml").read_text()
+    assert "# started from second\n" in text
+    assert "first" not in text
+    assert composition.compose("experiment=third").seed == 7
 
 
 @pytest.mark.parametrize("mistake", ["modle: {C: 1}", "model: {C: [", "seed: ${nowhere}"])
@@ -234,6 +288,13 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
     assert done.returncode == 1
     assert "test_features_compute[flights]" in done.stdout
     assert "1 failed" in done.stdout
+    # what a library is about to take away is an error where the project uses it
+    text = text.replace('FEATURES["broken"] = pl.col("flights.carrier") * 2\n', "")
+    text += "pl.Series([1.5]).cut([1.0])\n"
+    features.write_text(text, encoding="utf-8")
+    done = tried()
+    assert done.returncode != 0
+    assert "DeprecationWarning" in done.stdout
 
 
 def test_interrupt_that_an_import_swallows_gives_the_prompt_back(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "clean": "runner.record.clean",
+    "compare": "runner.training.compare",
     "deliver": "runner.record.deliver",
     "doctor": "runner.doctor",
     "experiments": "runner.training.experiments",
@@ -167,13 +168,14 @@ def execute(run: "Run") -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from runner import summary
+    from runner.profiling import profiled
     from runner.record.changes import changes
     from runner.record.inline import mlflow_inline
 
     try:
         run.log_provenance("changes", changes(run.config, root() / "conf"))
         summary.opening(run)
-        with threadpool_limits(run.config.threads), mlflow_inline(run):
+        with threadpool_limits(run.config.threads), mlflow_inline(run), profiled(run):
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
         run.settle()

@@ -42,6 +42,7 @@ class Experiment:
         budget_days: Working days set aside.
         until: Last day, `YYYY-MM-DD`.
         status: `active`, `graduated` or `stopped`.
+        conclusion: What was learned; an experiment that is no longer active has one.
     """
 
     owner: str = ""
@@ -49,6 +50,7 @@ class Experiment:
     budget_days: float | None = None
     until: str | None = None
     status: str = "active"
+    conclusion: str | None = None
 
 
 @dataclass
@@ -164,10 +166,12 @@ class Debug:
     Attributes:
         rows: Rows in all, spread evenly over the parts; null for the whole dataset.
         overfit: Train and judge on the same handful of rows.
+        profile: Record where the time goes.
     """
 
     rows: int | None = None
     overfit: bool = False
+    profile: bool = False
 
 
 @dataclass
@@ -331,6 +335,11 @@ def _check_values(config: DictConfig) -> None:
         raise UserError(
             f"experiment.until: '{until}' is no day; write it like 2027-01-31"
         ) from None
+    if config.experiment.status != "active" and not config.experiment.get("conclusion"):
+        raise UserError(
+            f"experiment.conclusion: missing; an experiment that is {config.experiment.status} "
+            "says in a sentence what was learned"
+        )
     threshold = config.get("threshold")
     if threshold and threshold.policy != "f_beta" and not 0 < (threshold.get("target") or 0) <= 1:
         raise UserError(

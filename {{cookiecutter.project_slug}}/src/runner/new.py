@@ -9,8 +9,11 @@ import re
 from runner.errors import UserError
 from runner.project import git, root
 
-NOT_NAMES = ("default", "false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes")
-"""Hydra or YAML read them as something else; `default` is the folder of runs without experiment."""
+NOT_NAMES = (
+    *("default", "comparisons"),
+    *("false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes"),
+)
+"""The first are folders of `outputs` already; Hydra or YAML read the others as something else."""
 
 
 def new(arguments: list[str]) -> int:
@@ -57,6 +60,7 @@ def _experiment(given: argparse.Namespace) -> int:
     if path.exists():
         raise UserError(f"conf/experiment/{given.name}.yaml is there already: edit it or take "
                         "another name")  # fmt: skip
+    origin = f"# started from {given.source}\n" if given.source else ""
     body = _body_of(given.source) if given.source else "# your overrides, such as model.C: 0.1\n"
     days = (
         int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
@@ -64,7 +68,7 @@ def _experiment(given: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# @package _global_\n"
-        f"# python run.py +experiment={given.name}\n"
+        f"# python run.py +experiment={given.name}\n{origin}"
         f"{body.rstrip()}\n\n"
         "experiment:\n"
         f"  owner: {_quoted(given.owner or _git_user())}\n"
@@ -90,6 +94,7 @@ def _body_of(name: str) -> str:
             f"--from {name}: no such experiment. {nearest(name, choices('experiment'))}"
         )
     lines = path.read_text(encoding="utf-8").splitlines()[2:]
+    lines = [line for line in lines if not line.startswith("# started from ")]
     kept, inside = [], False
     for line in lines:
         if line[:1].strip():

@@ -37,11 +37,13 @@ class Dataset:
     Attributes:
         frame: Features, label, `part` and, where there is one, `moment`. The label is Int8 of a
             yes or no, String of classes, Float64 of a number.
-        fingerprint: Names everything that the rows depend on.
+        fingerprint: Names everything that the rows and their features depend on.
         features: Names of the feature columns: Float64, Int64, Boolean or String.
         label: Name of the label's column.
         snapshots: What was read, by signal.
         dropped: Rows left out because they have no label.
+        judged: Names which rows there are, their labels and their parts; equal where models that
+            see other features are judged on the same rows.
         periods: First and last moment of each part.
         classified: Features that read a classified field, and the label if it does; their values
             may reach no record.
@@ -55,6 +57,7 @@ class Dataset:
     label: str
     snapshots: dict[str, Snapshot]
     dropped: int
+    judged: str = ""
     periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     classified: frozenset[str] = frozenset()
     time_zone: str = "UTC"
@@ -120,13 +123,14 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
                 cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *found)
     frame, dropped = found
     classified = _classified(plan, frame)
+    debug = f"-{config.debug.rows}rows" if config.debug.rows else ""
+    debug += "-overfit" if config.debug.overfit else ""  # a handful of these rows, see train
     if config.debug.rows:
         frame = _slice(frame, plan.label_name, config.debug.rows)
-        fingerprint = f"{fingerprint}-{config.debug.rows}rows"
-    if config.debug.overfit:  # a handful of these rows is learned, see train
-        fingerprint = f"{fingerprint}-overfit"
+    judged = plan.columns(snapshots)[PART]
     dataset = Dataset(
-        frame, fingerprint, list(plan.features), plan.label_name, snapshots, dropped,
+        frame, fingerprint + debug, list(plan.features), plan.label_name, snapshots, dropped,
+        judged + debug,
         _periods(frame), classified, plan.spine.time_zone,
         {name: expressions.needs(each) for name, each in plan.features.items()},
     )  # fmt: skip
@@ -224,6 +228,7 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     zone = ZoneInfo(plan.spine.time_zone)  # people read months as the spine's owner does
     facts: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
+        "judged": dataset.judged,
         "snapshots": {
             name: {"version": each.version, "md5": each.md5, "content": each.content}
             for name, each in dataset.snapshots.items()

@@ -14,6 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
 from runner.dataset.dataset import Part
@@ -40,9 +41,10 @@ def build(
 ) -> Pipeline:
     """Builds the pipeline for the columns at hand.
 
-    An estimator with one of the parameters in `TAKES_CATEGORIES` gets categories as numbers and
-    missing values as they are; any other gets one-hot columns, filled gaps with an indicator, and
-    equal scales, as a sparse matrix if there are many columns and it takes one.
+    An estimator with one of the parameters in `TAKES_CATEGORIES`, and scikit-learn's trees and
+    forests, get categories as numbers and missing values as they are; any other gets one-hot
+    columns, filled gaps with an indicator, and equal scales, as a sparse matrix if there are many
+    columns and it takes one.
     Columns without any value are left out: histogram boosting cannot bin them. The preparation is
     of scikit-learn's own steps only: it loads where this project is not.
 
@@ -71,6 +73,8 @@ def build(
     categories = [name for name in columns if features.schema[name] == pl.String]
     numbers = [name for name in columns if name not in categories]
     native = next((name for name in TAKES_CATEGORIES if name in known), None)
+    if native is None and isinstance(estimator, BaseForest | BaseDecisionTree):
+        return make_pipeline(_as_numbers(categories, numbers, in_a_frame=False), estimator)
     if native is None:
         return make_pipeline(_plain(categories, numbers, _takes_sparse(estimator)), estimator)
     value = TAKES_CATEGORIES[native](len(categories), len(numbers))
@@ -186,14 +190,14 @@ def _asked(kind: Kind) -> str:
 def _fill_in(estimator: BaseEstimator, known: set[str], seed: int, threads: int | None) -> None:
     """Sets seed and threads where the estimator takes them and the configuration is silent."""
     if isinstance(estimator, LogisticRegression):
-        threads = None  # it has the parameter, without effect, and warns of it
+        known = known - {"n_jobs"}  # it has no effect there, and setting it is warned of
     said = estimator.get_params()
     for names, value in (
         (("random_seed", "random_state"), seed),
-        (("thread_count", "n_jobs"), threads),
+        (("thread_count", "n_jobs"), threads or -1),
     ):
         taken = [name for name in names if name in known]
-        if taken and value is not None and all(said.get(name) is None for name in taken):
+        if taken and all(said.get(name) is None for name in taken):
             estimator.set_params(**{taken[0]: value})
 
 

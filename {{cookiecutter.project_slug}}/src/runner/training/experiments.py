@@ -2,18 +2,17 @@
 
 import argparse
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from runner.composition import choices, compose
 from runner.errors import UserError
+from runner.findings import Finding
 from runner.metrics import greater_is_better, objective
+from runner.record.recorded import RecordedRun, folders, read_run
 from runner.terminal import show
-
-if TYPE_CHECKING:
-    from runner.record.recorded import RecordedRun
 
 
 def experiments(arguments: list[str]) -> int:
@@ -23,71 +22,146 @@ def experiments(arguments: list[str]) -> int:
         2 if an experiment cannot be composed; the others are listed all the same.
     """
     parser = argparse.ArgumentParser(prog="python run.py experiments", description=__doc__)
-    parser.parse_args(arguments)
+    parser.add_argument("--active", action="store_true", help="only those that are not closed")
+    given = parser.parse_args(arguments)
     names = choices("experiment")
     if not names:
         print("none yet: python run.py new experiment NAME --question '…'")
         return 0
-    facts, problems = {}, []
+    facts, problems, late = {}, [], []
     for name in names:
         try:
             config = compose(f"experiment={name}")
         except UserError as error:
             problems.append(f"conf/experiment/{name}.yaml: {' '.join(str(error).split())}")
-        else:
-            facts[name] = _facts(name, config)
+            continue
+        if given.active and config.experiment.status != "active":
+            continue
+        facts[name] = _facts(name, config)
+        late += overdue(name, config)
     show(facts)
     for problem in problems:
         print(problem)
+    for finding in late:
+        print(f"overdue: {finding.message}")
     return 2 if problems else 0
 
 
-def _facts(name: str, config: DictConfig) -> dict[str, str]:
-    finished = [run for run in _runs(Path(config.outputs) / name) if run.status == "FINISHED"]
-    last = max(finished, key=lambda run: run.started, default=None)
-    best = _best(finished, config.objective)
+def overdue(name: str, config: DictConfig) -> list[Finding]:
+    """A finding if the time set aside for an active experiment is over.
+
+    Args:
+        name: The experiment's.
+        config: Its composed configuration.
+    """
     experiment = config.experiment
-    facts = {
-        "question": experiment.question,
-        "owner": experiment.owner,
-        "status": experiment.status,
-        "days left": days_left(experiment.until),
-        "runs": str(len(finished)),
-    }
-    if last:
-        facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
-    if best:
-        metric = objective(config.objective, best.metrics)
-        facts["best"] = f"{metric} {best.metrics[metric]:.4f}  {best.id}, on data {_data(best)}"
-    return facts
+    if experiment.status != "active" or not experiment.until:
+        return []
+    days = (datetime.date.today() - datetime.date.fromisoformat(experiment.until)).days
+    if days <= 0:
+        return []
+    message = (
+        f"{name} was to end on {experiment.until}, {days} days ago; close it with a status and a "
+        f"conclusion in conf/experiment/{name}.yaml, or give it more time"
+    )
+    evidence = {"until": experiment.until, "days": days, "owner": experiment.owner}
+    return [Finding("overdue_experiment", name, message, evidence)]
 
 
-def _best(finished: "list[RecordedRun]", chosen: str | None) -> "RecordedRun | None":
-    """The best run on the data of the latest; a debug run is judged on too little to compare."""
+def best_run(runs: Sequence[RecordedRun], chosen: str | None = None) -> RecordedRun | None:
+    """The best finished run on the data of the latest; a debug run is judged on too little.
+
+    Args:
+        runs: An experiment's, also those within others.
+        chosen: `objective` of the configuration.
+    """
     scored = [
         run
-        for run in finished
-        if objective(chosen, run.metrics) in run.metrics and not _is_debug(run)
+        for run in runs
+        if run.status == "FINISHED"
+        and objective(chosen, run.metrics) in run.metrics
+        and "test/rows" in run.metrics
+        and not is_debug(run)
     ]
     latest = max(scored, key=lambda run: run.started, default=None)
     # results on other rows are not comparable
-    same = [run for run in scored if latest and _data(run) == _data(latest)]
+    same = [run for run in scored if latest and judged_on(run) == judged_on(latest)]
     return max(same, key=lambda run: value(run, chosen), default=None)
 
 
-def value(run: "RecordedRun", chosen: str | None) -> float:
+def value(run: RecordedRun, chosen: str | None) -> float:
     """How good a run is: its objective, turned round where lower is better."""
     metric = objective(chosen, run.metrics)
     return run.metrics[metric] * (1 if greater_is_better(metric) else -1)
 
 
-def _is_debug(run: "RecordedRun") -> bool:
+def is_debug(run: RecordedRun) -> bool:
+    """Whether a run was judged on a slice, or on what it had learned."""
     rows, overfit = run.params.get("debug.rows", "None"), run.params.get("debug.overfit", "False")
     return rows != "None" or overfit == "True"
 
 
-def _data(run: "RecordedRun") -> object:
-    return run.provenance.get("dataset.fingerprint")
+def judged_on(run: RecordedRun) -> str:
+    """Names the rows that a run was judged on; only runs on the same can be ranked."""
+    told = run.provenance
+    return str(told.get("dataset.judged") or told.get("dataset.fingerprint") or f"of {run.id}")
+
+
+def runs_of(folder: Path) -> list[RecordedRun]:
+    """An experiment's runs, also those within others.
+
+    Args:
+        folder: `outputs/<experiment>`.
+    """
+    return [read_run(each) for each in folders(folder.parent) if each.is_relative_to(folder)]
+
+
+def _facts(name: str, config: DictConfig) -> dict[str, str]:
+    runs = runs_of(Path(config.outputs) / name)
+    finished = [run for run in runs if run.status == "FINISHED"]
+    last = max(finished, key=lambda run: run.started, default=None)
+    best = best_run(runs, config.objective)
+    experiment = config.experiment
+    facts = {"question": experiment.question, "owner": experiment.owner}
+    facts["status"] = experiment.status
+    if experiment.get("conclusion"):
+        facts["conclusion"] = experiment.conclusion
+    if experiment.status == "active":
+        facts["days left"] = days_left(experiment.until)
+    facts["runs"] = _time(runs, finished, experiment.budget_days)
+    if last:
+        facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
+    if best:
+        metric = objective(config.objective, best.metrics)
+        low, high = (best.metrics.get(f"{metric}/{end}") for end in ("low", "high"))
+        interval = "" if low is None or high is None else f" [{low:.4f}, {high:.4f}]"
+        facts["best"] = f"{metric} {best.metrics[metric]:.4f}{interval}  {best.id}"
+        facts["on data"] = f"{judged_on(best)}, {', '.join(_snapshots(best))}"
+    return facts
+
+
+def _time(
+    runs: Sequence[RecordedRun], finished: Sequence[RecordedRun], budget: float | None
+) -> str:
+    told = str(len(finished))
+    if len(runs) > len(finished):
+        told += f", and {len(runs) - len(finished)} that did not finish"
+    # a run within another one takes place in its time
+    taken = sum((run.ended - run.started).total_seconds() for run in runs if run.parent is None)
+    if runs:
+        told += f"; {duration(taken)} of computing"
+    return told + (f"; {budget:g} working days set aside" if budget else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _snapshots(run: RecordedRun) -> list[str]:
+    return [f"{one['signal']} {one['version']}" for one in run.datasets]
 
 
 def days_left(until: str | None) -> str:
@@ -96,9 +170,3 @@ def days_left(until: str | None) -> str:
         return "-"
     days = (datetime.date.fromisoformat(until) - datetime.date.today()).days
     return str(days) if days >= 0 else f"overdue by {-days}"
-
-
-def _runs(folder: Path) -> "list[RecordedRun]":
-    from runner.record.recorded import load_run
-
-    return [load_run(path.parent) for path in sorted(folder.rglob("journal.jsonl"))]

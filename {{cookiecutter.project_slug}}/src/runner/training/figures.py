@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from runner.training.threshold import curve
 
 if TYPE_CHECKING:
+    from runner.training.compare import Compared
     from runner.training.slices import Slice
 
 Floats = NDArray[np.float64]
@@ -162,6 +163,35 @@ def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
     axes.legend(frameon=False, fontsize=8)
     _room_for(axes, names)
     return _figure(axes)
+
+
+def comparison(members: "Sequence[Compared]", metric: str) -> Figure:
+    """A metric of each run with its interval, the best one on top.
+
+    Args:
+        members: The best first.
+        metric: The metric in words.
+    """
+    shown = list(members[: 2 * MOST_ROWS])[::-1]
+    figure = Figure(figsize=(8.6, 1.2 + 0.32 * len(shown)))
+    axes = figure.add_subplot()
+    for place, one in enumerate(shown):
+        worse = one.difference is not None and one.difference.is_real
+        colour = ORANGE if worse else BLUE
+        if one.low is not None and one.high is not None:
+            axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.5)
+        axes.plot([one.value], [place], "o", color=colour, markersize=5)
+    axes.axvline(members[0].value, color=GREY, linewidth=1, linestyle="--")
+    names = [f"{one.run.experiment} {one.run.id}" for one in shown]
+    axes.set_yticks(range(len(shown)), names, fontsize=8)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlabel(f"{metric} (test); orange: worse than the best, row for row")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.subplots_adjust(
+        left=min(0.03 + 0.008 * max(map(len, names)), 0.5), right=0.98, top=0.97,
+        bottom=0.6 / (1.2 + 0.32 * len(shown)),
+    )  # fmt: skip
+    return figure
 
 
 def thin(values: Floats) -> Floats:

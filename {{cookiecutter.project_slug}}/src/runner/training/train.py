@@ -17,9 +17,11 @@ from runner.training import slices
 from runner.training.baseline import baseline
 from runner.training.ensemble import Ensemble
 from runner.training.estimator import predict
+from runner.training.experiments import overdue
 from runner.training.fit import fit
 from runner.training.importance import importance
 from runner.training.judge import Floats, judge
+from runner.training.predictions import write_predictions
 from runner.training.price import price
 from runner.training.repeated import repeated
 from runner.training.threshold import learn
@@ -58,6 +60,9 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         _log_model(run, dataset, estimator, parts["train"][0])
     with run.stage("judge"):
         metrics = _judge(config, run, dataset, parts, predictions) | priced
+        write_predictions(run, dataset, parts["test"][1], predictions["test"])
+    found = overdue(run.experiment, config)
+    judged: list[slices.Slice] = []
     if groups is not None and groups.width:
         with run.stage("slices"):
             judged = slices.judge_slices(
@@ -65,9 +70,8 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
                 config.seed, dataset.classes,
             )  # fmt: skip
             whole = metrics[f"test/{slices.METRIC[dataset.kind]}"]
-            findings.record(run, slices.record_slices(run, dataset.kind, whole, judged))
-    else:
-        judged = []
+            found += slices.record_slices(run, dataset.kind, whole, judged)
+    findings.record(run, found)
     with run.stage("importance"):
         drops = importance(config, dataset, estimator, parts["test"])
     if not config.debug.overfit and (config.seeds > 1 or config.evaluation.folds):
