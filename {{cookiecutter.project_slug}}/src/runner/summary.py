@@ -32,6 +32,8 @@ def opening(run: "Run") -> None:
     if "model" in uses:
         names = [config.model[key] for key in ("_target_", "_regressor_") if key in config.model]
         rows["model"] = ", of a number ".join(name.rpartition(".")[2] for name in names)
+        if "member" in config.model:
+            rows["model"] += f" of {config.model.member._target_.rpartition('.')[2]}"
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
         rows["changed"] = run.masked(" ".join(changed))
