@@ -122,7 +122,7 @@ def test_signal_that_only_a_stopped_experiment_uses_is_seen(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (project.root / "conf/experiment/expensive.yaml").open("a") as file:
-        file.write("experiment: {status: stopped}\n")
+        file.write("experiment: {status: stopped, conclusion: No.}\n")
     found = facts(capsys)
     assert found["prices"]["experiments"] == "expensive (stopped)"
     assert found["prices"]["idle"] == "used by no living experiment"
@@ -230,3 +230,16 @@ def test_project_without_signals_says_how_to_begin(
     shutil.rmtree(project.root / "signals")
     assert signals([]) == 0
     assert "none yet" in capsys.readouterr().out
+
+
+def test_what_no_experiment_uses_is_found(project: DataProject) -> None:
+    from runner.composition import compose
+    from runner.dataset.uses import unused
+
+    replace(project.root / "conf/experiment/expensive.yaml", "relative_price", "price")
+    found = {(each.kind, each.subject): each for each in unused(compose())}
+    assert ("unused_signal", "shops") in found
+    assert ("unused_signal", "prices") not in found
+    features = {subject for kind, subject in found if kind == "unused_feature"}
+    assert features == {"member", "shop", "relative_price", "size"}
+    assert found["unused_fields", "visits"].evidence["fields"] == ["member"]
