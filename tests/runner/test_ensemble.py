@@ -228,6 +228,23 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     assert np.array_equal(ensemble.scores(broken)[:30], ensemble.scores(features))
 
 
+def test_a_member_that_fails_costs_one_member_and_shows_no_values(caplog) -> None:
+    dataset, ensemble = fitted()
+    features = dataset.part("test")[0][:20]
+    expected = ensemble.without("sky").scores(features)
+
+    class Broken:
+        classes_ = np.array([0, 1])
+
+        def predict_proba(self, _: pl.DataFrame) -> np.ndarray:
+            raise ValueError("cannot read 'a secret'")
+
+    ensemble.models_ = ensemble.models_ | {"sky": Broken()}
+    assert np.array_equal(ensemble.scores(features), expected)
+    assert "'sky' fails with ValueError" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_a_frame_of_pandas_gets_the_same_answers() -> None:
     dataset, ensemble = fitted()
     features = dataset.part("test")[0][:50]

@@ -149,8 +149,9 @@ class Ensemble(BaseEstimator):
                     answers[group][asked] = answer(
                         model, self.kind_, frame.filter(asked), self.classes_
                     )
-                except Exception as error:
-                    log.warning("the member '%s' fails and is left out (%r)", group, error)
+                except Exception as error:  # what it says may show values
+                    name = type(error).__name__
+                    log.warning("the member '%s' fails with %s and is left out", group, name)
         return answers
 
 
