@@ -1,5 +1,6 @@
 """Fit, threshold, judgement: each against a plain reference."""
 
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -18,7 +19,6 @@ from runner.training import train
 from runner.training.estimator import build
 from runner.training.importance import importance
 from runner.training.judge import judge
-from runner.training.threshold import curve, learn
 
 BINARY = Kind.BINARY
 QUICKLY = settings(max_examples=60, deadline=None)
@@ -113,59 +113,6 @@ def test_interval_is_narrower_with_more_rows_and_the_same_with_the_same_seed() -
     assert all(wide > 2 * narrow > 0 for wide, narrow in width.values())
     assert judge(BINARY, label, score, 0.5, 200, 0) == many
     assert judge(BINARY, label, score, 0.5, 200, 1) != many
-
-
-@given(judged_rows(), st.floats(0.05, 1))
-@QUICKLY
-def test_precision_target_is_reached_with_the_most_recall_or_there_is_none(rows, target) -> None:
-    label, score = rows
-    policy = OmegaConf.create({"policy": "precision", "target": target})
-    threshold = learn(policy, label, score)
-    candidates = {
-        value: (
-            reference.precision_score(label, score >= value),
-            reference.recall_score(label, score >= value),
-        )
-        for value in np.unique(score)
-    }
-    reached = {value: both for value, both in candidates.items() if both[0] >= target}
-    if not reached:
-        assert threshold is None
-    else:
-        assert reached[threshold][1] == max(recall for _, recall in reached.values())
-
-
-@given(judged_rows(), st.floats(0.05, 1))
-@QUICKLY
-def test_recall_target_is_reached_with_the_most_precision(rows, target: float) -> None:
-    label, score = rows
-    threshold = learn(OmegaConf.create({"policy": "recall", "target": target}), label, score)
-    assert threshold is not None
-    assert reference.recall_score(label, score >= threshold) >= target
-    best = max(
-        reference.precision_score(label, score >= value)
-        for value in np.unique(score)
-        if reference.recall_score(label, score >= value) >= target
-    )
-    assert reference.precision_score(label, score >= threshold) == pytest.approx(best)
-
-
-@given(judged_rows(), st.sampled_from([0.5, 1.0, 2.0]))
-@QUICKLY
-def test_f_beta_threshold_is_the_best_there_is(rows, beta: float) -> None:
-    label, score = rows
-    threshold = learn(OmegaConf.create({"policy": "f_beta", "beta": beta}), label, score)
-    best = max(reference.fbeta_score(label, score >= value, beta=beta)
-               for value in np.unique(score))  # fmt: skip
-    assert reference.fbeta_score(label, score >= threshold, beta=beta) == pytest.approx(best)
-
-
-def test_curve_has_a_point_for_each_distinct_score() -> None:
-    label = np.array([1, 0, 1, 1], np.int8)
-    values, precision, recall = curve(label, np.array([0.9, 0.5, 0.5, 0.1]))
-    assert values.tolist() == [0.9, 0.5, 0.1]
-    assert precision.tolist() == pytest.approx([1, 2 / 3, 3 / 4])
-    assert recall.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 MODELS = {
@@ -269,7 +216,9 @@ def test_own_estimator_gets_a_sparse_matrix_unless_it_says_that_it_takes_none() 
         assert build(model, features, BINARY, 0).fit(features, label)[-1].is_sparse is is_sparse
 
 
-def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_of_the_model_holds_no_classified_value(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     features = frame()
     label = pl.Series("late", features["signal"] > 0, pl.Int8)
     dataset = as_dataset(features, label, classified=frozenset({"signal", "flag"}))
@@ -279,8 +228,9 @@ def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.Monke
             "seed": 0,
             "seeds": 1,
             "threads": None,
-            "debug": {"overfit": False},
+            "debug": {"overfit": False, "rows": 400},
             "dataset": {"slices": []},
+            "experiment": {"status": "active", "until": None, "owner": ""},
             "model": MODELS["trees"],
             "threshold": {"policy": "f_beta", "beta": 1.0},
             "evaluation": {
@@ -291,9 +241,11 @@ def test_record_of_the_model_holds_no_classified_value(monkeypatch: pytest.Monke
             },
         }
     )
-    run = MagicMock()
+    (tmp_path / "artifacts").mkdir()
+    run = MagicMock(id="aaaa1111", folder=tmp_path)
     train.train(config, run)
-    estimator, example, output = run.log_model.call_args.args
+    estimator, example, output, metadata = run.log_model.call_args.args
+    assert 0 < metadata["threshold"]["value"] < 1
     assert example.select("signal", "flag").null_count().row(0) == (5, 5)
     assert example.schema == features.schema
     assert example["noise"].to_list() == dataset.part("train")[0]["noise"].head(5).to_list()

@@ -99,14 +99,21 @@ class Threshold:
     """What the threshold on the score is learned for, on validation data.
 
     Attributes:
-        policy: `f_beta`, `precision` or `recall`.
-        beta: Weight of recall in `f_beta`.
+        policy: `precision`, `recall`, `cost`, `top_k` or `f_beta`.
         target: The share that `precision` or `recall` must reach.
+        confidence: How sure that must be.
+        costs: What a row costs by what it is: `false_positive`, `false_negative`, and where they
+            are not 0 `true_positive` and `true_negative`.
+        capacity: The share of rows that `top_k` may flag.
+        beta: Weight of recall in `f_beta`.
     """
 
     policy: str
-    beta: float = 1.0
     target: float | None = None
+    confidence: float = 0.9
+    costs: dict[str, float] = field(default_factory=dict)
+    capacity: float | None = None
+    beta: float = 1.0
 
 
 @dataclass
@@ -225,7 +232,7 @@ CHOICES = {
     "experiment.status": ("active", "graduated", "stopped"),
     "dataset.split.by": ("time", "random"),
     "ablation.leave_out": ("signals", "features", "groups"),
-    "threshold.policy": ("f_beta", "precision", "recall"),
+    "threshold.policy": ("cost", "f_beta", "precision", "recall", "top_k"),
 }
 
 
@@ -340,11 +347,8 @@ def _check_values(config: DictConfig) -> None:
             f"experiment.conclusion: missing; an experiment that is {config.experiment.status} "
             "says in a sentence what was learned"
         )
-    threshold = config.get("threshold")
-    if threshold and threshold.policy != "f_beta" and not 0 < (threshold.get("target") or 0) <= 1:
-        raise UserError(
-            f"threshold.target: {threshold.policy} needs a share between 0 and 1, such as 0.8"
-        )
+    if config.get("threshold"):
+        _check_threshold(config.threshold)
     least = {"threads": 1, "debug.rows": 1, "seed": 0, "seeds": 1, "evaluation.folds": 2} | {
         f"evaluation.{name}": 1
         for name in ("bootstrap", "importance_rows", "importance_repeats", "slice_rows")
@@ -353,6 +357,29 @@ def _check_values(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if value is not None and value < minimum:
             raise UserError(f"{key}: {value} is too few; write {minimum} or more")
+
+
+def _check_threshold(threshold: DictConfig) -> None:
+    policy = threshold.policy
+    if policy in ("precision", "recall"):
+        if not 0 < (threshold.target or 0) < 1:
+            raise UserError(
+                f"threshold.target: {policy} needs a share between 0 and 1, such as 0.8"
+            )
+        if not 0.5 <= threshold.confidence < 1:
+            raise UserError(
+                f"threshold.confidence: {threshold.confidence} is none; write 0.9 or 0.95"
+            )
+    if policy == "top_k" and not 0 < (threshold.capacity or 0) <= 1:
+        raise UserError("threshold.capacity: top_k needs the share of rows that can be acted upon, "
+                        "such as 0.1")  # fmt: skip
+    known = ("false_positive", "false_negative", "true_positive", "true_negative")
+    for name in threshold.costs:
+        if name not in known:
+            raise UserError(f"threshold.costs.{name}: no such key. {nearest(str(name), known)}")
+    if policy == "cost" and not {"false_positive", "false_negative"} <= threshold.costs.keys():
+        raise UserError("threshold.costs: cost needs false_positive and false_negative, what a "
+                        "false alarm and a miss cost")  # fmt: skip
 
 
 def _check_keys(node: DictConfig, schema: type, path: str) -> None:

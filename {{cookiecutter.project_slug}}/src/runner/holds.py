@@ -24,7 +24,10 @@ from runner.lock import data_lock
 from runner.terminal import show
 
 OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
-DECIDED = "runner.signals.receive.decided"  # called with a decided hold; stands above this module
+DECIDED = {  # called with a decided hold, by its kind; they stand above this module
+    "signal": "runner.signals.receive.decided",
+    "threshold": "runner.training.in_force.decided",
+}
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,23 @@ class Hold:
 
     Attributes:
         id: Names it everywhere.
-        subject: The signal.
-        version: The contract's version that the delivery came under.
-        last_good: Content of the snapshot that stays current; `none` before the first.
+        subject: The signal; of a threshold `threshold-<experiment>`.
+        version: The contract's version that the delivery came under; the threshold's policy.
+        last_good: Content of the snapshot that stays current, or the run whose threshold stays in
+            force; `none` before the first.
         owner: Who can explain it, and how they are reached.
         opened: When, in UTC.
         partition: Where the first breach begins.
         breaches: What is wrong.
-        delivery: Content hashes of the deliveries that were held here, the last one at the end.
+        delivery: Content hashes of the deliveries that were held here, the last one at the end; of
+            a threshold what policy and rows it was learned for.
         unfit: It cannot be released: without a change of contract or data it is no snapshot.
         replaces: The hold whose place it took, which is superseded.
         status: `open`, `released`, `rejected`, or `superseded` by a later delivery.
         by: Who decided.
         why: Their reason.
         when: When they did, in UTC.
+        kind: What is held: a `signal` or a `threshold`.
     """
 
     id: str
@@ -81,6 +87,7 @@ class Hold:
     by: str | None = None
     why: str | None = None
     when: str | None = None
+    kind: str = "signal"
 
 
 def holds(arguments: list[str]) -> int:
@@ -99,10 +106,10 @@ def holds(arguments: list[str]) -> int:
         _list(read_holds(root), asked.all)
         return 0
     status = RELEASED if asked.command == "release" else REJECTED
-    module, _, function = DECIDED.rpartition(".")
-    follow = getattr(importlib.import_module(module), function)
     with data_lock(root):  # or a delivery that arrives now would open the hold again
         hold = decide(root, asked.id, status, asked.by, asked.why)
+        module, _, function = DECIDED[hold.kind].rpartition(".")
+        follow = getattr(importlib.import_module(module), function)
         try:
             files = follow(hold)
         except BaseException:  # it can be decided again when what stood in the way is gone
@@ -239,6 +246,15 @@ def file_name(name: str) -> str:
 
 def tell(hold: Hold) -> str:
     """What a person must know and can do, in a few lines."""
+    if hold.kind == "threshold":
+        return "\n".join(
+            [
+                f"{hold.subject.replace('-', ' of ', 1)}: held ({hold.id})",
+                f"  {hold.breaches[0].message}",
+                f"  go on so:            {_command('release', hold)}",
+                f"  ask again next time: {_command('reject', hold)}",
+            ]
+        )
     lines = [f"{hold.subject}: the delivery is held ({hold.id})"]
     lines += [f"  {_said(breach)}" for breach in hold.breaches[:5]]
     if len(hold.breaches) > 5:
@@ -293,9 +309,11 @@ def _facts(hold: Hold) -> dict[str, str]:
     if hold.replaces:
         facts["in place of"] = hold.replaces
     if hold.status == OPEN:
+        accept, discard = ("go on so", "ask again") if hold.kind == "threshold" else (
+            "accept it", "discard it")  # fmt: skip
         if not hold.unfit:
-            facts["accept it"] = _command("release", hold)
-        facts["discard it"] = _command("reject", hold)
+            facts[accept] = _command("release", hold)
+        facts[discard] = _command("reject", hold)
     elif hold.by:
         facts["decided"] = f"{hold.when} by {hold.by}: {hold.why}"
     else:
@@ -343,4 +361,6 @@ def _write(root: Path, hold: Hold) -> None:
     said["breaches"] = [dict(each) for each in said["breaches"]]
     said["delivery"] = list(hold.delivery)
     said = {key: value for key, value in said.items() if value is not None}
+    if hold.kind == "signal":  # as it was before there were others
+        del said["kind"]
     write_atomically(path, yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=96))

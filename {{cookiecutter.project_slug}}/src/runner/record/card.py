@@ -25,8 +25,10 @@ FIGURES = (
 SLICES = 12  # of the weakest slices are told; all are in slices.json
 POLICIES = {
     "f_beta": "the best F-score (beta {beta})",
-    "precision": "the most recall at a precision of {target} or more",
-    "recall": "the most precision at a recall of {target} or more",
+    "precision": "a precision of {target} or more ({confidence} confidence), with the most recall",
+    "recall": "a recall of {target} or more ({confidence} confidence), with the most precision",
+    "cost": "the least cost ({costs})",
+    "top_k": "no more than a share of {capacity} of the rows flagged",
 }
 
 
@@ -240,9 +242,13 @@ def _threshold(run: RecordedRun) -> dict[str, Any] | None:
     value, refused = run.metrics.get("threshold"), run.tags.get("threshold")
     if policy is None or (value is None and refused is None):
         return None
-    given = {name: run.params.get(f"threshold.{name}", "None") for name in ("beta", "target")}
+    names = ("beta", "target", "confidence", "capacity")
+    given = {name: run.params.get(f"threshold.{name}", "None") for name in names}
+    costs = {key.rpartition(".")[2]: text for key, text in run.params.items()
+             if key.startswith("threshold.costs.")}  # fmt: skip
     aim = POLICIES.get(policy, policy).format(
-        **{name: text.removesuffix(".0") for name, text in given.items()}
+        **{name: text.removesuffix(".0") for name, text in given.items()},
+        costs=", ".join(f"{words(name)} {text}" for name, text in costs.items()),
     )
     learned = {}
     if (path := run.folder / "artifacts" / "threshold.json").is_file():

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import json
 import logging
 import pickle
 import shutil
@@ -88,6 +89,7 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
         "input_example": example,
         "pip_requirements": _requirements(modules),
         "code_paths": _code(modules, package) or None,
+        "metadata": _metadata(folder),
         # what was given as the output example is what the served model answers
         "pyfunc_predict_fn": "predict_proba" if output.ndim == 2 else "predict",
     }
@@ -107,6 +109,11 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
         mlflow.sklearn.save_model(
             estimator, target, serialization_format="cloudpickle", **arguments
         )
+
+
+def _metadata(folder: Path) -> dict[str, Any] | None:
+    path = folder / "metadata.json"  # runs of before have none
+    return (json.loads(path.read_text(encoding="utf-8")) or None) if path.exists() else None
 
 
 class _Recording(pickle.Unpickler):

@@ -1,6 +1,7 @@
 """The run: what tasks and user code record with. It writes to the run's own folder only."""
 
 import getpass
+import json
 import logging
 import os
 import secrets
@@ -307,7 +308,11 @@ class Run:
         self.log_artifact(target, f"figures/{name}.png")
 
     def log_model(
-        self, estimator: Any, input_example: "polars.DataFrame", output_example: Any
+        self,
+        estimator: Any,
+        input_example: "polars.DataFrame",
+        output_example: Any,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Record the fitted model, at once: it is delivered while the run goes on.
 
@@ -315,6 +320,7 @@ class Run:
             estimator: What `predict` is called on.
             input_example: A few rows of features, without anything personal.
             output_example: What the model predicts for them, as an array.
+            metadata: What goes with the model in MLflow, such as its threshold; any JSON values.
 
         Raises:
             ValueError: The run has a model already.
@@ -330,6 +336,8 @@ class Run:
             file.write(cloudpickle.dumps(estimator, protocol=5))
         input_example.write_parquet(target.with_name("input_example.parquet"))
         numpy.save(target.with_name("output_example.npy"), numpy.asarray(output_example))
+        text = json.dumps(dict(metadata or {}), ensure_ascii=False)
+        target.with_name("metadata.json").write_text(self._masking.text(text), encoding="utf-8")
         self._journal.write("model", path="model")
 
     @contextmanager

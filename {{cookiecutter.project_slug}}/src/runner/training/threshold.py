@@ -1,41 +1,148 @@
-"""The threshold on the score, learned on validation data from a target."""
+"""The threshold on the score, learned on validation data for a target."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
 
-def learn(policy: DictConfig, label: NDArray[np.int8], score: NDArray[np.float64]) -> float | None:
-    """The score from which a row counts as positive; None where no threshold reaches the target.
+CANDIDATES = 100  # thresholds that are tried for a guarantee; each costs some of its confidence
 
-    `f_beta` takes the best F-beta, `precision` the most recall among thresholds with that
-    precision, `recall` the most precision among thresholds with that recall.
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned of a policy.
+
+    Attributes:
+        value: The score from which a row counts as positive; None where none is valid.
+        guaranteed: The target is reached on rows like these with the policy's confidence.
+        missing: Labels that are about missing for the target; None where it needs no more, or
+            no number of them would do.
+        reached: The most of the target's metric at any candidate; None of other policies.
+    """
+
+    value: float | None
+    guaranteed: bool = False
+    missing: int | None = None
+    reached: float | None = None
+
+
+def learn(policy: DictConfig, label: Labels, score: Floats) -> Learned:
+    """Learns the threshold that the policy asks for.
+
+    `precision` and `recall` take, among thresholds that reach the target with the confidence asked
+    for, the one with the most of the other; so they may find none. `cost` takes the least cost,
+    `f_beta` the best F-beta, and `top_k` flags as many rows as there is capacity for.
 
     Args:
-        policy: `policy`, with `beta` or `target`.
+        policy: The configuration's `threshold`.
         label: 0 or 1, shape (rows,).
         score: Probability of 1, shape (rows,).
     """
-    values, precision, recall = curve(label, score)
-    if policy.policy == "f_beta":
-        weight = float(policy.beta) ** 2
-        quality = (1 + weight) * precision * recall / np.maximum(weight * precision + recall, 1e-12)
-        reached = np.ones(len(values), dtype=bool)
-    elif policy.policy == "precision":
-        quality, reached = recall, precision >= policy.target
-    else:
-        quality, reached = precision, recall >= policy.target
-    if not reached.any():
-        return None
-    return float(values[np.argmax(np.where(reached, quality, -1.0))])
+    if policy.policy in ("precision", "recall"):
+        return _controlled(policy, label, score)
+    if policy.policy == "top_k":
+        return Learned(_of_capacity(policy.capacity, score))
+    values, hits, flagged = _counts(label, score)
+    if policy.policy == "cost":
+        return Learned(_cheapest(policy.costs, label, values, hits, flagged))
+    weight = float(policy.beta) ** 2
+    quality = (1 + weight) * hits / (flagged + weight * label.sum())
+    return Learned(float(values[np.argmax(quality)]))
 
 
-def curve(
-    label: NDArray[np.int8], score: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def curve(label: Labels, score: Floats) -> tuple[Floats, Floats, Floats]:
     """Precision and recall at every distinct score, highest score first, each shape (distinct,)."""
+    values, hits, flagged = _counts(label, score)
+    return values, hits / flagged, hits / max(float(label.sum()), 1.0)
+
+
+def _counts(label: Labels, score: Floats) -> tuple[Floats, Floats, Floats]:
+    """Distinct scores, the highest first, and the positives and the rows from each on."""
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     last = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
-    hits = np.cumsum(label[order], dtype=np.float64)[last]
-    return ordered[last], hits / (last + 1), hits / max(hits[-1], 1.0)
+    flagged: Floats = last.astype(np.float64) + 1
+    return ordered[last], np.cumsum(label[order], dtype=np.float64)[last], flagged
+
+
+def _cheapest(
+    costs: DictConfig, label: Labels, values: Floats, hits: Floats, flagged: Floats
+) -> float:
+    """Where the sum of the costs is least; above all scores where to flag nobody is."""
+    values = np.append(np.nextafter(values[0], math.inf), values)
+    hits, flagged = np.append(0.0, hits), np.append(0.0, flagged)
+    positives = float(label.sum())
+    sums = (
+        costs.get("true_positive", 0.0) * hits
+        + costs.false_positive * (flagged - hits)
+        + costs.false_negative * (positives - hits)
+        + costs.get("true_negative", 0.0) * (len(label) - flagged - positives + hits)
+    )
+    return float(values[np.argmin(sums)])
+
+
+def _controlled(policy: DictConfig, label: Labels, score: Floats) -> Learned:
+    """By risk control (Angelopoulos et al. 2022, "Learn then test"), with MAPIE.
+
+    Choosing the best of many thresholds on the same labels reaches the target on those labels and
+    misses it on the next; here each candidate is a hypothesis that has to be rejected.
+    """
+    from mapie.risk_control import BinaryClassificationController
+
+    shares = np.linspace(0, 1, CANDIDATES + 1)[:-1]
+    candidates = np.unique(np.quantile(score, shares, method="higher"))
+    controller = BinaryClassificationController(
+        predict_function=lambda scores: np.column_stack([1 - scores, scores]),
+        risk=policy.policy,
+        target_level=float(policy.target),
+        confidence_level=float(policy.confidence),
+        list_predict_params=candidates,
+        # recall only falls as the threshold rises: tested in that order, no correction is needed
+        fwer_method="fixed_sequence" if policy.policy == "recall" else "bonferroni_holm",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that none is valid is an answer, told by its caller
+        controller.calibrate(score, label.astype(int))
+    best = controller.best_predict_param
+    if best is not None:
+        return Learned(float(best), guaranteed=True)
+    return _none_valid(policy, label, score, candidates)
+
+
+def _none_valid(policy: DictConfig, label: Labels, score: Floats, candidates: Floats) -> Learned:
+    """How far it got, and about how many labels are missing.
+
+    With a share p among n rows, a test at level a needs about n = z² p (1 - p) / (p - target)²,
+    z the normal quantile of a; the level is what each candidate gets of the confidence.
+    """
+    level = (1 - float(policy.confidence)) / (1 if policy.policy == "recall" else len(candidates))
+    z = NormalDist().inv_cdf(1 - level)
+    flagged = score[None, :] >= candidates[:, None]
+    hits = (flagged & (label == 1)).sum(axis=1)
+    counted = (
+        flagged.sum(axis=1) if policy.policy == "precision" else np.full(len(hits), label.sum())
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = hits / counted
+        needed = z**2 * share * (1 - share) / (share - policy.target) ** 2
+    needed = np.maximum(needed, math.log(level) / math.log(policy.target))  # even if all are right
+    labels = np.where(share > policy.target, needed / counted * len(label), math.inf)
+    reached = float(np.nanmax(share))
+    if not np.isfinite(labels).any():
+        return Learned(None, reached=reached)
+    return Learned(None, missing=max(1, int(np.nanmin(labels)) - len(label)), reached=reached)
+
+
+def _of_capacity(capacity: float, score: Floats) -> float:
+    """The lowest score at which no more than a share of the rows is flagged."""
+    values, counts = np.unique(score, return_counts=True)
+    flagged = np.cumsum(counts[::-1])[::-1]
+    fits = flagged <= capacity * len(score)
+    return float(values[fits][0]) if fits.any() else float(np.nextafter(values[-1], math.inf))

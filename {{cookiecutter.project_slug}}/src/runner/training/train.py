@@ -1,11 +1,9 @@
 """The task `train`: fit one model, learn its threshold, judge it on the test part."""
 
-import json
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner import findings
@@ -20,6 +18,7 @@ from runner.training.estimator import predict
 from runner.training.experiments import overdue
 from runner.training.fit import fit
 from runner.training.importance import importance
+from runner.training.in_force import HELD, in_force
 from runner.training.judge import Floats, judge
 from runner.training.predictions import write_predictions
 from runner.training.price import price
@@ -56,10 +55,17 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
     if isinstance(estimator, Ensemble):
         with run.stage("price"):
             priced, refusal = price(config, run, dataset, parts, predictions, estimator)
+    threshold = {}
+    if dataset.kind == Kind.BINARY:
+        label = parts["validation"][1]
+        learned = learn(config.threshold, label, predictions["validation"])
+        threshold = in_force(config, run, dataset, learned, label)
     if refusal is None:
-        _log_model(run, dataset, estimator, parts["train"][0])
+        _log_model(run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
-        metrics = _judge(config, run, dataset, parts, predictions) | priced
+        metrics = _judge(config, dataset, parts, predictions, threshold.get("value")) | priced
+        if "hold" in threshold:
+            metrics[HELD] = float(threshold["hold"] is not None)
         write_predictions(run, dataset, parts["test"][1], predictions["test"])
     found = overdue(run.experiment, config)
     judged: list[slices.Slice] = []
@@ -104,8 +110,10 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
     return {"train": copies, "validation": handful, "test": handful}
 
 
-def _log_model(run: Run, dataset: Dataset, estimator: Any, features: pl.DataFrame) -> None:
-    """Records the model with an example, blank where the values are classified."""
+def _log_model(
+    run: Run, dataset: Dataset, estimator: Any, features: pl.DataFrame, threshold: dict[str, Any]
+) -> None:
+    """Records the model with its threshold and an example, blank where values are classified."""
     example = features.head(5).with_columns(
         pl.lit(None, features.schema[name]).alias(name)
         for name in dataset.classified
@@ -114,25 +122,20 @@ def _log_model(run: Run, dataset: Dataset, estimator: Any, features: pl.DataFram
     if isinstance(estimator, Ensemble):  # it takes a row of which every signal is missing
         example = pl.concat([example, example.clear(1)])
     answer = estimator.predict if dataset.kind == Kind.REGRESSION else estimator.predict_proba
-    run.log_model(estimator, example, answer(example))
+    metadata = {"threshold": threshold} if threshold else {}
+    run.log_model(estimator, example, answer(example), metadata)
 
 
 def _judge(
     config: DictConfig,
-    run: Run,
     dataset: Dataset,
     parts: dict[str, Part],
     predictions: dict[str, Floats],
+    threshold: float | None,
 ) -> dict[str, float]:
-    """Metrics of both parts, the baseline's beside them, and the threshold of a yes or no."""
+    """Metrics of both parts, the baseline's beside them, and the threshold in force."""
     kind, classes = dataset.kind, dataset.classes
-    threshold = None
-    metrics: dict[str, float] = {}
-    if kind == Kind.BINARY:
-        label = parts["validation"][1]
-        threshold = learn(config.threshold, label, predictions["validation"])
-        metrics |= {} if threshold is None else {"threshold": threshold}
-        _log_threshold(config, run, threshold, label)
+    metrics = {} if threshold is None else {"threshold": threshold}
     for part, prediction in predictions.items():
         label = parts[part][1]
         judged = judge(
@@ -141,19 +144,3 @@ def _judge(
         judged |= baseline(kind, parts["train"][1], label, classes)
         metrics |= {f"{part}/{name}": value for name, value in judged.items()}
     return metrics
-
-
-def _log_threshold(
-    config: DictConfig, run: Run, threshold: float | None, label: NDArray[Any]
-) -> None:
-    """Keeps with the threshold what it was learned for and on how many labels."""
-    policy = {name: config.threshold.get(name) for name in ("policy", "beta", "target")}
-    learned = {
-        "value": threshold,
-        **{name: value for name, value in policy.items() if value is not None},
-        "labels": len(label),
-        "positives": int(label.sum()),
-    }
-    run.log_text(json.dumps(learned, indent=2) + "\n", "threshold.json")
-    if threshold is None:
-        run.log_tag("threshold", f"none reaches {policy['policy']} {policy['target']}")

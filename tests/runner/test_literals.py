@@ -1,0 +1,94 @@
+"""The generated project's lint for thresholds that somebody wrote down."""
+
+import ast
+import types
+from pathlib import Path
+
+import pytest
+
+SOURCE = (
+    Path(__file__).resolve().parents[2]
+    / "{{cookiecutter.project_slug}}" / "tests" / "standard" / "test_literal_thresholds.py"
+)  # fmt: skip
+
+
+def lint() -> types.SimpleNamespace:
+    """Its functions, without what needs a generated project."""
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    kept = [node for node in tree.body if not (
+        (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner"))
+        or (isinstance(node, ast.Assign) and node.targets[0].id in ("FILES", "CONFIGURATIONS"))
+        or (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
+    )]  # fmt: skip
+    names: dict = {}
+    exec(compile(ast.Module(kept, []), str(SOURCE), "exec"), names)
+    return types.SimpleNamespace(**names)
+
+
+LINT = lint()
+FOUND = [
+    "score >= 0.5",
+    "late = scores > .3",
+    "0.5 < score",
+    "model.predict_proba(x)[:, 1] > 0.3",
+    "flagged = np.where(proba > 0.5, 1, 0)",
+    "if (p := model.predict_proba(x)) > 0.2: pass",
+    "frame.filter(pl.col('score') >= 0.7)",
+    "frame.filter(pl.col('late_probability').gt(0.7))",
+    "df[df['score'] > 0.5]",
+    "df[df.probability > 0.5]",
+    "probabilities[:, 1] >= 0.35",
+    "np.greater_equal(score, 0.4)",
+    "self.score_ > 0.5",
+    "result.probs.ravel() > 0.5",
+    "margin = model.decision_function(x) > -0.2",
+    "y = (chance > 0.5).astype(int)",
+    "0.2 < score < 0.8",
+    "while confidence < 0.9: pass",
+    "100 * score > 50",
+    "row.get('score') > 0.5",
+    "assert probas.to_numpy() > .5",
+    "-score < -0.5",
+    "lambda proba: proba > 0.5",
+]
+FINE = [
+    "score >= threshold",
+    "score >= run.metrics['threshold']",
+    "model.predict_proba(x)[:, 1] > threshold",
+    "distance > 500",
+    "pl.col('flights.arr_delay') >= 15",
+    "hour >= 17",
+    "score >= 0",
+    "score <= 1",
+    "scored == 3",
+    "n_scores = len(scores) ",
+    "len(scores) > 10",
+    "score.shape[0] == 3",
+    "problem > 3",
+    "probe > 0.5",
+    "underscore == 2",
+    "temperature > 0.5",
+    "x = 0.5 * score",
+    "age > 18 and score > threshold",
+    "frame.filter(pl.col('distance').gt(100))",
+    "np.clip(score, 0.01, 0.99)",
+    "metrics['rows'] > 100",
+    "score == other_score",
+    "approval > 0.5",
+]
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_literal_beside_a_score_is_found(text: str) -> None:
+    assert list(LINT.literals(text)), text
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_what_is_no_threshold_is_left_alone(text: str) -> None:
+    assert not list(LINT.literals(text)), text
+
+
+def test_number_under_a_thresholds_key_is_found() -> None:
+    content = {"model": {"decision_threshold": 0.4, "depth": 3}, "cutoff": 2, "threshold": {
+        "policy": "precision", "target": 0.8}, "thresholded": 3}  # fmt: skip
+    assert dict(LINT.keys(content)) == {"model.decision_threshold": 0.4, "cutoff": 2}

@@ -1,0 +1,141 @@
+"""Which threshold is in force: the one just learned, or the one before where none is valid."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner import holds, project
+from runner.config import read_moment
+from runner.dataset.dataset import Dataset
+from runner.holds import Breach, Hold
+from runner.record.recorded import RecordedRun
+from runner.record.run import Run
+from runner.training.experiments import is_debug, runs_of
+from runner.training.threshold import Labels, Learned
+
+FILE = "threshold.json"
+EARLIER = 5  # earlier thresholds that are told
+HELD = "held/threshold"
+
+
+def in_force(
+    config: DictConfig, run: Run, dataset: Dataset, learned: Learned, label: Labels
+) -> dict[str, Any]:
+    """What is kept with the model as `threshold.json`; opens a hold where no threshold is valid.
+
+    Then the threshold of the experiment's last run stays in force. A debug run keeps none and
+    holds nothing.
+
+    Args:
+        config: The composed configuration.
+        run: The run that learned.
+        dataset: What it learned from.
+        learned: What `learn` found.
+        label: The validation labels, 0 or 1, shape (rows,).
+    """
+    said = OmegaConf.to_container(config.threshold, resolve=True)
+    assert isinstance(said, dict)
+    policy = {str(key): value for key, value in said.items() if value not in (None, {})}
+    earlier = [] if _is_debug(config) else _earlier(config, run)
+    told: dict[str, Any] = {
+        "value": learned.value,
+        "policy": policy,
+        "guaranteed": learned.guaranteed,
+        "labels": len(label),
+        "positives": int(label.sum()),
+        "learned": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": run.id,
+        "data": dataset.fingerprint,
+        "period": [moment.isoformat() for moment in dataset.periods.get("validation", ())],
+    }
+    if learned.value is not None:
+        _close(run, config)
+    else:
+        told |= {"reason": _reason(policy, learned), "missing": learned.missing}
+        if earlier:
+            kept = {key: earlier[-1][key] for key in ("value", "learned", "run", "labels")}
+            told |= {"value": kept["value"], "carried_over": kept, "guaranteed": False}
+        if not _is_debug(config):
+            told["hold"] = _hold(run, config, dataset, told)
+    told["earlier"] = [
+        {key: each[key] for key in ("run", "learned", "value")} for each in earlier[-EARLIER:]
+    ]
+    run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
+    if "reason" in told:
+        run.log_tag("threshold", told["reason"])
+    return told
+
+
+def decided(_: Hold) -> list[str]:
+    """What follows from a decision on a hold: nothing has to be moved."""
+    return []
+
+
+def _reason(policy: dict[str, Any], learned: Learned) -> str:
+    aim = f"a {policy['policy']} of {policy['target']:g} or more"
+    sure = f"{policy['confidence']:.0%} confidence"
+    reason = f"no threshold reaches {aim} with {sure}; the most is {learned.reached:.3f}"
+    if learned.missing is None:
+        return f"{reason}, so more labels would not do: ask for less, or find a better model"
+    return f"{reason}; about {learned.missing:,} more labels would do"
+
+
+def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) -> str | None:
+    """Opens the hold, unless a person has released just this one; its id."""
+    root = project.root()
+    subject = f"threshold-{run.experiment}"
+    carried = told.get("carried_over")
+    said = json.dumps([told["policy"], dataset.judged], sort_keys=True)
+    delivery = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    last_good = carried["run"] if carried else "none"
+    before = holds.verdict(root, subject, delivery, last_good)
+    if before is not None and before.status == holds.RELEASED:
+        return None
+    stays = (
+        f"the one of run {carried['run']}, {carried['value']:.4f}, stays in force"
+        if carried
+        else "none is in force"
+    )
+    breach = Breach("threshold", None, f"{told['reason']}; {stays}", "all")
+    hold = holds.open_hold(
+        root,
+        Hold(
+            id="", subject=subject, version=str(told["policy"]["policy"]), last_good=last_good,
+            owner=config.experiment.owner or "whoever runs it",
+            opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
+            partition="all", breaches=(breach,), delivery=(delivery,), kind="threshold",
+        ),
+    )  # fmt: skip
+    print(holds.tell(hold))
+    return hold.id
+
+
+def _close(run: Run, config: DictConfig) -> None:
+    """A valid threshold ends the hold for the lack of one."""
+    if not _is_debug(config):
+        holds.close(project.root(), f"threshold-{run.experiment}")
+
+
+def _earlier(config: DictConfig, run: Run) -> list[dict[str, Any]]:
+    """Thresholds that were learned in the experiment's finished runs, the oldest first."""
+    runs = [each for each in runs_of(Path(config.outputs) / run.experiment) if _counts(each, run)]
+    found: list[dict[str, Any]] = []
+    for each in sorted(runs, key=lambda one: one.started):
+        path = each.folder / "artifacts" / FILE
+        if path.is_file():
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if told.get("value") is not None and "carried_over" not in told and "run" in told:
+                found.append(told)
+    return found
+
+
+def _counts(each: RecordedRun, run: Run) -> bool:
+    return each.status == "FINISHED" and each.id != run.id and not is_debug(each)
+
+
+def _is_debug(config: DictConfig) -> bool:
+    return bool(config.debug.rows or config.debug.overfit)
