@@ -82,6 +82,9 @@ def test_an_ensemble_that_costs_too_much_is_recorded_without_a_model(project) ->
     assert run.info.status == "FAILED"
     assert run.data.metrics["validation/price"] > 0
     assert not (project.folders()[-1] / "model").exists()
+    card = project.artifact(run, "card.html").read_text(encoding="utf-8")
+    assert "FAILED" in card
+    assert "model.max_price: the ensemble is 0.0" in card
 
 
 def test_ablation_and_blast_radius_leave_a_picture_and_runs_within_the_run(project) -> None:

@@ -42,12 +42,18 @@ class Mark(NamedTuple):
     baseline: float | None = None
 
 
-def write_card(folder: Path) -> Path:
+def write_card(folder: Path, refusal: str | None = None) -> Path:
     """Write `artifacts/card.html` from what a run's folder holds.
 
     To write the card is a run's last step: a run that still works is shown as finished.
+
+    Args:
+        folder: The run's.
+        refusal: Why the run is about to fail, although all of it has been measured.
     """
     run = read_run(folder)
+    if refusal is not None:
+        run.status, run.error = "FAILED", refusal
     measured = {one.partition("/")[0] for one in run.metrics}
     parts = [part for part in PARTS if part in measured]
     told = [name for name in run.metrics if _is_told(name)]

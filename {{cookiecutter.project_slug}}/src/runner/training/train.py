@@ -89,7 +89,11 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         labels = {part: parts[part][1] for part in predictions}
         draw(run, dataset, labels, predictions, metrics, drops, judged)
     if refusal is not None:
+        from runner.record.card import write_card
+
         run.log_metrics(metrics)
+        run.settle()
+        run.log_artifact(write_card(run.folder, refusal), "card.html")
         raise UserError(refusal)
     return metrics
 
