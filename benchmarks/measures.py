@@ -207,7 +207,7 @@ def iris(bench: Bench) -> None:
         values = ",".join(map(str, strengths))
         call = bench.clock.run(project, "run.py", "-m", *mine, f"model.C={values}")
         delivered(project, call)
-        runs = store.arrived(call.begin, len(strengths))
+        _, *runs = store.arrived(call.begin, 1 + len(strengths))  # the sweep's own, and its jobs'
         for strength, run in zip(strengths, runs, strict=True):
             complete(run.figures, run.models)
             same(seen[strength], run.metrics)

@@ -153,7 +153,7 @@ def test_tutorial_can_be_followed_and_leaves_complete_records(tmp_path: Path) ->
     assert all(run.info.status == "FINISHED" for run in runs)
     by_name = [names[run.info.experiment_id] for run in runs]
     assert by_name.count("flight-delays/baseline") == 2, "the first run and its rerun"
-    assert by_name.count("flight-delays/evenings") == 3, "one run and a sweep of two"
+    assert by_name.count("flight-delays/evenings") == 4, "one run, and a sweep with two in it"
     assert len(list(reader.folder.glob("outputs/**/card.html"))) == 5
     status = reader.type("git status --short", [])
     assert "outputs" not in status

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runner.record.delivery import Delivery
     from runner.record.run import Run
+    from runner.sweep import Sweep
 
 COMMANDS = {
     "clean": "runner.record.clean",
@@ -41,6 +42,7 @@ python run.py                           list tasks, commands and experiments
 python run.py +experiment=NAME          train it and record the run
 python run.py KEY=VALUE …               change any key of conf/, such as model=dummy seed=1
 python run.py -m seed=1,2,3             sweep: one run for each value
+python run.py -m resume=ID              go on with a sweep that was interrupted
 python run.py task=NAME …               another task
 python run.py COMMAND --help            what a command takes
 python run.py … --cfg job               print the composed configuration and stop"""
@@ -89,10 +91,12 @@ class Session:
         self.errors: list[BaseException] = []
         self.held = False
         self.delivery: Delivery | None = None
+        self.sweep: Sweep | None = None
 
     def job(self, config: "DictConfig") -> float | None:
         """Runs one task and records it; a failure is kept and told at the end of the sweep."""
         from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
         from omegaconf import OmegaConf
 
         hydra = HydraConfig.get()
@@ -117,7 +121,21 @@ class Session:
             # as they were typed: what comes from the environment stays a reference to it
             words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
             assert isinstance(words, list)
-            run = Run.start(config, folder, command, list(map(str, words)), self.delivery)
+            words = list(map(str, words))
+            parent = None
+            if hydra.mode == RunMode.MULTIRUN:
+                if self.sweep is None:
+                    from runner.sweep import Sweep
+
+                    place = Path(hydra.sweep.dir)
+                    self.sweep = Sweep.start(config, place, command, self.delivery)
+                    self.runs.append(self.sweep.parent)
+                parent = self.sweep.parent.id
+                if self.sweep.is_done(words):
+                    print(f"done before: {' '.join(words)}")
+                    _remove_empty(folder, Path(config.outputs))
+                    return self.sweep.result(words)
+            run = Run.start(config, folder, command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
             self.errors.append(error)
@@ -137,6 +155,14 @@ class Session:
         except BaseException as error:
             self.errors.append(error)
             raise
+
+    def close_sweep(self) -> None:
+        """Records what the jobs of a sweep have come to."""
+        if self.sweep is not None:
+            stopped = [
+                error for error in self.errors if not isinstance(error, Exception | SystemExit)
+            ]
+            self.sweep.close(stopped[0] if stopped else None)
 
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
@@ -238,6 +264,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    arguments = _resumed(arguments)
     check_overrides([word for word in arguments if not word.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _stop)
@@ -260,12 +287,27 @@ def _run(arguments: Sequence[str]) -> int:
             raise
         raise told from error
     finally:
+        session.close_sweep()
         session.close()
     if session.interrupted:
         return 130
     if not session.errors:
         return 3 if session.held else 0
     return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+
+
+def _resumed(arguments: Sequence[str]) -> Sequence[str]:
+    """The words of the sweep that `resume=<id>` names; any others as they are."""
+    asked = [word.partition("=")[2] for word in arguments if word.startswith("resume=")]
+    if not asked:
+        return arguments
+    others = [word for word in arguments if not word.startswith(("resume=", "-m", "--multirun"))]
+    if others:
+        raise UserError(f"resume={asked[0]}: a sweep goes on with the words it began with; "
+                        f"leave out {others[0]}")  # fmt: skip
+    from runner.sweep import resumed
+
+    return resumed(asked[0])
 
 
 def _check_options(arguments: Sequence[str]) -> None:

@@ -69,6 +69,7 @@ def write_card(folder: Path, refusal: str | None = None) -> Path:
         threshold=_threshold(run),
         repeated=_repeated(run),
         slices=_slices(run),
+        sweep=_sweep(run),
         ensemble=_told(run, "ensemble.json"),
         ablation=_told(run, "ablation.json"),
         figures=_figures(run),
@@ -227,6 +228,19 @@ def _told(run: RecordedRun, name: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _sweep(run: RecordedRun) -> dict[str, Any] | None:
+    """The jobs of a sweep, the best first."""
+    path = run.folder / "artifacts" / "sweep.json"
+    if not path.is_file():
+        return None
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    sign = 1 if greater_is_better(told["objective"]) else -1
+    told["jobs"].sort(key=lambda job: (job["value"] is None, -sign * (job["value"] or 0.0)))
+    own = ("run", "status", "value", "seconds", "mean", "sd", "seeds")
+    told["keys"] = [key for key in (told["jobs"] or [{}])[0] if key not in own]
+    return told
 
 
 def _slices(run: RecordedRun) -> dict[str, Any] | None:

@@ -28,13 +28,19 @@ def valid_name(name: str) -> str:
 class Journal:
     """Appends events to a file; one `write` to the operating system each, no buffer, no lock.
 
-    A new journal refuses a file that exists: two runs never share a folder.
+    A new journal refuses a file that exists: two runs never share a folder. One that goes on needs
+    it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, goes_on: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        if goes_on:
+            flags &= ~(os.O_CREAT | os.O_EXCL)
+            is_torn = not path.read_bytes().endswith(b"\n")
         self._descriptor = os.open(path, flags, 0o666)
         self._names: dict[str, str] = {}
+        if goes_on and is_torn:  # it was killed while it wrote
+            os.write(self._descriptor, b"\n")
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""

@@ -117,6 +117,8 @@ class RecordedRun:
                 self.datasets.append(event)
             case "artifact":
                 self.artifacts.append(event["path"])
+            case "resume":
+                self.status, self.error = "RUNNING", None
             case "end":
                 self.status, self.error = event["status"], event["error"]
         self.ended = _moment(event)

@@ -48,7 +48,9 @@ class Run:
         ended: Whether the end stands in the record, so that all of it can be delivered.
     """
 
-    def __init__(self, config: DictConfig, folder: Path, delivery: Delivery) -> None:
+    def __init__(
+        self, config: DictConfig, folder: Path, delivery: Delivery, goes_on: bool = False
+    ) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
         outputs = Path(config.outputs).resolve()
         if len(outputs.parents) + 3 > len(folder.parents) or not folder.is_relative_to(outputs):
@@ -71,7 +73,7 @@ class Run:
         self._git: provenance.Git | None = None
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-            self._journal = Journal(folder / "journal.jsonl")
+            self._journal = Journal(folder / "journal.jsonl", goes_on)
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
         except OSError as error:
@@ -104,6 +106,20 @@ class Run:
         name = " ".join(folder.resolve().relative_to(Path(config.outputs).resolve()).parts[1:])
         run._open(name, parent, overrides)
         run._observe(command)
+        return run
+
+    @classmethod
+    def resume(cls, config: DictConfig, folder: Path, delivery: Delivery) -> "Run":
+        """Go on with the record of a run that has ended, or was stopped.
+
+        Args:
+            config: A configuration with the same `outputs` and `tracking`.
+            folder: The run's folder.
+            delivery: Who brings what is added to MLflow.
+        """
+        run = cls(config, folder.resolve(), delivery, goes_on=True)
+        delivery.register(run.id, run.folder)
+        run._journal.write("resume", writer=identity())
         return run
 
     @contextmanager

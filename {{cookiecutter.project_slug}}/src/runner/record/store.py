@@ -188,6 +188,8 @@ class StoredRun:
             return False
         self._time = events[-1]["time"]
         try:
+            if any(event["kind"] == "resume" for event in events):
+                self._client.update_run(self._id, status="RUNNING")
             self._replay(events)
         except _DeletedError:
             self._drop("it was deleted in MLflow")

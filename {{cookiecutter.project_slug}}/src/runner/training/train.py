@@ -55,11 +55,14 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
     if isinstance(estimator, Ensemble):
         with run.stage("price"):
             priced, refusal = price(config, run, dataset, parts, predictions, estimator)
-    threshold = {}
+    threshold: dict[str, Any] = {}
     if dataset.kind == Kind.BINARY:
         label = parts["validation"][1]
         learned = learn(config.threshold, label, predictions["validation"])
-        threshold = in_force(config, run, dataset, learned, label)
+        if refusal is None:
+            threshold = in_force(config, run, dataset, learned, label)
+        else:  # of a model that is not kept, none comes into force
+            threshold = {"value": learned.value}
     if refusal is None:
         _log_model(run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
