@@ -154,7 +154,7 @@ def test_tutorial_can_be_followed_and_leaves_complete_records(tmp_path: Path) ->
     by_name = [names[run.info.experiment_id] for run in runs]
     assert by_name.count("flight-delays/baseline") == 2, "the first run and its rerun"
     assert by_name.count("flight-delays/evenings") == 4, "one run, and a sweep with two in it"
-    assert len(list(reader.folder.glob("outputs/**/card.html"))) == 5
+    assert len(list(reader.folder.glob("outputs/**/card.html"))) == 6
     status = reader.type("git status --short", [])
     assert "outputs" not in status
     assert "mlflow.db" not in status
@@ -167,7 +167,14 @@ def test_moving_a_notebook_in_can_be_followed(flights: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["how-to/own-model.md", "how-to/add-a-task.md", "reference/errors.md"]
+    "page",
+    [
+        "how-to/own-model.md",
+        "how-to/add-a-task.md",
+        "how-to/experiments.md",
+        "how-to/sweeps.md",
+        "reference/errors.md",
+    ],
 )
 def test_page_can_be_followed(flights: Reader, page: str) -> None:
     flights.follow(page)
