@@ -70,7 +70,7 @@ def test_sweep_has_a_table_a_picture_the_best_job_and_means_over_seeds(project: 
 def test_interrupted_sweep_runs_only_what_is_missing_when_it_is_resumed(
     project: Project, how: signal.Signals
 ) -> None:
-    process = project.start("-m", *SMALL, "model.max_iter=5,10,15,20")
+    process = project.start("-m", *SMALL, "threads=1", "model.max_iter=5,10,15,20")
     limit = time.monotonic() + 90
     while len(list(project.root.glob("outputs/boosted_trees/*/*/[12]-*/config.yaml"))) < 2:
         assert time.monotonic() < limit
@@ -91,10 +91,67 @@ def test_interrupted_sweep_runs_only_what_is_missing_when_it_is_resumed(
     assert set(jobs) == {"5", "10", "15", "20"}
     assert all(run.info.status == "FINISHED" for run in jobs.values())
     assert parent.data.metrics["jobs/finished"] == 4
-    alone = project.run(*SMALL, "model.max_iter=15")
+    alone = project.run(*SMALL, "threads=1", "model.max_iter=15")
     assert alone.returncode == 0
     last = max(project.runs("boosted_trees"), key=lambda run: run.info.start_time)
     assert judged(last) == judged(jobs["15"])
+
+
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
+
+
+def test_jobs_in_other_processes_give_the_same_numbers_and_leave_whole_records(
+    project: Project,
+) -> None:
+    words = (*SMALL, "model.max_iter=5,10", "seed=0,1")
+    done = project.run("-m", *words, *JOBLIB)
+    assert "4 of 4" in done.stdout
+    there = project.runs("boosted_trees")
+    assert [run.info.status for run in there] == ["FINISHED"] * 5
+    project.run("-m", *words, "threads=1")
+    runs = [run for run in project.runs("boosted_trees") if run.data.metrics.get("test/rows")]
+
+    def numbers(chosen: list[Any]) -> dict[Any, Any]:
+        return {(run.data.params["model.max_iter"], run.data.params["seed"]): judged(run)
+                for run in chosen}  # fmt: skip
+
+    assert numbers(runs[:4]) == numbers(runs[4:])
+    assert len(numbers(runs[:4])) == 4
+    for run in runs[:4]:
+        assert {"card.html", "console.log", "predictions.parquet"} <= project.artifacts(run)
+        assert run.outputs.model_outputs
+        assert "roc_auc" in project.artifact(run, "console.log").read_text()
+
+
+def test_failing_job_of_another_process_is_told_and_the_rest_go_on(project: Project) -> None:
+    words = ("model=logistic_regression", "dataset.label=late,arrival_delay")
+    done = project.run("-m", *SMALL, *words, *JOBLIB, code=2)
+    assert "is a classifier, and the label asks for a number" in done.stderr
+    runs = project.runs("boosted_trees")
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
+    done = project.run("-m", *SMALL, "model.max_iter=5,0.5", *JOBLIB, code=2)
+    assert "max_iter" in done.stderr
+
+
+@pytest.mark.long
+def test_64_jobs_on_two_processes_are_64_complete_runs_in_the_embedded_store(
+    project: Project,
+) -> None:
+    depths = ",".join(str(number) for number in range(2, 34))
+    words = (*SMALL, f"model.max_leaf_nodes={depths}", "model.max_iter=2", "seed=0,1")
+    done = project.run("-m", *words, *JOBLIB)
+    assert "64 of 64" in done.stdout
+    parent, *jobs = sorted(
+        project.runs("boosted_trees"), key=lambda run: "mlflow.parentRunId" in run.data.tags
+    )
+    assert parent.data.metrics["jobs/finished"] == 64
+    assert len({run.data.tags["record.folder"] for run in jobs}) == 64
+    for run in jobs:
+        assert run.info.status == "FINISHED"
+        assert run.outputs.model_outputs
+        assert run.data.metrics["test/rows"]
+    logs = project.root.glob("outputs/.pending/*/delivery.log")
+    assert not [log for log in logs if "locked" in log.read_text()]
 
 
 def finished(folder: Path) -> dict[str, bytes]:

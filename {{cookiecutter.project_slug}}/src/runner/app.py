@@ -14,16 +14,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import UserError
-from runner.metrics import objective
 from runner.project import read_environment, root
 from runner.record.console import Output
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from runner.record.delivery import Delivery
-    from runner.record.run import Run
-    from runner.sweep import Sweep
 
 COMMANDS = {
     "clean": "runner.record.clean",
@@ -83,140 +78,6 @@ class CheckFirst:
         raise AttributeError(name)
 
 
-class Session:
-    """What one `python run.py` did: its runs, their failures, and the delivery beside them."""
-
-    def __init__(self) -> None:
-        self.runs: list[Run] = []
-        self.errors: list[BaseException] = []
-        self.held = False
-        self.delivery: Delivery | None = None
-        self.sweep: Sweep | None = None
-
-    def job(self, config: "DictConfig") -> float | None:
-        """Runs one task and records it; a failure is kept and told at the end of the sweep."""
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-        from omegaconf import OmegaConf
-
-        hydra = HydraConfig.get()
-        folder = Path(hydra.runtime.output_dir)
-        # Hydra's note of a sweep: the record holds the same, without secrets
-        (folder.parent / "multirun.yaml").unlink(missing_ok=True)
-        try:  # imports take a while, and whoever stops us then wants no empty folder
-            from runner.config import check
-            from runner.record.delivery import Delivery
-            from runner.record.run import Run
-
-            check(config)
-            if self.delivery is None:
-                # its imports take as long as ours: it starts first
-                self.delivery = Delivery.start(config)
-            limit_threads(config.threads)
-            _check_model(config)
-            _check_data(config)
-            gc.freeze()
-            gc.enable()
-            command = [Path(sys.argv[0]).name, *sys.argv[1:]]
-            # as they were typed: what comes from the environment stays a reference to it
-            words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-            assert isinstance(words, list)
-            words = list(map(str, words))
-            parent = None
-            if hydra.mode == RunMode.MULTIRUN:
-                if self.sweep is None:
-                    from runner.sweep import Sweep
-
-                    place = Path(hydra.sweep.dir)
-                    self.sweep = Sweep.start(config, place, command, self.delivery)
-                    self.runs.append(self.sweep.parent)
-                parent = self.sweep.parent.id
-                if self.sweep.is_done(words):
-                    print(f"done before: {' '.join(words)}")
-                    _remove_empty(folder, Path(config.outputs))
-                    return self.sweep.result(words)
-            run = Run.start(config, folder, command, words, self.delivery, parent)
-        except UserError as error:
-            _remove_empty(folder, Path(config.outputs))
-            self.errors.append(error)
-            print(error, file=sys.stderr)
-            return None
-        except BaseException:
-            _remove_empty(folder, Path(config.outputs))
-            raise
-        self.runs.append(run)
-        try:
-            metrics = execute(run)
-            self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-            return metrics.get(objective(config.objective, metrics))
-        except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
-            self.errors.append(error)
-            return None
-        except BaseException as error:
-            self.errors.append(error)
-            raise
-
-    def close_sweep(self) -> None:
-        """Records what the jobs of a sweep have come to."""
-        if self.sweep is not None:
-            stopped = [
-                error for error in self.errors if not isinstance(error, Exception | SystemExit)
-            ]
-            self.sweep.close(stopped[0] if stopped else None)
-
-    def close(self) -> None:
-        """Waits until the record has arrived, or says in one line why it is pending."""
-        if self.delivery is not None:
-            # a record whose end could not be written is delivered when this process is gone
-            patience = 1.0 if self.interrupted else None
-            runs = [each for run in self.runs for each in run.family()]
-            pending = self.delivery.wait((run.id for run in runs if run.ended), patience)
-            if pending:
-                print(pending, file=sys.stderr)
-            for run in runs:
-                if refused := run.refused():
-                    print(f"run {run.id}: MLflow refused {refused}\nIt is in {run.folder} only.",
-                          file=sys.stderr)  # fmt: skip
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether somebody stopped it."""
-        return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
-
-
-def execute(run: "Run") -> dict[str, float]:
-    """Runs the task of an opened run, closes its record, and says both on the terminal.
-
-    Returns:
-        The task's metrics.
-    """
-    from hydra.utils import get_method
-    from threadpoolctl import threadpool_limits
-
-    from runner import summary
-    from runner.profiling import profiled
-    from runner.record.changes import changes
-    from runner.record.inline import mlflow_inline
-
-    try:
-        run.log_provenance("changes", changes(run.config, root() / "conf"))
-        summary.opening(run)
-        with threadpool_limits(run.config.threads), mlflow_inline(run), profiled(run):
-            metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
-        run.log_metrics(metrics)
-        run.settle()
-        from runner.record.card import write_card  # jinja2 takes a while: not before the first fit
-
-        run.log_artifact(write_card(run.folder), "card.html")
-        summary.closing(run, metrics)  # before the end, so that console.log holds it
-        run.finish("FINISHED")
-    except BaseException as error:
-        summary.failed(run, error)  # before the end, which may fail too
-        run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
-        raise
-    return metrics
-
-
 def main(arguments: Sequence[str]) -> int:
     """Runs what was typed.
 
@@ -261,6 +122,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     from runner.composition import CONF, explain, normalise, register_resolvers
     from runner.config import check_overrides
+    from runner.session import Session
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -274,6 +136,8 @@ def _run(arguments: Sequence[str]) -> int:
 
     def job(config: "DictConfig") -> float | None:
         return session.job(config)
+
+    job.session = session  # type: ignore[attr-defined]  # for launchers of other processes
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
@@ -338,46 +202,6 @@ def _refuse_wrong(config: "DictConfig") -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-
-
-def _check_model(config: "DictConfig") -> None:
-    """Checks the model's parameters; a task without a model loads no estimator."""
-    if "model" in config.task.get("uses", []):
-        from runner.training.parameters import check_model
-
-        check_model(config)
-
-
-def _check_data(config: "DictConfig") -> None:
-    """Checks what is said about signals, features and label before a run begins."""
-    uses = config.task.get("uses", [])
-    if "signals" in uses:
-        from runner.signals.ingest import chosen
-
-        chosen(config)
-    if "dataset" in uses:
-        from runner.dataset.plan import make_plan
-
-        plan = make_plan(config, as_it_stands=True)
-        if "model" in uses:
-            from runner.training.groups import check_ensemble
-
-            check_ensemble(config, plan)
-
-
-def _remove_empty(folder: Path, outputs: Path) -> None:
-    """Takes back the folders that Hydra made for a run that does not start."""
-    while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
-
-
-def limit_threads(threads: int | None) -> None:
-    """Sets the number of threads for libraries that are not loaded yet; None leaves all cores."""
-    if threads is not None:
-        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                         "POLARS_MAX_THREADS"):  # fmt: skip
-            os.environ[variable] = str(threads)
 
 
 def _command(word: str, arguments: list[str]) -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.app import execute
 from runner.composition import compose
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, load_run
 from runner.record.run import Run
+from runner.session import execute
 
 Runner = Callable[..., RecordedRun]
 

@@ -15,12 +15,22 @@ log = logging.getLogger(__name__)
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, KeyError)
 
 
+_last: dict[tuple[Path, int], tuple[pl.DataFrame, int]] = {}
+"""The dataset that was read last: the next job of a sweep wants the same."""
+
+
 def read(path: Path) -> tuple[pl.DataFrame, int] | None:
     """A dataset's rows, and how many were left out because they have no label; None if not here."""
     if not path.exists():
         return None
+    key = path, path.stat().st_mtime_ns
+    if key in _last:
+        return _last[key]
     try:
-        return pl.read_parquet(path, glob=False), int(pl.read_parquet_metadata(path)["dropped"])
+        found = pl.read_parquet(path, glob=False), int(pl.read_parquet_metadata(path)["dropped"])
+        _last.clear()
+        _last[key] = found
+        return found
     except UNREADABLE as error:
         log.warning("the cached dataset %s is damaged (%s); assembling it again", path, error)
         path.unlink(missing_ok=True)

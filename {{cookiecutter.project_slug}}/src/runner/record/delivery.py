@@ -42,7 +42,8 @@ class Delivery:
         pending: The store's folder.
     """
 
-    def __init__(self, outputs: Path, uri: str, shown: str) -> None:
+    def __init__(self, outputs: Path, uri: str, shown: str, serves: bool = True) -> None:
+        self._serves = serves
         self._outputs = outputs
         self._uri = uri
         self.pending = outputs / ".pending" / store_key(uri)
@@ -53,14 +54,19 @@ class Delivery:
         self._serve()
 
     @classmethod
-    def start(cls, config: "DictConfig") -> Self:
-        """Start to deliver; the earlier, the more of MLflow's start-up is hidden by other work."""
+    def start(cls, config: "DictConfig", serves: bool = True) -> Self:
+        """Start to deliver; the earlier, the more of MLflow's start-up is hidden by other work.
+
+        Args:
+            config: Its `outputs` and `tracking` are used.
+            serves: False where another process delivers, such as a sweep's.
+        """
         from runner.record.masking import Masking  # The delivery process needs no omegaconf.
 
         outputs = Path(config.outputs).resolve()
         uri = str(config.tracking.uri)
         try:
-            return cls(outputs, uri, Masking(config).address)
+            return cls(outputs, uri, Masking(config).address, serves)
         except OSError as error:
             raise UserError(
                 f"the folder for runs cannot be written: {outputs} ({error.strerror}); "
@@ -131,6 +137,8 @@ class Delivery:
 
     def _serve(self, pause: float = 0.0) -> None:
         """Start a delivery process unless ours lives; it leaves at once where another works."""
+        if not self._serves:
+            return
         if self._process is not None:
             code = self._process.poll()
             if code is None:

@@ -1,0 +1,112 @@
+"""A job of a sweep in a process of its own, which may have done others before."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.composition import register_resolvers
+from runner.errors import UserError
+from runner.metrics import objective
+from runner.project import read_environment
+from runner.record.delivery import Delivery
+from runner.record.run import Run
+from runner.session import check_job, execute
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to run a job.
+
+    Attributes:
+        number: Its place in the sweep.
+        config: Its configuration as YAML, with references to the environment.
+        words: Its overrides.
+        folder: The run's folder.
+        parent: Id of the sweep's run.
+        command: What was typed.
+    """
+
+    number: int
+    config: str
+    words: list[str]
+    folder: str
+    parent: str
+    command: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        number: Its place in the sweep.
+        words: Its overrides.
+        value: Its objective; None where it has none.
+        held: Whether something waits for a person.
+        delivered: Ids of its runs.
+        error: What ended it: a UserError as it was, anything else by its text.
+        said: Where the record lies, in a few words.
+    """
+
+    number: int
+    words: list[str]
+    value: float | None = None
+    held: bool = False
+    delivered: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    said: str = ""
+
+
+def work(job: Job) -> Outcome:
+    """Runs a job and records it; whoever started it delivers the record."""
+    read_environment()
+    register_resolvers()
+    config = OmegaConf.create(job.config)
+    assert isinstance(config, DictConfig)
+    with _silence():
+        try:
+            check_job(config)
+            delivery = Delivery.start(config, serves=False)
+            run = Run.start(config, Path(job.folder), job.command, job.words, delivery, job.parent)
+        except UserError as told:
+            return Outcome(job.number, job.words, error=told)
+        error: Exception | None = None
+        metrics: dict[str, float] = {}
+        try:
+            metrics = execute(run)
+        except UserError as told:
+            error = told
+        except Exception as fault:
+            error = RuntimeError(f"{type(fault).__name__}: {fault}")
+    held = any(name.startswith("held/") and metrics[name] for name in metrics)
+    value = metrics.get(objective(config.objective, metrics))
+    ids = [each.id for each in run.family() if each.ended]
+    said = f"  run {run.id}" if error is None else f"  run {run.id} FAILED"
+    return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps a job's words from the terminal, which others write to; console.log has them."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        handlers = [each for each in logging.getLogger().handlers
+                    if isinstance(each, logging.StreamHandler)]  # fmt: skip
+        streams = [each.setStream(nothing) for each in handlers]
+        try:
+            yield
+        finally:
+            for handler, stream in zip(handlers, streams, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)

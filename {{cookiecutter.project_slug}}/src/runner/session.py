@@ -1,0 +1,230 @@
+"""What one `python run.py` does: its runs, one after the other."""
+
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import UserError
+from runner.metrics import objective
+from runner.project import root
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from runner.record.delivery import Delivery
+    from runner.record.run import Run
+    from runner.sweep import Sweep
+
+
+class Session:
+    """What one `python run.py` did: its runs, their failures, and the delivery beside them.
+
+    Attributes:
+        runs: Those of this process, with a sweep's own.
+        errors: What ended them, or kept them from beginning.
+        held: Whether something waits for a person.
+        away: Ids of runs in other processes.
+        command: What was typed.
+        delivery: Brings the records to MLflow.
+        sweep: What the runs belong to.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.errors: list[BaseException] = []
+        self.held = False
+        self.away: list[str] = []
+        self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        self.delivery: Delivery | None = None
+        self.sweep: Sweep | None = None
+
+    def job(self, config: "DictConfig") -> float | None:
+        """Runs one task and records it; a failure is kept and told at the end of the sweep."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        # Hydra's note of a sweep: the record holds the same, without secrets
+        (folder.parent / "multirun.yaml").unlink(missing_ok=True)
+        try:  # imports take a while, and whoever stops us then wants no empty folder
+            from runner.record.delivery import Delivery
+            from runner.record.run import Run
+
+            if self.delivery is None:
+                # its imports take as long as ours: it starts first
+                self.delivery = Delivery.start(config)
+            check_job(config)
+            gc.freeze()
+            gc.enable()
+            words = words_of(hydra)
+            parent = None
+            if hydra.mode == RunMode.MULTIRUN:
+                parent = self.open_sweep(config, Path(hydra.sweep.dir))
+                if self.sweep is not None and self.sweep.is_done(words):
+                    print(f"done before: {' '.join(words)}")
+                    _remove_empty(folder, Path(config.outputs))
+                    return self.sweep.result(words)
+            run = Run.start(config, folder, self.command, words, self.delivery, parent)
+        except UserError as error:
+            _remove_empty(folder, Path(config.outputs))
+            self.errors.append(error)
+            print(error, file=sys.stderr)
+            return None
+        except BaseException:
+            _remove_empty(folder, Path(config.outputs))
+            raise
+        self.runs.append(run)
+        try:
+            metrics = execute(run)
+            self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
+            return metrics.get(objective(config.objective, metrics))
+        except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
+            self.errors.append(error)
+            return None
+        except BaseException as error:
+            self.errors.append(error)
+            raise
+
+    def open_sweep(self, config: "DictConfig", folder: Path) -> str:
+        """The id of the sweep's run, which is opened with the first job.
+
+        Args:
+            config: The job's configuration.
+            folder: `hydra.sweep.dir`.
+        """
+        if self.sweep is None:
+            from runner.record.delivery import Delivery
+            from runner.sweep import Sweep
+
+            if self.delivery is None:
+                self.delivery = Delivery.start(config)
+            self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            self.runs.append(self.sweep.parent)
+        return self.sweep.parent.id
+
+    def close_sweep(self) -> None:
+        """Records what the jobs of a sweep have come to."""
+        if self.sweep is not None:
+            stopped = [
+                error for error in self.errors if not isinstance(error, Exception | SystemExit)
+            ]
+            self.sweep.close(stopped[0] if stopped else None)
+
+    def close(self) -> None:
+        """Waits until the record has arrived, or says in one line why it is pending."""
+        if self.delivery is not None:
+            # a record whose end could not be written is delivered when this process is gone
+            patience = 1.0 if self.interrupted else None
+            runs = [each for run in self.runs for each in run.family()]
+            ended = [*self.away, *(run.id for run in runs if run.ended)]
+            pending = self.delivery.wait(ended, patience)
+            if pending:
+                print(pending, file=sys.stderr)
+            for run in runs:
+                if refused := run.refused():
+                    print(f"run {run.id}: MLflow refused {refused}\nIt is in {run.folder} only.",
+                          file=sys.stderr)  # fmt: skip
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
+
+
+def words_of(hydra: Any) -> list[str]:
+    """A job's overrides as they were typed: what comes from the environment is still named only."""
+    from omegaconf import OmegaConf
+
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return list(map(str, words))
+
+
+def execute(run: "Run") -> dict[str, float]:
+    """Runs the task of an opened run, closes its record, and says both on the terminal.
+
+    Returns:
+        The task's metrics.
+    """
+    from hydra.utils import get_method
+    from threadpoolctl import threadpool_limits
+
+    from runner import summary
+    from runner.profiling import profiled
+    from runner.record.changes import changes
+    from runner.record.inline import mlflow_inline
+
+    try:
+        run.log_provenance("changes", changes(run.config, root() / "conf"))
+        summary.opening(run)
+        with threadpool_limits(run.config.threads), mlflow_inline(run), profiled(run):
+            metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
+        run.log_metrics(metrics)
+        run.settle()
+        from runner.record.card import write_card  # jinja2 takes a while: not before the first fit
+
+        run.log_artifact(write_card(run.folder), "card.html")
+        summary.closing(run, metrics)  # before the end, so that console.log holds it
+        run.finish("FINISHED")
+    except BaseException as error:
+        summary.failed(run, error)  # before the end, which may fail too
+        run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        raise
+    return metrics
+
+
+def check_job(config: "DictConfig") -> None:
+    """Checks all that can be checked before a run begins, and limits the threads.
+
+    Raises:
+        UserError: Says what is wrong.
+    """
+    from runner.config import check
+
+    check(config)
+    limit_threads(config.threads)
+    _check_model(config)
+    _check_data(config)
+
+
+def _check_model(config: "DictConfig") -> None:
+    """Checks the model's parameters; a task without a model loads no estimator."""
+    if "model" in config.task.get("uses", []):
+        from runner.training.parameters import check_model
+
+        check_model(config)
+
+
+def _check_data(config: "DictConfig") -> None:
+    """Checks what is said about signals, features and label before a run begins."""
+    uses = config.task.get("uses", [])
+    if "signals" in uses:
+        from runner.signals.ingest import chosen
+
+        chosen(config)
+    if "dataset" in uses:
+        from runner.dataset.plan import make_plan
+
+        plan = make_plan(config, as_it_stands=True)
+        if "model" in uses:
+            from runner.training.groups import check_ensemble
+
+            check_ensemble(config, plan)
+
+
+def _remove_empty(folder: Path, outputs: Path) -> None:
+    """Takes back the folders that Hydra made for a run that does not start."""
+    while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def limit_threads(threads: int | None) -> None:
+    """Sets the number of threads for libraries that are not loaded yet; None leaves all cores."""
+    if threads is not None:
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                         "POLARS_MAX_THREADS"):  # fmt: skip
+            os.environ[variable] = str(threads)
