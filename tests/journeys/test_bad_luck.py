@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,11 +169,12 @@ def test_sweep_has_a_run_for_each_value_and_one_delivery(project: Project) -> No
         time.sleep(0.05)
     assert process.returncode == 0, process.communicate()
     assert len(served) == 1
-    runs = project.runs("baseline")
+    parent, *runs = project.runs("baseline")
     assert [run.data.params["seed"] for run in runs] == ["1", "2", "3"]
     assert len({run.data.tags["record.id"] for run in runs}) == 3
-    assert len({folder.name for folder in project.folders()}) == 3
-    assert len({folder.parent for folder in project.folders()}) == 1
+    folder = Path(parent.data.tags["record.folder"])
+    assert {each.parent for each in project.folders() if each != folder} == {folder}
+    assert len({each.name for each in project.folders()}) == 4
     assert_complete(project.root)
 
 
