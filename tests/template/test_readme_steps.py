@@ -48,5 +48,5 @@ def test_four_steps_lead_from_a_csv_to_a_recorded_run(template, tmp_path):
     assert len(list(project.glob("outputs/**/card.html"))) == 1
     words = ["run.py", "-m", "dataset=flowers", "model=dummy,logistic_regression"]
     subprocess.run([sys.executable, *words], cwd=project, stdin=subprocess.DEVNULL, check=True)
-    assert len(list(project.glob("outputs/**/card.html"))) == 3
+    assert len(list(project.glob("outputs/**/card.html"))) == 4
     assert (project / "mlflow.db").exists()

@@ -41,7 +41,7 @@ def work_as_users_do(project: Path) -> None:
 def change_the_template(origin: Path) -> None:
     """What a newer version may bring, in the very files that users edit too."""
     project = origin / PROJECT
-    edit(project / "conf" / "config.yaml", "bootstrap: 500", "bootstrap: 501")
+    edit(project / "conf" / "config.yaml", "minutes: 60", "minutes: 61")
     edit(project / "pyproject.toml", "[tool.cruft]", "# newer\n[tool.cruft]")
     edit(project / ".gitignore", "/outputs/\n", "/outputs/\n/newer/\n")
     edit(project / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
@@ -96,7 +96,7 @@ def test_update_keeps_what_is_ours_and_brings_what_is_newer(updated):
     assert '"tabulate"' in text("pyproject.toml")
     assert "# newer" in text("pyproject.toml")
     config = yaml.safe_load(text("conf/config.yaml"))
-    assert (config["seed"], config["evaluation"]["bootstrap"]) == (7, 501)
+    assert (config["seed"], config["ablation"]["minutes"]) == (7, 61)
     assert {"/ours/", "/newer/"} <= set(text(".gitignore").splitlines())
     assert "@ours" in text("CODEOWNERS")
     assert "# Newer:" in text("CODEOWNERS")
@@ -144,12 +144,12 @@ def test_second_update_works_too(updated, tmp_path):
     project, _ = updated
     commit_all(project, "Updated")
     config = tmp_path / "origin" / PROJECT / "conf" / "config.yaml"
-    edit(config, "bootstrap: 501", "bootstrap: 502")
+    edit(config, "minutes: 61", "minutes: 62")
     commit_all(tmp_path / "origin", "Newest")
     update(project)
     check_no_conflict(project)
     merged = yaml.safe_load((project / "conf" / "config.yaml").read_text(encoding="utf-8"))
-    assert (merged["seed"], merged["evaluation"]["bootstrap"]) == (7, 502)
+    assert (merged["seed"], merged["ablation"]["minutes"]) == (7, 62)
 
 
 def test_conflicts_are_found_in_hidden_folders_too(template, tmp_path):
