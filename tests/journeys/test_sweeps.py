@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bowl import BOWL, X, write_bowl
 from journey import QUICK, Project, judged
 
 SMALL = ("experiment=boosted_trees", "debug=smoke", *QUICK)
@@ -100,11 +101,15 @@ def test_interrupted_sweep_runs_only_what_is_missing_when_it_is_resumed(
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
 
 
+SUBMITTED = ("hydra/launcher=slurm", "hydra.launcher.cluster=local", "threads=1")
+
+
+@pytest.mark.parametrize("launcher", [JOBLIB, SUBMITTED], ids=["joblib", "submitted"])
 def test_jobs_in_other_processes_give_the_same_numbers_and_leave_whole_records(
-    project: Project,
+    project: Project, launcher: tuple[str, ...]
 ) -> None:
     words = (*SMALL, "model.max_iter=5,10", "seed=0,1")
-    done = project.run("-m", *words, *JOBLIB)
+    done = project.run("-m", *words, *launcher)
     assert "4 of 4" in done.stdout
     there = project.runs("boosted_trees")
     assert [run.info.status for run in there] == ["FINISHED"] * 5
@@ -133,6 +138,54 @@ def test_failing_job_of_another_process_is_told_and_the_rest_go_on(project: Proj
     assert "max_iter" in done.stderr
 
 
+@pytest.mark.parametrize("launcher", [JOBLIB, SUBMITTED], ids=["joblib", "submitted"])
+def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
+    project: Project, launcher: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    words = (*BOWL, *launcher, "task.parameters.seconds=0.1,30", f"{X}=1,2")
+    process = project.start("-m", *words)
+    limit = time.monotonic() + 60
+    begun = "outputs/default/*/*/[0-9]-*/config.yaml"
+    while len(list(project.root.glob(begun))) < 4 or len(finished(project.root)) < 2:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)  # nobody waits for what takes 30 s
+    assert process.returncode == 130
+    (folder,) = project.root.glob("outputs/default/*/*")
+    before = finished(folder)
+    assert len(before) == 2
+    project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
+    done = project.run("-m", f"resume={folder.name[-8:]}")
+    assert done.stdout.count("done before: ") == len(before)
+    assert len(finished(folder)) == 4
+    states = [run.info.status for run in project.runs("default")]
+    assert states.count("FINISHED") == 5
+    assert set(states) <= {"FINISHED", "KILLED"}
+
+
+def test_secret_that_was_typed_is_not_left_where_jobs_were_submitted(project: Project) -> None:
+    write_bowl(project)
+    typed = "experiment.question=hush-hush"
+    project.run("-m", *BOWL, *SUBMITTED, f"{X}=1,2", typed)
+    assert not list(project.root.rglob("submitted/*.pkl"))
+    assert not list(project.root.rglob("multirun.yaml"))
+
+
+@pytest.mark.long
+def test_job_that_was_killed_where_it_was_submitted_is_told_with_its_log(project: Project) -> None:
+    write_bowl(project)
+    done = project.run("-m", *BOWL, *SUBMITTED, "task.parameters.way=round,killed", code=1)
+    assert "the job ended without a result" in done.stderr
+    told = done.stderr.partition("see ")[2].split()[0]
+    assert Path(told).parent.is_dir()
+    jobs = [run for run in project.runs("default") if "mlflow.parentRunId" in run.data.tags]
+    status = {run.data.params["task.parameters.way"]: run.info.status for run in jobs}
+    assert status == {"round": "FINISHED", "killed": "KILLED"}
+
+
 @pytest.mark.long
 def test_64_jobs_on_two_processes_are_64_complete_runs_in_the_embedded_store(
     project: Project,
@@ -156,7 +209,9 @@ def test_64_jobs_on_two_processes_are_64_complete_runs_in_the_embedded_store(
 
 def finished(folder: Path) -> dict[str, bytes]:
     """Journals of the jobs that are done, without what is added to the best one."""
-    journals = {path.parent.name: path.read_bytes() for path in folder.glob("*/journal.jsonl")}
+    journals = {
+        path.parent.name: path.read_bytes() for path in folder.rglob("[0-9]-*/journal.jsonl")
+    }
     ended = b'"status": "FINISHED"'
     return {name: text[: text.index(ended)] for name, text in journals.items() if ended in text}
 

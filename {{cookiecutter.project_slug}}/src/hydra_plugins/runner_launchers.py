@@ -1,80 +1,223 @@
 """The launchers that the runner adds to Hydra's own; Hydra looks for them in this package only."""
 
+import contextlib
+import importlib.util
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner.parallel import Job, Outcome, work
-from runner.session import words_of
+from runner.errors import UserError
+from runner.project import root
+
+if TYPE_CHECKING:
+    from runner.parallel import Job, Outcome
+
+POLL = 0.5  # seconds between looks at what was submitted; a look is one at a file
 
 
-class JoblibLauncher(Launcher):
-    """Jobs in processes of this machine; what a process has loaded stays for its next job."""
-
-    def __init__(self, n_jobs: int | None = None) -> None:
-        """Takes the number of processes; None for one for each core."""
-        self.n_jobs = n_jobs or os.cpu_count() or 1
+class OtherProcesses(Launcher):
+    """Jobs in other processes, which write to the same folders as this one, and deliver nothing."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Takes what Hydra has composed."""
-        self.context, self.task, self.config = hydra_context, task_function, config
+        self.context, self.config = hydra_context, config
+        self.session = task_function.session  # type: ignore[attr-defined]
+        if missing := self.missing():
+            raise UserError(missing)
+
+    def missing(self) -> str | None:
+        """What this machine lacks for the launcher, in a line that says what to do."""
+        return None
+
+    @abstractmethod
+    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+        """Runs the jobs and gives what came of each as soon as it is known."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Runs the jobs and gives their objectives, in their order."""
-        from joblib import Parallel, delayed
+        from runner.composition import own
+        from runner.parallel import Job
+        from runner.session import words_of
 
-        session = self.task.session  # type: ignore[attr-defined]
         configs = []
         for number, words in enumerate(job_overrides, initial_job_idx):
             config = self.context.config_loader.load_sweep_config(self.config, list(words))
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             configs.append(config)
-        own = [
-            OmegaConf.masked_copy(each, [str(key) for key in each if key != "hydra"])
-            for each in configs
-        ]
-        parent = session.open_sweep(own[0], Path(self.config.hydra.sweep.dir))
-        results: list[float | None] = [None] * len(configs)
+        parent = self.session.open_sweep(own(configs[0]), Path(self.config.hydra.sweep.dir))
+        values: dict[int, float | None] = {}
         waiting = []
-        for number, config in enumerate(configs):
-            words = words_of(config.hydra)
-            if session.sweep.is_done(words):
-                print(f"done before: {' '.join(words)}")
-                results[number] = session.sweep.result(words)
+        for config in configs:
+            number, words = config.hydra.job.num, words_of(config.hydra)
+            if self.session.sweep.is_done(words):
+                values[number] = self.session.already(words)
                 continue
             folder = f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}"
-            text = OmegaConf.to_yaml(own[number], resolve=False)
-            waiting.append(Job(number, text, words, folder, parent, session.command))
-        pool = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
-        for count, outcome in enumerate(pool(delayed(work)(job) for job in waiting), 1):
-            results[outcome.number] = outcome.value
-            self._take(session, outcome, f"{count} of {len(waiting)}")
-        return [self._told(config, value) for config, value in zip(configs, results, strict=True)]
+            text = OmegaConf.to_yaml(own(config), resolve=False)
+            waiting.append(Job(number, text, words, folder, parent, self.session.command))
+        self.session.sweep.expect(initial_job_idx + len(configs))
+        for outcome in self.outcomes(waiting) if waiting else ():
+            values[outcome.number] = outcome.value
+            self._take(outcome)
+        return [_told(config, values[config.hydra.job.num]) for config in configs]
 
-    @staticmethod
-    def _take(session: Any, outcome: Outcome, place: str) -> None:
-        value = "" if outcome.value is None else f"{outcome.value:.4f}"
-        print(f"{place}  {' '.join(outcome.words)}  {value}{outcome.said}", flush=True)
+    def _take(self, outcome: "Outcome") -> None:
+        """Tells what came of a job, and keeps it for the end of the command."""
+        session = self.session
+        value = "" if outcome.value is None else f"  {outcome.value:.4f}"
+        said = f"{session.sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
+        print(said, flush=True)
         session.away += outcome.delivered
         session.held |= outcome.held
         if outcome.error is not None:
             session.errors.append(outcome.error)
             print(outcome.error, file=sys.stderr)
 
-    @staticmethod
-    def _told(config: DictConfig, value: float | None) -> JobReturn:
-        result = JobReturn(cfg=config, hydra_cfg=config)
-        result.return_value, result.status = value, JobStatus.COMPLETED
-        return result
+
+class JoblibLauncher(OtherProcesses):
+    """Processes of this machine; what a process has loaded stays for its next job."""
+
+    def __init__(self, n_jobs: int | None) -> None:
+        """Takes the number of processes; None for one for each core."""
+        self.n_jobs = n_jobs or os.cpu_count() or 1
+
+    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+        """Runs as many at a time as there are processes."""
+        from joblib import Parallel, delayed
+
+        from runner.parallel import work
+
+        pool = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
+        yield from pool(delayed(work)(job) for job in jobs)
+
+
+class SlurmLauncher(OtherProcesses):
+    """Jobs of a Slurm cluster; its machines see this project's folder and environment."""
+
+    def __init__(self, cluster: str, **parameters: Any) -> None:
+        """Takes `slurm`, or `local` for processes of this machine, and submitit's parameters."""
+        self.cluster = cluster
+        self.parameters = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for key, value in parameters.items()
+            if value is not None
+        }
+
+    def missing(self) -> str | None:
+        """Slurm's own commands."""
+        if self.cluster != "slurm" or (shutil.which("sbatch") and shutil.which("srun")):
+            return None
+        return (
+            "hydra/launcher=slurm: no sbatch here, so this machine is in no Slurm cluster; "
+            "hydra/launcher=joblib is for one machine, hydra.launcher.cluster=local for a try"
+        )
+
+    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+        """Submits all as one array; what is still waiting when this is stopped is cancelled."""
+        import submitit
+        from submitit.core.utils import UncompletedJobError
+        from submitit.helpers import as_completed
+
+        from runner.parallel import Outcome, work
+
+        folder = Path(self.config.hydra.sweep.dir) / "submitted"
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
+            executor.update_parameters(**self.parameters)
+            with source_on_path():
+                submitted = executor.map_array(work, jobs)
+        except (AssertionError, NameError, RuntimeError, ValueError) as error:  # submitit's own
+            raise UserError(f"hydra/launcher=slurm: {error}") from None
+        by_id = {each.job_id: job for each, job in zip(submitted, jobs, strict=True)}
+        try:
+            for each in as_completed(submitted, poll_frequency=POLL):
+                job = by_id[each.job_id]
+                try:
+                    yield each.result()
+                except UncompletedJobError:
+                    said = f"the job ended without a result ({each.state}); see {each.paths.stderr}"
+                    yield Outcome(job.number, job.words, error=RuntimeError(said))
+        finally:
+            for each in submitted:
+                if not each.done():
+                    each.cancel()
+            for pickled in folder.glob("*.pkl"):  # they hold what was typed, unmasked
+                pickled.unlink()
+
+
+class RayLauncher(OtherProcesses):
+    """Jobs of a Ray cluster; its machines see this project's folder and environment."""
+
+    def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
+        """Takes the cluster's address, None for one on this machine, and what a job needs."""
+        self.address, self.needs = address, {"num_cpus": num_cpus, "num_gpus": num_gpus}
+
+    def missing(self) -> str | None:
+        """The extra."""
+        installed = importlib.util.find_spec("ray") is not None
+        return None if installed else "hydra/launcher=ray: Ray is missing; make setup ARGS=ray"
+
+    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+        """Has Ray run the jobs; what still runs when this is stopped is cancelled."""
+        import ray
+
+        from runner.parallel import Outcome, work
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody phones home
+        if not ray.is_initialized():
+            with source_on_path() as path:
+                ray.init(
+                    self.address,
+                    runtime_env={"env_vars": {"PYTHONPATH": path}},
+                    include_dashboard=False if self.address is None else None,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
+        remote = ray.remote(**self.needs)(work)
+        waiting = {remote.remote(job): job for job in jobs}
+        try:
+            while waiting:
+                (ready,), _ = ray.wait(list(waiting), num_returns=1)
+                job = waiting.pop(ready)
+                try:
+                    yield ray.get(ready)
+                except ray.exceptions.RayError as error:
+                    yield Outcome(job.number, job.words, error=RuntimeError(str(error)))
+        finally:
+            for each in waiting:
+                ray.cancel(each, force=True)
+
+
+@contextlib.contextmanager
+def source_on_path() -> Iterator[str]:
+    """Lets other processes import what `run.py` imports: `src/` in PYTHONPATH."""
+    before = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([str(root() / "src"), *([before] if before else [])])
+    os.environ["PYTHONPATH"] = path
+    try:
+        yield path
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _told(config: DictConfig, value: float | None) -> JobReturn:
+    result = JobReturn(cfg=config, hydra_cfg=config)
+    result.return_value, result.status = value, JobStatus.COMPLETED
+    return result

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError
+from runner.errors import UserError, is_interrupt
 from runner.project import read_environment, root
 from runner.record.console import Output
 
@@ -102,18 +102,11 @@ def main(arguments: Sequence[str]) -> int:
         _check_options(arguments)
         return _run(arguments)
     except (UserError, KeyboardInterrupt) as error:
-        if _is_interrupt(error):
+        if is_interrupt(error):
             print("stopped", file=sys.stderr)
             return 130
         print(error, file=sys.stderr)
         return 2
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl+C is behind it: within an import, an extension makes an ImportError of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -166,12 +159,14 @@ def _resumed(arguments: Sequence[str]) -> Sequence[str]:
     if not asked:
         return arguments
     others = [word for word in arguments if not word.startswith(("resume=", "-m", "--multirun"))]
-    if others:
+    more = [word for word in others if word.startswith("hydra.sweeper.n_trials=")]
+    refused = [word for word in others if word not in more]
+    if refused:
         raise UserError(f"resume={asked[0]}: a sweep goes on with the words it began with; "
-                        f"leave out {others[0]}")  # fmt: skip
+                        f"leave out {refused[0]}")  # fmt: skip
     from runner.sweep import resumed
 
-    return resumed(asked[0])
+    return [*resumed(asked[0]), *more]
 
 
 def _check_options(arguments: Sequence[str]) -> None:
@@ -192,13 +187,11 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _refuse_wrong(config: "DictConfig") -> None:
     """Hydra turns a callback's exception into a warning; leaving the process it cannot stop."""
-    from omegaconf import OmegaConf
-
+    from runner.composition import own
     from runner.config import check
 
     try:
-        own = [str(key) for key in config if key != "hydra"]
-        check(OmegaConf.masked_copy(config, own))
+        check(own(config))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from hydra.errors import OverrideParseException
@@ -11,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config import TOP_LEVEL, check, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 CONF = root() / "conf"
 
@@ -60,10 +64,13 @@ def compose(*overrides: str) -> DictConfig:
 def swept(config: DictConfig) -> Iterator[DictConfig]:
     """The configurations of a sweep: each value of each key once, the other keys at their first.
 
+    Of an interval, these are its ends.
+
     Args:
         config: What Hydra composed for the sweep as a whole.
 
     Raises:
+        UserError: An interval is given to a sweeper that does not search.
         Exception: Hydra's own, for a value that cannot be composed.
     """
     from hydra.core.global_hydra import GlobalHydra
@@ -74,17 +81,56 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     assert isinstance(typed, list)
     words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     values: dict[str, list[str]] = {}
+    intervals = []
     for override in OverridesParser.create().parse_overrides([*words, *map(str, typed)]):
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
         elif override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        elif "optuna" not in config.hydra.runtime.choices["hydra/sweeper"]:
+            raise UserError(f"{override.input_line}: an interval is searched, which is said with "
+                            "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
+        else:
+            intervals.append(override)
     first = {key: each[0] for key, each in values.items()}
-    yield loader.load_sweep_config(config, list(first.values()))
+    base = loader.load_sweep_config(config, list(first.values()))
+    for override in intervals:
+        key = override.get_key_element()
+        values[key] = [f"{key}={end}" for end in ends(override, base)]
+        first[key] = values[key][0]
+    yield loader.load_sweep_config(config, list(first.values())) if intervals else base
     for key, each in values.items():
         for word in each[1:]:
             yield loader.load_sweep_config(config, list((first | {key: word}).values()))
+
+
+def ends(override: "Override", config: DictConfig) -> tuple[int, int] | tuple[float, float]:
+    """The ends of an interval: whole numbers where both are typed so and the key holds no fraction.
+
+    Args:
+        override: A key with `interval(low, high)`.
+        config: Holds the key.
+
+    Raises:
+        UserError: The lower end is the higher one, or has no place on a logarithmic scale.
+    """
+    interval: Any = override.value()
+    low, high = float(interval.start), float(interval.end)
+    if low > high or ("log" in interval.tags and low <= 0):
+        raise UserError(f"{override.input_line}: an interval goes from the lower number to the "
+                        "higher one, on a logarithmic scale from above 0")  # fmt: skip
+    typed = re.search(r"interval\(([^)]*)\)", str(override.input_line))
+    is_whole = typed is not None and re.fullmatch(r"(\w+=|[-+\d\s,])*", typed.group(1))
+    key = override.get_key_element().lstrip("+~")
+    if is_whole and not isinstance(OmegaConf.select(config, key, throw_on_missing=False), float):
+        return int(low), int(high)
+    return low, high
+
+
+def own(config: DictConfig) -> DictConfig:
+    """A configuration without Hydra's own part."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def choices(group: str) -> list[str]:
@@ -143,6 +189,8 @@ def _no_match(verb: str, key: str, is_group: bool) -> UserError:
 
 def _near_key(key: str) -> str:
     """The nearest key: a sibling where the parent is right, any otherwise."""
+    if key.startswith("hydra."):
+        return "What launchers and sweepers take stands in conf/hydra/"
     parent = key.rpartition(".")[0]
     if not parent:
         return nearest(key, TOP_LEVEL)

@@ -26,10 +26,12 @@ class Task:
     Attributes:
         _target_: Dotted path of a function `(config, run) -> dict of metrics`.
         uses: The groups it needs; they are checked before anything runs.
+        parameters: The task's own, with their defaults in its file.
     """
 
     _target_: str
     uses: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

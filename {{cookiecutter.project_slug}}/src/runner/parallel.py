@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import math
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from runner.composition import register_resolvers
 from runner.errors import UserError
 from runner.metrics import objective
 from runner.project import read_environment
+from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
 from runner.session import check_job, execute
@@ -73,22 +76,34 @@ def work(job: Job) -> Outcome:
         try:
             check_job(config)
             delivery = Delivery.start(config, serves=False)
-            run = Run.start(config, Path(job.folder), job.command, job.words, delivery, job.parent)
+            run = Run.start(config, _folder(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
             return Outcome(job.number, job.words, error=told)
         error: Exception | None = None
-        metrics: dict[str, float] = {}
+        said = f"  run {run.id}"
+        value, held = None, False
         try:
             metrics = execute(run)
+        except Pruned:
+            said += " ended early"
         except UserError as told:
             error = told
         except Exception as fault:
             error = RuntimeError(f"{type(fault).__name__}: {fault}")
-    held = any(name.startswith("held/") and metrics[name] for name in metrics)
-    value = metrics.get(objective(config.objective, metrics))
+        else:
+            value = metrics.get(objective(config.objective, metrics), math.nan)
+            held = any(name.startswith("held/") and metrics[name] for name in metrics)
     ids = [each.id for each in run.family() if each.ended]
-    said = f"  run {run.id}" if error is None else f"  run {run.id} FAILED"
+    said += " FAILED" if error else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+def _folder(job: Job) -> Path:
+    """The run's folder; another one where a scheduler has begun the job a second time."""
+    folder = Path(job.folder)
+    if (folder / "journal.jsonl").exists():
+        return folder.with_name(f"{job.number}-{secrets.token_hex(4)}")
+    return folder
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 """What one `python run.py` does: its runs, one after the other."""
 
 import gc
+import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError
+from runner.errors import UserError, is_interrupt
 from runner.metrics import objective
 from runner.project import root
 
@@ -47,8 +49,7 @@ class Session:
 
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        # Hydra's note of a sweep: the record holds the same, without secrets
-        (folder.parent / "multirun.yaml").unlink(missing_ok=True)
+        _remove_note(folder.parent)
         try:  # imports take a while, and whoever stops us then wants no empty folder
             from runner.record.delivery import Delivery
             from runner.record.run import Run
@@ -64,9 +65,8 @@ class Session:
             if hydra.mode == RunMode.MULTIRUN:
                 parent = self.open_sweep(config, Path(hydra.sweep.dir))
                 if self.sweep is not None and self.sweep.is_done(words):
-                    print(f"done before: {' '.join(words)}")
                     _remove_empty(folder, Path(config.outputs))
-                    return self.sweep.result(words)
+                    return self.already(words)
             run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
@@ -77,16 +77,20 @@ class Session:
             _remove_empty(folder, Path(config.outputs))
             raise
         self.runs.append(run)
+        from runner.pruning import Pruned
+
         try:
             metrics = execute(run)
-            self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-            return metrics.get(objective(config.objective, metrics))
+        except Pruned:
+            return None
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
             self.errors.append(error)
             return None
         except BaseException as error:
             self.errors.append(error)
             raise
+        self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
+        return metrics.get(objective(config.objective, metrics), math.nan)
 
     def open_sweep(self, config: "DictConfig", folder: Path) -> str:
         """The id of the sweep's run, which is opened with the first job.
@@ -95,6 +99,7 @@ class Session:
             config: The job's configuration.
             folder: `hydra.sweep.dir`.
         """
+        _remove_note(folder)
         if self.sweep is None:
             from runner.record.delivery import Delivery
             from runner.sweep import Sweep
@@ -104,6 +109,12 @@ class Session:
             self.sweep = Sweep.start(config, folder, self.command, self.delivery)
             self.runs.append(self.sweep.parent)
         return self.sweep.parent.id
+
+    def already(self, words: "Sequence[str]") -> float:
+        """The objective of a job that has finished before the sweep was interrupted."""
+        assert self.sweep is not None
+        print(f"done before: {' '.join(words)}")
+        return self.sweep.result(words)
 
     def close_sweep(self) -> None:
         """Records what the jobs of a sweep have come to."""
@@ -154,6 +165,7 @@ def execute(run: "Run") -> dict[str, float]:
 
     from runner import summary
     from runner.profiling import profiled
+    from runner.pruning import Pruned
     from runner.record.changes import changes
     from runner.record.inline import mlflow_inline
 
@@ -169,9 +181,16 @@ def execute(run: "Run") -> dict[str, float]:
         run.log_artifact(write_card(run.folder), "card.html")
         summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")
+    except Pruned as ended:
+        print(ended)
+        run.log_tag("sweep.pruned", str(ended))
+        run.finish("KILLED")
+        raise
     except BaseException as error:
         summary.failed(run, error)  # before the end, which may fail too
-        run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        run.finish("KILLED" if is_interrupt(error) else "FAILED", error)
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
         raise
     return metrics
 
@@ -213,6 +232,11 @@ def _check_data(config: "DictConfig") -> None:
             from runner.training.groups import check_ensemble
 
             check_ensemble(config, plan)
+
+
+def _remove_note(folder: Path) -> None:
+    """Takes back Hydra's note of a sweep: the record holds the same, without secrets."""
+    (folder / "multirun.yaml").unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import UserError
+from runner.errors import UserError, is_interrupt
 from runner.project import root
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def failed(run: "Run", error: BaseException) -> None:
     """Prints a user's mistake in a line or two, anything else with its traceback."""
     if isinstance(error, UserError):
         print(error, file=sys.stderr)
-    elif isinstance(error, KeyboardInterrupt):
+    elif is_interrupt(error):
         print("stopped; the record is kept", file=sys.stderr)
     else:
         traceback.print_exception(error)

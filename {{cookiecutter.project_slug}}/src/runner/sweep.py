@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from omegaconf import DictConfig
 
 from runner.errors import UserError
 from runner.metrics import greater_is_better, objective
 from runner.project import root
+from runner.pruning import STUDY
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, find_run, folders, read_run
 from runner.record.run import Run
@@ -24,6 +26,7 @@ WORDS = "sweep.words"
 BEST = "sweep.best"
 SEED = "seed"
 LINES = 60  # of the best jobs are drawn
+DECADES = 100.0
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 
 
@@ -41,6 +44,11 @@ class Job:
     values: dict[str, str]
     value: float | None
 
+    @property
+    def status(self) -> str:
+        """The run's; PRUNED where a search has ended it early."""
+        return "PRUNED" if "sweep.pruned" in self.run.tags else self.run.status
+
 
 class Sweep:
     """The run that the jobs belong to.
@@ -48,6 +56,7 @@ class Sweep:
     Attributes:
         parent: The run.
         done: Finished jobs of before it was interrupted, by their overrides.
+        expected: How many jobs it will have.
     """
 
     def __init__(self, parent: Run, chosen: str | None) -> None:
@@ -58,6 +67,8 @@ class Sweep:
             for each in _children(parent.folder, parent.id)
             if each.status == "FINISHED"
         }
+        self.expected = 0
+        self._told = len(self.done)
 
     @classmethod
     def start(
@@ -87,6 +98,15 @@ class Sweep:
         run = self.done[_key(overrides)]
         return run.metrics.get(objective(self._chosen, run.metrics), math.nan)
 
+    def expect(self, jobs: int) -> None:
+        """Takes how many jobs there are at least."""
+        self.expected = max(self.expected, jobs)
+
+    def place(self) -> str:
+        """Counts a job that has ended: which one of how many."""
+        self._told += 1
+        return f"{self._told} of {self.expected}"
+
     def close(self, error: BaseException | None) -> None:
         """Records the results, names the best job, and ends the run.
 
@@ -100,7 +120,7 @@ class Sweep:
             if best is not None:
                 self._tag(jobs, best)
         finally:
-            failed = bool(jobs) and not any(job.run.status == "FINISHED" for job in jobs)
+            failed = not any(job.run.status == "FINISHED" for job in jobs)
             status = "KILLED" if error is not None else "FAILED" if failed else "FINISHED"
             self.parent.finish(status)
 
@@ -131,7 +151,7 @@ class Sweep:
             "best": best and best.run.id,
             "jobs": [
                 {
-                    "run": job.run.id, "status": job.run.status, **job.values, "value": job.value,
+                    "run": job.run.id, "status": job.status, **job.values, "value": job.value,
                     "seconds": round((job.run.ended - job.run.started).total_seconds(), 1),
                 }
                 for job in jobs
@@ -139,8 +159,8 @@ class Sweep:
             "over_seeds": groups,
         }  # fmt: skip
         self.parent.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
-        counts = {status: sum(job.run.status == status for job in jobs)
-                  for status in ("FINISHED", "FAILED", "KILLED")}  # fmt: skip
+        counts = {status: sum(job.status == status for job in jobs)
+                  for status in ("FINISHED", "FAILED", "KILLED", "PRUNED")}  # fmt: skip
         self.parent.log_metrics({f"jobs/{key.lower()}": count for key, count in counts.items()})
         if best is not None and best.value is not None:
             self.parent.log_metric(f"best/{name}", best.value)
@@ -148,9 +168,12 @@ class Sweep:
         scored = [job for job in jobs if job.value is not None]
         if len(scored) > 1 and scored[0].values:
             self.parent.log_figure(parallel_coordinates(scored, name), "sweep")
+        if (study := self.parent.folder / STUDY).exists():
+            self.parent.log_artifact(study, STUDY)
         self.parent.settle()
         self.parent.log_artifact(write_card(self.parent.folder), "card.html")
-        show(told)
+        if jobs:
+            show(told)
 
     def _tag(self, jobs: Sequence[Job], best: Job) -> None:
         """Tags the best job, and takes the tag from one that was the best before."""
@@ -230,13 +253,21 @@ def show(told: dict[str, Any]) -> None:
         value = "-" if job["value"] is None else f"{job['value']:.4f}"
         word = "best" if job["run"] == told["best"] else ""
         word = word if job["status"] == "FINISHED" else job["status"]
-        table.add_row(job["run"], *(str(job[key]) for key in keys), value, word)
+        table.add_row(job["run"], *(shown(job[key]) for key in keys), value, word)
     console.print(table)
     for group in told["over_seeds"]:
         said = " ".join(f"{key}={value}" for key, value in group.items()
                         if key not in ("mean", "sd", "seeds"))  # fmt: skip
         spread = f"{group['mean']:.4f} ± {group['sd']:.4f}"
         print(f"{said or 'all'}: {spread} over {group['seeds']} seeds")
+
+
+def shown(value: str) -> str:
+    """A value for people: of a long fraction, four digits."""
+    try:
+        return f"{float(value):.4g}" if "." in value and len(value) > 8 else value
+    except ValueError:
+        return value
 
 
 def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
@@ -250,16 +281,16 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
     from matplotlib.figure import Figure
 
     sign = 1 if greater_is_better(name) else -1
-    shown = sorted(jobs, key=lambda job: sign * (job.value or 0.0))[-LINES:]
-    keys = list(shown[0].values)
+    drawn = sorted(jobs, key=lambda job: sign * (job.value or 0.0))[-LINES:]
+    keys = list(drawn[0].values)
     figure = Figure(figsize=(max(5.0, 1.9 * (len(keys) + 1)), 4.2))
     axes = figure.add_subplot()
-    values = [job.value or 0.0 for job in shown]
-    heights = [_heights([job.values[key] for job in shown]) for key in keys]
+    values = [job.value or 0.0 for job in drawn]
+    heights = [_heights([job.values[key] for job in drawn]) for key in keys]
     low, high = min(values), max(values)
     last = [(value - low) / ((high - low) or 1.0) for value in values]
     colours = mpl.colormaps["viridis"]
-    for number in range(len(shown)):
+    for number in range(len(drawn)):
         line = [*(column[0][number] for column in heights), last[number]]
         good = last[number] if sign > 0 else 1 - last[number]
         axes.plot(range(len(line)), line, color=colours(good), linewidth=1.6, alpha=0.85)
@@ -279,7 +310,10 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
 
 
 def _heights(texts: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Where texts stand on an axis from 0 to 1: numbers by size, words in their order."""
+    """Where texts stand on an axis from 0 to 1: numbers by size, words in their order.
+
+    Numbers that span two decades stand on a logarithmic scale.
+    """
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
@@ -287,12 +321,17 @@ def _heights(texts: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]
         numbers = [float(words.index(text)) for text in texts]
         named = {float(place): word for place, word in enumerate(words)}
     else:
-        named = dict(zip(numbers, texts, strict=True))
+        named = dict(zip(numbers, map(shown, texts), strict=True))
         if len(named) > 6:
             named = {each: named[each] for each in (min(named), max(named))}
-    low, width = min(numbers), (max(numbers) - min(numbers)) or 1.0
-    return [(each - low) / width for each in numbers], [
-        ((each - low) / width, text) for each, text in named.items()
+    scale = np.log if min(numbers) > 0 and max(numbers) >= DECADES * min(numbers) else np.asarray
+    low, high = scale(min(numbers)), scale(max(numbers))
+
+    def height(number: float) -> float:
+        return float((scale(number) - low) / ((high - low) or 1.0))
+
+    return [height(each) for each in numbers], [
+        (height(each), text) for each, text in named.items()
     ]
 
 

@@ -16,6 +16,8 @@ from runner.dataset.dataset import Dataset, Part
 from runner.dataset.join import MOMENT
 from runner.dataset.plan import PART
 from runner.errors import UserError
+from runner.metrics import objective
+from runner.pruning import report
 from runner.record.run import Run
 from runner.training.estimator import predict
 from runner.training.fit import fit
@@ -71,6 +73,7 @@ def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> 
                 fitted = fit(one, dataset, dataset.rows(learned), dataset.moments(learned))
                 judged.append(_point(dataset, fitted, dataset.rows(held_out)))
                 child.log_metrics({f"cv/{name}": value for name, value in judged[-1].items()})
+            _report(config, run, judged, len(judged) - 1)
         result |= _summary("cv", judged)
     return result
 
@@ -148,6 +151,16 @@ def _point(dataset: Dataset, estimator: Any, part: Part) -> Metrics:
     measured = measure(dataset.kind, label, prediction, None, dataset.classes)
     values = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
     return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
+
+
+def _report(config: DictConfig, run: Run, judged: list[Metrics], step: int) -> None:
+    """Tells a search the mean of the folds so far, of what the objective is a mean of."""
+    name = objective(config.objective, {f"cv/{each}": 0.0 for each in judged[-1]}).rpartition("/")[
+        2
+    ]
+    values = [one[name] for one in judged if name in one]
+    if values:
+        report(run, float(np.mean(values)), step)
 
 
 def _summary(kind: str, judged: list[Metrics]) -> Metrics:
