@@ -21,13 +21,14 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.python = sys.executable
 
     def start(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
         """Types `python run.py <words>` and does not wait."""
         environment = {**os.environ, "COLUMNS": "200", **options.pop("environment", {})}
         environment.pop("PYTHONPATH", None)
         return subprocess.Popen(
-            [sys.executable, "run.py", *words],
+            [self.python, "run.py", *words],
             cwd=self.root,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -134,6 +135,7 @@ class SlurmLauncher(OtherProcesses):
 
         from runner.parallel import Outcome, work
 
+        logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns three times of each thing
         folder = Path(self.config.hydra.sweep.dir) / "submitted"
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
@@ -187,7 +189,7 @@ class RayLauncher(OtherProcesses):
                     log_to_driver=False,
                     logging_level="ERROR",
                 )
-        remote = ray.remote(**self.needs)(work)
+        remote = ray.remote(max_retries=0, **self.needs)(work)
         waiting = {remote.remote(job): job for job in jobs}
         try:
             while waiting:
