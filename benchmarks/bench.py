@@ -13,7 +13,7 @@ from pathlib import Path
 import join_bench
 import report
 from join_bench import JoinBench, install_feast
-from measures import FULL, QUICK, Bench, checks, flights, iris
+from measures import FULL, QUICK, Bench, checks, flights, iris, side_by_side
 from projects import ROOT
 
 
@@ -43,6 +43,7 @@ def main() -> None:
             bench = Bench(folder, replace(size, repeats=repeats))
             flights(bench)
             iris(bench)
+            side_by_side(bench)
             checks(bench)
             rows = report.rows(bench)
             table, page = report.table(rows), report.page(rows, bench, load)

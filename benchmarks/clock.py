@@ -6,6 +6,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +77,27 @@ class Clock:
         if result.returncode != code:
             sys.exit(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}")
         return Call(begin, seconds, result.stdout)
+
+    def run_two_at_a_time(
+        self, folder: Path, commands: Sequence[Sequence[str]], **variables: str
+    ) -> float:
+        """Run Python with each of these arguments, two at a time; gives the seconds of all."""
+        self.wait_for_silence()
+
+        def one(command: Sequence[str]) -> None:
+            subprocess.run(
+                [sys.executable, *command],
+                cwd=folder,
+                env={**environment(), **variables},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+            )
+
+        start = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(one, commands))
+        return time.perf_counter() - start
 
     def wait_for_silence(self) -> None:
         """Until no process of an earlier measurement lives and what it wrote is on disk."""

@@ -16,6 +16,7 @@ from table import make_table
 
 FIT = r"fit begins at ([\d.]+)"
 LOOP = r"loop took ([\d.]+) s"
+SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 CHECKS = r"checks took ([\d.]+) s"
 
 
@@ -218,6 +219,58 @@ def iris(bench: Bench) -> None:
 
     bench.alternate([one, one_bare])
     bench.alternate([sweep, jobs])
+
+
+def side_by_side(bench: Bench) -> None:
+    """A sweep in two processes, three ways."""
+    project = projects.make_iris(bench.folder / "iris-side-by-side")
+    data = projects.cached_dataset(project)
+    store = Store(project / "mlflow.db", project)
+    strengths = [round(0.1 * (job + 1), 1) for job in range(bench.size.jobs)]
+    replicates = bench.size.replicates
+    seen: dict[float, dict[str, dict[str, float]]] = defaultdict(dict)
+
+    def ours() -> dict[str, float]:
+        values = ",".join(map(str, strengths))
+        mine = ("dataset=flowers", f"evaluation.bootstrap={replicates}", f"model.C={values}")
+        words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
+        call = bench.clock.run(project, "run.py", "-m", *mine, *words)
+        delivered(project, call)
+        _, *runs = store.arrived(call.begin, 1 + len(strengths))
+        # in the order in which they began, which is not that of the values
+        for run in runs:
+            complete(run.figures, run.models)
+            same(seen[float(run.params["model.C"])], run.metrics)
+        return {"parallel ours": call.seconds / len(strengths)}
+
+    def joblib_loop() -> dict[str, float]:
+        outputs = bench.output()
+        call = bench.clock.run(
+            bench.work,
+            str(bench.scripts / "joblib_iris.py"),
+            str(data),
+            str(outputs),
+            *map(str, strengths),
+            f"--replicates={replicates}",
+            **SINGLE,
+        )
+        for strength in strengths:
+            same(seen[strength], written(outputs / str(strength)))
+        return {"parallel joblib": call.seconds / len(strengths)}
+
+    def two_at_a_time() -> dict[str, float]:
+        outputs = bench.output()
+        commands = [
+            (str(bench.scripts / "bare_iris.py"), str(data), str(outputs / str(strength)),
+             f"--strength={strength}", f"--replicates={replicates}")
+            for strength in strengths
+        ]  # fmt: skip
+        seconds = bench.clock.run_two_at_a_time(bench.work, commands, **SINGLE)
+        for strength in strengths:
+            same(seen[strength], written(outputs / str(strength)))
+        return {"parallel processes": seconds / len(strengths)}
+
+    bench.alternate([ours, joblib_loop, two_at_a_time])
 
 
 def checks(bench: Bench) -> None:

@@ -16,6 +16,7 @@ class Arrived:
     """One run in the store."""
 
     metrics: dict[str, float]
+    params: dict[str, str]
     figures: int
     models: int
 
@@ -56,7 +57,10 @@ class Store:
 
     def _arrived(self, run: str, uri: str) -> Arrived:
         metrics = self._rows("select key, value from latest_metrics where run_uuid = ?", run)
+        params = self._rows("select key, value from params where run_uuid = ?", run)
         query = "select count(*) from logged_models where source_run_id = ? and status = ?"
         artifacts = self._folder / unquote(urlparse(uri).path if uri.startswith("file:") else uri)
         figures = len(list(artifacts.glob("figures/*.png")))
-        return Arrived(dict(metrics), figures, int(self._rows(query, run, READY)[0][0]))
+        return Arrived(
+            dict(metrics), dict(params), figures, int(self._rows(query, run, READY)[0][0])
+        )

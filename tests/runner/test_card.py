@@ -116,6 +116,23 @@ def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:
     assert "At the learned threshold" not in page.text
 
 
+def test_card_tells_for_what_a_threshold_that_was_carried_over_had_been_learned(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path, status=None)
+    with (folder / "journal.jsonl").open("a") as file:
+        file.write('{"kind":"tag","time":1,"name":"threshold","value":"none reaches it"}\n')
+    before = {"policy": "recall", "target": 0.7, "confidence": 0.9}
+    kept = {"value": 0.31, "run": "bbbb2222", "learned": "2026-10-01", "labels": 5000,
+            "positives": 90, "policy": before}  # fmt: skip
+    told = {"value": 0.31, "labels": 4000, "positives": 80, "carried_over": kept, "earlier": [],
+            "policy": {"policy": "precision", "target": 0.95, "confidence": 0.9}}  # fmt: skip
+    (folder / "artifacts" / "threshold.json").write_text(json.dumps(told))
+    page = card(folder)
+    assert "No valid threshold for a precision of 0.95 or more" in page.text
+    assert "bbbb2222 learned it on 2026-10-01 from 5,000 labels, for a recall of 0.7" in page.text
+
+
 def test_card_takes_all_text_as_text(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script> & \"quotes\" $body ${title}"
     page = card(

@@ -17,6 +17,7 @@ from test_training import judged_rows
 from runner import holds
 from runner.config import check
 from runner.errors import UserError
+from runner.record.recorded import read_run
 from runner.training import in_force as force
 from runner.training.in_force import in_force
 from runner.training.threshold import Learned, curve, learn
@@ -160,6 +161,7 @@ class Into:
 
     def __init__(self, name: str) -> None:
         self.id, self.experiment = name, "weather"
+        self.parent: str | None = None
         self.texts: dict[str, str] = {}
         self.tags: dict[str, str] = {}
 
@@ -261,3 +263,49 @@ def test_debug_run_holds_nothing_and_takes_no_threshold_over(config, tmp_path: P
     assert told["value"] is None
     assert not open_holds(tmp_path)
     assert json.dumps(told)
+
+
+def test_job_of_a_sweep_a_rerun_and_a_debug_run_hold_nothing_and_release_nothing(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_run(config, "aaaa1111", Learned(0.4), 1)
+    job: Any = Into("bbbb2222")
+    job.parent = "cccc3333"
+    told = in_force(config, job, DATASET, NONE, LABEL)
+    assert (told["value"], told["carried_over"]["run"]) == (0.4, "aaaa1111")
+    assert "hold" not in told
+    monkeypatch.setenv("RUNNER_RERUN_AT", "2026-11-03T00:00:00+00:00")
+    assert "hold" not in in_force(config, Into("dddd4444"), DATASET, NONE, LABEL)
+    assert not open_holds(tmp_path)
+    monkeypatch.delenv("RUNNER_RERUN_AT")
+    a_run(config, "eeee5555", NONE, 2)
+    in_force(config, job, DATASET, Learned(0.5), LABEL)
+    assert len(open_holds(tmp_path)) == 1
+
+
+def test_thresholds_that_were_only_tried_are_not_taken_over(config) -> None:
+    a_run(config, "aaaa1111", Learned(0.4), 1)
+    tried = write_run(Path(config.outputs), "weather/2026-11-02/10-00-00-bbbb2222/0-cccc3333")
+    told = {"value": 0.9, "run": "cccc3333", "learned": "", "labels": 3, "positives": 2,
+            "policy": {}}  # fmt: skip
+    (tried / "artifacts" / "threshold.json").write_text(json.dumps(told))
+    assert a_run(config, "dddd4444", NONE, 3)["value"] == 0.4
+
+
+def test_rerun_takes_over_what_the_run_took_over(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, day in (("aaaa1111", 1), ("bbbb2222", 2)):
+        a_run(config, name, Learned(day / 10), day)
+    started = read_run(next(Path(config.outputs).glob("*/*/*bbbb2222"))).started
+    monkeypatch.setenv("RUNNER_RERUN_AT", started.isoformat())
+    assert in_force(config, Into("cccc3333"), DATASET, NONE, LABEL)["value"] == 0.1
+
+
+def test_rare_positives_with_the_highest_scores_are_found() -> None:
+    draw = np.random.default_rng(0)
+    label = (np.arange(40_000) < 200).astype(np.int8)
+    score = np.where(label == 1, draw.uniform(0.5, 1, 40_000), draw.uniform(0, 0.51, 40_000))
+    learned = learn(policy("precision", target=0.9), label, score)
+    assert learned.guaranteed
+    flagged = score >= learned.value
+    assert label[flagged].mean() > 0.9
+    assert label[flagged].sum() > 100

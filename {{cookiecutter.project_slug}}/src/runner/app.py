@@ -59,8 +59,9 @@ class CheckFirst:
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every value of a sweep, before its jobs are launched."""
-        from runner.composition import explain, swept
+        from runner.composition import explain, remember_compositions, swept
 
+        remember_compositions()
         try:
             for job in swept(config):
                 _refuse_wrong(job)

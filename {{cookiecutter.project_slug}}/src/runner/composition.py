@@ -1,5 +1,6 @@
 """From words on the command line to a composed configuration, with Hydra's errors in our words."""
 
+import copy
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -59,6 +60,26 @@ def compose(*overrides: str) -> DictConfig:
         raise explain(error) from error
     check(config)
     return config
+
+
+def remember_compositions() -> None:
+    """Hydra composes each job of a sweep twice, beside our check; all but the first is a copy."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader: Any = GlobalHydra.instance().config_loader()
+    compose_job = loader.load_sweep_config
+    known: dict[tuple[str, ...], DictConfig] = {}
+
+    def load(master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
+        words = tuple(sweep_overrides)
+        if words not in known:
+            known[words] = compose_job(master_config, list(words))
+        copied = copy.deepcopy(known[words])
+        # what was resolved meanwhile, such as the id of the sweep's run
+        OmegaConf.copy_cache(from_config=master_config, to_config=copied)
+        return copied
+
+    loader.load_sweep_config = load
 
 
 def swept(config: DictConfig) -> Iterator[DictConfig]:

@@ -258,22 +258,31 @@ def _slices(run: RecordedRun) -> dict[str, Any] | None:
 
 def _threshold(run: RecordedRun) -> dict[str, Any] | None:
     """What the threshold was learned for, or that there is none."""
-    policy = run.params.get("threshold.policy")
     value, refused = run.metrics.get("threshold"), run.tags.get("threshold")
-    if policy is None or (value is None and refused is None):
+    told = _told(run, "threshold.json") or {"policy": _policy(run.params)}
+    if "policy" not in told["policy"] or (value is None and refused is None):
         return None
-    names = ("beta", "target", "confidence", "capacity")
-    given = {name: run.params.get(f"threshold.{name}", "None") for name in names}
-    costs = {key.rpartition(".")[2]: text for key, text in run.params.items()
-             if key.startswith("threshold.costs.")}  # fmt: skip
-    aim = POLICIES.get(policy, policy).format(
-        **{name: text.removesuffix(".0") for name, text in given.items()},
-        costs=", ".join(f"{words(name)} {text}" for name, text in costs.items()),
-    )
-    learned = {}
-    if (path := run.folder / "artifacts" / "threshold.json").is_file():
-        learned = json.loads(path.read_text(encoding="utf-8"))
-    return {**learned, "value": value, "refused": refused, "aim": aim}
+    if kept := told.get("carried_over"):
+        kept["aim"] = _aim(kept["policy"]) if "policy" in kept else None
+    return {**told, "value": value, "refused": refused, "aim": _aim(told["policy"])}
+
+
+def _policy(params: dict[str, str]) -> dict[str, Any]:
+    """The policy of a run that kept no threshold, such as one that should learn by heart."""
+    policy = {key.removeprefix("threshold."): value for key, value in params.items()
+              if key.startswith("threshold.") and value != "None"}  # fmt: skip
+    costs = {key: value for key, value in policy.items() if key.startswith("costs.")}
+    named = {key.removeprefix("costs."): value for key, value in costs.items()}
+    return {key: value for key, value in policy.items() if key not in costs} | {"costs": named}
+
+
+def _aim(policy: dict[str, Any]) -> str:
+    """What a threshold is learned for, in words."""
+    given = {name: f"{float(value):g}" for name, value in policy.items()
+             if name not in ("policy", "costs")}  # fmt: skip
+    costs = (f"{words(name)} {float(cost):g}" for name, cost in policy.get("costs", {}).items())
+    name = str(policy["policy"])
+    return POLICIES.get(name, name).format(**given, costs=", ".join(costs))
 
 
 def _figures(run: RecordedRun) -> list[tuple[str, str]]:

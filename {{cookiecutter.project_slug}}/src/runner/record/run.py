@@ -40,6 +40,7 @@ class Run:
     Attributes:
         id: Eight characters that name the run everywhere; the end of its folder's name.
         experiment: The experiment that it belongs to; `default` for none.
+        parent: Id of the run that it belongs to, such as a sweep's.
         overrides: Hydra's overrides of this job.
         folder: Where the record is written first.
         config: The composed config.
@@ -61,6 +62,7 @@ class Run:
         self.experiment = folder.relative_to(outputs).parts[0]
         self.ended = False
         self.children: list[Run] = []
+        self.parent: str | None = None
         self.overrides: list[str] = []
         self.folder = folder
         self.config = config
@@ -152,7 +154,7 @@ class Run:
 
     def _open(self, name: str, parent: str | None, overrides: list[str]) -> None:
         """Begin the record, with the configuration in it."""
-        self.overrides = overrides
+        self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
         self.delivery.register(self.id, self.folder)
         self._journal.write(

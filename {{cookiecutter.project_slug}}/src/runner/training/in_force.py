@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from runner import holds, project
 from runner.config import read_moment
 from runner.dataset.dataset import Dataset
 from runner.holds import Breach, Hold
-from runner.record.recorded import RecordedRun
+from runner.record.recorded import read_run
 from runner.record.run import Run
-from runner.training.experiments import is_debug, runs_of
+from runner.training.experiments import is_debug
 from runner.training.threshold import Labels, Learned
 
 FILE = "threshold.json"
 EARLIER = 5  # earlier thresholds that are told
+CARRIED = ("value", "learned", "run", "labels", "positives", "policy")
 HELD = "held/threshold"
+RERUN_AT = "RUNNER_RERUN_AT"
 
 
 def in_force(
@@ -27,8 +30,8 @@ def in_force(
 ) -> dict[str, Any]:
     """What is kept with the model as `threshold.json`; opens a hold where no threshold is valid.
 
-    Then the threshold of the experiment's last run stays in force. A debug run keeps none and
-    holds nothing.
+    Then the threshold of the experiment's last run stays in force. A debug run keeps none. It, a
+    job of a sweep and a rerun hold nothing.
 
     Args:
         config: The composed configuration.
@@ -53,17 +56,16 @@ def in_force(
         "period": [moment.isoformat() for moment in dataset.periods.get("validation", ())],
     }
     if learned.value is not None:
-        _close(run, config)
+        if _decides(config, run):  # a valid threshold ends the hold for the lack of one
+            holds.close(project.root(), f"threshold-{run.experiment}")
     else:
         told |= {"reason": _reason(policy, learned), "missing": learned.missing}
         if earlier:
-            kept = {key: earlier[-1][key] for key in ("value", "learned", "run", "labels")}
+            kept = {key: earlier[-1][key] for key in CARRIED}
             told |= {"value": kept["value"], "carried_over": kept, "guaranteed": False}
-        if not _is_debug(config):
+        if _decides(config, run):
             told["hold"] = _hold(run, config, dataset, told)
-    told["earlier"] = [
-        {key: each[key] for key in ("run", "learned", "value")} for each in earlier[-EARLIER:]
-    ]
+    told["earlier"] = [{key: each[key] for key in ("run", "learned", "value")} for each in earlier]
     run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
     if "reason" in told:
         run.log_tag("threshold", told["reason"])
@@ -114,27 +116,31 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) 
     return hold.id
 
 
-def _close(run: Run, config: DictConfig) -> None:
-    """A valid threshold ends the hold for the lack of one."""
-    if not _is_debug(config):
-        holds.close(project.root(), f"threshold-{run.experiment}")
-
-
 def _earlier(config: DictConfig, run: Run) -> list[dict[str, Any]]:
-    """Thresholds that were learned in the experiment's finished runs, the oldest first."""
-    runs = [each for each in runs_of(Path(config.outputs) / run.experiment) if _counts(each, run)]
+    """The last thresholds that were learned in the experiment's finished runs, the oldest first.
+
+    Jobs of sweeps, which only try values, lie deeper and are not among them.
+    """
+    before = os.environ.get(RERUN_AT)
     found: list[dict[str, Any]] = []
-    for each in sorted(runs, key=lambda one: one.started):
-        path = each.folder / "artifacts" / FILE
-        if path.is_file():
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if told.get("value") is not None and "carried_over" not in told and "run" in told:
-                found.append(told)
-    return found
+    paths = (Path(config.outputs) / run.experiment).glob(f"*/*/artifacts/{FILE}")
+    for path in sorted(paths, reverse=True):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told.get("value") is None or "carried_over" in told or "run" not in told:
+            continue
+        each = read_run(path.parents[1])
+        if before is not None and each.started >= datetime.fromisoformat(before):
+            continue
+        if each.status == "FINISHED" and "rerun.of" not in each.tags and not is_debug(each):
+            found.append(told)
+        if len(found) == EARLIER:
+            break
+    return found[::-1]
 
 
-def _counts(each: RecordedRun, run: Run) -> bool:
-    return each.status == "FINISHED" and each.id != run.id and not is_debug(each)
+def _decides(config: DictConfig, run: Run) -> bool:
+    """Whether a run says what is in force; jobs of sweeps, reruns and debug runs try things."""
+    return run.parent is None and RERUN_AT not in os.environ and not _is_debug(config)
 
 
 def _is_debug(config: DictConfig) -> bool:

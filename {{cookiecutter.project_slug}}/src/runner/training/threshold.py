@@ -14,6 +14,8 @@ Labels = NDArray[np.int8]
 
 CANDIDATES = 100  # thresholds that are tried for a guarantee; each costs some of its confidence
 
+TOP = 0.03  # share of the highest scores, where candidates stand closer
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -96,8 +98,7 @@ def _controlled(policy: DictConfig, label: Labels, score: Floats) -> Learned:
     """
     from mapie.risk_control import BinaryClassificationController
 
-    shares = np.linspace(0, 1, CANDIDATES + 1)[:-1]
-    candidates = np.unique(np.quantile(score, shares, method="higher"))
+    candidates = _candidates(policy, score)
     controller = BinaryClassificationController(
         predict_function=lambda scores: np.column_stack([1 - scores, scores]),
         risk=policy.policy,
@@ -114,6 +115,23 @@ def _controlled(policy: DictConfig, label: Labels, score: Floats) -> Learned:
     if best is not None:
         return Learned(float(best), guaranteed=True)
     return _none_valid(policy, label, score, candidates)
+
+
+def _candidates(policy: DictConfig, score: Floats) -> Floats:
+    """Thresholds that are tried, ascending; they depend on the scores alone.
+
+    Evenly spread over the rows; for a precision, a third of them within the highest scores, where
+    rare positives are, down to the fewest rows that could prove the target if all were right.
+    """
+    flagged = np.linspace(1, 0, CANDIDATES + 1)[:-1]
+    if policy.policy == "precision":
+        level = (1 - float(policy.confidence)) / CANDIDATES
+        fewest = math.ceil(math.log(level) / math.log(policy.target)) / len(score)
+        if fewest < TOP:
+            many = CANDIDATES - CANDIDATES // 3
+            top = np.geomspace(TOP, fewest, CANDIDATES // 3 + 1)
+            flagged = np.concatenate([np.linspace(1, TOP, many), top[1:]])
+    return np.unique(np.quantile(score, 1 - flagged, method="higher"))
 
 
 def _none_valid(policy: DictConfig, label: Labels, score: Floats, candidates: Floats) -> Learned:
