@@ -48,7 +48,7 @@ def runner(name: str) -> ModuleType:
 
 def configuration() -> str:
     """Every key of the schema, and every group with its choices."""
-    schema = runner("runner.config")
+    schema = runner("runner.schema")
     lines = [
         "# Configuration",
         "",

@@ -8,9 +8,9 @@ from pathlib import Path
 from folders import METRICS, write_run
 from omegaconf import OmegaConf
 
-from runner.config import Config
 from runner.record.card import write_card
 from runner.record.changes import changes
+from runner.schema import Config
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"

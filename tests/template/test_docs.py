@@ -91,7 +91,7 @@ def test_search_finds_pages_and_generated_reference(site: Path) -> None:
 def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(GENERATED / "src"))
-    config = importlib.import_module("runner.config").Config
+    config = importlib.import_module("runner.schema").Config
     text = (site / "reference" / "configuration" / "index.html").read_text(encoding="utf-8")
     missing = [key for key in keys(config) if f"<code>{key}</code>" not in text]
     for path in (GENERATED / "conf").glob("*/*.yaml"):

@@ -10,9 +10,10 @@ import yaml
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import TOP_LEVEL, check, nearest
+from runner.config import check, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
+from runner.schema import TOP_LEVEL
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -76,7 +76,7 @@ def work(job: Job) -> Outcome:
         try:
             check_job(config)
             delivery = Delivery.start(config, serves=False)
-            run = Run.start(config, _folder(job), job.command, job.words, delivery, job.parent)
+            run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
             return Outcome(job.number, job.words, error=told)
         error: Exception | None = None
@@ -98,7 +98,7 @@ def work(job: Job) -> Outcome:
     return Outcome(job.number, job.words, value, held, ids, error, said)
 
 
-def _folder(job: Job) -> Path:
+def folder_of(job: Job) -> Path:
     """The run's folder; another one where a scheduler has begun the job a second time."""
     folder = Path(job.folder)
     if (folder / "journal.jsonl").exists():

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import TOP_LEVEL, Config
+from runner.schema import TOP_LEVEL, Config
 
 Change = list[str | None]
 

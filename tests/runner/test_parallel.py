@@ -1,0 +1,16 @@
+"""A job of a sweep in another process."""
+
+from pathlib import Path
+
+from runner.parallel import Job, folder_of
+
+
+def test_job_that_a_scheduler_begins_again_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    job = Job(3, "", [], str(tmp_path / "3-aaaa1111"), "", [])
+    assert folder_of(job) == tmp_path / "3-aaaa1111"
+    folder_of(job).mkdir()
+    (tmp_path / "3-aaaa1111" / "journal.jsonl").touch()
+    again = folder_of(job)
+    assert again.parent == tmp_path
+    assert again.name.startswith("3-")
+    assert not again.exists()

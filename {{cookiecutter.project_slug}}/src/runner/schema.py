@@ -1,0 +1,224 @@
+"""The configuration's schema: every key with its type, its default and what it says."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Task:
+    """What computes: one function in `src/runner` or in your package.
+
+    Attributes:
+        _target_: Dotted path of a function `(config, run) -> dict of metrics`.
+        uses: The groups it needs; they are checked before anything runs.
+        parameters: The task's own, with their defaults in its file.
+    """
+
+    _target_: str
+    uses: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Experiment:
+    """A question, who asks it, and the time set aside for it.
+
+    Attributes:
+        owner: Who answers for it.
+        question: What the runs shall answer.
+        budget_days: Working days set aside.
+        until: Last day, `YYYY-MM-DD`.
+        status: `active`, `graduated` or `stopped`.
+        conclusion: What was learned; an experiment that is no longer active has one.
+    """
+
+    owner: str = ""
+    question: str = ""
+    budget_days: float | None = None
+    until: str | None = None
+    status: str = "active"
+    conclusion: str | None = None
+
+
+@dataclass
+class Split:
+    """How rows fall into train, validation and test.
+
+    Attributes:
+        by: `time` (the latest rows are the test part) or `random` (by a hash of the row's key).
+        validation: A duration such as `1mo` or `2w` by time; a share such as `0.2` at random.
+        test: The same for the test part.
+    """
+
+    by: str = "time"
+    validation: str = "1mo"
+    test: str = "1mo"
+
+
+@dataclass
+class Dataset:
+    """Signals joined point-in-time onto the rows of one signal, the spine.
+
+    Attributes:
+        spine: The signal whose rows are the examples.
+        moment: The instant a prediction is made: a name in MOMENTS of your `features.py`.
+        label: A name in LABELS of your `features.py`.
+        features: Names in FEATURES of your `features.py`.
+        joins: For each other signal, its key fields and the spine's fields they equal.
+        split: How rows fall into train, validation and test.
+        slices: Groups of test rows that are judged by themselves as well: names in FEATURES, or
+            month, weekday or hour of the moment.
+        pin: Versions of signals to read instead of the current ones.
+    """
+
+    spine: str
+    label: str
+    features: list[str]
+    moment: str | None = None
+    joins: dict[str, dict[str, str]] = field(default_factory=dict)
+    split: Split = field(default_factory=Split)
+    slices: list[str] = field(default_factory=list)
+    pin: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Threshold:
+    """What the threshold on the score is learned for, on validation data.
+
+    Attributes:
+        policy: `precision`, `recall`, `cost`, `top_k` or `f_beta`.
+        target: The share that `precision` or `recall` must reach.
+        confidence: How sure that must be.
+        costs: What a row costs by what it is: `false_positive`, `false_negative`, and where they
+            are not 0 `true_positive` and `true_negative`.
+        capacity: The share of rows that `top_k` may flag.
+        beta: Weight of recall in `f_beta`.
+    """
+
+    policy: str
+    target: float | None = None
+    confidence: float = 0.9
+    costs: dict[str, float] = field(default_factory=dict)
+    capacity: float | None = None
+    beta: float = 1.0
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded.
+
+    Attributes:
+        uri: MLflow tracking URI.
+        inline: Start the MLflow run before the task, for code that calls `mlflow.*` itself.
+    """
+
+    uri: str
+    inline: bool = False
+
+
+@dataclass
+class Evaluation:
+    """How a model is judged.
+
+    Attributes:
+        bootstrap: Replicates behind each 95 % interval.
+        importance_rows: Test rows used for the permutation importance.
+        importance_repeats: Shuffles per feature.
+        slice_rows: The least number of test rows for a slice.
+        folds: Cross-validation over train and validation part; null for none.
+        block: What keeps rows together in a fold: `time`, or a feature's name; null for time where
+            there is a moment and single rows where not.
+    """
+
+    bootstrap: int = 500
+    importance_rows: int = 2000
+    importance_repeats: int = 5
+    slice_rows: int = 100
+    folds: int | None = None
+    block: str | None = None
+
+
+@dataclass
+class Ablation:
+    """What `task=ablate` leaves out, one after another.
+
+    Attributes:
+        leave_out: `signals`, `features`, or the `groups` of an ensemble.
+        tolerance: A loss of this much of the main metric is nothing.
+        minutes: No model is fitted after these.
+    """
+
+    leave_out: str = "signals"
+    tolerance: float = 0.002
+    minutes: float = 60.0
+
+
+@dataclass
+class Debug:
+    """Shorter runs for finding mistakes.
+
+    Attributes:
+        rows: Rows in all, spread evenly over the parts; null for the whole dataset.
+        overfit: Train and judge on the same handful of rows.
+        profile: Record where the time goes.
+    """
+
+    rows: int | None = None
+    overfit: bool = False
+    profile: bool = False
+
+
+@dataclass
+class Config:
+    """The whole configuration of a run.
+
+    Attributes:
+        task: What to do.
+        tracking: Where runs are recorded.
+        dataset: Which rows, label, features and split.
+        model: An estimator's class as `_target_`, with its own parameters beside it.
+        threshold: What the threshold is learned for.
+        debug: Shorter runs for finding mistakes.
+        experiment: The question behind the run.
+        evaluation: How a model is judged.
+        ablation: `task=ablate`: what is left out.
+        project: Names the project on a shared tracking server.
+        package: The package in `src/` that holds `features.py`.
+        seed: One seed for everything random.
+        seeds: How many seeds, from `seed` on, the model is fitted and judged with.
+        threads: Threads for fits and frames; null for all cores.
+        now: Pretend it is this moment, ISO 8601 with an offset; null for now.
+        objective: The metric that runs are compared by; null for ROC AUC, of a number R².
+        signals: `task=ingest`: the signals to receive; empty for all.
+        outputs: Folder of the run folders.
+    """
+
+    task: Task
+    tracking: Tracking
+    project: str
+    package: str
+    outputs: str
+    dataset: Dataset | None = None
+    model: dict[str, Any] | None = None
+    threshold: Threshold | None = None
+    debug: Debug = field(default_factory=Debug)
+    experiment: Experiment = field(default_factory=Experiment)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    ablation: Ablation = field(default_factory=Ablation)
+    seed: int = 0
+    seeds: int = 1
+    threads: int | None = None
+    now: str | None = None
+    objective: str | None = None
+    signals: list[str] = field(default_factory=list)
+
+
+TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
+
+CHOICES = {
+    "experiment.status": ("active", "graduated", "stopped"),
+    "dataset.split.by": ("time", "random"),
+    "ablation.leave_out": ("signals", "features", "groups"),
+    "threshold.policy": ("cost", "f_beta", "precision", "recall", "top_k"),
+}
