@@ -106,3 +106,30 @@ def test_saved_network_loads_in_a_fresh_process_without_the_repo(network_project
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("(5, 2)")
+
+
+@pytest.mark.long
+def test_network_tells_a_search_after_every_epoch_and_is_ended_early(network_project) -> None:
+    words = ("+experiment=weather", *SMALL, "model.epochs=3", "objective=validation/roc_auc")
+    search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=median",
+              "hydra.sweeper.pruner.n_startup_trials=1",
+              "model.learning_rate=tag(log,interval(1e-9,0.01))")  # fmt: skip
+    done = run(network_project, "run.py", "-m", *words, *search)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = network_project.glob("outputs/weather/*/*/artifacts/sweep.json")
+    jobs = json.loads(told.read_text())["jobs"]
+    assert {job["status"] for job in jobs} == {"FINISHED", "PRUNED"}
+    for job in jobs:
+        code = (
+            "from runner import load_run; run = load_run(sys.argv[1]); "
+            "told = run.series('objective/so_far'); "
+            "assert [p.value for p in told] == [p.value for p in run.series('epoch/roc_auc')]; "
+            "print(len(told), run.status, told[-1].value == run.metrics.get('validation/roc_auc'))"
+        )
+        said = run(network_project, "-c", f"import sys; sys.path.insert(0, 'src'); {code}",
+                   job["run"])  # fmt: skip
+        assert said.returncode == 0, said.stderr
+        if job["status"] == "FINISHED":
+            assert said.stdout.split() == ["3", "FINISHED", "True"]
+        else:
+            assert said.stdout.split()[1:] == ["KILLED", "False"]

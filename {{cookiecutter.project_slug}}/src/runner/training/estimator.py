@@ -1,6 +1,7 @@
 """An estimator with the preparation it needs, as one pipeline."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ CATEGORIES = 250  # histogram boosting takes up to 255; rarer ones are one
 
 Categories = Callable[[int, int], Any]
 """What a parameter is told, from how many columns are categories and how many come after."""
+
+AfterEpoch = Callable[[Any, int], None]
+"""Takes the pipeline as it is after an epoch, and the epoch's number, from 0."""
 
 TAKES_CATEGORIES: dict[str, Categories] = {
     "categorical_features": lambda count, _: list(range(count)) or None,  # histogram boosting
@@ -89,6 +93,7 @@ def fit_estimator(
     classes: Sequence[str],
     seed: int,
     threads: int | None,
+    after_epoch: AfterEpoch | None = None,
 ) -> Pipeline:
     """Builds the pipeline and fits it; seed and threads decide every digit of what it predicts.
 
@@ -99,13 +104,19 @@ def fit_estimator(
         classes: The classes, of a label that names several.
         seed: As for `build`.
         threads: As for `build`.
+        after_epoch: Called with the pipeline and the number of each epoch, of a network.
     """
     features, label = part
     pipeline = build(model, features, kind, seed, threads)
     estimator = pipeline[-1]
     if classes and type(estimator).__module__.startswith("xgboost"):
         label = np.searchsorted(np.array(classes), label)  # it wants them counted from 0
-    pipeline.fit(features, label)
+    if after_epoch is not None and hasattr(estimator, "after_epoch"):
+        estimator.after_epoch = partial(after_epoch, pipeline)
+    try:
+        pipeline.fit(features, label)
+    finally:
+        vars(estimator).pop("after_epoch", None)  # no part of the model
     if isinstance(estimator, BaseForest):
         estimator.set_params(n_jobs=1)  # threads add up the trees in any order
     return pipeline

@@ -6,11 +6,17 @@ import polars as pl
 from omegaconf import DictConfig
 
 from runner.dataset.dataset import Dataset, Part
-from runner.training.estimator import fit_estimator
+from runner.training.estimator import AfterEpoch, fit_estimator
 from runner.training.groups import is_ensemble
 
 
-def fit(config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | None = None) -> Any:
+def fit(
+    config: DictConfig,
+    dataset: Dataset,
+    part: Part,
+    moment: pl.Series | None = None,
+    after_epoch: AfterEpoch | None = None,
+) -> Any:
     """The configured model, fitted.
 
     Args:
@@ -18,6 +24,7 @@ def fit(config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | No
         dataset: Where the rows are from.
         part: Features and label to learn from.
         moment: When each row's prediction is made, for a model that holds rows out.
+        after_epoch: Called with the estimator and the number of each epoch, of a network.
 
     Raises:
         UserError: The model does not suit the kind of label.
@@ -27,5 +34,11 @@ def fit(config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | No
 
         return fit_ensemble(config, dataset, part, moment)
     return fit_estimator(
-        config.model, part, dataset.kind, dataset.classes, config.seed, config.threads
+        config.model,
+        part,
+        dataset.kind,
+        dataset.classes,
+        config.seed,
+        config.threads,
+        after_epoch,
     )

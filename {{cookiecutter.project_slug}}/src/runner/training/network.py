@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,23 @@ class _Training(lightning.LightningModule):
         )
 
 
+class _AfterEpoch(lightning.Callback):
+    """Calls a function with each epoch's number, the network ready to predict."""
+
+    def __init__(self, call: Callable[[int], None]) -> None:
+        self.call = call
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, training: Any) -> None:
+        training.network.eval()
+        self.call(trainer.current_epoch)
+        training.network.train()
+
+
 class _Network(BaseEstimator):
     """What both kinds share.
+
+    Attributes:
+        after_epoch: Called with each epoch's number, from 0; then it predicts what it knows so far.
 
     Args:
         hidden: Units of each hidden layer.
@@ -124,6 +139,8 @@ class _Network(BaseEstimator):
         n_jobs: Threads; None for all cores.
         categorical_features: Places of the categories, the first ones.
     """
+
+    after_epoch: Callable[[int], None] | None = None
 
     def __init__(
         self,
@@ -182,13 +199,18 @@ class _Network(BaseEstimator):
     def _train(self, training: _Training, loader: Any, folder: Path) -> None:
         for name in ("lightning", "lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        callbacks: list[Any] = [
+            ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+        ]
+        if self.after_epoch is not None:
+            callbacks.append(_AfterEpoch(self.after_epoch))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # of workers for small tables
             trainer = lightning.Trainer(
                 accelerator=self.accelerator,
                 devices=1,
                 max_epochs=self.epochs,
-                callbacks=[ModelCheckpoint(folder, filename="last", enable_version_counter=False)],
+                callbacks=callbacks,
                 logger=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -220,8 +242,9 @@ class _Network(BaseEstimator):
         if self.n_jobs is not None:
             torch.set_num_threads(self.n_jobs)
         whole = torch.tensor(np.asarray(rows, dtype=np.float64), dtype=torch.float32)
+        device = next(self.network_.parameters()).device
         with torch.no_grad():
-            return torch.cat([self.network_(part) for part in whole.split(65_536)])
+            return torch.cat([self.network_(part.to(device)).cpu() for part in whole.split(65_536)])
 
 
 class NetworkClassifier(ClassifierMixin, _Network):

@@ -12,16 +12,13 @@ from omegaconf import DictConfig
 from sklearn.model_selection import GroupKFold, KFold
 
 from runner.config import nearest
-from runner.dataset.dataset import Dataset, Part
+from runner.dataset.dataset import Dataset
 from runner.dataset.join import MOMENT
 from runner.dataset.plan import PART
 from runner.errors import UserError
-from runner.metrics import objective
-from runner.pruning import report
 from runner.record.run import Run
-from runner.training.estimator import predict
 from runner.training.fit import fit
-from runner.training.judge import measure
+from runner.training.progress import point, tell_search
 
 Rows = NDArray[np.int64]
 Metrics = dict[str, float]
@@ -59,7 +56,7 @@ def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> 
                     {
                         f"{name}/{metric}": value
                         for name in ("validation", "test")
-                        for metric, value in _point(dataset, fitted, parts[name]).items()
+                        for metric, value in point(dataset, fitted, parts[name]).items()
                     }
                 )
                 child.log_metrics(judged[-1])
@@ -71,9 +68,9 @@ def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> 
             seed = f" seed={one.seed}" if len(configs) > 1 else ""
             with run.nested(f"fold={number}{seed}", one) as child:
                 fitted = fit(one, dataset, dataset.rows(learned), dataset.moments(learned))
-                judged.append(_point(dataset, fitted, dataset.rows(held_out)))
+                judged.append(point(dataset, fitted, dataset.rows(held_out)))
                 child.log_metrics({f"cv/{name}": value for name, value in judged[-1].items()})
-            _report(config, run, judged, len(judged) - 1)
+            tell_search(config, run, _means(judged), len(judged) - 1)
         result |= _summary("cv", judged)
     return result
 
@@ -144,23 +141,10 @@ def _with_seed(config: DictConfig, seed: int) -> DictConfig:
     return one
 
 
-def _point(dataset: Dataset, estimator: Any, part: Part) -> Metrics:
-    """Metrics of one part without intervals, those that have a value."""
-    features, label = part
-    prediction = predict(estimator, dataset.kind, features, dataset.classes)
-    measured = measure(dataset.kind, label, prediction, None, dataset.classes)
-    values = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
-    return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
-
-
-def _report(config: DictConfig, run: Run, judged: list[Metrics], step: int) -> None:
-    """Tells a search the mean of the folds so far, of what the objective is a mean of."""
-    name = objective(config.objective, {f"cv/{each}": 0.0 for each in judged[-1]}).rpartition("/")[
-        2
-    ]
-    values = [one[name] for one in judged if name in one]
-    if values:
-        report(run, float(np.mean(values)), step)
+def _means(judged: list[Metrics]) -> Metrics:
+    return {
+        name: float(np.mean([one[name] for one in judged if name in one])) for name in judged[-1]
+    }
 
 
 def _summary(kind: str, judged: list[Metrics]) -> Metrics:

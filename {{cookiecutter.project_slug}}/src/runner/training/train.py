@@ -22,6 +22,7 @@ from runner.training.in_force import HELD, in_force
 from runner.training.judge import Floats, judge
 from runner.training.predictions import write_predictions
 from runner.training.price import price
+from runner.training.progress import after_epoch
 from runner.training.repeated import repeated
 from runner.training.threshold import learn
 
@@ -45,7 +46,8 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         groups = None if config.debug.overfit else slices.columns(config, dataset)
     with run.stage("fit"):
         moment = None if config.debug.overfit else dataset.moments("train")
-        estimator = fit(config, dataset, parts["train"], moment)
+        watched = after_epoch(config, run, dataset, parts["validation"])
+        estimator = fit(config, dataset, parts["train"], moment, watched)
         predictions = {
             part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
             for part in ("validation", "test")
