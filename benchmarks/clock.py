@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from memory import Peak
 from projects import environment
 
 
@@ -23,11 +24,13 @@ class Call:
         begin: When it was started, in seconds since 1970.
         seconds: How long it took to its return.
         output: What it printed.
+        peak: The most memory that it and its children held at once, in bytes; 0 if unwatched.
     """
 
     begin: float
     seconds: float
     output: str
+    peak: int = 0
 
     def number(self, pattern: str) -> float:
         """The number that it printed."""
@@ -49,6 +52,8 @@ class Sample:
 
     def __str__(self) -> str:
         digits = 1 if self.median >= 10 else 2 if self.median >= 0.1 else 4
+        if len(self.values) == 1:
+            return f"{self.median:.{digits}f} s"
         low, high = min(self.values), max(self.values)
         return f"{self.median:.{digits}f} s ({low:.{digits}f}-{high:.{digits}f})"
 
@@ -59,24 +64,35 @@ class Clock:
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
 
-    def run(self, folder: Path, *command: str, code: int = 0, **variables: str) -> Call:
+    def run(
+        self,
+        folder: Path,
+        *command: str,
+        code: int = 0,
+        python: str = sys.executable,
+        watch: bool = False,
+        **variables: str,
+    ) -> Call:
         """Run Python with these arguments and see that it ends with this code."""
         self.wait_for_silence()
         begin, start = time.time(), time.perf_counter()
-        result = subprocess.run(
-            [sys.executable, *command],
+        process = subprocess.Popen(
+            [python, *command],
             cwd=folder,
             env={**environment(), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            check=False,
         )
+        peak = Peak(process.pid)
+        if watch:
+            peak.start()
+        output, _ = process.communicate()
         seconds = time.perf_counter() - start
-        if result.returncode != code:
-            sys.exit(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}")
-        return Call(begin, seconds, result.stdout)
+        if process.returncode != code:
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
+        return Call(begin, seconds, output, peak.stop() if watch else 0)
 
     def run_two_at_a_time(
         self, folder: Path, commands: Sequence[Sequence[str]], **variables: str

@@ -8,7 +8,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,9 @@ from typing import Any
 
 import projects
 from clock import Sample
-from projects import ROOT
 from report import machine
 
 SCRIPTS = Path(__file__).with_name("join")
-FEAST = ROOT / "build" / "feast"
 LOCK = SCRIPTS / "feast.txt"
 
 CONTRACT = """\
@@ -208,26 +205,6 @@ def same(ours: Measured, theirs: Measured, name: str) -> None:
         their_total, their_count = theirs.columns[column]
         if count != their_count or not math.isclose(total, their_total, rel_tol=1e-9):
             sys.exit(f"ours and {name} differ in {column}: {ours.columns}, {theirs.columns}")
-
-
-def install_feast() -> str | None:
-    """The Python that has Feast, in an environment of its own; None where it does not install."""
-    python = str(FEAST / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-    if (FEAST / "complete").exists():
-        return python
-    shutil.rmtree(FEAST, ignore_errors=True)
-    print("Installing Feast …", flush=True)
-    for command in (
-        [sys.executable, "-m", "venv", str(FEAST)],
-        [python, "-m", "pip", "install", "--quiet", "--requirement", str(LOCK)],
-        [python, "-c", "import feast"],
-    ):
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            print(f"skipped: Feast, which does not install here\n{result.stderr[-500:]}")
-            return None
-    (FEAST / "complete").touch()
-    return python
 
 
 def table(bench: JoinBench) -> str:

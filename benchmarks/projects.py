@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,3 +139,21 @@ def cached_dataset(project: Path) -> Path:
     """The Parquet file that our second run reads, and every alternative too."""
     (path,) = (project / "data" / "cache").glob("*.parquet")
     return path
+
+
+def deep_environment(project: Path) -> str:
+    """The Python of the project's own environment with both extras, as its README has it made."""
+    call(project, sys.executable, "tools/setup.py", "boosting", "deep")
+    places = (project / ".venv" / each for each in ("bin/python", "Scripts/python.exe"))
+    return next(str(each) for each in places if each.exists())
+
+
+def versions(python: str, names: Sequence[str]) -> list[str]:
+    """Which of these packages an environment has, and in what version."""
+    script = (
+        "import importlib.metadata as known, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: print(name, known.version(name))\n"
+        "    except known.PackageNotFoundError: pass\n"
+    )
+    return call(ROOT, python, "-c", script, *names).splitlines()

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -136,9 +137,10 @@ def page(rows: list[Row], bench: Bench, load: float | None) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def machine(load: float | None) -> str:
-    """Where it was measured, without names."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+def machine(load: float | None, others: Sequence[str] = ()) -> str:
+    """Where it was measured, without names; `others` are versions of what is not in `PACKAGES`."""
+    known = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    versions = ", ".join([*known, *others])
     memory = psutil.virtual_memory().total / 2**30
     text = (
         f"Measured on {date.today():%-d %B %Y}: {processor()}, {os.cpu_count()} cores, "

@@ -2,8 +2,10 @@
 
 import fnmatch
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from baking import ROOT
@@ -117,3 +119,57 @@ def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
     assert "| PSI > 0.2 | " in page
     installed = "| whylogs, drift | 1.6.4 | " in page
     assert installed or ("skipped: whylogs: " in result.stdout and "- Skipped: whylogs: " in page)
+
+
+def test_models_page_ranks_the_models_with_intervals_time_and_memory(tmp_path):
+    target = tmp_path / "models.md"
+    page = quick_page("models", target)
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    measured = "* [[]*, *[]] | * | * | * [[]*, *[]] | * s | * s | * GiB |"
+    for model, questions in {
+        "`logistic_regression`": 2,
+        "`ridge`": 1,
+        "`lightgbm`": 3,
+        "`ensemble`": 1,
+        "one model like the ensemble's members": 1,
+    }.items():
+        assert len(fnmatch.filter(lines, f"| {model} | {measured}")) == questions, model
+    assert sum("| best |" in line for line in lines) == 3
+    assert (tmp_path / "images" / "models.png").stat().st_size > 10_000
+
+
+@pytest.mark.long
+def test_templates_page_compares_the_same_experiment_and_shows_the_projects(tmp_path):
+    target = tmp_path / "templates.md"
+    page = quick_page("templates", target, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    assert fnmatch.filter(lines, "| this template | * s |  | * s |  |")
+    measured = ["lightning-hydra-template's way"]
+    if "Skipped: kedro, which does not install here." not in page:
+        measured.append("kedro's way")
+    for way in measured:
+        for more in ("", ", as much recorded as here"):
+            assert len(fnmatch.filter(lines, f"| {way}{more} | * s | *.* | * s | *.* |")) == 1
+    for script in (ROOT / "benchmarks" / "templates").rglob("*.py"):
+        assert script.read_text(encoding="utf-8").strip() in page
+
+
+def test_project_in_another_templates_way_imports_nothing_of_the_runner():
+    scripts = list((ROOT / "benchmarks" / "templates").rglob("*.py"))
+    assert len(scripts) > 8
+    for script in scripts:
+        assert not re.search(r"(import|from) runner", script.read_text(encoding="utf-8"))
+
+
+def quick_page(what: str, target: Path, **variables: str) -> str:
+    """What a benchmark writes when it is done once and small."""
+    result = subprocess.run(
+        [sys.executable, "benchmarks/bench.py", what, "--quick", "--output", str(target)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        env={**os.environ, **variables},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = target.read_text(encoding="utf-8")
+    assert str(ROOT) not in page
+    assert "/tmp/" not in page
+    return page

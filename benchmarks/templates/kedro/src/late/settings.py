@@ -1,0 +1,1 @@
+"""Kedro's defaults; kedro-mlflow registers its hooks by itself."""
