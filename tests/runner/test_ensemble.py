@@ -36,6 +36,7 @@ TREES = {
     "max_iter": 20,
     "max_leaf_nodes": 7,
 }
+LIGHT = {"_target_": "lightgbm.LGBMClassifier", "n_estimators": 20, "num_leaves": 7, "verbose": -1}
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 1.0}
 RIDGE = {"_target_": "sklearn.linear_model.Ridge", "alpha": 1.0}
 CORRUPTIONS = 1000
@@ -124,7 +125,7 @@ def fitted(kind: Kind = Kind.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
     return dataset, fit(configured(kind, **model), dataset, dataset.part("train"))
 
 
-@pytest.mark.parametrize("member", [LINEAR, TREES])
+@pytest.mark.parametrize("member", [LINEAR, TREES, LIGHT])
 def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[str, Any]) -> None:
     dataset, ensemble = fitted(member=member)
     features, label = dataset.part("test")

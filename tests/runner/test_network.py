@@ -133,3 +133,17 @@ def test_network_tells_a_search_after_every_epoch_and_is_ended_early(network_pro
             assert said.stdout.split() == ["3", "FINISHED", "True"]
         else:
             assert said.stdout.split()[1:] == ["KILLED", "False"]
+
+
+@pytest.mark.long
+def test_network_is_a_member_of_an_ensemble(network_project) -> None:
+    words = ("run.py", "+experiment=ensemble", *SMALL[:2], "threads=2", "model.max_price=1",
+             "model.folds=2", "+model@model.members.weather=tabular_network",
+             "model.members.weather.epochs=2")  # fmt: skip
+    found = []
+    for _ in range(2):
+        done = run(network_project, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(metrics(network_project))
+    assert found[0] == found[1]
+    assert found[0]["test/roc_auc"] > 0.5

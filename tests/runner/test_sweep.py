@@ -1,11 +1,12 @@
 """What a sweep makes of its jobs' results."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from runner.record.recorded import Point, RecordedRun
-from runner.sweep import Job, best_of, over_seeds, parallel_coordinates
+from runner.sweep import Job, Sweep, best_of, over_seeds, parallel_coordinates
 
 NAN = float("nan")
 
@@ -50,3 +51,11 @@ def test_picture_has_a_line_for_each_job_through_words_and_numbers() -> None:
     assert sorted(line.get_ydata()[-1] for line in lines) == pytest.approx([0, 1 / 3, 2 / 3, 1])
     said = {text.get_text() for text in figure.axes[0].texts}
     assert {"tree", "linear", "0.8"} <= said
+
+
+def test_job_that_was_killed_as_it_began_is_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [RecordedRun(Path(), name, provenance={"overrides": [f"seed={name}"]}) for name in "12"]
+    monkeypatch.setattr("runner.sweep._children", lambda *_: [*begun, RecordedRun(Path(), "3")])
+    sweep = Sweep.__new__(Sweep)
+    sweep.parent, sweep._chosen = SimpleNamespace(folder=Path(), id="a"), None
+    assert [job.values for job in sweep.jobs()] == [{"seed": "1"}, {"seed": "2"}]

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
 
-ENDED = "ended"
-"""Marks a job that went to its end and had no objective, so that it is not run again."""
-
 AGAIN = "again"
 """The number of the interrupted or failed job that a job repeats."""
 
@@ -180,7 +177,10 @@ def _ended(study: "Study") -> int:
 
 
 def _try_again(study: "Study") -> None:
-    """Has jobs that were interrupted, or have failed, run once more with the same values."""
+    """Has jobs that were interrupted, or have failed, run once more with the same values.
+
+    One that has finished without a number is among them, and not run: the launcher knows it.
+    """
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
@@ -188,7 +188,7 @@ def _try_again(study: "Study") -> None:
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
-        elif trial.state != TrialState.FAIL or ENDED in trial.user_attrs:
+        elif trial.state != TrialState.FAIL:
             continue
         if trial.number not in again:
             study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number})
@@ -203,6 +203,4 @@ def _tell(study: "Study", trial: "Trial", value: float | None) -> None:
     elif value is not None and math.isfinite(value):
         study.tell(trial, value)
     else:
-        if value is not None:
-            trial.set_user_attr(ENDED, True)
         study.tell(trial, state=TrialState.FAIL)

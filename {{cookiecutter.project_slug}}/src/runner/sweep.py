@@ -127,7 +127,9 @@ class Sweep:
     def jobs(self) -> list[Job]:
         """All of its jobs, in their order; of one that was done again, the last."""
         runs = _children(self.parent.folder, self.parent.id)
-        by_words = {_key(run.provenance.get("overrides", [])): run for run in runs}
+        # of one that was killed as it began, nothing is known
+        known = [run for run in runs if "overrides" in run.provenance]
+        by_words = {_key(run.provenance["overrides"]): run for run in known}
         said = [dict(_split(word) for word in words) for words in by_words]
         varied = [
             key
