@@ -11,7 +11,7 @@ test:       ## all tests that cover a promise once
 	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup $(ARGS)
 test-long:  ## the whole of it
 	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup -m long $(ARGS)
-bench:      ## every claim of speed, beside its alternative
+bench:      ## every claim of speed, beside its alternative; ARGS=models, templates or join
 	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
 bench-detection: ## what is found of injected faults, beside other tools; SEED=7 draws others
 	$(PYTHON) tools/prepare.py benchmarks/detection/page.py --seed $(SEED) $(ARGS)
