@@ -174,6 +174,17 @@ def test_secret_that_was_typed_is_not_left_where_jobs_were_submitted(project: Pr
     assert not list(project.root.rglob("multirun.yaml"))
 
 
+def test_killed_process_costs_its_own_job_only(project: Project) -> None:
+    write_bowl(project)
+    words = (f"{X}=1,2,3", "task.parameters.way=round,killed", "task.parameters.seconds=0.2")
+    done = project.run("-m", *BOWL, *JOBLIB, *words, code=1)
+    assert done.stderr.count("the process of the job was killed") == 3
+    (path,) = project.root.glob("outputs/default/*/*/artifacts/sweep.json")
+    status = {(job["task.parameters.way"], job["status"])
+              for job in json.loads(path.read_text())["jobs"]}  # fmt: skip
+    assert status == {("round", "FINISHED"), ("killed", "KILLED")}
+
+
 @pytest.mark.long
 def test_job_that_was_killed_where_it_was_submitted_is_told_with_its_log(project: Project) -> None:
     write_bowl(project)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,13 +98,31 @@ class JoblibLauncher(OtherProcesses):
         self.n_jobs = n_jobs or os.cpu_count() or 1
 
     def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
-        """Runs as many at a time as there are processes."""
-        from joblib import Parallel, delayed
+        """Runs as many at a time as there are processes.
 
-        from runner.parallel import work
+        Where a process is killed, as for want of memory, joblib ends all of them. Jobs that were at
+        work then are run one at a time, which shows whose process it was.
+        """
+        from runner.parallel import Outcome
 
-        pool = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
-        yield from pool(delayed(work)(job) for job in jobs)
+        left = {job.number: job for job in jobs}
+        try:
+            for outcome in _in_processes(jobs, self.n_jobs):
+                del left[outcome.number]
+                yield outcome
+            return
+        except BrokenProcessPool:
+            begun = [job for job in left.values() if (Path(job.folder) / "journal.jsonl").exists()]
+            if not begun:
+                raise
+        for job in begun:
+            del left[job.number]
+            try:
+                yield from _in_processes([job], 2)  # with 1, joblib would stay in this process
+            except BrokenProcessPool:
+                error = RuntimeError("the process of the job was killed; was memory enough?")
+                yield Outcome(job.number, job.words, error=error)
+        yield from self.outcomes(list(left.values()))
 
 
 class SlurmLauncher(OtherProcesses):
@@ -202,6 +221,15 @@ class RayLauncher(OtherProcesses):
         finally:
             for each in waiting:
                 ray.cancel(each, force=True)
+
+
+def _in_processes(jobs: "Sequence[Job]", count: int) -> "Iterator[Outcome]":
+    from joblib import Parallel, delayed
+
+    from runner.parallel import work
+
+    pool = Parallel(n_jobs=count, return_as="generator_unordered")
+    yield from pool(delayed(work)(job) for job in jobs)
 
 
 @contextlib.contextmanager
