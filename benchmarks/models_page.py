@@ -37,8 +37,8 @@ order.
   predicting validation and test part. Of the rest, measuring importance takes the longer the more
   slowly a model predicts.
 - Memory is the most that the process and its children, such as the one that delivers the record,
-  have held at once, looked at ten times a second. The baseline without a model shows what is there
-  before any fit.
+  have held at once, looked at ten times a second; what two of them share counts twice. `dummy`
+  shows what is there before any fit.
 - Where there are repetitions, their metrics were equal to the last digit, or this page would not
   have been written.
 - The ensemble is put together from models that see one signal each, and its time includes cross

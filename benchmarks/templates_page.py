@@ -10,12 +10,14 @@ from templates_bench import JOBS, LOCK, OURS, SCRIPTS, TemplatesBench
 OTHERS = ("lightning", "torch")
 KEDRO = ("kedro", "kedro-mlflow", "kedro-datasets", "mlflow", "scikit-learn", "polars", "numpy")
 
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml"}
 RECORDED = (SCRIPTS / "recorded.md").read_text(encoding="utf-8")
 HOW = """\
 Times are wall-clock seconds from the command to its return, when all that is named has arrived in
 MLflow, which is looked up each time: {repeats}. Of several, it is the median, the fastest and the
 slowest in brackets. All ways run in turn, each repetition beginning with another one, and if there
-is more than one, after a round that is not counted. A ratio is ours divided by theirs.
+is more than one, after a round that is not counted. All this is what a run costs around its fit:
+where that takes minutes, the ways differ by little.
 
 - One experiment: `+experiment=baseline`, will a flight be late? A logistic regression learns from
   January to October 2013 with all cores; the assembled dataset is there as a Parquet file, which
@@ -73,7 +75,7 @@ def page(bench: TemplatesBench, command: str, load: float | None) -> str:
     parts = [
         "# The same experiment in other templates' ways",
         f"Written by `{command}`; run it to see your machine's figures.",
-        table(bench) + skipped,
+        f"{table(bench)}\n\nA ratio is ours divided by theirs: below 1, ours takes less.{skipped}",
         f"## What each records\n\n{RECORDED}",
         "## How it was measured",
         HOW.format(repeats=repeats, lightning=lightning),
@@ -87,9 +89,6 @@ def page(bench: TemplatesBench, command: str, load: float | None) -> str:
             if path.is_file() and path.suffix in LANGUAGES and path.stat().st_size:
                 parts.append(listing(path))
     return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml"}
 
 
 def listing(path: Path) -> str:
