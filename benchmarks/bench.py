@@ -17,7 +17,16 @@ import templates_bench
 import templates_page
 from environments import install
 from join_bench import LOCK, JoinBench
-from measures import FULL, QUICK, Bench, checks, flights, iris, side_by_side
+from measures import (
+    FULL,
+    QUICK,
+    Bench,
+    checks,
+    flights,
+    flights_side_by_side,
+    iris,
+    iris_side_by_side,
+)
 from models_bench import ModelsBench
 from projects import ROOT
 from templates_bench import TemplatesBench
@@ -75,7 +84,8 @@ def main() -> None:
             bench = Bench(folder, replace(size, repeats=repeats))
             flights(bench)
             iris(bench)
-            side_by_side(bench)
+            flights_side_by_side(bench)
+            iris_side_by_side(bench)
             checks(bench)
             rows = report.rows(bench)
             table, page = report.table(rows), report.page(rows, bench, load)

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -221,11 +222,54 @@ def iris(bench: Bench) -> None:
     bench.alternate([sweep, jobs])
 
 
-def side_by_side(bench: Bench) -> None:
-    """A sweep in two processes, three ways."""
+TWO = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
+
+
+def flights_side_by_side(bench: Bench) -> None:
+    """A sweep on flights in two processes, beside a loop over the same fits."""
+    project = projects.make_flights(bench.folder / "side-by-side")
+    data = projects.cached_dataset(project)
+    store = Store(project / "mlflow.db", project)
+    size = bench.size
+    strengths = [round(0.1 * (job + 1), 1) for job in range(min(size.jobs, 8))]
+    seen: dict[float, dict[str, dict[str, float]]] = defaultdict(dict)
+
+    def ours() -> dict[str, float]:
+        call = bench.clock.run(
+            project,
+            *("run.py", "-m", "+experiment=baseline", "dataset.slices=[]", *TWO),
+            f"model.C={','.join(map(str, strengths))}",
+            f"model.max_iter={size.iterations}",
+            f"evaluation.bootstrap={size.replicates}",
+            f"evaluation.importance_rows={size.importance_rows}",
+        )
+        check_jobs(project, store, call, seen)
+        return {"parallel ours": call.seconds / len(strengths)}
+
+    def loop() -> dict[str, float]:
+        outputs = bench.output()
+        call = bench.clock.run(
+            bench.work,
+            *(str(bench.scripts / "joblib_flights.py"), str(data), str(outputs)),
+            *map(str, strengths),
+            f"--max-iter={size.iterations}",
+            f"--replicates={size.replicates}",
+            f"--importance-rows={size.importance_rows}",
+            **SINGLE,
+        )
+        for strength in strengths:
+            same(seen[strength], written(outputs / str(strength)))
+        return {"parallel loop": call.seconds / len(strengths)}
+
+    bench.alternate([ours, loop])
+
+
+def iris_side_by_side(bench: Bench) -> None:
+    """A sweep on iris in two processes, beside a process for each job, two at a time."""
     project = projects.make_iris(bench.folder / "iris-side-by-side")
     data = projects.cached_dataset(project)
     store = Store(project / "mlflow.db", project)
+    their_store = Store(project / "mlflow.db", bench.work)
     strengths = [round(0.1 * (job + 1), 1) for job in range(bench.size.jobs)]
     replicates = bench.size.replicates
     seen: dict[float, dict[str, dict[str, float]]] = defaultdict(dict)
@@ -233,44 +277,38 @@ def side_by_side(bench: Bench) -> None:
     def ours() -> dict[str, float]:
         values = ",".join(map(str, strengths))
         mine = ("dataset=flowers", f"evaluation.bootstrap={replicates}", f"model.C={values}")
-        words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1")
-        call = bench.clock.run(project, "run.py", "-m", *mine, *words)
-        delivered(project, call)
-        _, *runs = store.arrived(call.begin, 1 + len(strengths))
-        # in the order in which they began, which is not that of the values
-        for run in runs:
-            complete(run.figures, run.models)
-            same(seen[float(run.params["model.C"])], run.metrics)
-        return {"parallel ours": call.seconds / len(strengths)}
+        call = bench.clock.run(project, "run.py", "-m", *mine, *TWO)
+        check_jobs(project, store, call, seen)
+        return {"idle ours": call.seconds / len(strengths)}
 
-    def joblib_loop() -> dict[str, float]:
-        outputs = bench.output()
-        call = bench.clock.run(
-            bench.work,
-            str(bench.scripts / "joblib_iris.py"),
-            str(data),
-            str(outputs),
-            *map(str, strengths),
-            f"--replicates={replicates}",
-            **SINGLE,
-        )
-        for strength in strengths:
-            same(seen[strength], written(outputs / str(strength)))
-        return {"parallel joblib": call.seconds / len(strengths)}
-
-    def two_at_a_time() -> dict[str, float]:
-        outputs = bench.output()
+    def processes() -> dict[str, float]:
+        iris = ("label=is_virginica", "categories=[]",
+                "numbers=[sepal_length,sepal_width,petal_length,petal_width]")  # fmt: skip
+        script = str(bench.scripts / "hydra_mlflow_flights.py")
         commands = [
-            (str(bench.scripts / "bare_iris.py"), str(data), str(outputs / str(strength)),
-             f"--strength={strength}", f"--replicates={replicates}")
+            (script, f"tracking_uri={their_store.uri}", f"data={data}", *iris,
+             f"replicates={replicates}", f"model.C={strength}")
             for strength in strengths
         ]  # fmt: skip
+        begin = time.time()
         seconds = bench.clock.run_two_at_a_time(bench.work, commands, **SINGLE)
-        for strength in strengths:
-            same(seen[strength], written(outputs / str(strength)))
-        return {"parallel processes": seconds / len(strengths)}
+        for run in their_store.arrived(begin, len(strengths)):
+            complete(run.figures, run.models)
+            same(seen[float(run.params["model.C"])], run.metrics)
+        return {"idle processes": seconds / len(strengths)}
 
-    bench.alternate([ours, joblib_loop, two_at_a_time])
+    bench.alternate([ours, processes])
+
+
+def check_jobs(
+    project: Path, store: Store, call: Call, seen: dict[float, dict[str, dict[str, float]]]
+) -> None:
+    """The jobs of our sweep as the store has them."""
+    delivered(project, call)
+    _, *runs = store.arrived(call.begin, 1 + call.output.count(" run "))
+    for run in runs:
+        complete(run.figures, run.models)
+        same(seen[float(run.params["model.C"])], run.metrics)
 
 
 def checks(bench: Bench) -> None:

@@ -19,6 +19,8 @@ MEASURES = (
     "10,000 metric points: time taken from the loop | * | `mlflow.log_metric` | * | ≤ 0.01 |",
     "10,000 metric points: until all are in the store | * | `mlflow.log_metric` | * | ≤ 0.1 |",
     "a sweep of 16 on iris, per job, everything recorded | * | one bare script per * | ≤ 0.4 |",
+    "a sweep of 8 on flights in two processes, per job, everything recorded | * | ≤ 1.3 |",
+    "a sweep of 16 on iris in two processes, per job, * | a process with Hydra and * | ≤ 0.4 |",
     "second run: from start to first fit | * | bare script | * | ≤ 1.5 |",
     "one run on iris, everything recorded | * | bare script | * |  |",
     "a signal's checks, a million rows of 20 fields | * | the same in polars by hand | * | ≤ 3 |",
