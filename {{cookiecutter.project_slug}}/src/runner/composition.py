@@ -204,7 +204,9 @@ def _no_match(verb: str, key: str, is_group: bool) -> UserError:
         )
     if is_group or (CONF / key).is_dir():
         return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
-    if verb == "override" and any(known.startswith(f"{key}.") or known == key for known in _keys()):
+    # only then something has to be composed to know
+    may_hold = verb == "override" and key.partition(".")[0] in TOP_LEVEL
+    if may_hold and any(known.startswith(f"{key}.") or known == key for known in _keys()):
         return UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
     return UserError(f"{key}: no such key. {_near_key(key)}")
 
