@@ -1,6 +1,7 @@
 """Thresholds: what each policy promises, what is in force where none is valid, the hold for it."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,6 @@ from test_training import judged_rows
 from runner import holds
 from runner.config import check
 from runner.errors import UserError
-from runner.record.recorded import read_run
 from runner.training import in_force as force
 from runner.training.in_force import in_force
 from runner.training.threshold import Learned, curve, learn
@@ -274,10 +274,10 @@ def test_job_of_a_sweep_a_rerun_and_a_debug_run_hold_nothing_and_release_nothing
     told = in_force(config, job, DATASET, NONE, LABEL)
     assert (told["value"], told["carried_over"]["run"]) == (0.4, "aaaa1111")
     assert "hold" not in told
-    monkeypatch.setenv("RUNNER_RERUN_AT", "2026-11-03T00:00:00+00:00")
+    monkeypatch.setenv("RUNNER_RERUN_OF", "aaaa1111")
     assert "hold" not in in_force(config, Into("dddd4444"), DATASET, NONE, LABEL)
     assert not open_holds(tmp_path)
-    monkeypatch.delenv("RUNNER_RERUN_AT")
+    monkeypatch.delenv("RUNNER_RERUN_OF")
     a_run(config, "eeee5555", NONE, 2)
     in_force(config, job, DATASET, Learned(0.5), LABEL)
     assert len(open_holds(tmp_path)) == 1
@@ -293,11 +293,17 @@ def test_thresholds_that_were_only_tried_are_not_taken_over(config) -> None:
 
 
 def test_rerun_takes_over_what_the_run_took_over(config, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, day in (("aaaa1111", 1), ("bbbb2222", 2)):
-        a_run(config, name, Learned(day / 10), day)
-    started = read_run(next(Path(config.outputs).glob("*/*/*bbbb2222"))).started
-    monkeypatch.setenv("RUNNER_RERUN_AT", started.isoformat())
-    assert in_force(config, Into("cccc3333"), DATASET, NONE, LABEL)["value"] == 0.1
+    a_run(config, "aaaa1111", Learned(0.1), 1)
+    first = a_run(config, "bbbb2222", NONE, 2)
+    a_run(config, "cccc3333", Learned(0.3), 3)
+    shutil.rmtree(next(Path(config.outputs).glob("*/*/*aaaa1111")))  # others come and go
+    monkeypatch.setenv("RUNNER_RERUN_OF", "bbbb2222")
+    again = in_force(config, Into("dddd4444"), DATASET, NONE, LABEL)
+    for key in ("value", "carried_over", "earlier"):
+        assert again[key] == first[key]
+    assert again["value"] == 0.1
+    monkeypatch.setenv("RUNNER_RERUN_OF", "cccc3333")  # it took none over
+    assert in_force(config, Into("eeee5555"), DATASET, Learned(0.3), LABEL)["value"] == 0.3
 
 
 def test_rare_positives_with_the_highest_scores_are_found() -> None:

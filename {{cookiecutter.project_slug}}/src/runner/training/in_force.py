@@ -13,7 +13,7 @@ from runner import holds, project
 from runner.config import read_moment
 from runner.dataset.dataset import Dataset
 from runner.holds import Breach, Hold
-from runner.record.recorded import read_run
+from runner.record.recorded import find_run, read_run
 from runner.record.run import Run
 from runner.training.experiments import is_debug
 from runner.training.threshold import Labels, Learned
@@ -22,7 +22,7 @@ FILE = "threshold.json"
 EARLIER = 5  # earlier thresholds that are told
 CARRIED = ("value", "learned", "run", "labels", "positives", "policy")
 HELD = "held/threshold"
-RERUN_AT = "RUNNER_RERUN_AT"
+RERUN_OF = "RUNNER_RERUN_OF"
 
 
 def in_force(
@@ -43,7 +43,7 @@ def in_force(
     said = OmegaConf.to_container(config.threshold, resolve=True)
     assert isinstance(said, dict)
     policy = {str(key): value for key, value in said.items() if value not in (None, {})}
-    earlier = [] if _is_debug(config) else _earlier(config, run)
+    carried, earlier = _before(config, run)
     told: dict[str, Any] = {
         "value": learned.value,
         "policy": policy,
@@ -60,12 +60,11 @@ def in_force(
             holds.close(project.root(), f"threshold-{run.experiment}")
     else:
         told |= {"reason": _reason(policy, learned), "missing": learned.missing}
-        if earlier:
-            kept = {key: earlier[-1][key] for key in CARRIED}
-            told |= {"value": kept["value"], "carried_over": kept, "guaranteed": False}
+        if carried is not None:
+            told |= {"value": carried["value"], "carried_over": carried, "guaranteed": False}
         if _decides(config, run):
             told["hold"] = _hold(run, config, dataset, told)
-    told["earlier"] = [{key: each[key] for key in ("run", "learned", "value")} for each in earlier]
+    told["earlier"] = earlier
     run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
     if "reason" in told:
         run.log_tag("threshold", told["reason"])
@@ -116,12 +115,27 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) 
     return hold.id
 
 
-def _earlier(config: DictConfig, run: Run) -> list[dict[str, Any]]:
+def _before(config: DictConfig, run: Run) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The threshold that would be carried over, and how those before this run moved.
+
+    A rerun takes both from the record of the run that it repeats: others may have come or gone.
+    """
+    if _is_debug(config):
+        return None, []
+    if origin := os.environ.get(RERUN_OF):
+        path = find_run(Path(config.outputs), origin) / "artifacts" / FILE
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return told.get("carried_over"), told.get("earlier", [])
+    found = _learned(config, run)
+    moved = [{key: each[key] for key in ("run", "learned", "value")} for each in found]
+    return {key: found[-1][key] for key in CARRIED} if found else None, moved
+
+
+def _learned(config: DictConfig, run: Run) -> list[dict[str, Any]]:
     """The last thresholds that were learned in the experiment's finished runs, the oldest first.
 
     Jobs of sweeps, which only try values, lie deeper and are not among them.
     """
-    before = os.environ.get(RERUN_AT)
     found: list[dict[str, Any]] = []
     paths = (Path(config.outputs) / run.experiment).glob(f"*/*/artifacts/{FILE}")
     for path in sorted(paths, reverse=True):
@@ -129,8 +143,6 @@ def _earlier(config: DictConfig, run: Run) -> list[dict[str, Any]]:
         if told.get("value") is None or "carried_over" in told or "run" not in told:
             continue
         each = read_run(path.parents[1])
-        if before is not None and each.started >= datetime.fromisoformat(before):
-            continue
         if each.status == "FINISHED" and "rerun.of" not in each.tags and not is_debug(each):
             found.append(told)
         if len(found) == EARLIER:
@@ -140,7 +152,7 @@ def _earlier(config: DictConfig, run: Run) -> list[dict[str, Any]]:
 
 def _decides(config: DictConfig, run: Run) -> bool:
     """Whether a run says what is in force; jobs of sweeps, reruns and debug runs try things."""
-    return run.parent is None and RERUN_AT not in os.environ and not _is_debug(config)
+    return run.parent is None and RERUN_OF not in os.environ and not _is_debug(config)
 
 
 def _is_debug(config: DictConfig) -> bool:
