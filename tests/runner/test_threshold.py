@@ -315,3 +315,11 @@ def test_rare_positives_with_the_highest_scores_are_found() -> None:
     flagged = score >= learned.value
     assert label[flagged].mean() > 0.9
     assert label[flagged].sum() > 100
+
+
+def test_few_labels_with_the_right_ones_on_top_are_told_to_be_too_few() -> None:
+    label = (np.arange(3000) < 40).astype(np.int8)
+    score = np.linspace(1, 0, 3000)
+    learned = learn(policy("precision", target=0.9), label, score)
+    assert learned.value is None
+    assert learned.missing is not None

@@ -121,7 +121,8 @@ def _candidates(policy: DictConfig, score: Floats) -> Floats:
     """Thresholds that are tried, ascending; they depend on the scores alone.
 
     Evenly spread over the rows; for a precision, a third of them within the highest scores, where
-    rare positives are, down to the fewest rows that could prove the target if all were right.
+    rare positives are, down to the fewest rows that could prove the target if all were right, or
+    to one in a hundred.
     """
     flagged = np.linspace(1, 0, CANDIDATES + 1)[:-1]
     if policy.policy == "precision":
@@ -129,7 +130,7 @@ def _candidates(policy: DictConfig, score: Floats) -> Floats:
         fewest = math.ceil(math.log(level) / math.log(policy.target)) / len(score)
         if fewest < TOP:
             many = CANDIDATES - CANDIDATES // 3
-            top = np.geomspace(TOP, fewest, CANDIDATES // 3 + 1)
+            top = np.geomspace(TOP, min(fewest, 1 / CANDIDATES), CANDIDATES // 3 + 1)
             flagged = np.concatenate([np.linspace(1, TOP, many), top[1:]])
     return np.unique(np.quantile(score, 1 - flagged, method="higher"))
 
