@@ -1,6 +1,7 @@
 """Judging classes and numbers, baselines, slices, folds, seeds: against plain references."""
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,6 +282,7 @@ class Family(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.children: dict[str, Recorder] = {}
+        self.folder = Path("no sweep", "0-aaaa1111")
 
     @contextmanager
     def nested(self, name: str, config: Any) -> Any:
@@ -295,6 +297,7 @@ def test_seeds_and_folds_are_nested_runs_with_mean_and_deviation_on_the_parent(
     config = project.config(features=["hour", "minute", "member"])
     config.update(
         {"evaluation": {"folds": 3, "block": None}, "seed": 5, "seeds": 2, "threads": 1,
+         "objective": None,
          "model": {"_target_": "sklearn.tree.DecisionTreeClassifier", "max_depth": 3,
                    "max_features": 1}}
     )  # fmt: skip
