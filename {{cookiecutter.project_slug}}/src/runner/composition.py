@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 CONF = root() / "conf"
+REMEMBERED = 256  # compositions of a sweep's jobs
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
@@ -74,6 +75,8 @@ def remember_compositions() -> None:
     def load(master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         words = tuple(sweep_overrides)
         if words not in known:
+            if len(known) >= REMEMBERED:  # a search composes each job once
+                known.clear()
             known[words] = compose_job(master_config, list(words))
         copied = copy.deepcopy(known[words])
         # what was resolved meanwhile, such as the id of the sweep's run
