@@ -32,8 +32,8 @@ def main() -> None:
     compile_lock(project, "requirements.lock", *sources)
     compile_lock(project, "requirements-example.lock", "requirements-example.in", "--no-deps")
     for path in sorted((GENERATED / RUNNER / "extras").glob("*.txt")):
-        sources = (f"{RUNNER}/extras/{path.name}", "--constraint", "requirements.lock")
-        compile_lock(project, f"requirements-{path.stem}.lock", *sources)
+        extra = (f"{RUNNER}/extras/{path.name}", "--constraint", "requirements.lock")
+        compile_lock(project, f"requirements-{path.stem}.lock", *extra)
     constraints = ("--constraint", str(GENERATED / "requirements.lock"))
     compile_lock(str(ROOT), "requirements-dev.lock", "requirements-dev.in", *constraints)
     # on its own: it shares an environment with nothing

@@ -1,6 +1,7 @@
 """A job of a sweep in a process of its own, which may have done others before."""
 
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -19,7 +20,7 @@ from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
-from runner.session import check_job, execute
+from runner.session import check_job, collect_garbage, execute
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Outcome:
 
 def work(job: Job) -> Outcome:
     """Runs a job and records it; whoever started it delivers the record."""
+    if not gc.get_freeze_count():  # the process is new
+        gc.disable()
     read_environment()
     register_resolvers()
     config = OmegaConf.create(job.config)
@@ -76,6 +79,7 @@ def work(job: Job) -> Outcome:
         try:
             check_job(config)
             delivery = Delivery.start(config, serves=False)
+            collect_garbage()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
             return Outcome(job.number, job.words, error=told)

@@ -15,6 +15,7 @@ from runner.project import root
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from hydra_plugins.runner_launchers import OtherProcesses
     from runner.record.delivery import Delivery
     from runner.record.run import Run
     from runner.sweep import Sweep
@@ -31,6 +32,7 @@ class Session:
         command: What was typed.
         delivery: Brings the records to MLflow.
         sweep: What the runs belong to.
+        launcher: Runs jobs in other processes, if any does.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class Session:
         self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
         self.delivery: Delivery | None = None
         self.sweep: Sweep | None = None
+        self.launcher: OtherProcesses | None = None
 
     def job(self, config: "DictConfig") -> float | None:
         """Runs one task and records it; a failure is kept and told at the end of the sweep."""
@@ -58,8 +61,7 @@ class Session:
                 # its imports take as long as ours: it starts first
                 self.delivery = Delivery.start(config)
             check_job(config)
-            gc.freeze()
-            gc.enable()
+            collect_garbage()
             words = words_of(hydra)
             parent = None
             if hydra.mode == RunMode.MULTIRUN:
@@ -118,6 +120,8 @@ class Session:
 
     def close_sweep(self) -> None:
         """Records what the jobs of a sweep have come to."""
+        if self.launcher is not None:
+            self.launcher.close()
         if self.sweep is not None:
             stopped = [
                 error for error in self.errors if not isinstance(error, Exception | SystemExit)
@@ -143,6 +147,13 @@ class Session:
     def interrupted(self) -> bool:
         """Whether somebody stopped it."""
         return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
+
+
+def collect_garbage() -> None:
+    """Has Python's collector at work, which is most of an import's cost, when imports are done."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def words_of(hydra: Any) -> list[str]:
