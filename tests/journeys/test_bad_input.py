@@ -17,6 +17,11 @@ WRONG_CONFIG = {
         "dataset.pin: say its entries one by one",
         "dataset.pin.NAME=VALUE",
     ),
+    "one value for several entries": (
+        ["dataset.split=3"],
+        "dataset.split: say its entries one by one",
+        "dataset.split.NAME=VALUE",
+    ),
     "wrong key with plus": (["+sed=1"], "sed: no such key", "'seed'"),
     "wrong key in a group": (
         ["dataset.split.tst=1mo"],

@@ -143,6 +143,22 @@ def test_job_that_falls_behind_is_ended_early_and_never_best(bowl: Project) -> N
     assert len(bowl.runs("default")) == 13
 
 
+def test_few_jobs_of_many_get_all_steps(bowl: Project) -> None:
+    words = ("hydra.sweeper.n_trials=16", "hydra/sweeper/pruner=hyperband", f"{X}=interval(-5,5)",
+             "task.parameters.steps=9", "hydra/sweeper/sampler=random")  # fmt: skip
+    bowl.run(*SEARCH, *words)
+    told = jobs(bowl)
+    early = {job["run"] for job in told if job["status"] == "PRUNED"}
+    assert len(early) >= len(told) // 2
+    series = {
+        run.data.tags["record.id"]: len(bowl.mlflow.get_metric_history(
+            run.info.run_id, "objective/so_far"))
+        for run in bowl.runs("default")
+    }  # fmt: skip
+    assert all(series[job] < 9 for job in early)
+    assert series[best(told)["run"]] == 9
+
+
 def test_values_that_are_chosen_at_once_run_side_by_side(bowl: Project) -> None:
     words = ("hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", f"{X}=interval(-5,5)",
              "task.parameters.steps=2", "hydra/sweeper/pruner=median")  # fmt: skip

@@ -193,3 +193,6 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
         child = node.get(parameter.name)
         if isinstance(child, DictConfig) and isinstance(kind, type):
             _check_keys(child, kind, f"{path}{parameter.name}.")
+        elif child is not None:
+            key = f"{path}{parameter.name}"
+            raise UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
