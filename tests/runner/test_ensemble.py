@@ -226,7 +226,10 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     dataset, ensemble = fitted()
     features = dataset.part("test")[0][:30]
     broken = pl.concat([features, features.with_columns(rain=pl.lit(np.inf), wind=None)])
-    assert np.array_equal(ensemble.scores(broken)[:30], ensemble.scores(features))
+    # some processors' matrix products round the last digit by the number of rows
+    np.testing.assert_allclose(
+        ensemble.scores(broken)[:30], ensemble.scores(features), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_a_member_that_fails_costs_one_member_and_shows_no_values(caplog) -> None:
@@ -457,7 +460,7 @@ def test_a_saved_ensemble_needs_no_hydra(tmp_path: Path) -> None:
         "model = pickle.load(open('model.pkl', 'rb'))\n"
         "answer = model.without('sky').predict_proba(polars.read_parquet('rows.parquet'))\n"
         "answer = model.predict_proba(polars.read_parquet('rows.parquet'))\n"
-        "assert (answer == numpy.load('answer.npy')).all()\n"
+        "numpy.testing.assert_allclose(answer, numpy.load('answer.npy'), rtol=1e-12)\n"
         "assert not {'hydra', 'omegaconf', 'mlflow', 'dvc'} & set(sys.modules)\n"
     )
     source = Path(sys.modules["runner"].__file__ or "").parents[1]
