@@ -1,8 +1,24 @@
 """A job of a sweep in another process."""
 
+import gc
+import weakref
 from pathlib import Path
 
 from runner.parallel import Job, folder_of
+from runner.session import resume_collector
+
+
+def test_what_a_job_leaves_does_not_stay_in_memory_when_the_next_begins() -> None:
+    class Model:
+        pass
+
+    model = Model()
+    model.itself = model
+    left = weakref.ref(model)
+    del model
+    resume_collector()
+    gc.collect()
+    assert left() is None
 
 
 def test_job_that_a_scheduler_begins_again_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
-from runner.session import check_job, collect_garbage, execute
+from runner.session import check_job, execute, resume_collector
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def work(job: Job) -> Outcome:
         try:
             check_job(config)
             delivery = Delivery.start(config, serves=False)
-            collect_garbage()
+            resume_collector()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
             return Outcome(job.number, job.words, error=told)

@@ -61,7 +61,7 @@ class Session:
                 # its imports take as long as ours: it starts first
                 self.delivery = Delivery.start(config)
             check_job(config)
-            collect_garbage()
+            resume_collector()
             words = words_of(hydra)
             parent = None
             if hydra.mode == RunMode.MULTIRUN:
@@ -149,8 +149,8 @@ class Session:
         return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
 
 
-def collect_garbage() -> None:
-    """Has Python's collector at work, which is most of an import's cost, when imports are done."""
+def resume_collector() -> None:
+    """Has Python's garbage collector at work, once imports are done: it is most of their cost."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
