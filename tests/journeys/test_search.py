@@ -149,13 +149,13 @@ def test_few_jobs_of_many_get_all_steps(bowl: Project) -> None:
     bowl.run(*SEARCH, *words)
     told = jobs(bowl)
     early = {job["run"] for job in told if job["status"] == "PRUNED"}
-    assert len(early) >= len(told) // 2
+    assert early
     series = {
         run.data.tags["record.id"]: len(bowl.mlflow.get_metric_history(
             run.info.run_id, "objective/so_far"))
         for run in bowl.runs("default")
     }  # fmt: skip
-    assert all(series[job] < 9 for job in early)
+    assert {series[job] for job in early} <= {2, 4}  # at the steps 1 and 3, and nowhere else
     assert series[best(told)["run"]] == 9
 
 
