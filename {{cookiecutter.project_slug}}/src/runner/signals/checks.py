@@ -16,6 +16,10 @@ DTYPES: dict[str, pl.DataType] = {
     "boolean": pl.Boolean(),
     "date": pl.Date(),
     "timestamp": pl.Datetime("us", "UTC"),
+    "time": pl.Time(),
+    # as JSON
+    "object": pl.String(),
+    "array": pl.String(),
 }
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?"
 OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
@@ -23,14 +27,15 @@ OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 
 def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
     """Raises an Unfit for the first field that the source lacks, has twice or has beyond."""
-    for name in contract.names:
+    for field in contract.fields:
+        name = field.source_name
         if name not in names:
-            raise contract.unfit(
-                _schema(name, f"the field '{name}' is missing in {path}. {nearest(name, names)}")
-            )
+            message = f"the field '{name}' is missing in {path}. {nearest(name, names)}"
+            raise contract.unfit(_schema(field.name, message))
+    known = set(contract.source_names)
     for position, name in enumerate(names):
-        if name not in contract.names or name in names[:position]:
-            what = "stands twice" if name in contract.names else "is not in the contract"
+        if name not in known or name in names[:position]:
+            what = "stands twice" if name in known else "is not in the contract"
             raise contract.unfit(
                 _schema(name, f"the field '{name}' of {path} {what}"),
                 f"Add it to signals/{contract.path.name} with a new version, or ask "
@@ -48,18 +53,18 @@ def check_texts(
             bad = texts[name].is_not_null() & ~cast
         else:
             bad = texts[name].is_not_null() & texts[name].cast(dtype, strict=False).is_null()
-        _check_none(bad, texts[name], contract, contract.field(name), path)
+        _check_none(bad, texts[name], contract, contract.source_field(name), path)
 
 
 def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
-    """The frame with the contract's fields in order and in their types.
+    """A frame as its source names the fields, with the contract's names, in order and types.
 
     Raises:
         Unfit: A value is not of its type; names the field, the row and the value.
     """
     columns = []
     for field in contract.fields:
-        series = frame[field.name]
+        series = frame[field.source_name].alias(field.name)
         if field.type in ("date", "timestamp") and series.dtype == pl.String:
             columns.append(_time(series, contract, field, path))
             continue
@@ -123,6 +128,9 @@ def _fits(dtype: pl.DataType, wanted: str) -> bool:
         "boolean": dtype == pl.Boolean,
         "date": dtype == pl.Date,
         "timestamp": isinstance(dtype, pl.Datetime | pl.Date),
+        "time": dtype == pl.Time,
+        "object": dtype == pl.String,
+        "array": dtype == pl.String,
     }[wanted]
 
 

@@ -14,7 +14,10 @@ from runner.errors import UserError
 from runner.holds import Breach
 from runner.signals.server import Server
 
-TYPES = ("string", "integer", "number", "boolean", "date", "timestamp")
+TYPES = (
+    *("string", "integer", "number", "boolean", "date", "timestamp", "time"),
+    *("object", "array"),
+)
 UNKNOWN = "unknown"
 """Stands in a draft where only a person knows what belongs there."""
 
@@ -42,7 +45,7 @@ class Field:
     """A column of a signal.
 
     Attributes:
-        name: Its name in the source.
+        name: Its name here.
         type: One of TYPES.
         required: No row may be without it.
         key: Part of the primary key.
@@ -54,6 +57,8 @@ class Field:
         allowed: The only values, as texts; any, if empty.
         tolerated_invalid: Share of rows, 0 to 1, that may lie outside the range or the list.
         tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
+        physical_name: Its name in the source; None where it is the same.
+        format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
     """
 
     name: str
@@ -68,6 +73,13 @@ class Field:
     allowed: tuple[str, ...] = ()
     tolerated_invalid: float = 0.0
     tolerated_nulls: float | None = None
+    physical_name: str | None = None
+    format: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """Its name in the source."""
+        return self.physical_name or self.name
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,11 @@ class Contract:
         """Names of the fields, in order."""
         return tuple(field.name for field in self.fields)
 
+    @cached_property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the fields in the source, in order."""
+        return tuple(field.source_name for field in self.fields)
+
     @property
     def is_classified(self) -> bool:
         """Whether a value of it may be one that reaches no record."""
@@ -142,6 +159,10 @@ class Contract:
     def field(self, name: str) -> Field:
         """The field of this name."""
         return self.fields[self.names.index(name)]
+
+    def source_field(self, name: str) -> Field:
+        """The field that has this name in the source."""
+        return self.fields[self.source_names.index(name)]
 
     def mistake(self, what: str, then: str = "") -> UserError:
         """The error that names the signal, its owner and what to do next."""

@@ -42,7 +42,7 @@ SUPPORT = ("channel", "url", "tool", "scope", "description")
 FIELD = (
     *("name", "logicalType", "physicalType", "description", "businessName", "classification"),
     *("required", "primaryKey", "primaryKeyPosition", "tags", "customProperties"),
-    *("logicalTypeOptions", "quality"),
+    *("logicalTypeOptions", "quality", "physicalName"),
 )
 TABLE = (
     *("name", "logicalType", "physicalType", "physicalName", "description", "properties"),
@@ -191,6 +191,10 @@ def _schema(
         field = _field(values)
         if field.name in fields:
             raise values["name"].mistake(f"the field '{field.name}' stands twice")
+        if field.source_name in {each.source_name for each in fields.values()}:
+            raise values.get("physicalName", values["name"]).mistake(
+                f"the physicalName '{field.source_name}' stands twice"
+            )
         fields[field.name] = field
         if field.key:
             positions[field.name] = values.get("primaryKeyPosition")
@@ -245,6 +249,7 @@ def _field(values: Mapping[str, Entry]) -> Field:
         allowed=allowed,
         tolerated_invalid=tolerated_invalid,
         tolerated_nulls=tolerated_nulls,
+        physical_name=values["physicalName"].text() if "physicalName" in values else None,
     )
 
 

@@ -136,7 +136,10 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
 
 def promise(contract: Contract) -> str:
     """Hash of what a contract says about the rows themselves."""
-    fields = [(field.name, field.type, field.required) for field in contract.fields]
+    fields: list[object] = []
+    for field in contract.fields:
+        read = [field.physical_name, field.format] if field.physical_name or field.format else []
+        fields.append([field.name, field.type, field.required, *read])
     said: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
     if contract.null_values:  # not where there are none: snapshots of before stay what they were
         said.append(sorted(contract.null_values))

@@ -35,7 +35,7 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
         for page, records in _pages(client, url, options):
             lines += _lines(client, page, records)
     if not lines:
-        return pl.DataFrame(schema=dict.fromkeys(contract.names, pl.Null()))
+        return pl.DataFrame(schema=dict.fromkeys(contract.source_names, pl.Null()))
     return files.json_lines("\n".join(lines).encode(), contract.source, contract)
 
 
@@ -82,9 +82,9 @@ def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise client.mistake(page, f"gives a record that is no object (number {number})")
-        if not set(contract.names) <= set(record):
+        if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
-        lines.append(json.dumps({name: record[name] for name in contract.names}))
+        lines.append(json.dumps({name: record[name] for name in contract.source_names}))
     return lines
 
 

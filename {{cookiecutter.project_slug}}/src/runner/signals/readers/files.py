@@ -60,7 +60,8 @@ def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
         if len(frames) == 1:
             return next(iter(frames.values()))
         # each in the contract's types, so that a mistake names its file
-        return pl.concat(checks.conform(each, contract, name) for name, each in frames.items())
+        rows = pl.concat(checks.conform(each, contract, name) for name, each in frames.items())
+        return rows.rename(dict(zip(contract.names, contract.source_names, strict=True)))
     except Unfit as unfit:
         content = hashlib.blake2b(digest_size=16)
         for path in files:
@@ -80,7 +81,7 @@ def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
             f"{name} is cut off or no JSON lines file ({why(error, contract)})", again(contract)
         ) from None
     checks.check_names(rows.columns, contract, name)
-    return rows.with_columns(whole(rows[field], contract, name) for field in contract.names)
+    return rows.with_columns(whole(rows[field], contract, name) for field in contract.source_names)
 
 
 def lines(data: bytes) -> pl.DataFrame:
@@ -101,7 +102,7 @@ def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
     Raises:
         UserError: One is not; names its row, for the column as a whole has another type.
     """
-    field = contract.field(series.name)
+    field = contract.source_field(series.name)
     if field.type == "integer" and series.dtype.is_decimal():
         series = series.cast(pl.Float64)
     if field.type == "integer" and series.dtype == pl.Float64:
@@ -265,7 +266,7 @@ def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         data = whole_lines(data, len(header))
     except ValueError as error:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
-    types = {name: READ_AS.get(contract.field(name).type, pl.String()) for name in header}
+    types = {name: READ_AS.get(contract.source_field(name).type, pl.String()) for name in header}
     nulls = list(contract.null_values)
     try:
         return _table(data, types, nulls)

@@ -41,7 +41,7 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
         found = cursor.fetch_arrow_table().schema
         names = _names(contract, found.names)
         columns = [_postgres_column(contract, found.field(name)) for name in names]
-        is_text = contract.event_time and str(found.field(contract.event_time).type) == "string"
+        is_text = contract.event_time and str(found.field(contract.field(contract.event_time).source_name).type) == "string"
         where = "" if is_text else _since(contract, since)
         cursor.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")  # noqa: S608 (quoted)
         rows = pl.DataFrame(cursor.fetch_arrow_table())
@@ -57,7 +57,7 @@ def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
         found = connection.sql(f"SELECT * FROM {table} LIMIT 0").pl()  # noqa: S608 (quoted)
         names = _names(contract, found.columns)
-        is_text = contract.event_time and found[contract.event_time].dtype == pl.String
+        is_text = contract.event_time and found[contract.field(contract.event_time).source_name].dtype == pl.String
         where = "" if is_text else _since(contract, since)
         columns = ", ".join(map(_quoted, names))
         rows: pl.DataFrame = connection.sql(
@@ -116,15 +116,15 @@ def _table(options: dict[str, str]) -> str:
 
 def _names(contract: Contract, found: Sequence[str]) -> tuple[str, ...]:
     """The contract's fields; what a table has beyond them is not read."""
-    if not set(contract.names) <= set(found):
+    if not set(contract.source_names) <= set(found):
         checks.check_names(found, contract, contract.source)
-    return contract.names
+    return contract.source_names
 
 
 def _since(contract: Contract, since: datetime | None) -> str:
     if since is None:
         return ""
-    event = _quoted(str(contract.event_time))
+    event = _quoted(contract.field(str(contract.event_time)).source_name)
     return f" WHERE {event} >= TIMESTAMPTZ '{since.astimezone(UTC).isoformat()}' OR {event} IS NULL"
 
 
@@ -132,7 +132,7 @@ def _since_text(contract: Contract, since: datetime | None) -> str:
     """By the date that an ISO 8601 text begins with; a day early, for it may be of any zone."""
     if since is None:
         return ""
-    event = _quoted(str(contract.event_time))
+    event = _quoted(contract.field(str(contract.event_time)).source_name)
     day = since.astimezone(UTC).date() - timedelta(days=1)
     digits = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
     return f" WHERE {event} >= '{day}' OR {event} IS NULL OR {event} NOT GLOB '{digits}'"
@@ -140,7 +140,7 @@ def _since_text(contract: Contract, since: datetime | None) -> str:
 
 def _postgres_column(contract: Contract, found: Any) -> str:
     """A column as a type that a frame has: exact decimals and such as `uuid` have none."""
-    name, wanted = _quoted(found.name), contract.field(found.name).type
+    name, wanted = _quoted(found.name), contract.source_field(found.name).type
     kind = (found.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
     if kind == "numeric" and wanted in ("integer", "number"):
         return f"CAST({name} AS double precision) AS {name}"
@@ -152,7 +152,7 @@ def _postgres_column(contract: Contract, found: Any) -> str:
 
 def _sqlite_column(contract: Contract, name: str, values: Sequence[Any]) -> pl.Series:
     """A column of SQLite's, which has types by value, no booleans, and times as texts."""
-    wanted = contract.field(name).type
+    wanted = contract.source_field(name).type
     kinds = {type(value) for value in values} - {type(None)}
     if wanted == "boolean" and kinds <= {int} and set(values) <= {0, 1, None}:
         return pl.Series(name, values, pl.Int8).cast(pl.Boolean)
