@@ -342,3 +342,37 @@ def test_package_that_is_not_installed_is_named(project: DataProject) -> None:
     with pytest.raises(UserError, match="the package 'no_such' is not installed"):
         new(["signal", "orders", "--from", "package:no_such/a.csv"])
     assert json.dumps(sorted(path.name for path in (project.root / "signals").iterdir())) == "[]"
+
+
+def test_draft_leaves_room_for_new_customers_versions_and_readings(drafted: Drafted) -> None:
+    rows = 600
+    contract = drafted(
+        id=[str(row) for row in range(rows)],
+        customer_id=[str(1 + row * 7 % 400) for row in range(rows)],
+        shopId=[f"S{row % 4}" for row in range(rows)],
+        order_no=[str(1 + row * 11 % 300) for row in range(rows)],
+        visitor=[str(10**9 + row * 7_919_993 % 10**9) for row in range(rows)],
+        app_version=[f"2.{row % 3}.1" for row in range(rows)],
+        meter=[f"{100 + row * 0.5}" for row in range(rows)],
+        campaign=["spring" if row < 400 else "summer" for row in range(rows)],
+        # these have all their values early, and none of them rises
+        kind=["ABC"[row % 3] for row in range(rows)],
+        pieces=[str(row * 7 % 10) for row in range(rows)],
+    )
+    bounded = {field.name for field in contract.fields if field.maximum is not None}
+    listed = {field.name for field in contract.fields if field.allowed}
+    assert bounded == {"pieces"}
+    assert listed == {"kind"}
+
+
+def test_draft_takes_the_id_for_the_key_and_not_the_time(drafted: Drafted) -> None:
+    times = [f"2024-01-01T{row // 60:02}:{row % 60:02}:00Z" for row in range(600)]
+    contract = drafted(ordered=times, order_id=[str(row) for row in range(600)])
+    assert (contract.key, contract.event_time) == (("order_id",), "ordered")
+
+
+def test_draft_puts_a_key_of_many_fields_together(drafted: Drafted) -> None:
+    rows = range(4**5)
+    fields = {f"f{place}": ["abcd"[row // 4**place % 4] for row in rows] for place in range(5)}
+    noise = {f"n{number}": ["xy"[row * number % 7 % 2] for row in rows] for number in range(40)}
+    assert drafted(**noise, **fields).key == tuple(fields)

@@ -48,7 +48,8 @@ class Past:
     Attributes:
         calendar: Fields that repeat a part of the event time.
         model: What each check has learned.
-        natural: The largest value that the past gave by itself, by check and measure.
+        natural: The largest value that the past's parts gave by themselves, by check and measure.
+        whole: What a check measures in the whole past, by measure.
         wider: How many times wider its limits are, as it is short.
         without: What `Relation` learns without some fields.
     """
@@ -57,6 +58,7 @@ class Past:
     calendar: frozenset[str]
     model: Model
     natural: dict[Check, dict[Any, float]]
+    whole: Callable[[Check], dict[Any, float]]
     wider: float
     without: Callable[[frozenset[str]], dict[str, Any]]
 
@@ -136,15 +138,12 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
         return RELATION.learn(rows, fields)
 
     model = {check: check.learn(rows) for check in CHECKS}
-    wider = _wider(rows, days)
-    for check in CHECKS:
-        if wider > 1.0 and check.has_past:
-            # what none of its few parts showed is as its like, and at least as in the whole
-            largest = natural[check]
-            usual = float(np.median(list(largest.values()))) if largest else 0.0
-            for measure in check.measure(model[check], rows):
-                largest.setdefault(measure.key, max(usual, measure.value))
-    return Past(contract, calendar, model, natural, wider, without)
+
+    @functools.cache
+    def whole(check: Check) -> dict[Any, float]:
+        return {measure.key: measure.value for measure in check.measure(model[check], rows)}
+
+    return Past(contract, calendar, model, natural, whole, _wider(rows, days), without)
 
 
 def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
@@ -282,7 +281,7 @@ def _days(contract: Contract, frame: pl.DataFrame) -> int | None:
     """How many days rows span; None for a state."""
     if contract.event_time is None:
         return None
-    days = Rows(contract, frame.select(contract.key)).days
+    days = Rows(contract, frame).days
     return int(days.max() - days.min()) + 1
 
 
@@ -335,10 +334,14 @@ def _wider(rows: Rows, days: int | None) -> float:
 
 def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
     natural = past.natural[check]
-    # what the past could not be measured for is as its like
-    usual = float(np.median(list(natural.values()))) if natural else 0.0
+    largest = natural.get(measure.key)
+    if largest is None:
+        # what no part of the past could be measured for is as its like, and as in the whole
+        usual = float(np.median(list(natural.values()))) if natural else 0.0
+        known = past.whole(check) if check.has_past else {}
+        largest = max(usual, known.get(measure.key, 0.0))
     wider = past.wider if check.is_rough else 1.0
-    return wider * check.limit(natural.get(measure.key, usual), len(rows))
+    return wider * check.limit(largest, len(rows))
 
 
 def _weight(found: Iterable[Excess]) -> float:

@@ -18,6 +18,8 @@ TYPES = (
     *("string", "integer", "number", "boolean", "date", "timestamp", "time"),
     *("object", "array"),
 )
+NESTED = ("object", "array")
+"""Types whose values are JSON texts."""
 UNKNOWN = "unknown"
 """Stands in a draft where only a person knows what belongs there."""
 

@@ -36,6 +36,10 @@ CODES = 20
 """A text with at most so many values is taken for a code …"""
 ROWS_A_CODE = 50
 """… if there are so many rows for each."""
+VERSION = r"^[vV]?\d+(\.\d+)+\b"
+"""A text of this form is a version, and there will be others."""
+FEW, RISING = 20, 0.9
+"""From so many rows on, numbers of this rank correlation with the row are taken for counters."""
 WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ./-]*\w)?", re.I)
 """What YAML takes for a text without quotes."""
 
@@ -220,10 +224,10 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
 
 def _range(column: Column) -> str:
     """The values' range with half as much around it, in round numbers; never below 0 for once."""
-    if column.type not in NUMERIC or column.personal:
+    if column.type not in NUMERIC or column.personal or column.names_things:
         return ""
     values = column.values.drop_nulls().cast(pl.Float64)
-    if values.n_unique() < 2:
+    if values.n_unique() < 2 or _grows(values):
         return ""
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     if not math.isfinite(2 * (high - low)):
@@ -237,6 +241,15 @@ def _range(column: Column) -> str:
     return _entry(minimum=_number(least), maximum=_number(most))
 
 
+def _grows(values: pl.Series) -> bool:
+    """Whether numbers rise with the rows, as counters and readings of meters do."""
+    if len(values) < FEW:
+        return False
+    rows = pl.int_range(len(values), eager=True)
+    rise = pl.select(pl.corr(rows, values, method="spearman")).item()
+    return bool(rise > RISING)
+
+
 def _number(value: float) -> str:
     return (
         f"{Decimal(f'{value or 0:.15g}'):f}"  # no 1e-9: what reads contracts may take it for a text
@@ -244,11 +257,15 @@ def _number(value: float) -> str:
 
 
 def _values(column: Column) -> list[str]:
-    """The values of a code."""
-    if column.type != "string" or column.personal:
+    """The values of a code, if it looks as if there were no others to come."""
+    if column.type != "string" or column.personal or column.names_things:
         return []
-    values = column.values.drop_nulls().unique().sort().to_list()
-    if len(values) > CODES or len(values) * ROWS_A_CODE > len(column.values):
+    given = column.values.drop_nulls()
+    values = given.unique().sort().to_list()
+    if not 0 < len(values) <= min(CODES, len(column.values) // ROWS_A_CODE):
+        return []
+    is_known_early = given.head(len(given) // 2).n_unique() == len(values)
+    if not is_known_early or given.str.contains(VERSION).sum() > len(given) / 2:
         return []
     return values if all(value == value.strip() and value for value in values) else []
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.signals import checks
+from runner.signals.contract import NESTED
 from runner.signals.odcs import NO_NAME, NUMERIC
 from runner.signals.readers import files
 from runner.signals.rules import CLOCKS
@@ -28,8 +29,15 @@ PERSONAL = re.compile(
 MAIL_OR_PHONE = (
     r"^([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)[\d\s()./-]{7,20}|\(?0\d+[\s()./-][\d\s()./-]{4,})$"
 )
-FIELDS_OF_KEY = 4
-"""Larger sets are not tried: nearly any tells the rows apart."""
+IDENTIFIER = re.compile(
+    r"(?i:(^|[\W_])(id|ids|uuid|guid|key|pk|fk|no|nr|num|number|ref|reference|account|zip|zip_?code"
+    r"|post_?code|phone|sku|ean|isbn|hash))$|[a-z](Id|ID|Key|No|Nr|Ref)$"
+)
+"""What names of fields end with that tell things apart."""
+FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
+"""All sets of so many fields are tried, of so many; a larger key is put together field by field."""
+MANY, SPARSE = 20, 1000
+"""From so many rows on, whole numbers up to so many times their number are taken for ids."""
 SAMPLE = 10_000
 """So many rows are tried before all are."""
 
@@ -47,6 +55,17 @@ class Column:
     type: str
     values: pl.Series
     personal: bool
+
+    @property
+    def names_things(self) -> bool:
+        """Whether its values tell things apart, so that new things bring new values."""
+        if IDENTIFIER.search(self.name):
+            return True
+        given = self.values.drop_nulls()
+        if self.type != "integer" or len(given) < MANY:
+            return False
+        # far more numbers than rows, and nearly each but once
+        return int(given.max()) > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
 
 
 @dataclass(frozen=True)
@@ -248,17 +267,35 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
         return []
     different = {each.name: each.values.n_unique() for each in whole}
 
-    def rank(key: tuple[str, ...]) -> tuple[bool, int]:
+    def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
         """A row happens at a time, and little more is needed to tell it apart."""
-        return len(key) > 1 and time not in key, math.prod(different[name] for name in key)
+        if len(key) == 1:
+            return key[0] == time, IDENTIFIER.search(key[0]) is None, 0
+        return time not in key, False, math.prod(different[name] for name in key)
 
-    plain = [each.name for each in whole if each.type not in ("number", "boolean")]
+    plain = [each.name for each in whole if each.type not in ("number", "boolean", *NESTED)]
     for names in (plain, list(different)):
+        few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
         for size in range(1, FIELDS_OF_KEY + 1):
-            sets = itertools.combinations(names, size)
+            sets = itertools.combinations(sorted(few if size > 1 else names, key=names.index), size)
             if keys := [key for key in sets if _is_key(frame, key, different)]:
                 return sorted(keys, key=rank)
-    return [tuple(different)]
+        if names and frame.select(names).n_unique() == frame.height:
+            return [_put_together(frame, names, time)]
+    return []
+
+
+def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
+    """A key of many fields: the time, and whatever parts most rows, until all are told apart."""
+    key = [time] if time in names else []
+    while not key or frame.select(key).n_unique() < frame.height:
+        rest = [name for name in names if name not in key]
+        key.append(max(rest, key=lambda name: frame.select(*key, name).n_unique()))
+    for name in sorted(key, key=names.index, reverse=True):
+        less = [each for each in key if each != name]
+        if less and frame.select(less).n_unique() == frame.height:
+            key = less
+    return tuple(sorted(key, key=names.index))
 
 
 def _is_key(frame: pl.DataFrame, names: Sequence[str], different: dict[str, int]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runner.signals.contract import Contract
+from runner.signals.contract import NESTED, Contract
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,7 @@ MOST = 20
 RANKED = 50_000  # rows; a rank correlation among so many is known to ± 0.01
 WEAK = 0.05  # a weaker rank correlation is taken for none
 DAY = 86400
+ORDERED = ("integer", "number", "date", "timestamp", "time")
 # 9999-12-31, which often stands for "never ends", is in the year 10000 elsewhere
 FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
 LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
@@ -38,7 +39,7 @@ class Column(NamedTuple):
         mean: Of numbers.
         deviation: Standard deviation of numbers.
         quantiles: Of numbers and times, at LEVELS, all of them values that occur; times are
-            seconds since 1970.
+            seconds since 1970, those of a day seconds since midnight.
         top: Rows by value, for texts and booleans; the most frequent first.
         others: Rows with a value that is not among the top.
         distinct: How many different values there are; None where nobody knows.
@@ -105,7 +106,7 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
     """
     fields = [field for field in contract.fields if field.name in frame.columns]
     told = {field.name: field.type for field in fields if not field.classification}
-    ordered = [name for name, kind in told.items() if kind not in ("string", "boolean")]
+    ordered = [name for name, kind in told.items() if kind in ORDERED]
     numeric = [name for name in ordered if told[name] in ("integer", "number")]
     nulls = {field.name: frame[field.name].null_count() for field in fields}
     in_order = frame.select(pl.col(ordered).sort(nulls_last=True))
@@ -122,7 +123,7 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
         elif name in ordered:
             quantiles = _quantiles(in_order[name], frame.height - missing, told[name])
             columns[name] = Column(missing, quantiles=quantiles)
-        elif name in told:
+        elif name in told and told[name] not in NESTED:
             columns[name] = Column(missing, **_top(frame[name]))
         else:
             columns[name] = Column(missing)
@@ -165,6 +166,8 @@ def _quantiles(values: pl.Series, count: int, kind: str) -> tuple[float, ...]:
         return tuple(np.floor(found / 1e6).tolist())
     if kind == "date":
         return tuple((found * DAY).tolist())
+    if kind == "time":
+        return tuple((found / 1e9).tolist())
     return tuple(_short(value) or 0.0 for value in found.tolist())
 
 
@@ -280,4 +283,6 @@ def show(value: float, kind: str) -> str:
         return f"{moment(value):%Y-%m-%d %H:%M}"
     if kind == "date":
         return f"{moment(value):%Y-%m-%d}"
+    if kind == "time":
+        return f"{moment(value):%H:%M:%S}"
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"

@@ -373,12 +373,14 @@ def _ticks(low: float, high: float, kind: str) -> list[float]:
 def _tick(value: float, kind: str) -> str:
     if kind == "share":
         return f"{value:g} %"
-    return show(value, "date") if kind in ("timestamp", "date") else f"{value:,.6g}"
+    if kind in ("timestamp", "date"):
+        return show(value, "date")
+    return show(value, kind) if kind == "time" else f"{value:,.6g}"
 
 
 def _second(field: Field) -> float:
     """What a second, or one, is in the numbers that polars keeps."""
-    return {"timestamp": 1e6, "date": 1 / profile.DAY}.get(field.type, 1.0)
+    return {"timestamp": 1e6, "date": 1 / profile.DAY, "time": 1e9}.get(field.type, 1.0)
 
 
 def _period(names: Sequence[str]) -> str:

@@ -114,17 +114,17 @@ class Frozen(Check):
     def _shares(self, rows: Rows) -> dict[str, Numbers]:
         if rows.event is None:
             return {}
-        frame = rows.frame.with_columns(pl.Series("|day", rows.days))
+        frame = rows.frame.with_columns(pl.Series("\0day", rows.days))
         few = frame.select(pl.struct(rows.places).n_unique()).item() <= self.PLACES \
             if rows.places else False  # fmt: skip
-        by = ["|day", *rows.places] if few else ["|day"]
+        by = ["\0day", *rows.places] if few else ["\0day"]
         found = {}
         for name in rows.numbers:
-            counts = frame.drop_nulls(name).group_by(*by, name).len("|rows").group_by(by).agg(
-                pl.col("|rows").max().alias("|most"), pl.col("|rows").sum().alias("|all")
-            ).filter(pl.col("|all") >= 12)  # fmt: skip
+            counts = frame.drop_nulls(name).group_by(*by, name).len("\0rows").group_by(by).agg(
+                pl.col("\0rows").max().alias("\0most"), pl.col("\0rows").sum().alias("\0all")
+            ).filter(pl.col("\0all") >= 12)  # fmt: skip
             if counts.height:
-                found[name] = (counts["|most"] / counts["|all"]).to_numpy()
+                found[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
         return found
 
 
@@ -155,19 +155,19 @@ class RepeatedDay(Check):
             return {}
         fields = [name for name in rows.frame.columns
                   if name not in rows.contract.key and name not in rows.calendar]  # fmt: skip
-        at = [*rows.places, "|hour"]
+        at = [*rows.places, "\0hour"]
         frame = rows.frame.with_columns(
-            pl.Series("|day", rows.days), pl.Series("|hour", rows.clock["hour"]).cast(pl.Int8)
-        ).unique([*at, "|day"], keep="first", maintain_order=True)
+            pl.Series("\0day", rows.days), pl.Series("\0hour", rows.clock["hour"]).cast(pl.Int8)
+        ).unique([*at, "\0day"], keep="first", maintain_order=True)
         before = frame.select(
-            *at, pl.col("|day") + 1, *(pl.col(name).alias(f"before|{name}") for name in fields)
+            *at, pl.col("\0day") + 1, *(pl.col(name).alias(f"\0before{name}") for name in fields)
         )
-        both = frame.join(before, on=[*at, "|day"], how="inner")
-        shares = both.group_by("|day").agg(
-            pl.len().alias("|rows"),
-            *((pl.col(name) == pl.col(f"before|{name}")).mean().fill_null(0).alias(name)
+        both = frame.join(before, on=[*at, "\0day"], how="inner")
+        shares = both.group_by("\0day").agg(
+            pl.len().alias("\0rows"),
+            *((pl.col(name) == pl.col(f"\0before{name}")).mean().fill_null(0).alias(name)
               for name in fields),
-        ).filter(pl.col("|rows") >= 10)  # fmt: skip
+        ).filter(pl.col("\0rows") >= 10)  # fmt: skip
         return {name: shares[name].to_numpy() for name in fields} if shares.height else {}
 
 
@@ -234,8 +234,8 @@ class Level(Check):
     def _medians(rows: Rows) -> dict[str, Numbers]:
         if rows.event is None:
             return {}
-        frame = pl.DataFrame({"|day": rows.days, **rows.numbers}).fill_nan(None)
-        daily = frame.group_by("|day").agg(pl.all().median()).sort("|day")
+        frame = pl.DataFrame({"\0day": rows.days, **rows.numbers}).fill_nan(None)
+        daily = frame.group_by("\0day").agg(pl.all().median()).sort("\0day")
         return {name: daily[name].drop_nulls().to_numpy() for name in rows.numbers}
 
 
@@ -251,12 +251,16 @@ class ChangedRows(Check):
         if model is None or model.is_empty():
             return
         key = list(rows.contract.key)
-        both = model.join(rows.frame, on=key, how="inner", suffix="|now")
-        gone = 1 - both.height / model.height
-        yield Measure((), gone, f"{gone:.1%} of the rows that were there have gone")
+        both = model.join(rows.frame, on=key, how="inner", suffix="\0now")
+        gone = model.height - both.height
+        yield Measure(
+            (),
+            max(0, gone - 1) / model.height,  # one odd row is none
+            f"{gone / model.height:.1%} of the rows that were there have gone",
+        )
         for name in model.columns:
             if name not in key and both.height >= 30:
-                changed = pl.col(name).ne_missing(pl.col(f"{name}|now")).mean()
+                changed = pl.col(name).ne_missing(pl.col(f"{name}\0now")).mean()
                 share = float(both.select(changed).item())
                 yield Measure(
                     (name,), share,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from runner.signals.evidence.rows import Check, Measure, Numbers, Rows
+from runner.signals.evidence.rows import Check, Measure, Numbers, Rows, blocks
 
 
 class Clock(Check):
@@ -74,10 +74,8 @@ class Sums(Check):
     def learn(self, rows: Rows) -> dict[tuple[str, ...], Numbers]:
         names = [name for name in rows.numbers if len(np.unique(rows.known(name))) > 20]
         some = rows.every(len(rows) // self.SOME)
-        pairs = list(itertools.combinations(names, 2))
-        triples = [(name, *pair) for name in names for pair in pairs if name not in pair]
         model = {}
-        for fields in (*pairs, *triples):
+        for fields in itertools.chain.from_iterable(map(self._sets, blocks(names))):
             values, counts = np.unique(self._difference(some, fields), return_counts=True)
             usual = counts >= max(3, 0.002 * counts.sum())
             if (
@@ -100,6 +98,13 @@ class Sums(Check):
                 )  # fmt: skip
 
     @staticmethod
+    def _sets(names: list[str]) -> Iterator[tuple[str, ...]]:
+        """Pairs of fields, and triples of one and a pair."""
+        pairs = list(itertools.combinations(names, 2))
+        yield from pairs
+        yield from ((name, *pair) for name in names for pair in pairs if name not in pair)
+
+    @staticmethod
     def _difference(rows: Rows, fields: tuple[str, ...]) -> Numbers:
         difference = rows.numbers[fields[0]] - sum(rows.numbers[name] for name in fields[1:])
         return np.round(difference[~np.isnan(difference)], 4)
@@ -117,19 +122,19 @@ class Dependence(Check):
     def learn(self, rows: Rows) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:
         some = rows.every(len(rows) // self.SOME).frame
         found: list[tuple[tuple[str, ...], str]] = []
-        texts = [(name,) for name in rows.texts]
-        for given in (*texts, *itertools.combinations(rows.texts, 2)):
-            if not 2 <= some.select(pl.struct(given).n_unique()).item() <= 0.35 * len(some):
-                continue
-            for name in rows.frame.columns:
-                known = any(((one,), name) in found for one in given)
-                if (
-                    name not in (*given, rows.event)
-                    and not known
-                    and self._holds(some, given, name)
-                ):
-                    found.append((given, name))
-        return {each: _usual(rows.frame, *each).drop("|rows") for each in found}
+        for names in blocks(rows.frame.columns):
+            texts = [name for name in names if name in rows.texts]
+            follow = self._vary(some, [name for name in names if name != rows.event])
+            for given in (*((name,) for name in texts), *itertools.combinations(texts, 2)):
+                if not 2 <= some.select(pl.struct(given).n_unique()).item() <= 0.35 * len(some):
+                    continue
+                rest = [
+                    name
+                    for name in follow
+                    if name not in given and not any(((one,), name) in found for one in given)
+                ]
+                found += [(given, name) for name in self._follow(some, given, rest)]
+        return {each: _usual(rows.frame, *each).drop("\0rows") for each in found}
 
     def measure(
         self, model: dict[tuple[tuple[str, ...], str], pl.DataFrame], rows: Rows
@@ -139,7 +144,7 @@ class Dependence(Check):
                 rows.frame.select(*given, name).drop_nulls(name).join(usual, on=given, how="inner")
             )
             if both.height > 0.02 * len(rows):
-                share = float((both[name] != both["|usual"]).sum()) / both.height
+                share = float((both[name] != both["\0usual"]).sum()) / both.height
                 yield Measure(
                     (name, *given), share,
                     f"in {share:.1%} of the rows {name} is not what {' and '.join(given)} always "
@@ -147,17 +152,29 @@ class Dependence(Check):
                 )  # fmt: skip
 
     @staticmethod
-    def _holds(some: pl.DataFrame, given: tuple[str, ...], name: str) -> bool:
-        """Whether the one follows from the others, and is not nearly the same everywhere."""
-        there = some[name].drop_nulls()
-        if there.is_empty():
-            return False
-        most = there.value_counts(name="|rows")["|rows"].max()
-        right = _usual(some, given, name)["|rows"].sum()
-        return bool(right > 0.985 * len(there) and most < 0.9 * len(there))  # type: ignore[operator]
+    def _vary(some: pl.DataFrame, names: list[str]) -> list[str]:
+        """Fields that are not nearly the same everywhere."""
+        most = some.select(pl.col(names).drop_nulls().unique_counts().max())
+        return [
+            name
+            for name in names
+            if (there := some.height - some[name].null_count()) and most[name][0] < 0.9 * there
+        ]
+
+    @staticmethod
+    def _follow(some: pl.DataFrame, given: tuple[str, ...], names: list[str]) -> list[str]:
+        """Fields that follow from others: nearly each row has its group's most frequent value."""
+        if not names:
+            return []
+        counts = some.group_by(given).agg(pl.col(names).drop_nulls().unique_counts().max())
+        return [
+            name
+            for name in names
+            if counts[name].sum() > 0.985 * (some.height - some[name].null_count())
+        ]
 
 
 def _usual(frame: pl.DataFrame, given: tuple[str, ...], name: str) -> pl.DataFrame:
     """The most frequent value of a field for each value of others, and in how many rows."""
-    counts = frame.drop_nulls(name).group_by(*given, pl.col(name).alias("|usual")).len("|rows")
-    return counts.sort("|rows", "|usual", descending=True).unique(given, keep="first")
+    counts = frame.drop_nulls(name).group_by(*given, pl.col(name).alias("\0usual")).len("\0rows")
+    return counts.sort("\0rows", "\0usual", descending=True).unique(given, keep="first")

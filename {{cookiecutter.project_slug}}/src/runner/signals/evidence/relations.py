@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from runner.signals.evidence.rows import Check, Flags, Measure, Numbers, Rows
+from runner.signals.evidence.rows import Check, Flags, Measure, Numbers, Rows, blocks
 
 
 class Together(Check):
@@ -21,20 +21,31 @@ class Together(Check):
     kind, floor, factor = "missing values", 0.006, 2.2
     ZEROS = 0.01  # from this share on, 0 is something special
 
-    def learn(self, rows: Rows) -> tuple[list[tuple[str, str]], Numbers]:
+    def learn(self, rows: Rows) -> list[tuple[list[tuple[str, str]], Numbers]]:
         always = {*rows.contract.key, *rows.calendar}
-        states = [(name, "no value") for name in rows.frame.columns if name not in always]
-        states += [
-            (name, "0") for name in rows.numbers
-            if self.ZEROS <= float((rows.known(name) == 0).mean() if len(rows) else 0.0) <= 0.5
-        ]  # fmt: skip
-        return states, self._shares(rows, states)
+        model = []
+        for names in blocks([name for name in rows.frame.columns if name not in always]):
+            states = [(name, "no value") for name in names]
+            states += [(name, "0") for name in names if self._has_zeros(rows, name)]
+            model.append((states, self._shares(rows, states)))
+        return model
 
     def measure(
-        self, model: tuple[list[tuple[str, str]], Numbers], rows: Rows
+        self, model: list[tuple[list[tuple[str, str]], Numbers]], rows: Rows
     ) -> Iterator[Measure]:
-        states, past = model
-        shares = self._shares(rows, states)
+        for states, past in model:
+            yield from self._measured(states, past, self._shares(rows, states))
+
+    def _has_zeros(self, rows: Rows, name: str) -> bool:
+        if name not in rows.numbers:
+            return False
+        known = rows.known(name)
+        return self.ZEROS <= (float((known == 0).mean()) if len(known) else 0.0) <= 0.5
+
+    @staticmethod
+    def _measured(
+        states: list[tuple[str, str]], past: Numbers, shares: Numbers
+    ) -> Iterator[Measure]:
         for one, other in itertools.product(range(len(states)), repeat=2):
             (name, what), (partner, other_what) = states[one], states[other]
             if name == partner and one != other:
@@ -70,8 +81,8 @@ class Relation(Check):
         names = [name for name in rows.numbers if name not in without and self._varies(rows, name)]
         scale = {name: (np.median(rows.known(name)), self._deviation(rows, name)) for name in names}
         model = {}
-        for name in names:
-            others = [other for other in names if other != name]
+        for block, name in ((block, name) for block in blocks(names) for name in block):
+            others = [other for other in block if other != name]
             if not others:
                 continue
             features, there, bounds = self._features(rows, others, scale)
@@ -197,11 +208,13 @@ class Absence(Check):
             below = np.searchsorted(past, values) + np.searchsorted(past, values, "right")
             placed[name] = np.where(np.isnan(values), np.nan, below / (2 * len(past)))
         gaps = {}
+        beside = {name: block for block in blocks(rows.frame.columns) for name in block}
         for (name, what), value in usual.items():
             group = rows.is_null(name)
             if what == "other":
                 group = ~group & (rows.numbers[name] != value)
-            for other, rank in placed.items():
+            for other in (each for each in placed if each in beside[name]):
+                rank = placed[other]
                 there = ~np.isnan(rank)
                 inside, outside = rank[group & there], rank[~group & there]
                 if other != name and min(len(inside), len(outside)) >= 10:
@@ -231,7 +244,13 @@ class SwappedCodes(Check):
                  if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES]  # fmt: skip
         if rows.event is None:
             return {}
-        return {text: (scale, self._offsets(rows, text, scale)) for text in texts}
+        model = {}
+        for names in blocks(rows.frame.columns):
+            near = {name: scale[name] for name in names if name in scale}
+            model |= {
+                text: (near, self._offsets(rows, text, near)) for text in texts if text in names
+            }
+        return model
 
     def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
         for text, (scale, past) in model.items():
@@ -261,25 +280,25 @@ class SwappedCodes(Check):
         frame = (
             pl.DataFrame(
                 {
-                    "|day": rows.days,
-                    "|code": rows.texts[text],
+                    "\0day": rows.days,
+                    "\0code": rows.texts[text],
                     **{n: rows.numbers[n] for n in scale},
                 }
             )
             .fill_nan(None)
-            .drop_nulls("|code")
+            .drop_nulls("\0code")
         )
         daily = (
             frame.with_columns(
-                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("|day"))
+                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("\0day"))
                 / width
                 for name, (low, high, width) in scale.items()
             )
-            .group_by("|code", "|day")
+            .group_by("\0code", "\0day")
             .agg(pl.col(name).mean() for name in scale)
         )
         found = {}
-        for (code,), each in daily.sort("|code", "|day").group_by("|code", maintain_order=True):
+        for (code,), each in daily.sort("\0code", "\0day").group_by("\0code", maintain_order=True):
             if each.height >= self.DAYS:
                 values = each.select(list(scale)).to_numpy()
                 count = np.maximum((~np.isnan(values)).sum(axis=0), 1)

@@ -1,7 +1,7 @@
 """A signal's rows as arrays, and what one check says of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,11 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runner.signals.contract import Contract
+from runner.signals.contract import NESTED, Contract
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+WIDE = 24
+"""So many fields are compared with each other; a wider table's neighbours with each other only."""
+LARGEST = 2.0**62  # what lies beyond it has no last digits
 CLOCK = ("year", "month", "day", "hour", "minute", "weekday")
 
 
@@ -82,8 +85,9 @@ class Rows:
         calendar: Fields that repeat a part of the event time, such as its hour.
         event: Name of the event time; None for a state.
         places: The key's other fields: what tells rows of one moment apart.
-        numbers: Columns of numbers, truth values (0 and 1) and dates (days since the event).
-        texts: Columns of texts.
+        numbers: Columns of numbers, truth values (0 and 1), dates (days since the event) and
+            times of day (seconds).
+        texts: Columns of texts; what is nested is in neither.
     """
 
     def __init__(
@@ -99,12 +103,14 @@ class Rows:
                 continue
             if field.type == "string":
                 self.texts[field.name] = frame[field.name]
-            elif not field.key:  # a number in a key is a name
+            elif not (field.key or field.type in NESTED):  # a number in a key is a name
                 self.numbers[field.name] = self._number(field.name)
 
     def _number(self, name: str) -> Numbers:
         series = self.frame[name]
-        if series.dtype.is_temporal():
+        if series.dtype == pl.Time:
+            series = series.to_physical() / 1e9
+        elif series.dtype.is_temporal():
             moment = series.cast(pl.Datetime("us", "UTC")).dt.epoch("s") / 86400.0
             since = self.frame[self.event].dt.epoch("s") / 86400.0 if self.event else 0.0
             series = moment - since
@@ -113,6 +119,11 @@ class Rows:
 
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def codes(self) -> list[str]:
+        """Texts that may be of few values; a new row of a state brings a new key."""
+        return [name for name in self.texts if self.event or name not in self.contract.key]
 
     def known(self, name: str) -> Numbers:
         """The numbers that are there."""
@@ -148,11 +159,30 @@ class Rows:
         return Rows(self.contract, self.frame.gather_every(max(step, 1)), self.calendar)
 
 
+def blocks(names: Sequence[str]) -> Iterator[list[str]]:
+    """Fields that are compared with each other: all, or neighbours in a wide table.
+
+    What is compared pair by pair would take hours for hundreds of fields.
+    """
+    count = -(-len(names) // WIDE)
+    for number in range(count):
+        yield list(names[len(names) * number // count : len(names) * (number + 1) // count])
+
+
+def in_steps(values: Numbers, count: int) -> NDArray[np.int64]:
+    """Numbers with so many decimals as whole numbers of their smallest step."""
+    scaled = np.nan_to_num(np.round(values * 10.0**count), nan=0.0)
+    steps: NDArray[np.int64] = scaled.clip(-LARGEST, LARGEST).astype(np.int64)
+    return steps
+
+
 def decimals(values: Numbers) -> int | None:
     """Decimals of numbers as they were written; None if there are more than five."""
     some = values[:5000]
+    if not np.isfinite(some).all():
+        return None
     for count in range(6):
-        scaled = some * 10**count
+        scaled = some * 10.0**count
         if np.abs(scaled - np.round(scaled)).max(initial=0.0) < 1e-4:
             return count
     return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from runner.signals.evidence.rows import Check, Measure, Numbers, Rows, decimals
+from runner.signals.evidence.rows import Check, Measure, Numbers, Rows, decimals, in_steps
 
 
 class NewValues(Check):
@@ -57,7 +57,7 @@ class NewCodes(Check):
     kind, floor, factor = "new codes", 0.004, 2.5
 
     def learn(self, rows: Rows) -> dict[str, pl.Series]:
-        known = {name: texts.drop_nulls().unique() for name, texts in rows.texts.items()}
+        known = {name: rows.texts[name].drop_nulls().unique() for name in rows.codes}
         return {name: each for name, each in known.items() if len(each) <= max(50, len(rows) / 5)}
 
     def measure(self, model: dict[str, pl.Series], rows: Rows) -> Iterator[Measure]:
@@ -76,13 +76,12 @@ class NewCodes(Check):
 class Shares(Check):
     """How often each of a few texts comes: two that were swapped, one that has gone."""
 
-    kind, floor, factor, is_share = "shares", 0.08, 2.5, False
+    kind, floor, factor = "shares", 0.08, 2.5
     MOST = 40  # texts; more are names
 
     def learn(self, rows: Rows) -> dict[str, pl.DataFrame]:
         counted = {
-            name: texts.drop_nulls().value_counts(name="|rows")
-            for name, texts in rows.texts.items()
+            name: rows.texts[name].drop_nulls().value_counts(name="\0rows") for name in rows.codes
         }
         return {name: each for name, each in counted.items() if 2 <= each.height <= self.MOST}
 
@@ -91,11 +90,11 @@ class Shares(Check):
             texts = rows.texts[name].drop_nulls()
             if texts.is_empty():
                 continue
-            now = texts.value_counts(name="|rows")
+            now = texts.value_counts(name="\0rows")
             both = past.join(now, on=name, how="full", coalesce=True, suffix=" now").fill_null(0)
             codes = both[name].to_list()
             before, after = (
-                both[column].to_numpy() / both[column].sum() for column in ("|rows", "|rows now")
+                both[column].to_numpy() / both[column].sum() for column in ("\0rows", "\0rows now")
             )
             # total variation distance, less what chance alone gives
             chance = 0.4 * float(np.sqrt(before * (1 - before) / len(texts)).sum())
@@ -148,7 +147,7 @@ class LastDigits(Check):
 
     @staticmethod
     def _shares(values: Numbers, count: int, modulus: int) -> Numbers:
-        ends = np.mod(np.round(values * 10**count).astype(np.int64), modulus)
+        ends = np.mod(in_steps(values, count), modulus)
         return np.bincount(ends, minlength=modulus) / len(values)
 
 
@@ -186,7 +185,7 @@ class Gaps(Check):
         """Root mean square difference of a bar to its neighbours' mean, beyond chance."""
         if len(values) < 200:
             return None
-        whole = np.round(values * 10**count).astype(np.int64)
+        whole = in_steps(values, count)
         low, high = np.quantile(whole, [0.02, 0.98]).astype(np.int64)
         if not 20 <= high - low <= len(values):
             return None
