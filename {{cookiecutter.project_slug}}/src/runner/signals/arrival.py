@@ -87,6 +87,9 @@ def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
         since = _since(contract, recorded) if asks else None
         try:
             frame = source.receive(contract, since)
+            if since is not None and recorded and _have_moved(contract, frame, recorded, since):
+                # a row of before has another event time now, and would be there twice
+                since, frame = None, source.receive(contract)
         except Unfit as unfit:
             if recorded is None:
                 raise
@@ -118,6 +121,26 @@ def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
     return begin.astimezone(UTC)
 
 
+def _have_moved(
+    contract: Contract, frame: pl.DataFrame, recorded: Snapshot, since: datetime
+) -> bool:
+    """Whether rows that came have the key of one that happened before they were asked for."""
+    if contract.event_time in contract.key:
+        return False
+    older = [recorded.folder / f"{name}.parquet" for name in _older(contract, recorded, since)]
+    if not older:
+        return False
+    keys = pl.scan_parquet(older, glob=False).select(contract.key)
+    both = keys.join(frame.lazy().select(contract.key), on=contract.key, how="semi")
+    return not both.head(1).collect().is_empty()
+
+
+def _older(contract: Contract, recorded: Snapshot, since: datetime) -> dict[str, str]:
+    """The partitions of before what was asked for, with their content."""
+    first = f"{since.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
+    return {name: each for name, each in recorded.partitions.items() if name < first}
+
+
 def _unfit(contract: Contract, recorded: Snapshot, breach: Breach, content: str = "") -> Arrival:
     """A delivery that cannot become a snapshot."""
     content = snapshots.whole({"unfit": breach.message, "content": content})
@@ -147,8 +170,7 @@ def _delivery(
     if contract.event_time is not None and not frame.is_empty():
         last_event = frame[contract.event_time].max()  # type: ignore[assignment]
     if recorded is not None and since is not None:
-        first = f"{since.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
-        older = {name: each for name, each in recorded.partitions.items() if name < first}
+        older = _older(contract, recorded, since)
         contents = older | contents
         rows += sum(_height(recorded.folder / f"{name}.parquet") for name in older)
     announced = dict(recorded.announced) if recorded else {}
