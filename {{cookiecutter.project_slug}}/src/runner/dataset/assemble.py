@@ -204,10 +204,12 @@ def _check_parts(plan: Plan, frame: pl.DataFrame) -> None:
     binary = frame.schema[plan.label_name] == pl.Int8
     for part in split.PARTS:
         if part not in counts:
+            now = f"(now {plan.split['validation']} and {plan.split['test']})"
+            advice = f"shorten dataset.split.validation and dataset.split.test {now}"
+            if part != "train":  # a month without rows, or a share of too few
+                advice = f"widen dataset.split.{part} (now {plan.split[part]})"
             raise UserError(
-                f"dataset.split: the {part} part is empty; shorten dataset.split.validation and "
-                f"dataset.split.test (now {plan.split['validation']} and {plan.split['test']}), "
-                "or bring more data"
+                f"dataset.split: the {part} part is empty; {advice}, or bring more data"
             )
         rows, least, most = counts[part]
         if least != most:

@@ -175,6 +175,10 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
                 f"write {field}: <field of {spine.name}>"
             )
     for field, partner in on.items():
+        if not wanted:
+            raise UserError(
+                f"{place}: {contract.name} is joined by its event time alone; write {place}: {{}}"
+            )
         if field not in wanted:
             raise UserError(
                 f"{place}.{field}: this is no key field of {contract.name}. "
