@@ -10,8 +10,10 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import zipfile
@@ -21,7 +23,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_project import DataProject, Recorder, build, git, replace
+from data_project import CONTRACT, DataProject, Recorder, build, git, replace
 
 from runner import holds
 from runner.errors import UserError
@@ -32,6 +34,11 @@ from runner.signals.contract import Contract, Unfit
 from runner.signals.contract_file import read_contracts
 from runner.signals.ingest import ingest
 from runner.signals.received import ensure_received
+
+ORDERS = """\
+- {name: id, logicalType: integer, primaryKey: true}
+- {name: at, logicalType: timestamp, required: true}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -751,6 +758,34 @@ def test_reader_may_leave_out_what_is_older_than_the_newest_partition(
     )
     ensure_received(["visits"])
     assert asked["visits"] is None
+
+
+def test_row_that_has_moved_in_time_is_there_once_where_only_newer_rows_are_asked_for(
+    fresh: DataProject,
+) -> None:
+    for path in (fresh.root / "signals").glob("*.yaml"):
+        path.unlink()
+    text = CONTRACT.format(name="orders", source="unused", fields=textwrap.indent(ORDERS, "      "))
+    server = "{server: source, type: local, path: unused, format: csv}"
+    assert server in text
+    sqlite = ("{server: source, type: custom, database: data/raw/orders.db, "
+              "customProperties: [{property: reader, value: sqlite}]}")  # fmt: skip
+    event = "customProperties: [{property: eventTime, value: at}]\n"
+    fresh.contract("orders").write_text(text.replace(server, sqlite) + event)
+    with contextlib.closing(sqlite3.connect(fresh.root / "data/raw/orders.db")) as database:
+        database.execute("CREATE TABLE orders (id INTEGER, at TEXT)")
+        rows = [(row, f"2024-0{1 + row // 100}-{1 + row % 28:02}T12:00:00Z") for row in range(300)]
+        database.executemany("INSERT INTO orders VALUES (?, ?)", rows)
+        database.commit()
+        ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
+        database.execute("UPDATE orders SET at = '2024-03-30T12:00:00Z' WHERE id = 7")
+        database.commit()
+    metrics = ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
+    assert metrics["rows/orders"] == 300
+    found = snapshot.current(read_contracts(fresh.root)["orders"])
+    assert found is not None
+    moved = snapshot.scan(found).filter(id=7).collect()
+    assert moved["at"].to_list() == [datetime(2024, 3, 30, 12, tzinfo=UTC)]
 
 
 def test_without_any_contract_it_says_how_to_write_the_first(fresh: DataProject) -> None:
