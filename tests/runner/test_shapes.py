@@ -106,6 +106,7 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
     return contract, frames
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @given(tables())
 @settings(max_examples=60)
 def test_any_table_is_compared_with_its_past(table: tuple[Contract, list[pl.DataFrame]]) -> None:

@@ -17,6 +17,7 @@ Flags = NDArray[np.bool_]
 
 WIDE = 24
 """So many fields are compared with each other; a wider table's neighbours with each other only."""
+FARTHEST = 1e100  # infinity and its like are taken for this, whose square is still a number
 LARGEST = 2.0**62  # what lies beyond it has no last digits
 CLOCK = ("year", "month", "day", "hour", "minute", "weekday")
 
@@ -115,7 +116,7 @@ class Rows:
             since = self.frame[self.event].dt.epoch("s") / 86400.0 if self.event else 0.0
             series = moment - since
         number: Numbers = series.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return number
+        return number.clip(-FARTHEST, FARTHEST)
 
     def __len__(self) -> int:
         return self.frame.height
