@@ -90,7 +90,7 @@ def draft(root: Path, name: str, place: str) -> Contract:
             raise UserError(f"{said}: {error}") from None
     table = inspect(data, form, said, now)
     text = _text(name, without_password(place), _server(root, place, form), table)
-    contract = contract_of(parse(text, path), path)
+    contract = contract_of(parse(text, path), path).complete()
     parts = snapshot.split(contract, source.receive(contract))
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
