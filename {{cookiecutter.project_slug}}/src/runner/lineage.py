@@ -48,28 +48,32 @@ def signals(arguments: list[str]) -> int:
         return 0
     for name in set(chosen) - set(contracts.broken):
         known(contracts, name)
-    wanted = {name: contract for name, contract in sorted(contracts.readable.items())
-              if not chosen or name in chosen}  # fmt: skip
+    readable = contracts.readable
+    wanted = {name: readable[name] for name in sorted(set(chosen or readable) & set(readable))}
     from runner.dataset.uses import Uses, who_uses
 
     used, problems = who_uses(contracts)
     for run in _latest_models(project.root() / "outputs"):
         for signal in {read["signal"] for read in _reads(run)} & set(used):
             used[signal].models.append(run)
-    facts = {name: _facts(contract, used.get(name, Uses())) for name, contract in wanted.items()}
-    for name in set(wanted) & set(used):
-        if not problems and (idle := _idle(used[name])):
-            facts[name]["idle"] = idle
-    for name in set(wanted) & set(chosen):
-        if wanted[name].unchecked:
-            facts[name]["not checked here"] = "; ".join(wanted[name].unchecked)
-    show(facts)
+    show({
+        name: _facts(contract, used.get(name, Uses()))
+        | _remarks(contract, None if problems else used.get(name), name in chosen)
+        for name, contract in wanted.items()
+    })  # fmt: skip
     for name in sorted(set(wanted) & set(contracts.incomplete)):
         print(f"{name} cannot be received yet:", *wanted[name].missing, sep="\n")
     problems += _unreadable(contracts, chosen)
     for problem in dict.fromkeys(problems):
         print(problem)
     return 2 if problems else 0
+
+
+def _remarks(contract: "Contract", uses: "Uses | None", whole: bool) -> dict[str, str]:
+    """What is said only of some signals."""
+    idle = _idle(uses) if uses else ""
+    unchecked = "; ".join(contract.unchecked) if whole else ""
+    return {key: text for key, text in (("idle", idle), ("not checked here", unchecked)) if text}
 
 
 def _unreadable(contracts: "Contracts", chosen: list[str]) -> list[str]:

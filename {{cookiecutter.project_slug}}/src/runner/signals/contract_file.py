@@ -91,7 +91,8 @@ def contract_of(document: Entry, path: Path) -> Contract:
     owner, contact = people(entries.get("team"), entries.get("support"))
     times = read_times(entries.get("slaProperties"), table.fields, name, custom, reading)
     status = _status(entries.get("status"), reading)
-    version, zone, nulls, model = "", "UTC", (), None
+    version, zone, model = "", "UTC", None
+    nulls: tuple[str, ...] = ()
     with reading.needs.collected():
         version = _version(entries["version"]) if "version" in entries else ""
     with reading.needs.collected():

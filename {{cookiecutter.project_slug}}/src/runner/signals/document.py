@@ -55,11 +55,8 @@ class Mistakes:
             self.found.append(mistake)
 
     def lines(self) -> list[str]:
-        """One line for each, in the order of the file; of a line of the file only the first."""
-        by_line: dict[int, str] = {}
-        for mistake in self.found:
-            by_line.setdefault(mistake.line, str(mistake))
-        return [by_line[line] for line in sorted(by_line)]
+        """One line for each, in the order of the file."""
+        return list(dict.fromkeys(map(str, sorted(self.found, key=lambda each: each.line))))
 
 
 def together(lines: list[str]) -> UserError:
@@ -84,6 +81,21 @@ class Entry:
     def line(self) -> int:
         """The line that it begins at."""
         return int(self._node.start_mark.line) + 1
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Line and column that it begins at, from 0."""
+        return int(self._node.start_mark.line), int(self._node.start_mark.column)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Line and column that it ends before, from 0."""
+        return int(self._node.end_mark.line), int(self._node.end_mark.column)
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is written in brackets."""
+        return bool(getattr(self._node, "flow_style", False))
 
     def mistake(self, message: str) -> Mistake:
         """The error that names this entry's file and line."""
@@ -113,10 +125,13 @@ class Entry:
         return entries
 
     def entries(self) -> dict[str, "Entry"]:
-        """The entries by key, whatever keys there are; empty where it is no mapping."""
+        """The entries by key, whatever keys there are; empty where it is no mapping.
+
+        An entry that is null is as good as none, as the standard has it.
+        """
         found: dict[str, Entry] = {}
         for place, entry in self.pairs():
-            if place.is_scalar:
+            if place.is_scalar and not entry.is_null:
                 found.setdefault(place.raw, entry)
         return found
 

@@ -41,7 +41,7 @@ class Unchecked:
         known = {*SHAPES[shape], *" ".join(SERVERS.values()).replace("!", "").split()}
         for key, value in entries.items():
             if key in IGNORED.get(shape, ()) or key not in known:
-                if value.is_null or value.raw in ("false", "-1"):  # nothing to act on
+                if value.raw in ("false", "-1"):  # nothing to act on
                     continue
                 self.add(short(key), place)
 
@@ -73,14 +73,16 @@ class Reading:
     unchecked: Unchecked = field(default_factory=Unchecked)
 
     def refuse(self) -> None:
-        """Tells all mistakes, with what else is to be mended in the same lines of work.
+        """Tells all mistakes, and what else has to be mended on other lines.
 
         Raises:
             UserError: There is one.
         """
         if self.mistakes.found:
             found = Mistakes()
-            found.found = [*self.mistakes.found, *self.needs.found]
+            lines = {mistake.line for mistake in self.mistakes.found}
+            needs = [need for need in self.needs.found if need.line not in lines]
+            found.found = [*self.mistakes.found, *needs]
             raise together(found.lines())
 
     def missing(self) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from runner.signals.reading import Reading, custom_properties
 
 FORMATS = ("csv", "parquet", "jsonl")
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
+"""`${NAME}`, or `${NAME:-value}` with what holds where the variable is not set."""
+_SECRET = re.compile(r"\$\{[A-Za-z_]\w*\}")
 _IN_ADDRESS = re.compile(r"://[^/@\s:]*:(?P<value>[^/@\s]+)@")
 _IN_QUERY = re.compile(
     r"[?&][^=&]*(?:key|token|secret|passw|signature|sig|auth|appid)[^=&]*=(?P<value>[^&#]*)", re.I
@@ -119,12 +121,19 @@ class Server:
     @property
     def unset(self) -> list[str]:
         """The variables that the options name and the environment does not have."""
-        return [name for name in self._variables() if not os.environ.get(name)]
+        return [
+            name
+            for text in self.options.values()
+            for name, default in _VARIABLE.findall(text)
+            if not (default or os.environ.get(name))
+        ]
 
     def resolved(self) -> dict[str, str]:
         """The options with the values of the variables that they name."""
         return {
-            option: _VARIABLE.sub(lambda found: os.environ[found[1]], text)
+            option: _VARIABLE.sub(
+                lambda found: os.environ.get(found[1]) or found[2] or os.environ[found[1]], text
+            )
             for option, text in self.options.items()
         }
 
@@ -140,7 +149,7 @@ class Server:
         return without_password(text)
 
     def _variables(self) -> list[str]:
-        return [name for text in self.options.values() for name in _VARIABLE.findall(text)]
+        return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
 
 
 NOWHERE = Server("", {})
@@ -219,9 +228,11 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
     said = server.entries()
     place = said["server"].raw
     options = _options(kind, said, reading)
-    for name in kind.required:
-        if name not in options:
-            raise server.mistake(f"'{name}' is missing in {server.name}")
+    if missing := [name for name in kind.required if name not in options]:
+        reading.lacking.found += [
+            server.mistake(f"'{name}' is missing in {server.name}") for name in missing
+        ]
+        return NOWHERE
     for name, value in options.items():
         with reading.mistakes.collected():
             _check_secrets(name, value)
@@ -277,11 +288,11 @@ def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[st
 def _check_secrets(name: str, value: Entry) -> None:
     text = value.raw
     is_secret = name == "user" or SECRET_WORDS.search(name) is not None
-    if is_secret and not _VARIABLE.fullmatch(text):
+    if is_secret and not _SECRET.fullmatch(text):
         raise _literal(value, f"'{name}' is")
     for pattern in (_IN_ADDRESS, _IN_QUERY):
         found = pattern.search(text)
-        if found and not _VARIABLE.fullmatch(found["value"]):
+        if found and not _SECRET.fullmatch(found["value"]):
             raise _literal(value, f"'{name}' holds")
 
 
@@ -289,12 +300,18 @@ def _check(name: str, value: Entry, form: str) -> None:
     text = value.text()
     if name == "format":
         value.choice(FORMATS)
-    if name in ("port", "firstPage") and not re.fullmatch(r"\d+", text):
+    is_variable = _VARIABLE.fullmatch(text) is not None
+    if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
         raise value.mistake(f"{value.name}: '{text}' is no whole number")
     if name == "timeout" and not value.number():
         raise value.mistake(f"{value.name}: a timeout is more than 0 seconds")
     schemes = _SCHEMES.get(form, ())
-    if name == "location" and schemes and text.partition("://")[0] not in schemes:
+    if (
+        name == "location"
+        and schemes
+        and not text.startswith("${")
+        and text.partition("://")[0] not in schemes
+    ):
         raise value.mistake(f"{value.name}: the address must start with "
                             f"{' or '.join(f'{scheme}://' for scheme in schemes)}")  # fmt: skip
 

@@ -229,8 +229,6 @@ class _Check:
 
     def _value(self, entry: Entry, kind: str) -> None:
         kind = _alternative(entry, kind)
-        if entry.is_null and kind not in ("any", "scalar"):
-            raise entry.mistake(f"{entry.name} is empty; write a value, or remove the key")
         if kind.startswith("["):
             for item in entry.items():
                 self.value(item, kind[1:-1])
@@ -252,10 +250,8 @@ class _Check:
         is_open = name == "description" or (self.is_3_0 and name in _OPEN_IN_3_0)
         unknown = self._keys(entry, known, is_open=is_open)
         for key in required:
-            # a misspelled one is told where it stands
-            if key not in entries and not difflib.get_close_matches(key, unknown, 1, 0.5):
-                where = f" in {entry.name}" if entry.name else ""
-                self.mistakes.found.append(entry.mistake(f"'{key}' is missing{where}"))
+            with self.mistakes.collected():
+                self._check_there(entry, entries, key, unknown)
         for key, value in entries.items():
             if key in known:
                 self.value(value, known[key])
@@ -272,12 +268,29 @@ class _Check:
         if name == "contract" and not self.has_no_status:
             required += ("status",)
         if name == "server":
-            keys = SERVERS.get(_text(entries.get("type")), "").split()
+            every = " ".join(SERVERS.values()).replace("!", "")
+            keys = SERVERS.get(_text(entries.get("type")), every).split()
             known = {**known, **{key.rstrip("!"): "text" for key in keys}}
             required += tuple(key[:-1] for key in keys if key.endswith("!"))
         if name == "quality":
             required += _NEEDED_BY_RULE.get(_text(entries.get("type")), ())
         return known, required
+
+    @staticmethod
+    def _check_there(
+        entry: Entry, entries: Mapping[str, Entry], key: str, unknown: list[str]
+    ) -> None:
+        if key in entries:
+            return
+        for place, value in entry.pairs():
+            if place.raw == key and key != "value":  # a value may be null
+                raise value.mistake(f"{value.name} is empty; write a value")
+            if place.raw == key:
+                return
+        # a misspelled one is told where it stands
+        if not difflib.get_close_matches(key, unknown, 1, 0.5):
+            where = f" in {entry.name}" if entry.name else ""
+            raise entry.mistake(f"'{key}' is missing{where}")
 
     def _keys(self, entry: Entry, known: Mapping[str, str], *, is_open: bool) -> list[str]:
         """Tells the keys that do not belong here or come twice; returns the unknown."""
