@@ -53,7 +53,7 @@ def _signal(given: argparse.Namespace) -> int:
         return _imported(given)
     if given.data:
         raise UserError(
-            f"--source {given.data}: goes with a contract; a draft takes its data by --from"
+            f"--source {given.data} goes with a contract (.yaml); a draft takes its data by --from"
         )
     contract = draft(root(), given.name, given.source)
     print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unsaid)}, read it "
