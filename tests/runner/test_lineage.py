@@ -243,3 +243,41 @@ def test_what_no_experiment_uses_is_found(project: DataProject) -> None:
     features = {subject for kind, subject in found if kind == "unused_feature"}
     assert features == {"member", "shop", "relative_price", "size"}
     assert found["unused_fields", "visits"].evidence["fields"] == ["member"]
+
+
+def test_broken_contract_is_told_behind_the_others(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.root / "signals/old.yaml").write_text("kind: DataContract\nid: [\n")
+    assert signals([]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line in ("prices", "shops", "visits")] == [
+        "prices", "shops", "visits"
+    ]  # fmt: skip
+    assert lines[-1].startswith("signals/old.yaml:3: invalid YAML: ")
+    assert signals(["shops"]) == 0
+    assert "old.yaml" not in capsys.readouterr().out
+    assert signals(["old"]) == 2
+    assert capsys.readouterr().out.startswith("signals/old.yaml:3: ")
+
+
+def test_signal_tells_once_what_its_contract_says_in_vain(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project.root / "signals/shops.yaml"
+    replace(path, "status: active\n", "status: active\ntenant: acme\nprice: {priceAmount: 1}\n")
+    assert signals(["shops"]) == 0
+    assert "  not checked here tenant; price\n" in capsys.readouterr().out
+    assert signals([]) == 0
+    assert "not checked here" not in capsys.readouterr().out
+
+
+def test_signal_that_cannot_be_received_yet_says_what_is_missing(
+    project: DataProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (project.root / "signals/shops.yaml").read_text().replace(", primaryKey: true", "")
+    (project.root / "signals/new.yaml").write_text(text)
+    assert signals(["new"]) == 0
+    told = capsys.readouterr().out
+    assert "new cannot be received yet:\nsignals/new.yaml:" in told
+    assert "there is no key; write `primaryKey: true`" in told

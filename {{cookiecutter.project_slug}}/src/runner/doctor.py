@@ -107,12 +107,10 @@ def _signals() -> Iterator[Finding]:
     from runner.signals.contract_file import read_contracts
     from runner.signals.snapshot import current
 
-    try:
-        contracts = read_contracts(root())
-    except UserError as error:
+    contracts = read_contracts(root())
+    for error in contracts.broken.values():
         yield "signals", False, str(error)
-        return
-    if not contracts:
+    if not contracts and not contracts.broken:
         yield "signals", True, "none yet (python run.py new signal NAME --from FILE)"
     for name, contract in contracts.items():
         try:

@@ -17,7 +17,7 @@ from runner.terminal import show
 if TYPE_CHECKING:
     from runner.dataset.uses import Uses
     from runner.record.recorded import RecordedRun
-    from runner.signals.contract import Contract
+    from runner.signals.contract import Contract, Contracts
     from runner.signals.snapshot import Snapshot
 
 
@@ -25,7 +25,8 @@ def signals(arguments: list[str]) -> int:
     """Prints for each signal what there is of it and who uses it, or compares two versions.
 
     Returns:
-        2 if an experiment cannot be composed: what it uses is not known.
+        2 if a contract cannot be read, or an experiment cannot be composed: what it uses is not
+        known.
     """
     if arguments[:1] == ["diff"]:
         from runner.signals.diff import diff
@@ -42,24 +43,46 @@ def signals(arguments: list[str]) -> int:
     from runner.signals.contract_file import read_contracts
 
     contracts = read_contracts(project.root())
-    if not contracts:
+    if not contracts and not contracts.broken:
         print("none yet: python run.py new signal NAME --from FILE drafts a contract")
         return 0
-    wanted = {name: known(contracts, name) for name in chosen} or contracts
-    from runner.dataset.uses import who_uses
+    for name in set(chosen) - set(contracts.broken):
+        known(contracts, name)
+    readable = contracts.readable
+    wanted = {name: readable[name] for name in sorted(set(chosen or readable) & set(readable))}
+    from runner.dataset.uses import Uses, who_uses
 
     used, problems = who_uses(contracts)
     for run in _latest_models(project.root() / "outputs"):
         for signal in {read["signal"] for read in _reads(run)} & set(used):
             used[signal].models.append(run)
-    facts = {name: _facts(contract, used[name]) for name, contract in wanted.items()}
-    for name in wanted:
-        if not problems and (idle := _idle(used[name])):
-            facts[name]["idle"] = idle
-    show(facts)
-    for problem in problems:
+    show({
+        name: _facts(contract, used.get(name, Uses()))
+        | _remarks(contract, None if problems else used.get(name), name in chosen)
+        for name, contract in wanted.items()
+    })  # fmt: skip
+    for name in sorted(set(wanted) & set(contracts.incomplete)):
+        print(f"{name} cannot be received yet:", *wanted[name].missing, sep="\n")
+    problems += _unreadable(contracts, chosen)
+    for problem in dict.fromkeys(problems):
         print(problem)
     return 2 if problems else 0
+
+
+def _remarks(contract: "Contract", uses: "Uses | None", whole: bool) -> dict[str, str]:
+    """What is said only of some signals."""
+    idle = _idle(uses) if uses else ""
+    unchecked = "; ".join(contract.unchecked) if whole else ""
+    return {key: text for key, text in (("idle", idle), ("not checked here", unchecked)) if text}
+
+
+def _unreadable(contracts: "Contracts", chosen: list[str]) -> list[str]:
+    """Why contracts cannot be read, of those that are asked for."""
+    return [
+        str(error)
+        for name, error in contracts.broken.items()
+        if name not in contracts.incomplete and (not chosen or name in chosen)
+    ]
 
 
 def _latest_models(outputs: Path) -> list["RecordedRun"]:

@@ -20,10 +20,14 @@ def new(arguments: list[str]) -> int:
     """Writes `conf/experiment/<name>.yaml` or `signals/<name>.yaml`; never over an existing one."""
     parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal")
-    signal = kinds.add_parser("signal", description="Draft a signal's contract from its data.")
+    signal = kinds.add_parser("signal", description="Draft a signal's contract from its data, or "
+                              "import the one that its producer wrote.")  # fmt: skip
     signal.add_argument("name", help="lower case, digits and _")
     signal.add_argument("--from", dest="source", required=True, metavar="PATH_OR_URL",
-                        help="a CSV (also zipped), Parquet or JSON lines file")  # fmt: skip
+                        help="a CSV (also zipped), Parquet or JSON lines file, or the contract "
+                        "(.yaml) that the producer wrote")  # fmt: skip
+    signal.add_argument("--source", dest="data", metavar="PATH_OR_URL",
+                        help="where the data of the producer's contract are")  # fmt: skip
     experiment = kinds.add_parser("experiment", description="Write the file of an experiment.")
     experiment.add_argument("name", help="lower case, digits and _")
     experiment.add_argument("--question", required=True, help="what the runs shall answer")
@@ -43,10 +47,32 @@ def new(arguments: list[str]) -> int:
 
 def _signal(given: argparse.Namespace) -> int:
     from runner.signals.draft import draft
+    from runner.signals.importing import is_contract
 
+    if is_contract(given.source):
+        return _imported(given)
+    if given.data:
+        raise UserError(
+            f"--source {given.data} goes with a contract (.yaml); a draft takes its data by --from"
+        )
     contract = draft(root(), given.name, given.source)
     print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unsaid)}, read it "
           f"over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
+    return 0
+
+
+def _imported(given: argparse.Namespace) -> int:
+    from runner.signals.importing import import_contract
+
+    contract = import_contract(root(), given.name, given.source, given.data)
+    print(f"signals/{contract.path.name} is imported from {given.source}")
+    if contract.unchecked:
+        print(f"not checked here: {'; '.join(contract.unchecked)}")
+    if contract.missing:
+        print("to be filled in before it can be received:", *contract.missing, sep="\n")
+    if contract.unsaid:
+        print(f"nobody is named under {' and '.join(contract.unsaid)}")
+    print(f"Read it over, then\npython run.py task=ingest 'signals=[{given.name}]'")
     return 0
 
 

@@ -6,9 +6,9 @@ from runner.composition import choices, compose
 from runner.dataset import expressions
 from runner.dataset.dataset import load_dataset
 from runner.project import root
-from runner.signals.contract_file import read_contracts
+from runner.signals.contract_file import contract_files, read_contracts, signal_name
 
-CONTRACTS = sorted(path.stem for path in (root() / "signals").glob("*.yaml"))
+CONTRACTS = sorted(map(signal_name, contract_files(root())))
 PACKAGE = str(compose("task=ingest").package)
 FEATURES = sorted(expressions.load(PACKAGE).features) if CONTRACTS else []
 

@@ -3,15 +3,17 @@
 It is a file in `signals/`, which `contract_file` reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from runner.config import nearest
 from runner.errors import UserError
 from runner.holds import Breach
+from runner.signals.document import together
 from runner.signals.server import Server
 
 TYPES = (
@@ -104,7 +106,9 @@ class Contract:
             `without`.
         max_age: How old, by its last event, the last good snapshot may be; None for any age.
         model: The registered model whose output it is, such as `demand@champion`; None for raw.
-        unsaid: Entries that a person still has to fill in, of a draft.
+        unsaid: Entries that a person still has to fill in; nothing else waits for them.
+        missing: What has to be written before it can be received: a line for each.
+        unchecked: What the contract says and nothing here acts on: a text for each kind.
     """
 
     name: str
@@ -127,6 +131,8 @@ class Contract:
     max_age: timedelta | None = None
     model: str | None = None
     unsaid: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -166,6 +172,16 @@ class Contract:
         """The field that has this name in the source."""
         return self.fields[self.source_names.index(name)]
 
+    def complete(self) -> "Contract":
+        """The contract, if all is there that receiving needs.
+
+        Raises:
+            UserError: It is not; names what is missing.
+        """
+        if self.missing:
+            raise together(list(self.missing))
+        return self
+
     def mistake(self, what: str, then: str = "") -> UserError:
         """The error that names the signal, its owner and what to do next."""
         if not then and self.owner == UNKNOWN:
@@ -176,6 +192,50 @@ class Contract:
     def unfit(self, breach: Breach, then: str = "") -> Unfit:
         """The error for a delivery that breaks a promise without which there is no snapshot."""
         return Unfit(str(self.mistake(breach.message, then)), breach)
+
+
+class Contracts(dict[str, Contract]):
+    """The contracts that can be used, by the signal's name; another's error comes on looking it up.
+
+    So a contract that cannot be read costs only what needs it.
+
+    Attributes:
+        broken: Why the others cannot be used, by name.
+        incomplete: Those of them that can be read and lack what receiving needs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: dict[str, UserError] = {}
+        self.incomplete: dict[str, Contract] = {}
+
+    @property
+    def readable(self) -> dict[str, Contract]:
+        """The contracts that can be read, also those that lack what receiving needs."""
+        return {**self, **self.incomplete}
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a contract of this name, usable or not."""
+        return super().__contains__(name) or name in self.broken
+
+    def __missing__(self, name: str) -> Contract:
+        """Raises why a contract cannot be used."""
+        if name in self.broken:
+            raise self.broken[name]
+        raise KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The contract of this name; raises why it cannot be used, if so."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises the errors of all contracts among these that cannot be used."""
+        lines = [str(self.broken[name]) for name in names if name in self.broken]
+        if lines:
+            raise UserError("\n".join(lines))
 
 
 def known(contracts: Mapping[str, Contract], name: str) -> Contract:

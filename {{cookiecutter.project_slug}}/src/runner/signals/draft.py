@@ -73,6 +73,29 @@ def draft(root: Path, name: str, place: str) -> Contract:
     path = root / "signals" / f"{name}.yaml"
     if path.exists():
         raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
+    now = datetime.now(UTC)
+    server, table = look(root, place, now)
+    text = _text(name, without_password(place), server, table)
+    contract = contract_of(parse(text, path), path).complete()
+    parts = snapshot.split(contract, source.receive(contract))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    for breach in broken(contract, parts, now):
+        print(f"signal {name}: {breach.message}")
+    return contract
+
+
+def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
+    """The entry under `servers` that data are received by, and what they say of themselves.
+
+    Args:
+        root: The project.
+        place: A file's path, `package:<package>/<path>`, or an address such as `s3://…`.
+        now: No event is later.
+
+    Raises:
+        UserError: The data cannot be read or have no key.
+    """
     said = f"--from {without_password(place)}"
     suffix = PurePosixPath(place.partition("?")[0]).suffix.lower()
     form = FORMATS.get(suffix)
@@ -85,22 +108,13 @@ def draft(root: Path, name: str, place: str) -> Contract:
             f"{said}: its name must end in {', '.join(FORMATS)}.\n"
             "For a database or an API write the contract by hand: docs, Contracts."
         )
-    now = datetime.now(UTC)
     data = _bytes(place, said)
     if suffix == ".zip" or (form == "csv" and zipfile.is_zipfile(io.BytesIO(data))):
         try:
             data = unzipped(data)
         except ValueError as error:
             raise UserError(f"{said}: {error}") from None
-    table = inspect(data, form, said, now)
-    text = _text(name, without_password(place), _server(root, place, form), table)
-    contract = contract_of(parse(text, path), path)
-    parts = snapshot.split(contract, source.receive(contract))
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    for breach in broken(contract, parts, now):
-        print(f"signal {name}: {breach.message}")
-    return contract
+    return _server(root, place, form), inspect(data, form, said, now)
 
 
 def _bytes(place: str, said: str) -> bytes:

@@ -29,7 +29,8 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
         Rows, new partitions, and whether it is held, for each signal.
 
     Raises:
-        UserError: A source is not there or DVC cannot track it; the other signals have come in.
+        UserError: A source is not there, DVC cannot track it, or a contract cannot be used; the
+            other signals have come in.
     """
     wanted = chosen(config)
     check_status(wanted)
@@ -50,7 +51,10 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
         elif isinstance(outcome, Hold):
             run.log_tag(f"held/{contract.name}", f"{outcome.id} {outcome.status}")
         _say_late(contract, run, moment)
-    if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
+    failed = [each for each in outcomes.values() if isinstance(each, Exception)]
+    if not config.signals:
+        failed += read_contracts(project.root()).broken.values()
+    if failed:
         run.log_metrics(metrics)
         raise together(failed)
     return metrics
@@ -63,15 +67,17 @@ def chosen(config: DictConfig) -> list[Contract]:
         UserError: There is none, or none of a name that is asked for.
     """
     contracts = read_contracts(project.root())
-    if not contracts:
+    if not contracts and not contracts.broken:
         raise UserError(
             "signals/ holds no contract yet, so there is nothing to receive.\n"
             "Write the first one: python run.py new signal NAME --from PATH"
         )
     if config.signals:
+        contracts.check(config.signals)
         return with_inputs(contracts, [known(contracts, name) for name in config.signals])
     wanted = [contract for contract in contracts.values() if contract.status != "retired"]
     if not wanted:
+        contracts.check(contracts.broken)
         raise UserError(
             f"all signals are retired ({', '.join(contracts)}), so there is nothing to receive.\n"
             "Write the contract of another: python run.py new signal NAME --from PATH"

@@ -179,8 +179,8 @@ def _check_names(names: Sequence[str], said: str) -> None:
             raise UserError(f"{said}: the field '{name}' stands twice; rename one at the source")
         if NO_NAME.fullmatch(name) or name != name.strip():
             raise UserError(
-                f"{said}: the field {name!r} needs another name at the source: one with no dot, no "
-                "space around it, not * and not from ^ to $"
+                f"{said}: the field {name!r} needs another name at the source: one with no space "
+                "around it, not * and not from ^ to $"
             )
 
 

@@ -1,49 +1,37 @@
 """What ODCS contracts are made of: lists of properties and rules, ranges, shares, durations."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from runner.signals.document import Entry
 
 NUMERIC = ("integer", "number")
-NO_NAME = re.compile(r".*\..*|\*|\^.*\$", re.DOTALL)
-"""What names other fields in a feature: `signal.field`, all of them, or those of a pattern."""
+NO_NAME = re.compile(r"\*|\^.*\$", re.DOTALL)
+"""What names other fields in a feature: all of them, or those of a pattern."""
 RULE = ("metric", "type", "description", "unit")
 UNITS = {
+    **dict.fromkeys(("s", "second", "seconds"), timedelta(seconds=1)),
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
     **dict.fromkeys(("h", "hour", "hours"), timedelta(hours=1)),
     **dict.fromkeys(("d", "day", "days"), timedelta(days=1)),
+    **dict.fromkeys(("w", "week", "weeks"), timedelta(weeks=1)),
+    **dict.fromkeys(("y", "yr", "year", "years"), timedelta(days=365)),
 }
 
 
-def properties(
-    entry: Entry | None, known: tuple[str, ...] = (), more: tuple[str, ...] = ()
-) -> dict[str, dict[str, Entry]]:
-    """ODCS lists of `{property: …, value: …}` by the property's name; any, if none is known."""
-    found: dict[str, dict[str, Entry]] = {}
-    for item in entry.items() if entry else []:
-        values = item.mapping(("property", "value", "description", *more), ("property", "value"))
-        name = values["property"].choice(known) if known else values["property"].text()
-        if name in found:
-            raise values["property"].mistake(f"'{name}' stands twice; remove one")
-        found[name] = values
-    return found
-
-
 def metrics(
-    entry: Entry | None, known: tuple[str, ...], more: tuple[str, ...]
+    items: Iterable[Entry], known: tuple[str, ...], more: tuple[str, ...]
 ) -> dict[str, dict[str, Entry]]:
     """ODCS lists of `{metric: …}` by the metric."""
     found: dict[str, dict[str, Entry]] = {}
-    for item in entry.items() if entry else []:
+    for item in items:
         values = item.mapping((*RULE, *more), ("metric",))
         metric = values["metric"].choice(known)
         if metric in found:
             raise values["metric"].mistake(f"the rule on {metric} stands twice; remove one")
         if "type" in values:
             values["type"].choice(("library",))
-        check_texts(values, "description")
         found[metric] = values
     return found
 
@@ -68,9 +56,8 @@ def value_range(options: Entry | None, kind: str) -> tuple[float | None, float |
         return None, None
     if kind not in NUMERIC:
         raise options.mistake(f"a {kind} has no range here; an integer or a number has")
-    bounds = options.mapping(("minimum", "maximum"))
-    if not bounds:
-        raise options.mistake(f"{options.name} says nothing: write a minimum or maximum")
+    said = options.entries()
+    bounds = {name: said[name] for name in ("minimum", "maximum") if name in said}
     read = {
         name: float(entry.whole(signed=True) if kind == "integer" else entry.number(signed=True))
         for name, entry in bounds.items()
@@ -84,12 +71,11 @@ def value_range(options: Entry | None, kind: str) -> tuple[float | None, float |
     return low, high
 
 
-def valid_values(arguments: Entry, field: Mapping[str, Entry]) -> tuple[str, ...]:
-    """The only values of a field; its range has to hold them."""
-    kind = field["logicalType"].text()
+def valid_values(arguments: Entry, kind: str, options: Entry | None) -> tuple[str, ...]:
+    """The only values of a field of this type; its range has to hold them."""
     if kind not in ("string", *NUMERIC):
         raise arguments.mistake(f"a {kind} has no list of values here; a string or a number has")
-    low, high = value_range(field.get("logicalTypeOptions"), kind)
+    low, high = value_range(options, kind)
     listed = arguments.mapping(("validValues",), ("validValues",))["validValues"]
     values: dict[str | float, str] = {}
     for entry in listed.items():
@@ -106,14 +92,10 @@ def valid_values(arguments: Entry, field: Mapping[str, Entry]) -> tuple[str, ...
     return tuple(values.values())
 
 
-def row_count(quality: Entry | None) -> tuple[int | None, int | None]:
+def row_count(items: list[Entry]) -> tuple[int | None, int | None]:
     """The least and greatest number of rows in a partition."""
-    if quality is None:
-        return None, None
     bounds = ("mustBeBetween", "mustBeGreaterOrEqualTo", "mustBeLessOrEqualTo")
-    rule = metrics(quality, ("rowCount",), bounds).get("rowCount")
-    if rule is None:
-        raise quality.mistake(f"{quality.name} is empty: write a rule, or nothing")
+    rule = metrics(items, ("rowCount",), bounds)["rowCount"]
     given = [name for name in bounds if name in rule]
     if len(given) != 1:
         raise rule["metric"].mistake(f"rowCount needs exactly one of {', '.join(bounds)}")
@@ -141,11 +123,3 @@ def span(entry: Entry, number: float, unit: str) -> timedelta:
     if number > timedelta(days=36_525) / UNITS[unit]:
         raise entry.mistake(f"{entry.text()} is more than a hundred years")
     return number * UNITS[unit]
-
-
-def check_texts(entries: Mapping[str, Entry], *names: str) -> None:
-    """What only people read must be a text all the same; `tags` a list of them."""
-    for name in names:
-        if name in entries:
-            for word in entries[name].items() if name == "tags" else [entries[name]]:
-                word.text()

@@ -75,6 +75,9 @@ def check_status(chosen: Iterable[Contract]) -> None:
             lacking = f"fill in {', '.join(contract.unsaid)}" if contract.unsaid else "read it over"
             log.warning("signal %s is a draft: %s and set `status: active` in signals/%s",
                         contract.name, lacking, contract.path.name)  # fmt: skip
+        elif contract.unsaid:
+            log.warning("signal %s: nobody is named under %s in signals/%s", contract.name,
+                        " and ".join(contract.unsaid), contract.path.name)  # fmt: skip
         if contract.status == "deprecated":
             log.warning("signal %s is deprecated: ask %s (%s) what replaces it",
                         contract.name, contract.owner, contract.contact)  # fmt: skip

@@ -46,6 +46,9 @@ def ensure_received(
     pins = pins or {}
     wanted = [known(contracts, name) for name in names]
     check_status(wanted)
+    if contracts.broken:
+        log.warning("not usable, and not used here: %s (python run.py signals %s)",
+                    ", ".join(contracts.broken), " ".join(contracts.broken))  # fmt: skip
     free = [contract for contract in wanted if contract.name not in pins]
     if not _are_here(free):
         with data_lock(project.root()):

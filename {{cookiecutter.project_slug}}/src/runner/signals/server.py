@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-from runner.config import SECRET_WORDS, nearest
+from runner.config import SECRET_WORDS
 from runner.errors import UserError
 from runner.record.address import MASK, without_password
-from runner.signals.document import Entry
-from runner.signals.odcs import properties
+from runner.signals.document import Entry, short
+from runner.signals.reading import Reading, custom_properties
 
 FORMATS = ("csv", "parquet", "jsonl")
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
+"""`${NAME}`, or `${NAME:-value}` with what holds where the variable is not set."""
+_SECRET = re.compile(r"\$\{[A-Za-z_]\w*\}")
 _IN_ADDRESS = re.compile(r"://[^/@\s:]*:(?P<value>[^/@\s]+)@")
 _IN_QUERY = re.compile(
     r"[?&][^=&]*(?:key|token|secret|passw|signature|sig|auth|appid)[^=&]*=(?P<value>[^&#]*)", re.I
@@ -119,12 +121,19 @@ class Server:
     @property
     def unset(self) -> list[str]:
         """The variables that the options name and the environment does not have."""
-        return [name for name in self._variables() if not os.environ.get(name)]
+        return [
+            name
+            for text in self.options.values()
+            for name, default in _VARIABLE.findall(text)
+            if not (default or os.environ.get(name))
+        ]
 
     def resolved(self) -> dict[str, str]:
         """The options with the values of the variables that they name."""
         return {
-            option: _VARIABLE.sub(lambda found: os.environ[found[1]], text)
+            option: _VARIABLE.sub(
+                lambda found: os.environ.get(found[1]) or found[2] or os.environ[found[1]], text
+            )
             for option, text in self.options.items()
         }
 
@@ -140,35 +149,101 @@ class Server:
         return without_password(text)
 
     def _variables(self) -> list[str]:
-        return [name for text in self.options.values() for name in _VARIABLE.findall(text)]
+        return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
 
 
-def parse(servers: Entry, table: str) -> Server:
-    """The one server of a contract.
+NOWHERE = Server("", {})
+"""The server of a contract that names none which can be read here."""
+
+
+def parse(servers: Entry, table: str, chosen: Entry | None, reading: Reading) -> Server:
+    """The server that a signal comes from.
 
     Args:
         servers: The contract's entry.
         table: The table's or view's name, for a server that is a database.
-
-    Raises:
-        UserError: An entry is unknown, missing or contradicts another, or a secret stands there.
+        chosen: The contract's property that names one of several.
+        reading: Where its mistakes are collected.
     """
-    if len(servers.items()) != 1:
-        raise servers.mistake("a signal comes from one place: list exactly one server")
-    server = servers.items()[0]
+    server = _chosen(servers, chosen, reading)
+    if server is None:
+        return NOWHERE
+    for other in servers.items():
+        if other.line != server.line and (name := other.find("server")):
+            reading.unchecked.add("servers", short(name.raw))
+    with reading.needs.collected():
+        return _server(server, table, reading)
+    return NOWHERE
+
+
+def _chosen(servers: Entry, chosen: Entry | None, reading: Reading) -> Entry | None:
+    """The server that is named, or the one that can be read."""
+    listed = {
+        name.raw: server
+        for server in servers.items()
+        if (name := server.find("server")) is not None
+    }
+    if chosen is not None:
+        with reading.needs.collected():
+            return listed[chosen.choice(listed)]
+        return None
+    readable = {name: server for name, server in listed.items() if _is_read(server)}
+    if len(readable) == 1:
+        return next(iter(readable.values()))
+    if readable:
+        reading.lacking.found.append(servers.mistake(
+            f"{len(readable)} servers can be read; name one: add the custom property `server` to "
+            f"the contract, with one of {', '.join(map(short, readable))}"
+        ))  # fmt: skip
+        return None
+    types = sorted({each.raw for server in listed.values() if (each := server.find("type"))})
+    if types == ["custom"]:  # says itself what is wrong
+        return next(iter(listed.values()))
+    reading.lacking.found.append(servers.mistake(
+        f"no server can be read here: there is {', '.join(types) or 'none'}; add one of type "
+        f"{', '.join(TYPES)}, or of type custom with the property reader"
+    ))  # fmt: skip
+    return None
+
+
+def _is_read(server: Entry) -> bool:
+    form = server.find("type")
+    if form is None or form.raw != "custom":
+        return form is not None and form.raw in TYPES
+    reader = _said_properties(server.find("customProperties")).get("reader")
+    return reader is not None and (reader in READERS or "." in reader)
+
+
+def _said_properties(custom: Entry | None) -> dict[str, str]:
+    """The custom properties that are plain texts, whatever they are called."""
+    pairs = [
+        (item.find("property"), item.find("value"))
+        for item in (custom.items() if custom and custom.is_list else [])
+    ]
+    return {name.raw: value.raw for name, value in pairs if name and value}
+
+
+def _server(server: Entry, table: str, reading: Reading) -> Server:
     kind = _kind(server)
-    said = server.mapping(
-        ("server", "type", "description", "environment", "customProperties", *kind.entries),
-        ("server", "type"),
-    )
-    options = _options(kind, said)
-    for name in kind.required:
-        if name not in options:
-            raise server.mistake(f"'{name}' is missing in {server.name}")
+    said = server.entries()
+    place = said["server"].raw
+    options = _options(kind, said, reading)
+    if missing := [name for name in kind.required if name not in options]:
+        reading.lacking.found += [
+            server.mistake(f"'{name}' is missing in {server.name}") for name in missing
+        ]
+        return NOWHERE
     for name, value in options.items():
-        _check(name, value, said["type"].text())
+        with reading.mistakes.collected():
+            _check_secrets(name, value)
+        with reading.needs.collected():
+            _check(name, value, said["type"].text())
     if kind.reader == "api":
         _check_paging(options)
+    reading.unchecked.add_of(said, "server", place)
+    for key in said:
+        if key in _CUSTOM and key not in options:
+            reading.unchecked.add(key, place)
     texts = {name: value.text() for name, value in options.items()}
     if kind.reader in ("postgres", "sqlite", "duckdb"):
         texts["table"] = table
@@ -176,12 +251,11 @@ def parse(servers: Entry, table: str) -> Server:
 
 
 def _kind(server: Entry) -> Kind:
-    every = ("server", "type", "description", "environment", "customProperties", *_CUSTOM)
-    said = server.mapping(every, ("server", "type"))
-    form = said["type"].choice((*TYPES, "custom"))
+    form = server.entries()["type"].raw
     if form != "custom":
         return TYPES[form]
-    reader = _properties(said.get("customProperties")).get("reader")
+    custom = server.find("customProperties")
+    reader = custom_properties(custom, ("reader",), Reading()).get("reader")
     if reader is None:
         raise server.mistake(
             "a server of type 'custom' says its reader: write 'property: reader' under "
@@ -192,43 +266,52 @@ def _kind(server: Entry) -> Kind:
     return READERS[reader.choice(READERS)]
 
 
-def _options(kind: Kind, said: Mapping[str, Entry]) -> dict[str, Entry]:
+def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[str, Entry]:
     """What the server and its properties say, under one roof."""
     options = {name: said[name] for name in kind.entries if name in said}
-    for name, value in _properties(said.get("customProperties")).items():
-        if name == "reader" and said["type"].text() == "custom":
+    custom = said.get("customProperties")
+    if "." in kind.reader:
+        known = [name for name in _said_properties(custom) if name != "reader"]
+    else:
+        known = list(kind.properties)
+    own = ["reader"] if said["type"].raw == "custom" else []
+    found = custom_properties(custom, (*known, *own), reading, said["server"].raw)
+    for name, value in found.items():
+        if name in own:
             continue
-        if "." not in kind.reader and name not in kind.properties:
-            known = kind.properties
-            there = nearest(name, known) if known else "This type of server has none."
-            raise value.mistake(f"unknown property '{name}' of the server. {there}")
         if name in options:
             raise value.mistake(f"'{name}' stands twice; remove one")
         options[name] = value
     return options
 
 
-def _properties(entry: Entry | None) -> dict[str, Entry]:
-    return {name: values["value"] for name, values in properties(entry).items()}
+def _check_secrets(name: str, value: Entry) -> None:
+    text = value.raw
+    is_secret = name == "user" or SECRET_WORDS.search(name) is not None
+    if is_secret and not _SECRET.fullmatch(text):
+        raise _literal(value, f"'{name}' is")
+    for pattern in (_IN_ADDRESS, _IN_QUERY):
+        found = pattern.search(text)
+        if found and not _SECRET.fullmatch(found["value"]):
+            raise _literal(value, f"'{name}' holds")
 
 
 def _check(name: str, value: Entry, form: str) -> None:
     text = value.text()
-    is_secret = name == "user" or SECRET_WORDS.search(name) is not None
-    if is_secret and not _VARIABLE.fullmatch(text):
-        raise _literal(value, f"'{name}' is")
-    for pattern in (_IN_ADDRESS, _IN_QUERY):
-        found = pattern.search(text)
-        if found and not _VARIABLE.fullmatch(found["value"]):
-            raise _literal(value, f"'{name}' holds")
     if name == "format":
         value.choice(FORMATS)
-    if name in ("port", "firstPage") and not re.fullmatch(r"\d+", text):
+    is_variable = _VARIABLE.fullmatch(text) is not None
+    if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
         raise value.mistake(f"{value.name}: '{text}' is no whole number")
     if name == "timeout" and not value.number():
         raise value.mistake(f"{value.name}: a timeout is more than 0 seconds")
     schemes = _SCHEMES.get(form, ())
-    if name == "location" and schemes and text.partition("://")[0] not in schemes:
+    if (
+        name == "location"
+        and schemes
+        and not text.startswith("${")
+        and text.partition("://")[0] not in schemes
+    ):
         raise value.mistake(f"{value.name}: the address must start with "
                             f"{' or '.join(f'{scheme}://' for scheme in schemes)}")  # fmt: skip
 

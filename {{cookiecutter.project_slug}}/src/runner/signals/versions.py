@@ -6,6 +6,7 @@ record and contract of the former stay in `data/versions/<signal>/`; its rows ar
 
 import io
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -107,7 +108,7 @@ def check(before: Contract, now: Contract) -> None:
     """
     old, new = numbers(before.version), numbers(now.version)
     # a draft promises nothing yet, and once versions could be any text
-    if not old or before.status in ("proposed", "draft"):
+    if not old or not new or before.status in ("proposed", "draft"):
         return
     if new < old:
         raise _refused(now, f"its version was {before.version} and cannot go down to {now.version}",
@@ -139,7 +140,7 @@ def contract_then(snapshot: Snapshot, today: Contract) -> Contract | None:
     if not snapshot.contract:
         return None
     try:
-        return contract_of(parse(snapshot.contract, today.path), today.path)
+        return contract_of(parse(snapshot.contract, today.path), today.path).complete()
     except UserError as error:
         log.warning("signal %s: the contract of version %s is not readable any more (%s)",
                     today.name, snapshot.version, error)  # fmt: skip
@@ -198,9 +199,9 @@ def folder(contract: Contract) -> Path:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version's numbers, to be compared; empty where it has not three."""
-    parts = version.split(".")
-    return tuple(map(int, parts)) if len(parts) == 3 and all(map(str.isdigit, parts)) else ()
+    """A version's three numbers, to be compared: 1.2 has 1, 2 and 0; empty where it has none."""
+    found = re.fullmatch(r"v?(\d{1,18})(?:\.(\d{1,18}))?(?:\.(\d{1,18}))?", version)
+    return tuple(int(number or 0) for number in found.groups()) if found else ()
 
 
 def _refused(contract: Contract, what: str, version: str) -> UserError:

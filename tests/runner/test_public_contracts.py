@@ -1,0 +1,350 @@
+"""Contracts as producers write them: the standard's versions, servers, rules and people.
+
+The first line of each file in `contracts/` says what has to come of it.
+"""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from runner.errors import UserError
+from runner.signals import bounds, standard
+from runner.signals.contract import Contract
+from runner.signals.contract_file import contract_of
+from runner.signals.document import SHOWN, parse, read
+from runner.signals.physical import logical_type
+from runner.signals.reading import IGNORED
+
+FOLDER = Path(__file__).with_name("contracts")
+TAKEN = sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("refused"))
+REFUSED = sorted(path.stem for path in FOLDER.glob("refused_*.yaml"))
+PATH = Path("signals/orders.yaml")
+BASE = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+team: {name: Shop}
+support: [{channel: desk}]
+servers: [{server: s, type: local, path: a.csv, format: csv}]
+schema:
+  - name: orders
+    properties:
+      - {name: number, logicalType: integer, primaryKey: true}
+      - {name: at, logicalType: timestamp, required: true}
+"""
+
+
+def read_text(text: str) -> Contract:
+    return contract_of(parse(text, PATH), PATH)
+
+
+def refusal(text: str, path: Path = PATH) -> str:
+    """What is told of a text; empty if it is taken."""
+    try:
+        contract_of(parse(text, path), path).complete()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def promised(name: str, what: str) -> list[str]:
+    """What the first line of a file says of `unchecked`, `missing` or `refused`."""
+    header = (FOLDER / f"{name}.yaml").read_text("utf-8").partition("\n")[0]
+    found = re.search(rf"{what}: (.*?)(?:; missing:|$)", header)
+    said = found[1] if found else ""
+    return [] if said in ("", "nothing") else re.split(r", (?![^(]*\))", said)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_contract_of_a_producer_is_taken(name: str) -> None:
+    contract = contract_of(read(FOLDER / f"{name}.yaml"), FOLDER / f"{name}.yaml")
+    assert contract.name == name
+    for what in promised(name, "unchecked"):
+        assert any(text.startswith(what) for text in contract.unchecked), (what, contract.unchecked)
+    missing = promised(name, "missing")
+    assert len(contract.missing) == len(missing)
+    for what in missing:
+        assert any(what in line for line in contract.missing)
+    if missing:
+        with pytest.raises(UserError) as error:
+            contract.complete()
+        assert all(re.match(r"contracts/\w+\.yaml:\d+: ", line) for line in contract.missing)
+        assert str(error.value).splitlines() == list(contract.missing)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_contract_that_the_standard_forbids_is_refused(name: str) -> None:
+    with pytest.raises(UserError) as error:
+        contract_of(read(FOLDER / f"{name}.yaml"), FOLDER / f"{name}.yaml")
+    lines = str(error.value).splitlines()
+    reasons = promised(name, "refused")
+    assert len(lines) == len(reasons)
+    for reason in reasons:
+        assert any(reason in line for line in lines), (reason, lines)
+    numbers = [int(re.match(r"contracts/\w+\.yaml:(\d+): ", line)[1]) for line in lines]  # type: ignore[index]
+    assert numbers == sorted(numbers)
+
+
+def test_fixtures_cover_every_version_and_type_of_server() -> None:
+    text = "".join((FOLDER / f"{name}.yaml").read_text("utf-8") for name in TAKEN)
+    assert set(re.findall(r"^apiVersion: (\S+)", text, re.MULTILINE)) == set(standard.VERSIONS)
+    assert len(TAKEN) + len(REFUSED) > 30
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                ("status: active", "statsu: active"),
+                ("version: 1.0.0", "version: 1/0"),
+                ("team: {name: Shop}", "team: {nam: Shop}"),
+                ("type: local", "type: locl"),
+                ("logicalType: integer", "logicalType: int"),
+                ("required: true", "required: perhaps"),
+                ("channel: desk", "chanel: desk"),
+            ]
+        ),
+        min_size=1,
+        unique=True,
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_mistakes_are_told_all_at_once(mistakes: list[tuple[str, str]]) -> None:
+    text = BASE
+    for old, new in mistakes:
+        text = text.replace(old, new)
+    numbers = sorted(
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if any(new in line for _, new in mistakes)
+    )
+    with pytest.raises(UserError) as error:
+        read_text(text).complete()
+    told = [int(line.split(":")[1]) for line in str(error.value).splitlines()]
+    assert sorted(set(told)) == sorted(set(numbers))
+    assert told == sorted(told)
+
+
+def test_very_many_mistakes_are_told_in_part() -> None:
+    wrong = "".join(f"wrong{number}: 1\n" for number in range(1000))
+    with pytest.raises(UserError) as error:
+        read_text(BASE + wrong)
+    lines = str(error.value).splitlines()
+    assert len(lines) == SHOWN + 1
+    assert lines[-1] == f"… and {1000 - SHOWN} more"
+
+
+VALUES = {
+    "flag": "true", "text": "abc", "[text]": "[abc]", "[any]": "[1, a]", "position": "1",
+    "=logicalType": "string", "=semanticType": "column", "=table": "object",
+}  # fmt: skip
+"""A value of each kind that stands for itself."""
+ENTRIES = [
+    (shape, key, VALUES[kind])
+    for shape in ("contract", "property", "table")
+    for key, kind in standard.SHAPES[shape].items()
+    if kind in VALUES and key not in ("id", "name", "version", "status")
+]
+
+
+@pytest.mark.parametrize(("shape", "key", "value"), ENTRIES)
+def test_entry_of_the_standard_is_known(shape: str, key: str, value: str) -> None:
+    line = f"{key}: {value}"
+    kind = "" if key == "logicalType" else "logicalType: string, "
+    text = {
+        "contract": BASE + line,
+        "table": BASE.replace("  - name: orders\n", f"  - name: orders\n    {line}\n"),
+        "property": f"{BASE}      - {{name: more, {kind}{line}}}\n",
+    }[shape]
+    for version in standard.VERSIONS:
+        contract = read_text(text.replace("v3.1.0", version))
+        said = any(key in each for each in contract.unchecked)
+        assert said == (key in tuple(IGNORED[shape]))
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"), [("v3.0.0", True), ("v3.0.2", True), ("v3.1.0", False), ("v3.2.0", False)]
+)
+@pytest.mark.parametrize("old", ["server: s", "channel: desk"], ids=["server", "support"])
+def test_unknown_entry_is_taken_where_the_version_allows(
+    old: str, version: str, taken: bool
+) -> None:
+    text = BASE.replace("v3.1.0", version).replace(old, f"{old}, colour: red")
+    if taken:
+        read_text(text).complete()
+        return
+    with pytest.raises(UserError, match=r"unknown entry '\w+\[0\]\.colour'"):
+        read_text(text)
+
+
+@given(st.text(string.printable, min_size=1, max_size=70))
+@example("2024-06")
+@example("v2")
+@example("../x")
+@example("1.0.0-rc.1+build")
+def test_version_can_be_the_name_of_a_file(version: str) -> None:
+    quoted = yaml.safe_dump(version, width=10_000).split("\n...")[0].strip()
+    text = BASE.replace("version: 1.0.0", f"version: {quoted}")
+    if told := refusal(text):
+        assert "version" in told or "YAML" in told
+        return
+    contract = read_text(text)
+    assert Path(contract.version).name == contract.version
+    assert not set(contract.version) & set('/\\:*?"<>|\n\t ')
+
+
+@pytest.mark.parametrize(
+    ("team", "support", "owner", "contact"),
+    [
+        ("{name: Shop}", "[{channel: desk, url: 'mailto:a@b.c'}]", "Shop", "a@b.c"),
+        ("{name: Shop}", "[{channel: desk}]", "Shop", "desk"),
+        ("{name: Shop, members: [{username: jo@b.c, role: owner}]}", "", "Shop", "jo@b.c"),
+        ("{members: [{username: jo@b.c, role: Owner}]}", "", "jo@b.c", "jo@b.c"),
+        ("{members: [{username: jo, name: Jo, role: Data Owner}]}", "", "Jo", "jo"),
+        ("[{username: jo, role: dev}, {username: al, role: Owner}]", "", "al", "al"),
+        ("[{username: jo, role: owner, dateOut: '2020-01-01'}, {username: al, role: steward}]", "",
+         "al", "al"),
+        ("[{username: jo, role: dev}]", "[{channel: '#x', url: 'https://x'}]", "#x", "https://x"),
+        ("[{username: jo, role: dev}]", "", "unknown", "unknown"),
+        ("", "", "unknown", "unknown"),
+    ],
+)  # fmt: skip
+def test_owner_is_who_the_contract_names(team: str, support: str, owner: str, contact: str) -> None:
+    text = BASE.replace("team: {name: Shop}\n", f"team: {team}\n" if team else "")
+    text = text.replace("support: [{channel: desk}]\n", f"support: {support}\n" if support else "")
+    contract = read_text(text).complete()
+    assert (contract.owner, contract.contact) == (owner, contact)
+    assert ("team.name" in contract.unsaid) == (owner == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("physical", "logical"),
+    [
+        ("varchar(18)", "string"), ("CHARACTER VARYING(3)", "string"), ("uuid", "string"),
+        ("bigint", "integer"), ("INT UNSIGNED", "integer"), ("NUMBER(38,0)", "integer"),
+        ("decimal(12,2)", "number"), ("DOUBLE PRECISION", "number"), ("numeric", "number"),
+        ("timestamp_tz", "timestamp"), ("timestamp(3) with time zone", "timestamp"),
+        ("DateTime64(3)", "timestamp"), ("date", "date"), ("time(6)", "time"),
+        ("bool", "boolean"), ("text[]", "array"), ("ARRAY<INT>", "array"),
+        ("struct<a:int,b:array<string>>", "object"), ("jsonb", "object"), ("variant", "object"),
+        ("Nullable(Int64)", "integer"), ("bytea", None), ("geography", None), ("9", None),
+    ],
+)  # fmt: skip
+def test_type_follows_from_how_the_source_stores_it(physical: str, logical: str | None) -> None:
+    assert logical_type(physical) == logical
+    text = BASE + f"      - {{name: more, physicalType: '{physical}'}}\n"
+    contract = read_text(text)
+    if logical is None:
+        assert f"no logical type follows from '{physical}'" in contract.missing[0]
+    else:
+        assert contract.complete().field("more").type == logical
+
+
+@given(st.text(max_size=60))
+def test_type_of_any_text_is_one_of_ours_or_none(physical: str) -> None:
+    assert logical_type(physical) in (None, *standard.LOGICAL_TYPES)
+
+
+HOSTILE = {
+    "brackets": "[" * 1_900_000,
+    "braces": "{" * 1_900_000,
+    "dashes": "- " * 900_000,
+    "questions": "? " * 900_000,
+    "levels": "\n".join(" " * depth + "a:" for depth in range(1500)),
+    "tags": f"tags: [{'a,' * 900_000}]",
+    "keys": "{" + "".join(f"k{number}: v," for number in range(150_000)) + "}",
+    "bomb": "a0: &a0 [x,x,x,x,x,x,x,x]\n"
+    + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30)),
+    "chain": "b0: &b0 [x]\n" + "".join(f"b{n}: &b{n} [*b{n - 1}]\n" for n in range(1, 5000)),
+    "cycle": "a: &a [*a]",
+    "nothing named": "a: *b",
+    "size": "#" * (bounds.SIZE + 1),
+    "nul": "a: \0",
+    "tab": "a:\n\tb: 1",
+    "documents": "a: 1\n---\nb: 2\n",
+    "list": "- a\n- b\n",
+    "scalar": "just words",
+    "number": "17",
+    "empty": "",
+    "comments": "# nothing\n" * 1000,
+    "list as key": "? [a, b]\n: c\n",
+    "mapping as key": "? {a: b}\n: c\n",
+    "long key": f"{'a' * 1000}: 1",
+    "duplicate keys": "id: a\nid: b\n",
+    "directive": "%YAML 9.9\n---\na: 1\n",
+    "tagged": "a: !!python/object/apply:os.system [ls]\n",
+    "merge of a scalar": "<<: 3\n",
+    "merge of itself": "a: &a {<<: *a}\n",
+    "colons": ": " * 1000,
+    "surrogate": '"\\ud800": 1\n',
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_text(text)
+    lines = str(error.value).splitlines()
+    assert len(lines) <= SHOWN + 1
+    assert all(re.match(r"signals/orders\.yaml:|… and", line) for line in lines)
+    assert max(map(len, lines)) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\xfe", "is not UTF-8 text (byte 1)"),
+        (BASE.encode("utf-16"), "is not UTF-8 text"),
+        (b"a" * (bounds.SIZE + 1), "a contract has at most 2 MB"),
+        (b"a: \x07", "control character #x0007"),
+    ],
+)
+def test_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "signals" / "orders.yaml"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(says)) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "signals" / "orders.yaml"
+    path.parent.mkdir()
+    path.write_bytes(BASE.encode("utf-8-sig"))
+    assert contract_of(read(path), path).complete().name == "orders"
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from([*standard.SHAPES["contract"], *standard.SHAPES["property"]])
+        | st.booleans() | st.dates(), inner, max_size=5),
+    max_leaves=30,
+))  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_any_yaml_that_is_no_contract_is_told(value: object) -> None:
+    told = refusal(yaml.safe_dump(value, allow_unicode=True))
+    assert told.startswith("signals/orders.yaml")
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_contract_with_any_value_changed_is_a_contract_or_told(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(TAKEN))
+    path = FOLDER / f"{name}.yaml"
+    lines = path.read_text("utf-8").splitlines()
+    at = data.draw(st.integers(1, len(lines) - 1))
+    other = data.draw(
+        st.sampled_from(["", "[]", "{}", "null", "-1", "x", "[x, [y]]", "{a: {b: c}}"])
+    )
+    lines[at] = re.sub(r": .*$", f": {other}", lines[at])
+    told = refusal("\n".join(lines), path)
+    assert not told or told.startswith("contracts/")

@@ -1,0 +1,296 @@
+"""The table of a contract: its fields, their key, and the rules on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runner.signals.contract import TYPES, Field
+from runner.signals.document import Entry, short
+from runner.signals.odcs import (
+    NO_NAME,
+    NUMERIC,
+    RULE,
+    metrics,
+    row_count,
+    share,
+    valid_values,
+    value_range,
+)
+from runner.signals.physical import logical_type
+from runner.signals.reading import Reading, custom_properties
+
+CUSTOM_OF_FIELD = ("unit", "knownAfterEvent")
+METRICS = ("invalidValues", "nullValues")
+TEMPORAL = ("date", "timestamp", "time")
+STORED_AS = {"map": "object", "vector": "array"}
+"""Types of ODCS v3.2 that are stored as another, as JSON."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a contract says of its table.
+
+    Attributes:
+        source_name: What it is called where it comes from.
+        fields: Its columns.
+        key: Names of the key's fields, in order.
+        rows: Least and greatest number of rows in a delivery's partition.
+    """
+
+    source_name: str
+    fields: tuple[Field, ...] = ()
+    key: tuple[str, ...] = ()
+    rows: tuple[int | None, int | None] = (None, None)
+
+
+def read_table(
+    schema: Entry | None, document: Entry, name: str, chosen: Entry | None, reading: Reading
+) -> Table:
+    """The table of a contract that is the signal.
+
+    Args:
+        schema: The contract's entry.
+        document: The whole contract.
+        name: The signal's name.
+        chosen: The contract's property that names one of several tables.
+        reading: Where its mistakes are collected.
+    """
+    if schema is None or not schema.items():
+        reading.lacking.found.append(
+            (schema or document).mistake("'schema' lists no table; write its fields there")
+        )
+        return Table(name)
+    table = _chosen(schema, name, chosen, reading)
+    if table is None:
+        return Table(name)
+    for other in schema.items():
+        if other.line != table.line and (called := other.find("name")):
+            reading.unchecked.add("tables", short(called.raw))
+    said = table.entries()
+    reading.unchecked.add_of(said, "table")
+    custom_properties(said.get("customProperties"), (), reading)
+    physical = said.get("physicalName") or said.get("name")
+    source_name = physical.raw if physical and physical.raw else name
+    rows: tuple[int | None, int | None] = (None, None)
+    with reading.needs.collected():
+        rows = _rows(said.get("quality"), reading)
+    properties = said.get("properties")
+    if properties is None or not properties.items():
+        reading.lacking.found.append(table.mistake("the table has no properties: list its fields"))
+        return Table(source_name, rows=rows)
+    fields, positions = _fields(properties, reading)
+    key: tuple[str, ...] = ()
+    if not positions:
+        reading.lacking.found.append(properties.mistake(
+            "there is no key; write `primaryKey: true` at the fields that tell the rows apart"
+        ))  # fmt: skip
+    with reading.needs.collected():
+        key = _in_order(positions, properties)
+    return Table(source_name, fields, key, rows)
+
+
+def _chosen(schema: Entry, name: str, chosen: Entry | None, reading: Reading) -> Entry | None:
+    """The table that is named, the only one, or the one with the signal's name."""
+    tables = schema.items()
+    wanted = chosen.raw if chosen else name
+    if len(tables) == 1 and chosen is None:
+        return tables[0]
+    for key in ("name", "physicalName"):
+        for table in tables:
+            called = table.find(key)
+            if called and called.raw == wanted:
+                return table
+    names = [called.raw for table in tables if (called := table.find("name"))]
+    with reading.needs.collected():
+        if chosen is not None:
+            chosen.choice(names)
+    if chosen is None:
+        reading.lacking.found.append(schema.mistake(
+            f"none of {len(tables)} tables is called {name}; choose one: add the custom property "
+            f"`table` to the contract, with one of {', '.join(map(short, names[:8]))}"
+        ))  # fmt: skip
+    return None
+
+
+def _fields(
+    properties: Entry, reading: Reading
+) -> tuple[tuple[Field, ...], dict[str, Entry | None]]:
+    """The fields, and those of the key with the entry that says their position."""
+    fields: dict[str, Field] = {}
+    sources: set[str] = set()
+    positions: dict[str, Entry | None] = {}
+    for entry in properties.items():
+        with reading.needs.collected():
+            values = entry.entries()
+            field = _field(entry, values, reading)
+            if field.name in fields:
+                raise values["name"].mistake(f"the field '{field.name}' stands twice")
+            if field.source_name in sources:
+                raise values.get("physicalName", values["name"]).mistake(
+                    f"the physicalName '{field.source_name}' stands twice"
+                )
+            fields[field.name] = field
+            sources.add(field.source_name)
+            if field.key:
+                positions[field.name] = _position(values)
+    return tuple(fields.values()), positions
+
+
+def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field:
+    if "name" not in values:
+        raise entry.mistake(f"'name' is missing in {entry.name}")
+    name = values["name"].text()
+    if NO_NAME.fullmatch(name):
+        raise values["name"].mistake(
+            f"the field name '{name}' would select other fields in a feature; set `name` to "
+            f'another word and `physicalName: "{name}"`'
+        )
+    kind = _type(values, name)
+    reading.unchecked.add_of(values, "property", name)
+    custom = custom_properties(values.get("customProperties"), CUSTOM_OF_FIELD, reading, name)
+    unit, late = custom.get("unit"), custom.get("knownAfterEvent")
+    if unit and kind not in NUMERIC:
+        raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
+    is_key, required = _required(values, name, reading)
+    options = values.get("logicalTypeOptions")
+    low, high = _range(options, kind, name, reading)
+    allowed, tolerated_invalid, tolerated_nulls = _rules(
+        values, kind, name, reading, required=required
+    )
+    physical, secret = values.get("physicalName"), values.get("classification")
+    form = options.find("format") if options and kind in TEMPORAL else None
+    return Field(
+        name=name,
+        type=kind,
+        required=required,
+        key=is_key,
+        known_after_event=late is not None and late.flag(),
+        classification=secret.text() if secret else None,
+        unit=unit.text() if unit else None,
+        minimum=low,
+        maximum=high,
+        allowed=allowed,
+        tolerated_invalid=tolerated_invalid,
+        tolerated_nulls=tolerated_nulls,
+        physical_name=physical.text() if physical else None,
+        format=form.text() if form else None,
+    )
+
+
+def _type(values: Mapping[str, Entry], name: str) -> str:
+    """The type that is said, or that follows from how the source stores it."""
+    logical, physical = values.get("logicalType"), values.get("physicalType")
+    derived = logical_type(physical.raw) if physical else None
+    if logical is not None:
+        kind = STORED_AS.get(logical.raw, logical.raw)
+        # ODCS v3.0 has no other word for a moment
+        if kind == "date" and derived in ("timestamp", "time"):
+            return derived
+        return kind if kind in TYPES else logical.choice(TYPES)
+    if physical is None:
+        raise values["name"].mistake(
+            f"the field '{name}' has no type; write logicalType, one of {', '.join(TYPES)}"
+        )
+    if derived is None:
+        raise physical.mistake(
+            f"physicalType: no logical type follows from '{short(physical.raw)}'; write "
+            f"logicalType at '{short(name)}'"
+        )
+    return derived
+
+
+def _required(values: Mapping[str, Entry], name: str, reading: Reading) -> tuple[bool, bool]:
+    """Whether the field is part of the key, and whether no row may be without it."""
+    key = "primaryKey" in values and values["primaryKey"].flag()
+    required = values["required"].flag() if "required" in values else key
+    if key and not required:  # rows cannot be told apart by what they lack
+        reading.unchecked.add("required: false of the key", name)
+    if not key and "primaryKey" not in values and _position(values):
+        raise values["primaryKeyPosition"].mistake("primaryKeyPosition without `primaryKey: true`")
+    return key, key or required
+
+
+def _position(values: Mapping[str, Entry]) -> Entry | None:
+    """Where the field stands in the key, if it says so: the standard's -1 says nothing."""
+    position = values.get("primaryKeyPosition")
+    return position if position and position.number(signed=True) >= 0 else None
+
+
+def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple[str, ...]:
+    """The key's fields by their positions, or as they stand where none is given."""
+    given = {name: entry.whole() for name, entry in positions.items() if entry}
+    if not given:
+        return tuple(positions)
+    for name, entry in positions.items():
+        if entry is None:
+            raise properties.mistake(
+                f"the key field '{name}' has no primaryKeyPosition; give one to all or to none"
+            )
+        if list(given.values()).count(given[name]) > 1:
+            raise entry.mistake(f"primaryKeyPosition {given[name]} stands twice")
+    return tuple(sorted(given, key=lambda name: given[name]))
+
+
+def _range(
+    options: Entry | None, kind: str, name: str, reading: Reading
+) -> tuple[float | None, float | None]:
+    if options is None:
+        return None, None
+    acted_on = ("minimum", "maximum") if kind in NUMERIC else ()
+    given = options.entries()
+    if not given and kind in NUMERIC:
+        raise options.mistake(f"{options.name} says nothing: write a minimum or maximum")
+    for key in given:
+        if key not in acted_on and not (key == "format" and kind in TEMPORAL):
+            reading.unchecked.add(f"logicalTypeOptions {key}", name)
+    return value_range(options, kind) if set(acted_on) & set(given) else (None, None)
+
+
+def _rules(
+    values: Mapping[str, Entry], kind: str, name: str, reading: Reading, *, required: bool
+) -> tuple[tuple[str, ...], float, float | None]:
+    """The valid values, and the tolerated shares of invalid ones and of nulls."""
+    keys = ("arguments", "mustBeLessOrEqualTo")
+    items = _of_today(values.get("quality"), METRICS, keys, name, reading)
+    rules = metrics(items, METRICS, keys)
+    allowed: tuple[str, ...] = ()
+    invalid, nulls = rules.get("invalidValues"), rules.get("nullValues")
+    if invalid and "arguments" in invalid:
+        allowed = valid_values(invalid["arguments"], kind, values.get("logicalTypeOptions"))
+    elif invalid and "logicalTypeOptions" not in values:
+        raise invalid["metric"].mistake(
+            "nothing says which values are invalid: add `arguments: {validValues: […]}`, or a "
+            "minimum or maximum under logicalTypeOptions"
+        )
+    if nulls and "arguments" in nulls:
+        raise nulls["arguments"].mistake("nullValues takes no arguments")
+    if nulls and required and share(nulls):
+        raise nulls["metric"].mistake(
+            "the field is required, so that no row may be without it; take one of both away"
+        )
+    return allowed, share(invalid) if invalid else 0.0, share(nulls) if nulls else None
+
+
+def _rows(quality: Entry | None, reading: Reading) -> tuple[int | None, int | None]:
+    bounds = ("mustBeBetween", "mustBeGreaterOrEqualTo", "mustBeLessOrEqualTo")
+    items = _of_today(quality, ("rowCount",), bounds, "", reading)
+    return row_count(items) if items else (None, None)
+
+
+def _of_today(
+    quality: Entry | None,
+    known: tuple[str, ...],
+    keys: tuple[str, ...],
+    place: str,
+    reading: Reading,
+) -> list[Entry]:
+    """The rules that are acted on; any other that the standard has is not."""
+    taken = []
+    for item in quality.items() if quality else []:
+        said = item.entries()
+        metric = said["metric"].raw if "metric" in said else ""
+        if metric in known and set(said) <= {*RULE, *keys}:
+            taken.append(item)
+        else:
+            what = metric or (said["type"].raw if "type" in said else "rule")
+            reading.unchecked.add(f"quality {what}", place)
+    return taken
