@@ -18,15 +18,13 @@ from runner.signals.odcs import (
     UNITS,
     check_texts,
     duration,
-    metrics,
     properties,
-    row_count,
-    share,
     span,
-    valid_values,
-    value_range,
 )
+from runner.signals.quality import Rule
+from runner.signals.rule_attributes import field_rules, table_rules
 from runner.signals.server import parse
+from runner.signals.type_options import read_options
 
 VERSIONS = ("v3.1.0", "v3.2.0")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
@@ -43,6 +41,7 @@ FIELD = (
     *("name", "logicalType", "physicalType", "description", "businessName", "classification"),
     *("required", "primaryKey", "primaryKeyPosition", "tags", "customProperties"),
     *("logicalTypeOptions", "quality", "physicalName"),
+    *("unique", "enum"),
 )
 TABLE = (
     *("name", "logicalType", "physicalType", "physicalName", "description", "properties"),
@@ -51,7 +50,6 @@ TABLE = (
 CUSTOM = ("eventTime", "timeZone", "nullValues", "whenHeld", "maxAge", "model")
 CUSTOM_OF_FIELD = ("unit", "knownAfterEvent")
 PROMISES = ("latency", "freshness", "frequency")
-METRICS = ("invalidValues", "nullValues")
 
 
 def read_contracts(root: Path) -> dict[str, Contract]:
@@ -90,7 +88,8 @@ def contract_of(document: Entry, path: Path) -> Contract:
             "breaks readers raises the first number, one that adds the second"
         )
     server = parse(entries["servers"], _table(entries["schema"], name.text()))
-    fields, key, rows = _schema(entries["schema"], name.text())
+    unchecked: list[str] = []
+    fields, key, rows, rules = _schema(entries["schema"], name.text(), unchecked)
     custom = properties(entries.get("customProperties"), CUSTOM)
     promises = properties(entries.get("slaProperties"), PROMISES, ("unit", "element"))
     zone = custom["timeZone"]["value"] if "timeZone" in custom else None
@@ -126,6 +125,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
         status=status,
         frequency=frequency,
         rows=rows,
+        rules=rules,
         when_held=when_held,
         max_age=max_age,
         model=_model(custom["model"]["value"]) if "model" in custom else None,
@@ -174,8 +174,8 @@ def _table(schema: Entry, name: str) -> str:
 
 
 def _schema(
-    schema: Entry, name: str
-) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[int | None, int | None]]:
+    schema: Entry, name: str, unchecked: list[str]
+) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[int | None, int | None], tuple[Rule, ...]]:
     if len(schema.items()) != 1:
         raise schema.mistake("a signal is one table: list exactly one object")
     table = schema.items()[0].mapping(TABLE, ("name", "properties"))
@@ -188,7 +188,7 @@ def _schema(
     positions: dict[str, Entry | None] = {}
     for entry in table["properties"].items():
         values = entry.mapping(FIELD, ("name", "logicalType"))
-        field = _field(values)
+        field = _field(values, unchecked)
         if field.name in fields:
             raise values["name"].mistake(f"the field '{field.name}' stands twice")
         if field.source_name in {each.source_name for each in fields.values()}:
@@ -203,7 +203,8 @@ def _schema(
             "there is no key; write `primaryKey: true` at the fields that tell the rows apart"
         )
     order = _in_order(positions, table["properties"])
-    return tuple(fields.values()), order, row_count(table.get("quality"))
+    rows, rules = table_rules(table.get("quality"), name, tuple(fields), unchecked)
+    return tuple(fields.values()), order, rows, rules
 
 
 def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple[str, ...]:
@@ -221,7 +222,7 @@ def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple
     return tuple(sorted(given, key=lambda name: given[name]))
 
 
-def _field(values: Mapping[str, Entry]) -> Field:
+def _field(values: Mapping[str, Entry], unchecked: list[str]) -> Field:
     name, kind = values["name"].text(), values["logicalType"].choice(TYPES)
     if NO_NAME.fullmatch(name):
         raise values["name"].mistake(
@@ -234,8 +235,10 @@ def _field(values: Mapping[str, Entry]) -> Field:
     if unit and kind not in NUMERIC:
         raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
     is_key, required = _required(values)
-    low, high = value_range(values.get("logicalTypeOptions"), kind)
-    allowed, tolerated_invalid, tolerated_nulls = _rules(values, required=required)
+    options = read_options(
+        values.get("logicalTypeOptions"), values.get("enum"), kind, name, unchecked
+    )
+    options |= field_rules(values, options, unchecked, required=required)
     return Field(
         name=name,
         type=kind,
@@ -244,12 +247,9 @@ def _field(values: Mapping[str, Entry]) -> Field:
         known_after_event="knownAfterEvent" in custom and custom["knownAfterEvent"]["value"].flag(),
         classification=values["classification"].text() if "classification" in values else None,
         unit=unit.text() if unit else None,
-        minimum=low,
-        maximum=high,
-        allowed=allowed,
-        tolerated_invalid=tolerated_invalid,
-        tolerated_nulls=tolerated_nulls,
         physical_name=values["physicalName"].text() if "physicalName" in values else None,
+        unique="unique" in values and values["unique"].flag(),
+        **options,
     )
 
 
@@ -264,29 +264,6 @@ def _required(values: Mapping[str, Entry]) -> tuple[bool, bool]:
     if "primaryKeyPosition" in values and not key:
         raise values["primaryKeyPosition"].mistake("primaryKeyPosition without `primaryKey: true`")
     return key, required
-
-
-def _rules(
-    values: Mapping[str, Entry], *, required: bool
-) -> tuple[tuple[str, ...], float, float | None]:
-    """The valid values, and the tolerated shares of invalid ones and of nulls."""
-    rules = metrics(values.get("quality"), METRICS, ("arguments", "mustBeLessOrEqualTo"))
-    allowed: tuple[str, ...] = ()
-    invalid, nulls = rules.get("invalidValues"), rules.get("nullValues")
-    if invalid and "arguments" in invalid:
-        allowed = valid_values(invalid["arguments"], values)
-    elif invalid and "logicalTypeOptions" not in values:
-        raise invalid["metric"].mistake(
-            "nothing says which values are invalid: add `arguments: {validValues: […]}`, or a "
-            "minimum or maximum under logicalTypeOptions"
-        )
-    if nulls and "arguments" in nulls:
-        raise nulls["arguments"].mistake("nullValues takes no arguments")
-    if nulls and required and share(nulls):
-        raise nulls["metric"].mistake(
-            "the field is required, so that no row may be without it; take one of both away"
-        )
-    return allowed, share(invalid) if invalid else 0.0, share(nulls) if nulls else None
 
 
 def _event_time(entry: Entry, fields: tuple[Field, ...]) -> str:
