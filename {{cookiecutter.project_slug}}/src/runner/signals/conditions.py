@@ -211,8 +211,10 @@ def _is_no_multiple(field: Field) -> pl.Expr:
         return column % step.numerator != 0
     digits = -min(0, int(field.multiple_of.as_tuple().exponent))
     scaled = float(step * 10**digits)
-    count = (column / float(step)).round()
-    return ~column.is_finite() | (count * scaled / 10.0**digits != column)
+    nearest = (column / float(step)).round() * scaled
+    # polars multiplies by the inverse of one divisor, which is not exact; by a column it divides
+    power = column.pow(0) * 10.0**digits
+    return ~column.is_finite() | (nearest / power != column)
 
 
 def _range_text(contract: Contract, field: Field) -> str:

@@ -18,7 +18,7 @@ TEXT_FORMATS = {
     "uri": r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+$",
     "hostname": r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
-    "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|$)){4}$",
+    "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.\b|$)){4}$",
 }
 """What `format` says of a text, as far as a regular expression can tell."""
 
