@@ -324,6 +324,26 @@ def test_pattern_is_searched_as_the_standard_reads_it(parts: list[str], texts: l
     assert [count_in(each) for each in found] == ([count] if count else [])
 
 
+@pytest.mark.parametrize(("pattern", "found", "not_found"), [
+    ("^.$", ["a", "é", " "], ["\n", "\r", "\u2028", "\u2029", ""]),
+    ("^[.]$", ["."], ["a"]), ("^[a&&b]$", ["a", "b", "&"], ["c"]),
+    ("^[a~~b]$", ["a", "b", "~"], ["c"]), ("^[!--b]$", ["!", "+", "-", "b"], ["c", "."]),
+    ("^[[a]$", ["[", "a"], ["]"]), ("^[^[]$", ["a", "]"], ["["]),
+    (r"\bA", ["A", "éA", "-A"], ["aA", "_A", "1A"]), (r"^\d$", ["1"], ["٣", "a"]),
+    (r"^[\d]$", ["1"], ["٣"]), (r"^\w$", ["a", "_"], ["é", "-"]), (r"^[^\w]$", ["é"], ["a"]),
+    ("a$", ["a", "ba"], ["a\n", "ab"]), ("b", ["abc"], ["ac"]), ("", ["", "a"], []),
+    (r"^\/\.$", ["/."], ["/a"]),
+    (r"^\u00e9$", ["é"], ["e"]), ("^(?<year>\\d{4})", ["2024"], ["24"]),
+])  # fmt: skip
+def test_pattern_finds_what_ecma_262_finds(
+    pattern: str, found: list[str], not_found: list[str]
+) -> None:
+    contract = a_contract(logicalTypeOptions={"pattern": pattern})
+    assert breaches(contract, [*found, None]) == []
+    for text in not_found:
+        assert [each.kind for each in breaches(contract, [text])] == ["pattern"], text
+
+
 FORMATS = {
     "uuid": (["123e4567-e89b-12d3-A456-426614174000"], ["123e4567e89b12d3a456426614174000", ""]),
     "email": (["a@example.com", "a.b+c@localhost"], ["a", "a@", "@b", "a b@c", "a@b..c", "a@b@c"]),
@@ -572,6 +592,39 @@ def test_number_of_invalid_values_is_the_bound_where_no_share_is() -> None:
         "less than 3 are promised; the worst is A, first at row=1"
     )
     assert breach.partition == "2024-01"
+
+
+@pytest.mark.parametrize(("rule", "attributes"), [
+    ({"metric": "nullValues", "mustBe": 0}, {"tolerated_nulls": 0.0}),
+    ({"metric": "nullValues", "mustBe": 0, "unit": "percent"}, {"tolerated_nulls": 0.0}),
+    ({"metric": "nullValues", "mustBeLessThan": 1, "unit": "rows"}, {"tolerated_nulls": 0.0}),
+    ({"metric": "nullValues", "mustBeLessOrEqualTo": 0}, {"tolerated_nulls": 0.0}),
+    ({"metric": "nullValues", "mustBeLessThan": 1, "unit": "%"}, {"tolerated_nulls": 0.01}),
+    ({"metric": "nullValues", "mustBeBetween": [0, 2.5], "unit": "percent"},
+     {"tolerated_nulls": 0.025}),
+    ({"metric": "invalidValues", "mustBeLessThan": 5, "unit": "percent", "validValues": ["a", ""]},
+     {"allowed": ("a", ""), "tolerated_invalid": 0.05}),
+])  # fmt: skip
+def test_share_of_nulls_or_of_listed_values_is_the_fields_own(
+    rule: dict[str, Any], attributes: dict[str, Any]
+) -> None:
+    field = a_contract(quality=[rule]).field("it")
+    assert {name: getattr(field, name) for name in attributes} == attributes
+    assert field.rules == ()
+
+
+@pytest.mark.parametrize(("options", "bounds"), [
+    ({"minimum": -1.5, "maximum": 1.5}, (-1, 1)), ({"minimum": 0.5}, (1, None)),
+    ({"exclusiveMinimum": -1.5, "exclusiveMaximum": 1.5}, (-1, 1)),
+    ({"minimum": 2**53 + 1, "maximum": 1e20}, (2**53 + 1, 10**20)),
+    ({"exclusiveMinimum": 0, "minimum": 5}, (5, None)), ({"format": "i8", "maximum": 5}, (-128, 5)),
+    ({}, (None, None)),
+])  # fmt: skip
+def test_bounds_of_whole_numbers_are_whole(
+    options: dict[str, Any], bounds: tuple[int | None, int | None]
+) -> None:
+    field = a_contract("integer", logicalTypeOptions=options).field("it")
+    assert (field.minimum, field.maximum) == bounds
 
 
 def test_invalid_values_of_a_field_that_says_nothing_are_not_checked() -> None:
