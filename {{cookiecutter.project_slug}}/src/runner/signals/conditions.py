@@ -100,7 +100,7 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
     elif rule.metric == "missingValues":
         words = ", ".join(_quoted(each) for each in rule.missing)
         missing = column.is_null() | _is_one_of(contract, field, rule.missing)
-        yield "missing", missing, f"are missing or {words}" if words else "are missing"
+        yield "missing", missing, f"have no value or one of {words}" if words else "have no value"
     elif rule.valid and rule.pattern is not None:
         (_, unlisted, listed), (_, other, promise) = (
             _listed(contract, field, rule.valid), _without(field, rule.pattern)

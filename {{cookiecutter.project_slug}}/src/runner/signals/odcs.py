@@ -10,6 +10,8 @@ from runner.signals.document import Entry
 NUMERIC = ("integer", "number")
 NO_NAME = re.compile(r".*\..*|\*|\^.*\$", re.DOTALL)
 """What names other fields in a feature: `signal.field`, all of them, or those of a pattern."""
+# three digits of an exponent: int(Decimal("1e999999999")) would take all memory
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?"
 TIMES: dict[str, type[date] | type[time]] = {"date": date, "timestamp": datetime, "time": time}
 UNITS = {
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
@@ -34,8 +36,7 @@ def properties(
 
 def decimal(entry: Entry) -> Decimal:
     """A number, as exact as it is written."""
-    # three digits of an exponent: int(Decimal("1e999999999")) would take all memory
-    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", entry.text()):
+    if not re.fullmatch(NUMBER, entry.text()):
         raise entry.mistake(f"{entry.name}: '{entry.text()}' is no number")
     return Decimal(entry.text())
 
@@ -50,10 +51,12 @@ def value_of(text: str, kind: str) -> object | None:
         if kind == "integer":
             return int(text.partition(".")[0]) if re.fullmatch(r"[-+]?\d+(\.0*)?", text) else None
         if kind == "number":
-            return float(text)
-        return TIMES[kind].fromisoformat(text) if kind in TIMES else None
-    except (ValueError, ArithmeticError):
+            return float(text) if re.fullmatch(NUMBER, text) else None
+        value = TIMES[kind].fromisoformat(text) if kind in TIMES else None
+    except ValueError:
         return None
+    # of a time of day nobody knows on which day its offset holds
+    return None if isinstance(value, time) and value.tzinfo else value
 
 
 def read_values(listed: Entry, kind: str) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ def read_pattern(entry: Entry) -> tuple[str, str]:
     try:
         pl.Series([""]).str.contains(translated(pattern))
     except pl.exceptions.ComputeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("error: ")
-        return pattern, f"pattern {shortened(pattern)} ({reason})"
+        reason = re.search(r"^error: (.*)", str(error), re.MULTILINE)
+        return pattern, reason[1] if reason else "not a regular expression that polars knows"
     return pattern, ""
 
 

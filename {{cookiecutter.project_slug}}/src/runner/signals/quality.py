@@ -283,7 +283,7 @@ def _said(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, A
             return f"pattern of a {kind}"
         pattern, reason = read_pattern(arguments["pattern"])
         if reason:
-            return reason
+            return f"pattern ({reason})"
         said["pattern"] = pattern
     return said
 

@@ -155,7 +155,7 @@ def _texts(entries: Mapping[str, Entry], name: str, unchecked: list[str]) -> dic
     if "pattern" in entries:
         pattern, reason = read_pattern(entries["pattern"])
         if reason:
-            unchecked.append(f"{reason} of {name}")
+            unchecked.append(f"pattern of {name} ({reason})")
         else:
             found["pattern"] = pattern
     if "format" in entries:

@@ -117,12 +117,12 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
 def _of_rules(
     before: tuple[Rule, ...], now: tuple[Rule, ...], place: str, field: str | None
 ) -> Iterator[Change]:
-    """Quality rules that are gone, and new ones."""
-    for level, what, rules, others in (
-        (MAJOR, "is gone", before, now), (MINOR, "is new", now, before)
-    ):  # fmt: skip
-        for rule in rules:
-            if rule not in others:
+    """Quality rules that are gone, and new ones; how large a tolerated share is, readers ignore."""
+    old, new = ({replace(each, bounds=()) if each.tolerated else each: each for each in rules}
+                for rules in (before, now))  # fmt: skip
+    for level, what, rules, others in ((MAJOR, "is gone", old, new), (MINOR, "is new", new, old)):
+        for promise, rule in rules.items():
+            if promise not in others:
                 yield Change(level, f"the rule{place} '{rule}' {what}", field)
 
 
