@@ -12,7 +12,7 @@ import polars as pl
 from runner.signals.checks import DTYPES
 from runner.signals.contract import Contract, Field
 from runner.signals.odcs import value_of
-from runner.signals.patterns import TEXT_FORMATS, shortened, translated
+from runner.signals.patterns import TEXT_FORMATS, listed, shortened, translated
 from runner.signals.quality import Rule
 
 CLOCKS = timedelta(minutes=5)
@@ -78,19 +78,19 @@ def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr,
     if field.allowed:
         yield _listed(contract, field, field.allowed)
     if field.multiple_of is not None:
-        promise = f"are no multiples of {field.multiple_of:f}"
+        promise = f"are not multiples of {field.multiple_of:f}"
         yield "multiple", _is_no_multiple(field), promise
     if field.length != (None, None):
         low, high = field.length
         length = column.str.len_chars()
         words = (f"at least {low:,}" if high is None else f"at most {high:,}" if low is None
                  else f"{low:,} to {high:,}")  # fmt: skip
-        yield "length", _beyond(length, low, high), f"have not {words} characters"
+        yield "length", _beyond(length, low, high), f"do not have {words} characters"
     if field.pattern is not None:
         yield _without(field, field.pattern)
     if field.text_format is not None:
         bad = ~column.str.contains(TEXT_FORMATS[field.text_format])
-        yield "format", bad, f"are no {field.text_format}"
+        yield "format", bad, f"are not a valid {field.text_format}"
 
 
 def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[str, pl.Expr, str]]:
@@ -98,14 +98,14 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
     if rule.metric == "nullValues":
         yield "nulls", column.is_null(), "have no value"
     elif rule.metric == "missingValues":
-        words = ", ".join(_quoted(each) for each in rule.missing)
+        words = listed(rule.missing)
         missing = column.is_null() | _is_one_of(contract, field, rule.missing)
         yield "missing", missing, f"have no value or one of {words}" if words else "have no value"
     elif rule.valid and rule.pattern is not None:
-        (_, unlisted, listed), (_, other, promise) = (
+        (_, unlisted, none_of), (_, other, promise) = (
             _listed(contract, field, rule.valid), _without(field, rule.pattern)
         )  # fmt: skip
-        yield "values", unlisted | other, f"{listed} or {promise}"
+        yield "values", unlisted | other, f"{none_of} or {promise}"
     elif rule.valid:
         yield _listed(contract, field, rule.valid)
     elif rule.pattern is not None:
@@ -118,18 +118,13 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
 
 
 def _listed(contract: Contract, field: Field, allowed: tuple[str, ...]) -> tuple[str, pl.Expr, str]:
-    words = ", ".join(_quoted(each) for each in allowed[:8]) + (", …" if len(allowed) > 8 else "")
-    return "values", ~_is_one_of(contract, field, allowed), f"are none of {words}"
+    bad = ~_is_one_of(contract, field, allowed)
+    return "values", bad, f"are none of {listed(allowed)}"
 
 
 def _without(field: Field, pattern: str) -> tuple[str, pl.Expr, str]:
     bad = ~pl.col(field.name).str.contains(translated(pattern))
     return "pattern", bad, f"do not match {shortened(pattern)}"
-
-
-def _quoted(text: str) -> str:
-    """A text in a list; an empty one, or blanks, would not be seen there."""
-    return text if text.strip() == text != "" else f"'{text}'"
 
 
 def _is_one_of(contract: Contract, field: Field, texts: tuple[str, ...]) -> pl.Expr:

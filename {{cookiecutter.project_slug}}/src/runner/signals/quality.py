@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.signals.document import Entry
 from runner.signals.odcs import check_texts, decimal, read_values
-from runner.signals.patterns import read_pattern
+from runner.signals.patterns import listed, read_pattern
 
 OPERATORS = (
     *("mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
@@ -138,9 +138,8 @@ class Rule:
 
     def __str__(self) -> str:
         """The rule in one line."""
-        arguments = [
-            ", ".join(each) for each in (self.valid, self.missing, self.properties) if each
-        ]
+        said = (self.valid, self.missing, self.properties)
+        arguments = [listed(texts) for texts in said if texts]
         if self.pattern is not None:
             arguments.append(self.pattern)
         about = f" ({'; '.join(arguments)})" if arguments else ""
