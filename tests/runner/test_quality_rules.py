@@ -217,6 +217,8 @@ def unchecked(kind: str, rule: Any) -> list[str]:
     ("string", {"metric": "rowCount", "mustBe": 1}, "rowCount of a field"),
     ("", {"metric": "nullValues", "mustBe": 0}, "nullValues of a table"),
     ("", {"metric": "duplicateValues", "mustBe": 0}, "duplicateValues without properties"),
+    ("", {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": []}},
+     "duplicateValues without properties"),
     ("string", {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["a"]}},
      "duplicateValues of several fields belongs to the table"),
     ("string", {"metric": "nullValues", "mustBe": 0, "unit": "euro"}, "nullValues in euro"),
@@ -275,6 +277,12 @@ def test_rule_that_nobody_could_keep_is_a_mistake(
         a_contract(kind, **entries)
     assert re.match(r"signals/air.yaml:\d+: ", str(error.value))
     assert "\n" not in str(error.value)
+
+
+def test_field_that_a_rule_names_twice_counts_once() -> None:
+    rule = {"rule": "duplicateCount", "properties": ["it", "it"]}
+    contract = a_contract(table=[rule])
+    assert [count_in(each) for each in breaches(contract, ["a", "b", "a"])] == [1]
 
 
 def test_rule_of_two_fields_names_fields_that_there_are() -> None:

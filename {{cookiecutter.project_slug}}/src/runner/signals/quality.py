@@ -267,8 +267,9 @@ def _said(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, A
     if "properties" in arguments:
         if kind:
             return "duplicateValues of several fields belongs to the table"
-        said["properties"] = tuple(entry.text() for entry in arguments["properties"].items())
-    elif metric == "duplicateValues" and not kind:
+        names = dict.fromkeys(entry.text() for entry in arguments["properties"].items())
+        said["properties"] = tuple(names)
+    if metric == "duplicateValues" and not kind and not said.get("properties"):
         return "duplicateValues without properties"
     if {"validValues", "pattern"} & set(arguments) and kind in ("object", "array"):
         return f"{metric} of an {kind}"
