@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import os
 import re
@@ -116,7 +117,10 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     words |= {*server.TYPES, *server.READERS, "incremental"}
     for kind in (*server.TYPES.values(), *server.READERS.values()):
         words |= {*kind.entries, *kind.properties}
-    words |= {*contract.VERSIONS, *contract.STATUSES, *contract.WHEN_HELD, *contract.METRICS}
+    words |= {*contract.VERSIONS, *contract.STATUSES, *contract.WHEN_HELD}
+    quality = importlib.import_module("runner.signals.quality")
+    options = importlib.import_module("runner.signals.type_options").OPTIONS
+    words |= {*quality.METRICS, *quality.OPERATORS, *itertools.chain(*options.values())}
     words |= {*contract.CUSTOM, *contract.CUSTOM_OF_FIELD, *contract.PROMISES, *contract.TABLE}
     words |= {*contract.DESCRIPTION, *contract.TEAM, *contract.SUPPORT, *contract.MEMBER}
     assert not [word for word in words if f"`{word}`" not in text]

@@ -5,7 +5,8 @@ It is a file in `signals/`, which `contract_file` reads.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, time, timedelta
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from runner.config import nearest
 from runner.errors import UserError
 from runner.holds import Breach
 from runner.signals.document import together
+from runner.signals.quality import Rule
 from runner.signals.server import Server
 
 TYPES = (
@@ -56,10 +58,23 @@ class Field:
         known_after_event: Nobody knows it when the prediction is made.
         classification: Such as `restricted`; classified values never reach a record.
         unit: What its numbers count, such as `°F`.
-        minimum: The least value; None for no bound.
-        maximum: The greatest value; None for no bound.
+        minimum: The least number; None for no bound.
+        maximum: The greatest number; None for no bound.
+        exclusive_minimum: All numbers are greater; None for no bound.
+        exclusive_maximum: All numbers are less; None for no bound.
+        multiple_of: What its numbers are multiples of; None for any number.
+        earliest: The first date or time; without an offset it is in the contract's time zone.
+        latest: The last date or time.
+        after: All dates or times come after it.
+        before: All dates or times come before it.
+        length: Least and greatest number of characters; None for no bound.
+        pattern: A regular expression (ECMA-262) that is found in each text; None for any text.
+        text_format: What its texts are, such as `uuid`; None for any text.
         allowed: The only values, as texts; any, if empty.
-        tolerated_invalid: Share of rows, 0 to 1, that may lie outside the range or the list.
+        unique: No value comes twice.
+        rules: Further quality rules.
+        tolerated_invalid: Share of rows, 0 to 1, that may break what is said of single values:
+            range, list, multiple, length, pattern and format.
         tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
         physical_name: Its name in the source; None where it is the same.
         format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
@@ -74,7 +89,19 @@ class Field:
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    multiple_of: Decimal | None = None
+    earliest: date | time | None = None
+    latest: date | time | None = None
+    after: date | time | None = None
+    before: date | time | None = None
+    length: tuple[int | None, int | None] = (None, None)
+    pattern: str | None = None
+    text_format: str | None = None
     allowed: tuple[str, ...] = ()
+    unique: bool = False
+    rules: tuple[Rule, ...] = ()
     tolerated_invalid: float = 0.0
     tolerated_nulls: float | None = None
     physical_name: str | None = None
@@ -102,6 +129,7 @@ class Contract:
         status: `proposed` or `draft` until a person has said who owns it and what it means.
         frequency: How often new rows are due; None where nothing says when it is late.
         rows: Least and greatest number of rows in a delivery's partition; None for no bound.
+        rules: Further quality rules of the table.
         when_held: What a run does while the signal is held or late: `last_good`, `stop` or
             `without`.
         max_age: How old, by its last event, the last good snapshot may be; None for any age.
@@ -127,6 +155,7 @@ class Contract:
     status: str = "active"
     frequency: timedelta | None = None
     rows: tuple[int | None, int | None] = (None, None)
+    rules: tuple[Rule, ...] = ()
     when_held: str = "last_good"
     max_age: timedelta | None = None
     model: str | None = None

@@ -120,6 +120,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
         status=status,
         frequency=times.frequency,
         rows=table.rows,
+        rules=table.rules,
         when_held=times.when_held,
         max_age=times.max_age,
         model=model,

@@ -194,6 +194,17 @@ class Entry:
             raise self.mistake(f"{self._what} must be a text")
         return self.raw
 
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing is written here, or null."""
+        return str(self._node.tag) == "tag:yaml.org,2002:null"
+
+    def scalar(self) -> str | None:
+        """The scalar as it is written, which may be empty; None for null."""
+        if not isinstance(self._node, yaml.ScalarNode):
+            raise self.mistake(f"{self.name} must be a single value")
+        return None if self.is_null else str(self._node.value)
+
     def flag(self) -> bool:
         """True or false."""
         if self.raw in ("True", "TRUE", "False", "FALSE"):

@@ -11,10 +11,10 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.signals import checks
+from runner.signals.conditions import CLOCKS
 from runner.signals.contract import NESTED
 from runner.signals.odcs import NO_NAME, NUMERIC
 from runner.signals.readers import files
-from runner.signals.rules import CLOCKS
 
 NULLS = (
     *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),

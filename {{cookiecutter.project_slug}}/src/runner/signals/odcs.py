@@ -1,16 +1,20 @@
-"""What ODCS contracts are made of: lists of properties and rules, ranges, shares, durations."""
+"""What ODCS contracts are made of: lists of properties, values, numbers, patterns, durations."""
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 from runner.signals.document import Entry
 
 NUMERIC = ("integer", "number")
 NO_NAME = re.compile(r"\*|\^.*\$", re.DOTALL)
 """What names other fields in a feature: all of them, or those of a pattern."""
-RULE = ("metric", "type", "description", "unit")
+# three digits of an exponent: int(Decimal("1e999999999")) would take all memory
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?"
+TIMES: dict[str, type[date] | type[time]] = {"date": date, "timestamp": datetime, "time": time}
 UNITS = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), timedelta(milliseconds=1)),
     **dict.fromkeys(("s", "second", "seconds"), timedelta(seconds=1)),
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
     **dict.fromkeys(("h", "hour", "hours"), timedelta(hours=1)),
@@ -20,94 +24,76 @@ UNITS = {
 }
 
 
-def metrics(
-    items: Iterable[Entry], known: tuple[str, ...], more: tuple[str, ...]
+def properties(
+    entry: Entry | None, known: tuple[str, ...] = (), more: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Entry]]:
-    """ODCS lists of `{metric: …}` by the metric."""
+    """ODCS lists of `{property: …, value: …}` by the property's name; any, if none is known."""
     found: dict[str, dict[str, Entry]] = {}
-    for item in items:
-        values = item.mapping((*RULE, *more), ("metric",))
-        metric = values["metric"].choice(known)
-        if metric in found:
-            raise values["metric"].mistake(f"the rule on {metric} stands twice; remove one")
-        if "type" in values:
-            values["type"].choice(("library",))
-        found[metric] = values
+    for item in entry.items() if entry else []:
+        values = item.mapping(("property", "value", "description", *more), ("property", "value"))
+        name = values["property"].choice(known) if known else values["property"].text()
+        if name in found:
+            raise values["property"].mistake(f"'{name}' stands twice; remove one")
+        found[name] = values
     return found
 
 
-def share(rule: Mapping[str, Entry]) -> float:
-    """The tolerated share of rows, 0 to 1."""
-    for needed in ("mustBeLessOrEqualTo", "unit"):
-        if needed not in rule:
-            raise rule["metric"].mistake(
-                f"'{needed}' is missing; write `mustBeLessOrEqualTo: 0.1, unit: percent`"
-            )
-    rule["unit"].choice(("percent",))
-    percent = rule["mustBeLessOrEqualTo"]
-    if percent.number() > 100:
-        raise percent.mistake(f"{percent.text()} percent is more than all rows")
-    return percent.number() / 100
+def decimal(entry: Entry) -> Decimal:
+    """A number, as exact as it is written."""
+    if not re.fullmatch(NUMBER, entry.text()):
+        raise entry.mistake(f"{entry.name}: '{entry.text()}' is no number")
+    return Decimal(entry.text())
 
 
-def value_range(options: Entry | None, kind: str) -> tuple[float | None, float | None]:
-    """The least and greatest value of a field of this type."""
-    if options is None:
-        return None, None
-    if kind not in NUMERIC:
-        raise options.mistake(f"a {kind} has no range here; an integer or a number has")
-    said = options.entries()
-    bounds = {name: said[name] for name in ("minimum", "maximum") if name in said}
-    read = {
-        name: float(entry.whole(signed=True) if kind == "integer" else entry.number(signed=True))
-        for name, entry in bounds.items()
-    }
-    low, high = read.get("minimum"), read.get("maximum")
-    if low is not None and high is not None and low > high:
-        raise bounds["minimum"].mistake(
-            f"the minimum {bounds['minimum'].text()} is greater than the maximum "
-            f"{bounds['maximum'].text()}"
-        )
-    return low, high
+def value_of(text: str, kind: str) -> object | None:
+    """The value of a field's type that a text stands for; None if it stands for none."""
+    try:
+        if kind == "string":
+            return text
+        if kind == "boolean":
+            return {"true": True, "false": False}.get(text.lower())
+        if kind == "integer":
+            return int(text.partition(".")[0]) if re.fullmatch(r"[-+]?\d+(\.0*)?", text) else None
+        if kind == "number":
+            return float(text) if re.fullmatch(NUMBER, text) else None
+        value = TIMES[kind].fromisoformat(text) if kind in TIMES else None
+    except ValueError:
+        return None
+    # of a time of day nobody knows on which day its offset holds
+    return None if isinstance(value, time) and value.tzinfo else value
 
 
-def valid_values(arguments: Entry, kind: str, options: Entry | None) -> tuple[str, ...]:
-    """The only values of a field of this type; its range has to hold them."""
-    if kind not in ("string", *NUMERIC):
-        raise arguments.mistake(f"a {kind} has no list of values here; a string or a number has")
-    low, high = value_range(options, kind)
-    listed = arguments.mapping(("validValues",), ("validValues",))["validValues"]
-    values: dict[str | float, str] = {}
+def read_values(listed: Entry, kind: str) -> tuple[str, ...]:
+    """The only values of a field of this type, as texts; null is valid wherever it may come."""
+    values: dict[object, str] = {}
     for entry in listed.items():
-        value: str | float = entry.text()
+        # of an enum, each has its description beside it
+        scalar = entry.find("value") or entry
+        text = scalar.scalar()
+        if text is None:
+            continue
         if kind in NUMERIC:
-            value = entry.whole(signed=True) if kind == "integer" else entry.number(signed=True)
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise entry.mistake(f"the valid value {entry.text()} is outside the field's range")
+            number = decimal(scalar)
+            text = str(whole(scalar)) if kind == "integer" else scalar.text()
+            value: object = number
+        else:
+            value = value_of(text, kind)
+        if value is None:
+            raise scalar.mistake(f"the valid value '{text}' is no {kind}")
         if value in values:
-            raise entry.mistake(f"the valid value '{entry.text()}' stands twice")
-        values[value] = str(value) if kind == "integer" else entry.text()
+            raise scalar.mistake(f"the valid value '{scalar.text()}' stands twice")
+        values[value] = text
     if not values:
-        raise listed.mistake("validValues is empty: no value could be valid")
+        raise listed.mistake(f"{listed.name} is empty: no value could be valid")
     return tuple(values.values())
 
 
-def row_count(items: list[Entry]) -> tuple[int | None, int | None]:
-    """The least and greatest number of rows in a partition."""
-    bounds = ("mustBeBetween", "mustBeGreaterOrEqualTo", "mustBeLessOrEqualTo")
-    rule = metrics(items, ("rowCount",), bounds)["rowCount"]
-    given = [name for name in bounds if name in rule]
-    if len(given) != 1:
-        raise rule["metric"].mistake(f"rowCount needs exactly one of {', '.join(bounds)}")
-    if "unit" in rule:
-        rule["unit"].choice(("rows",))
-    bound = rule[given[0]]
-    if given[0] == "mustBeBetween":
-        ends = [entry.whole() for entry in bound.items()]
-        if len(ends) != 2 or ends[0] >= ends[1]:
-            raise bound.mistake("mustBeBetween takes two numbers, the smaller one first")
-        return ends[0], ends[1]
-    return (bound.whole(), None) if given[0] == "mustBeGreaterOrEqualTo" else (None, bound.whole())
+def whole(entry: Entry) -> int:
+    """A whole number, as exact as it is written."""
+    number = decimal(entry)
+    if number != number.to_integral_value():
+        raise entry.mistake(f"{entry.name}: '{entry.text()}' is no whole number")
+    return int(number)
 
 
 def duration(values: Mapping[str, Entry]) -> timedelta:
@@ -123,3 +109,11 @@ def span(entry: Entry, number: float, unit: str) -> timedelta:
     if number > timedelta(days=36_525) / UNITS[unit]:
         raise entry.mistake(f"{entry.text()} is more than a hundred years")
     return number * UNITS[unit]
+
+
+def check_texts(entries: Mapping[str, Entry], *names: str) -> None:
+    """What only people read must be a text all the same; `tags` a list of them."""
+    for name in names:
+        if name in entries:
+            for word in entries[name].items() if name == "tags" else [entries[name]]:
+                word.text()

@@ -16,9 +16,9 @@ IGNORED: dict[str, Iterable[str]] = {
     "table": ("relationships", "authoritativeDefinitions", "context", "deprecated", "synonyms"),
     "property": (
         *("partitioned", "partitionKeyPosition", "encryptedName", "transformSourceObjects"),
-        *("transformLogic", "transformDescription", "examples", "enum", "criticalDataElement"),
+        *("transformLogic", "transformDescription", "examples", "criticalDataElement"),
         *("relationships", "authoritativeDefinitions", "semanticType", "deprecated", "synonyms"),
-        *("items", "properties", "map", "unique"),
+        *("items", "properties", "map"),
     ),
 }
 """What is kept and neither checked nor acted on; texts that describe are not listed."""
@@ -44,6 +44,12 @@ class Unchecked:
                 if value.raw in ("false", "-1"):  # nothing to act on
                     continue
                 self.add(short(key), place)
+
+    def add_texts(self, texts: Iterable[str]) -> None:
+        """Things that are not acted on, each told as `what of where`."""
+        for text in texts:
+            what, _, place = text.partition(" of ")
+            self.add(what, place)
 
     def texts(self) -> tuple[str, ...]:
         """One text for each kind of thing."""

@@ -1,13 +1,6 @@
-"""Compares a delivery with what its contract says of values, volume and time.
+"""Compares a delivery with what its contract says of values, volume and time."""
 
-A tolerated share is a promise about the source, not about each batch: of 2,000 rows with 0.1 % of
-them tolerated, three may be wrong by chance. So a rule is broken when there are more than the
-tolerance explains: at least as many would come by chance in one of 10,000 batches at most.
-"""
-
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,47 +8,60 @@ import polars as pl
 
 from runner.holds import Breach
 from runner.signals.checks import shown
-from runner.signals.contract import Contract, Field
+from runner.signals.conditions import (
+    Condition,
+    conditions,
+    moment_text,
+    value_text,
+    worst_of,
+)
+from runner.signals.contract import Contract
+from runner.signals.tolerance import percent, too_many
+from runner.signals.uniqueness import key_text, repeated
 
-CHANCE = 1e-4
-"""How rarely a delivery whose source keeps its promise may be taken for one that breaks it."""
-CLOCKS = timedelta(minutes=5)
-"""By how much two machines' clocks may differ."""
 COPIES = 20
 """So many different rows, each an even number of times: by chance once in a million batches."""
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A condition that no more than a share of a partition's rows may meet."""
-
-    kind: str
-    field: Field
-    bad: pl.Expr
-    tolerated: float
-    promise: str
-
-
-def broken(contract: Contract, delivery: Mapping[str, pl.DataFrame], now: datetime) -> list[Breach]:
+def broken(
+    contract: Contract,
+    delivery: Mapping[str, pl.DataFrame],
+    now: datetime,
+    unchanged: Mapping[str, pl.LazyFrame] | None = None,
+) -> list[Breach]:
     """The contract's rules that a delivery breaks: one breach for each rule, where it begins.
+
+    A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
+    about all rows that came; that no value comes twice is about those and the unchanged ones.
 
     Args:
         contract: The signal's contract.
         delivery: New and changed partitions, whole, in the contract's types.
         now: When it arrived.
+        unchanged: Partitions that stay as they are.
     """
-    rules = _rules(contract, now)
-    found: dict[tuple[str, str | None], list[Breach]] = {}
-    for partition in sorted(delivery):
-        frame = delivery[partition]
-        breaches = [
-            *_broken_rules(contract, rules, frame, partition),
-            *_volume(contract, frame.height, partition, now),
-            *_copies(contract, frame, partition),
-        ]
-        for breach in breaches:
-            found.setdefault((breach.kind, breach.field), []).append(breach)
-    return [_first(breaches) for breaches in found.values()]
+    checks = conditions(contract, now)
+    counts = {partition: _counts(checks, delivery[partition]) for partition in sorted(delivery)}
+    found = [
+        (_beyond_the_share if check.tolerated is not None else _beyond_the_bound)(
+            contract, check, delivery, {partition: each[at] for partition, each in counts.items()}
+        )
+        for at, check in enumerate(checks)
+    ]
+    found += [
+        [
+            breach
+            for partition, frame in sorted(delivery.items())
+            for breach in _volume(contract, frame.height, partition, now)
+        ],
+        [
+            breach
+            for partition, frame in sorted(delivery.items())
+            for breach in _copies(contract, frame, partition)
+        ],
+    ]
+    firsts = [_first(breaches) for breaches in found if breaches]
+    return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
 def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Breach | None:
@@ -66,7 +72,7 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
     if now - last_event <= due:
         return None
     message = (
-        f"the last event is of {_moment(last_event, contract)}, {span(now - last_event)} ago; "
+        f"the last event is of {moment_text(last_event, contract)}, {span(now - last_event)} ago; "
         f"new ones are due within {span(due)}"
     )
     return Breach("freshness", contract.event_time, message, _month(last_event, contract))
@@ -84,113 +90,82 @@ def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
     return now < end + contract.delay + (contract.frequency or timedelta(0))
 
 
-def too_many(count: int, rows: int, tolerated: float) -> bool:
-    """Whether a tolerated share does not explain so many of the rows."""
-    share = count / rows if rows else 0.0
-    if share <= tolerated:
-        return False
-    if not tolerated:
-        return True
-    # Chernoff's bound of the binomial tail
-    surprise = share * math.log(share / tolerated)
-    if share < 1:
-        surprise += (1 - share) * math.log((1 - share) / (1 - tolerated))
-    return rows * surprise > -math.log(CHANCE)
-
-
-def _rules(contract: Contract, now: datetime) -> list[_Rule]:
-    rules = []
-    for field in contract.fields:
-        column = pl.col(field.name)
-        if field.tolerated_nulls is not None:
-            rules.append(
-                _Rule("nulls", field, column.is_null(), field.tolerated_nulls, "have no value")
-            )
-        if field.minimum is not None or field.maximum is not None:
-            promise = f"are not {_range_text(field)}"
-            rules.append(_Rule("range", field, _outside(field), field.tolerated_invalid, promise))
-        if field.allowed:
-            values = pl.Series(field.allowed).cast(_plain(field))
-            listed = ", ".join(field.allowed[:8]) + (", …" if len(field.allowed) > 8 else "")
-            promise = f"are none of {listed}"
-            bad = ~column.is_in(values.implode())
-            rules.append(_Rule("values", field, bad, field.tolerated_invalid, promise))
-        if field.name == contract.event_time:
-            promise = f"are after {_moment(now, contract)}, when they came"
-            rules.append(_Rule("future", field, column > now + CLOCKS, 0.0, promise))
-    return rules
-
-
-def _outside(field: Field) -> pl.Expr:
-    column = pl.col(field.name)
-    # whole bounds of whole numbers: a comparison with 0.5 would turn the column into floats
-    low, high = (
-        int(bound) if field.type == "integer" and bound is not None else bound
-        for bound in (field.minimum, field.maximum)
-    )
-    if low is None:
-        return column > high
-    return column < low if high is None else ~column.is_between(low, high)
-
-
-def _plain(field: Field) -> pl.DataType:
-    return {"integer": pl.Int64(), "number": pl.Float64()}.get(field.type, pl.String())
-
-
-def _broken_rules(
-    contract: Contract, rules: list[_Rule], frame: pl.DataFrame, partition: str
-) -> list[Breach]:
-    if not rules or frame.is_empty():
-        return []
+def _counts(checks: Sequence[Condition], frame: pl.DataFrame) -> tuple[int, ...]:
+    """How many rows of a partition break each condition."""
+    if not checks:
+        return ()
     # one pass: all counts at once
-    counts = frame.select(rule.bad.sum().alias(str(at)) for at, rule in enumerate(rules)).row(0)
-    return [
-        Breach(rule.kind, rule.field.name, _told(contract, rule, frame, count), partition)
-        for rule, count in zip(rules, counts, strict=True)
-        if too_many(count, frame.height, rule.tolerated)
-    ]
+    return frame.select(check.bad.sum().alias(str(at)) for at, check in enumerate(checks)).row(0)
 
 
-def _told(contract: Contract, rule: _Rule, frame: pl.DataFrame, count: int) -> str:
-    name, field = rule.field.name, rule.field
-    bad = frame.select({*contract.key, name}).filter(rule.bad)
-    tolerated = f"; tolerated are {_percent(rule.tolerated)}" if rule.tolerated else ""
-    worst = ""
-    if rule.kind != "nulls":
-        worst = f"; the worst is {_worst(contract, rule, bad[name])}"
-    first = bad.row(0, named=True)
-    key = ", ".join(
-        f"{each}={shown(first[each], contract.field(each), lambda value: _text(value, contract))}"
-        for each in contract.key
-    )
-    unit = f" {field.unit}" if field.unit and rule.kind == "range" else ""
+def _beyond_the_share(
+    contract: Contract,
+    check: Condition,
+    delivery: Mapping[str, pl.DataFrame],
+    counts: Mapping[str, int],
+) -> list[Breach]:
+    """The partitions in which more rows are such than a tolerated share explains."""
+    found = []
+    for partition, count in counts.items():
+        frame = delivery[partition]
+        if too_many(count, frame.height, check.tolerated or 0.0):
+            tolerated = f"; tolerated are {percent(check.tolerated)}" if check.tolerated else ""
+            message = _told(check, count, frame.height) + tolerated + _seen(contract, check, frame)
+            found.append(Breach(check.kind, check.field.name, message, partition))
+    return found
+
+
+def _beyond_the_bound(
+    contract: Contract,
+    check: Condition,
+    delivery: Mapping[str, pl.DataFrame],
+    counts: Mapping[str, int],
+) -> list[Breach]:
+    """That the number of such rows in all that came is not what a rule promises."""
+    assert check.rule is not None
+    rows = sum(frame.height for frame in delivery.values())
+    total = sum(counts.values())
+    if not rows or check.rule.is_kept(total, rows):
+        return []
+    message = f"{_told(check, total, rows)} where {check.rule.promise} are promised"
+    where = next((partition for partition, count in counts.items() if count), min(counts))
+    if total:
+        message += _seen(contract, check, delivery[where])
+    return [Breach(check.kind, check.field.name, message, where)]
+
+
+def _told(check: Condition, count: int, rows: int) -> str:
+    field = check.field
+    unit = f" {field.unit}" if field.unit and check.kind == "range" else ""
     return (
-        f"{count:,} of {frame.height:,} values of {name} ({_percent(count / frame.height)}) "
-        f"{rule.promise}{unit}{tolerated}{worst}, first at {key}"
+        f"{count:,} of {rows:,} values of {field.name} ({percent(count / rows)}) "
+        f"{check.promise}{unit}"
     )
 
 
-def _worst(contract: Contract, rule: _Rule, values: pl.Series) -> str:
-    """The value farthest off, or the one that comes most often."""
-    field = rule.field
-    if rule.kind == "values":
-        worst = values.drop_nulls().mode().sort()[0]
-    elif field.minimum is None or rule.kind == "future":
-        worst = values.max()
-    elif field.maximum is None:
-        worst = values.min()
-    else:
-        middle = (field.minimum + field.maximum) / 2
-        worst = values[int((values - middle).abs().arg_max() or 0)]
-    return shown(worst, field, lambda value: _text(value, contract))
+def _seen(contract: Contract, check: Condition, frame: pl.DataFrame) -> str:
+    """The worst of a partition's rows, and the first."""
+    name = check.field.name
+    bad = frame.select({*contract.key, name}).filter(check.bad)
+    worst = ""
+    if check.kind != "nulls" and bad[name].null_count() < bad.height:
+        value = worst_of(contract, check, bad[name])
+        worst = f"; the worst is {shown(value, check.field, lambda it: value_text(it, contract))}"
+    return f"{worst}, first at {key_text(contract, bad.row(0, named=True))}"
 
 
 def _volume(contract: Contract, rows: int, partition: str, now: datetime) -> list[Breach]:
     least, most = contract.rows
+    others = [
+        rule for rule in contract.rules
+        if rule.metric == "rowCount" and not rule.is_kept(rows, rows)
+    ]  # fmt: skip
     if most is not None and rows > most:
         promise = f"at most {most:,}"
     elif least is not None and rows < least and not is_growing(contract, partition, now):
         promise = f"at least {least:,}"
+    elif others and not is_growing(contract, partition, now):
+        promise = others[0].promise
     else:
         return []
     message = f"{rows:,} rows in {partition} where {promise} are promised"
@@ -236,33 +211,6 @@ def _first(breaches: list[Breach]) -> Breach:
         return first
     also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
     return Breach(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
-
-
-def _range_text(field: Field) -> str:
-    if field.minimum is None:
-        return f"at most {_number(field.maximum)}"
-    if field.maximum is None:
-        return f"at least {_number(field.minimum)}"
-    return f"within {_number(field.minimum)} to {_number(field.maximum)}"
-
-
-def _number(value: float | None) -> str:
-    return f"{value:,.10g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
-
-
-def _text(value: object, contract: Contract) -> str:
-    if isinstance(value, datetime):
-        return _moment(value, contract)
-    return _number(value) if isinstance(value, float) else str(value)
-
-
-def _moment(moment: datetime, contract: Contract) -> str:
-    local = moment.astimezone(ZoneInfo(contract.time_zone))
-    return f"{local:%Y-%m-%d %H:%M}"
 
 
 def _month(moment: datetime, contract: Contract) -> str:

@@ -5,22 +5,14 @@ from dataclasses import dataclass
 
 from runner.signals.contract import TYPES, Field
 from runner.signals.document import Entry, short
-from runner.signals.odcs import (
-    NO_NAME,
-    NUMERIC,
-    RULE,
-    metrics,
-    row_count,
-    share,
-    valid_values,
-    value_range,
-)
+from runner.signals.odcs import NO_NAME, NUMERIC
 from runner.signals.physical import logical_type
+from runner.signals.quality import Rule
 from runner.signals.reading import Reading, custom_properties
+from runner.signals.rule_attributes import field_rules, table_rules
+from runner.signals.type_options import read_options
 
 CUSTOM_OF_FIELD = ("unit", "knownAfterEvent")
-METRICS = ("invalidValues", "nullValues")
-TEMPORAL = ("date", "timestamp", "time")
 STORED_AS = {"map": "object", "vector": "array"}
 """Types of ODCS v3.2 that are stored as another, as JSON."""
 
@@ -34,12 +26,14 @@ class Table:
         fields: Its columns.
         key: Names of the key's fields, in order.
         rows: Least and greatest number of rows in a delivery's partition.
+        rules: What else is promised of the rows.
     """
 
     source_name: str
     fields: tuple[Field, ...] = ()
     key: tuple[str, ...] = ()
     rows: tuple[int | None, int | None] = (None, None)
+    rules: tuple[Rule, ...] = ()
 
 
 def read_table(
@@ -70,13 +64,10 @@ def read_table(
     custom_properties(said.get("customProperties"), (), reading)
     physical = said.get("physicalName") or said.get("name")
     source_name = physical.raw if physical and physical.raw else name
-    rows: tuple[int | None, int | None] = (None, None)
-    with reading.needs.collected():
-        rows = _rows(said.get("quality"), reading)
     properties = said.get("properties")
     if properties is None or not properties.items():
         reading.lacking.found.append(table.mistake("the table has no properties: list its fields"))
-        return Table(source_name, rows=rows)
+        return Table(source_name)
     fields, positions = _fields(properties, reading)
     key: tuple[str, ...] = ()
     if not positions:
@@ -85,7 +76,14 @@ def read_table(
         ))  # fmt: skip
     with reading.needs.collected():
         key = _in_order(positions, properties)
-    return Table(source_name, fields, key, rows)
+    found = Table(source_name, fields, key)
+    unchecked: list[str] = []
+    with reading.needs.collected():
+        names = tuple(field.name for field in fields)
+        rows, rules = table_rules(said.get("quality"), name, names, unchecked)
+        found = Table(source_name, fields, key, rows, rules)
+    reading.unchecked.add_texts(unchecked)
+    return found
 
 
 def _chosen(schema: Entry, name: str, chosen: Entry | None, reading: Reading) -> Entry | None:
@@ -151,13 +149,13 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
     if unit and kind not in NUMERIC:
         raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
     is_key, required = _required(values, name, reading)
-    options = values.get("logicalTypeOptions")
-    low, high = _range(options, kind, name, reading)
-    allowed, tolerated_invalid, tolerated_nulls = _rules(
-        values, kind, name, reading, required=required
+    unchecked: list[str] = []
+    options = read_options(
+        values.get("logicalTypeOptions"), values.get("enum"), kind, name, unchecked
     )
+    options |= field_rules(values, kind, options, unchecked, required=required)
+    reading.unchecked.add_texts(unchecked)
     physical, secret = values.get("physicalName"), values.get("classification")
-    form = options.find("format") if options and kind in TEMPORAL else None
     return Field(
         name=name,
         type=kind,
@@ -166,13 +164,9 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
         known_after_event=late is not None and late.flag(),
         classification=secret.text() if secret else None,
         unit=unit.text() if unit else None,
-        minimum=low,
-        maximum=high,
-        allowed=allowed,
-        tolerated_invalid=tolerated_invalid,
-        tolerated_nulls=tolerated_nulls,
         physical_name=physical.text() if physical else None,
-        format=form.text() if form else None,
+        unique="unique" in values and values["unique"].flag(),
+        **options,
     )
 
 
@@ -228,69 +222,3 @@ def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple
         if list(given.values()).count(given[name]) > 1:
             raise entry.mistake(f"primaryKeyPosition {given[name]} stands twice")
     return tuple(sorted(given, key=lambda name: given[name]))
-
-
-def _range(
-    options: Entry | None, kind: str, name: str, reading: Reading
-) -> tuple[float | None, float | None]:
-    if options is None:
-        return None, None
-    acted_on = ("minimum", "maximum") if kind in NUMERIC else ()
-    given = options.entries()
-    if not given and kind in NUMERIC:
-        raise options.mistake(f"{options.name} says nothing: write a minimum or maximum")
-    for key in given:
-        if key not in acted_on and not (key == "format" and kind in TEMPORAL):
-            reading.unchecked.add(f"logicalTypeOptions {key}", name)
-    return value_range(options, kind) if set(acted_on) & set(given) else (None, None)
-
-
-def _rules(
-    values: Mapping[str, Entry], kind: str, name: str, reading: Reading, *, required: bool
-) -> tuple[tuple[str, ...], float, float | None]:
-    """The valid values, and the tolerated shares of invalid ones and of nulls."""
-    keys = ("arguments", "mustBeLessOrEqualTo")
-    items = _of_today(values.get("quality"), METRICS, keys, name, reading)
-    rules = metrics(items, METRICS, keys)
-    allowed: tuple[str, ...] = ()
-    invalid, nulls = rules.get("invalidValues"), rules.get("nullValues")
-    if invalid and "arguments" in invalid:
-        allowed = valid_values(invalid["arguments"], kind, values.get("logicalTypeOptions"))
-    elif invalid and "logicalTypeOptions" not in values:
-        raise invalid["metric"].mistake(
-            "nothing says which values are invalid: add `arguments: {validValues: […]}`, or a "
-            "minimum or maximum under logicalTypeOptions"
-        )
-    if nulls and "arguments" in nulls:
-        raise nulls["arguments"].mistake("nullValues takes no arguments")
-    if nulls and required and share(nulls):
-        raise nulls["metric"].mistake(
-            "the field is required, so that no row may be without it; take one of both away"
-        )
-    return allowed, share(invalid) if invalid else 0.0, share(nulls) if nulls else None
-
-
-def _rows(quality: Entry | None, reading: Reading) -> tuple[int | None, int | None]:
-    bounds = ("mustBeBetween", "mustBeGreaterOrEqualTo", "mustBeLessOrEqualTo")
-    items = _of_today(quality, ("rowCount",), bounds, "", reading)
-    return row_count(items) if items else (None, None)
-
-
-def _of_today(
-    quality: Entry | None,
-    known: tuple[str, ...],
-    keys: tuple[str, ...],
-    place: str,
-    reading: Reading,
-) -> list[Entry]:
-    """The rules that are acted on; any other that the standard has is not."""
-    taken = []
-    for item in quality.items() if quality else []:
-        said = item.entries()
-        metric = said["metric"].raw if "metric" in said else ""
-        if metric in known and set(said) <= {*RULE, *keys}:
-            taken.append(item)
-        else:
-            what = metric or (said["type"].raw if "type" in said else "rule")
-            reading.unchecked.add(f"quality {what}", place)
-    return taken

@@ -20,6 +20,7 @@ from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract, Field
 from runner.signals.contract_file import contract_of
 from runner.signals.document import parse
+from runner.signals.quality import Rule
 from runner.signals.snapshot import Snapshot
 
 MAJOR, MINOR, PATCH = range(3)
@@ -68,6 +69,7 @@ def _of_the_table(before: Contract, now: Contract) -> Iterator[Change]:
     ):
         if old != new:
             yield Change(MAJOR, f"{what} was {old or 'none'} and is {new or 'none'}")
+    yield from _of_rules(before.rules, now.rules, "", None)
 
 
 def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
@@ -86,6 +88,18 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
         ("the unit", before.unit, now.unit),
         ("the minimum", before.minimum, now.minimum),
         ("the maximum", before.maximum, now.maximum),
+        ("the exclusive minimum", before.exclusive_minimum, now.exclusive_minimum),
+        ("the exclusive maximum", before.exclusive_maximum, now.exclusive_maximum),
+        ("the earliest", before.earliest, now.earliest),
+        ("the latest", before.latest, now.latest),
+        ("the bound before", before.after, now.after),
+        ("the bound after", before.before, now.before),
+        ("'multipleOf'", before.multiple_of, now.multiple_of),
+        ("'minLength'", before.length[0], now.length[0]),
+        ("'maxLength'", before.length[1], now.length[1]),
+        ("the pattern", before.pattern, now.pattern),
+        ("the format", before.text_format, now.text_format),
+        ("'unique'", before.unique or None, now.unique or None),
         ("the list of values", before.allowed or None, now.allowed or None),
     ):
         if old != new:  # a first promise takes nothing from anybody
@@ -98,6 +112,19 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
                 for each in (old, new)
             ]  # fmt: skip
             yield change(level, what, *shown)
+    yield from _of_rules(before.rules, now.rules, f" of '{now.name}'", now.name)
+
+
+def _of_rules(
+    before: tuple[Rule, ...], now: tuple[Rule, ...], place: str, field: str | None
+) -> Iterator[Change]:
+    """Quality rules that are gone, and new ones; how large a tolerated share is, readers ignore."""
+    old, new = ({replace(each, bounds=()) if each.tolerated else each: each for each in rules}
+                for rules in (before, now))  # fmt: skip
+    for level, what, rules, others in ((MAJOR, "is gone", old, new), (MINOR, "is new", new, old)):
+        for promise, rule in rules.items():
+            if promise not in others:
+                yield Change(level, f"the rule{place} '{rule}' {what}", field)
 
 
 def check(before: Contract, now: Contract) -> None:
