@@ -23,6 +23,7 @@ NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 PATH = Path("signals/air.yaml")
 
 
+FORMER = ("rule", "validValues", "pattern", "missingValues", "properties")
 HEAD = """\
 apiVersion: v3.1.0
 kind: DataContract
@@ -58,7 +59,10 @@ def a_contract(
         {"name": "day", "logicalType": "string"},
     ]
     schema = [{"name": "air", "quality": list(table), "properties": [*keys, it]}]
-    return contract_of(parse(f"{HEAD}schema: {json.dumps(schema)}\n", PATH), PATH)
+    # v3.0 let any key stand in a rule
+    is_former = any({*FORMER} & {*rule} for rule in (*quality, *table))
+    head = HEAD.replace("v3.1.0", "v3.0.2") if is_former else HEAD
+    return contract_of(parse(f"{head}schema: {json.dumps(schema)}\n", PATH), PATH).complete()
 
 
 def rows(kind: str, values: Sequence[Any], start: int = 0, day: str | None = "d") -> pl.DataFrame:

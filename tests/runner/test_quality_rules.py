@@ -182,7 +182,7 @@ def test_two_rules_on_the_number_of_rows_hold_together() -> None:
     ({"rule": "missingCount", "mustBe": 0, "missingValues": ["-"]}, "string", "-"),
     ({"rule": "duplicateCount", "mustBeLessThan": 1, "unit": "rows"}, "string", "a"),
     ({"rule": "uniqueCheck"}, "string", "a"), ({"rule": "unique"}, "string", "a"),
-    ({"type": "default", "rule": "validValues", "validValues": ["a"]}, "string", "b"),
+    ({"rule": "validValues", "validValues": ["a"]}, "string", "b"),
     ({"rule": "validValues", "arguments": {"validValues": [1]}}, "integer", 2),
     ({"metric": "invalidValues", "mustBe": 0, "arguments": None, "pattern": "^a$"}, "string", "b"),
     ({"rule": "patternCheck", "pattern": "^a$"}, "string", "b"),

@@ -46,10 +46,12 @@ class Unchecked:
                 self.add(short(key), place)
 
     def add_texts(self, texts: Iterable[str]) -> None:
-        """Things that are not acted on, each told as `what of where`."""
+        """Rules and options of fields that are not acted on: `what of where`, perhaps `: why`."""
         for text in texts:
             what, _, place = text.partition(" of ")
-            self.add(what, place)
+            place, _, why = place.partition(": ")
+            what = what if what in ("quality", "enum") else f"logicalTypeOptions {what}"
+            self.add(f"{what} {why}".rstrip(), place)
 
     def texts(self) -> tuple[str, ...]:
         """One text for each kind of thing."""

@@ -50,8 +50,10 @@ def read_options(
     Raises:
         UserError: The type has no such option, or two contradict each other.
     """
-    entries = options.mapping((*OPTIONS[kind], "enum")) if options else {}
-    unchecked += [f"{option} of {name}" for option in entries if option in NOT_CHECKED]
+    entries = options.entries() if options else {}
+    # what no type has is a mistake of the contract, told elsewhere
+    acted_on = {*OPTIONS[kind], "enum"} - {*NOT_CHECKED}
+    unchecked += [f"{option} of {name}" for option in entries if option not in acted_on]
     found: dict[str, Any] = {}
     if listed := enum or entries.get("enum"):
         if kind in ("object", "array"):
