@@ -114,7 +114,7 @@ def _refuse(
         raise contract.mistake(
             f"the model {contract.model} does not suit {given.name}: {reason}",
             f"A model takes its features by name: let another signal be its input in "
-            f"signals/{contract.path.name}, or register a model of {given.name}'s fields",
+            f"signals/{contract.path.name}, or register a model of the fields of {given.name}",
         )
     if given.is_classified or contract.is_classified:
         reason = reason.partition(":")[0]  # the rest may show a value
