@@ -75,7 +75,7 @@ def see_failures_told(project: Project, *launcher: str) -> None:
     words = ("-m", *BOWL, f"{X}=1,3", "task.parameters.way=round,broken")
     done = project.run(*words, *launcher, code=1)
     assert done.stderr.count("the bowl is broken") == 2
-    states = [run.info.status for run in project.runs("default")]
+    states = [run.info.status for run in project.runs("bowl")]
     assert sorted(states) == ["FAILED", "FAILED", "FINISHED", "FINISHED", "FINISHED"]
 
 
@@ -85,7 +85,7 @@ def see_a_search(project: Project, *launcher: str) -> None:
     early = ("hydra/sweeper/pruner=median", "task.parameters.steps=2")
     done = project.run("-m", *BOWL, f"{X}=interval(-5,5)", *search, *early, *launcher)
     assert "4 of 4" in done.stdout
-    assert len(project.runs("default")) == 5
+    assert len(project.runs("bowl")) == 5
 
 
 def see_it_stopped_and_resumed(project: Project, *launcher: str) -> None:
@@ -104,11 +104,11 @@ def see_it_stopped_and_resumed(project: Project, *launcher: str) -> None:
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=30)  # nobody waits for what takes a minute
     assert process.returncode == 130
-    (folder,) = project.root.glob("outputs/default/*/*")
+    (folder,) = project.root.glob("outputs/bowl/*/*")
     project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
     done = project.run("-m", f"resume={folder.name[-8:]}")
     assert done.stdout.count("done before: ") == 2
-    states = [run.info.status for run in project.runs("default")]
+    states = [run.info.status for run in project.runs("bowl")]
     assert states.count("FINISHED") == 5
     assert set(states) <= {"FINISHED", "KILLED"}
 

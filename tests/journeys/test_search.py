@@ -40,7 +40,7 @@ def test_search_closes_in_on_the_best_value_and_is_one_run_with_its_jobs(bowl: P
     assert median(values[10:]) < median(values[:10])  # the first ten are drawn at random
     assert min(values) < 4
     assert best(told)["run"] in done.stdout
-    runs = bowl.runs("default")
+    runs = bowl.runs("bowl")
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FINISHED"
     assert len(runs) == 26
@@ -78,7 +78,7 @@ def test_failures_and_missing_numbers_do_not_end_a_search(bowl: Project) -> None
     assert {job["status"] for job in told["undefined"] + told["round"]} == {"FINISHED"}
     assert all(job["value"] is None for job in told["broken"] + told["undefined"])
     # resumed, what has failed is tried once more, and nothing else
-    (folder,) = bowl.root.glob("outputs/default/*/*")
+    (folder,) = bowl.root.glob("outputs/bowl/*/*")
     before = len(list(folder.glob("*/journal.jsonl")))
     bowl.change("src/flight_delays/bowl.py", "raise RuntimeError", "print")
     bowl.run("-m", f"resume={folder.name[-8:]}")
@@ -93,18 +93,18 @@ def test_interrupted_search_ends_as_an_undisturbed_one_and_can_be_made_longer(
     words = ("hydra.sweeper.n_trials=14", f"{X}=interval(-5,5)")
     bowl.run(*SEARCH, *words)
     undisturbed = {job[X] for job in jobs(bowl)}
-    (folder,) = bowl.root.glob("outputs/default/*/*")
+    (folder,) = bowl.root.glob("outputs/bowl/*/*")
     folder.rename(bowl.root / "undisturbed")
     bowl.change("conf/task/bowl.yaml", "seconds: 0.0", "seconds: 0.2")
     process = bowl.start(*SEARCH, *words)
     limit = time.monotonic() + 60
-    while len(list(bowl.root.glob("outputs/default/*/*/11-*/config.yaml"))) < 1:
+    while len(list(bowl.root.glob("outputs/bowl/*/*/11-*/config.yaml"))) < 1:
         assert time.monotonic() < limit
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    (folder,) = bowl.root.glob("outputs/default/*/*")
+    (folder,) = bowl.root.glob("outputs/bowl/*/*")
     kept = finished(folder)
     assert len(kept) >= 11
     bowl.run("-m", f"resume={folder.name[-8:]}")
@@ -136,11 +136,11 @@ def test_job_that_falls_behind_is_ended_early_and_never_best(bowl: Project) -> N
     half = sorted(job["value"] for job in told if job["value"] is not None)
     assert all((float(job[X]) - 2) ** 2 > half[len(half) // 2] for job in early)
     assert "ended by the search at step 0" in done.stdout
-    runs = {run.data.tags["record.id"]: run for run in bowl.runs("default")}
+    runs = {run.data.tags["record.id"]: run for run in bowl.runs("bowl")}
     assert {runs[job["run"]].info.status for job in early} == {"KILLED"}
-    (folder,) = bowl.root.glob("outputs/default/*/*")
+    (folder,) = bowl.root.glob("outputs/bowl/*/*")
     bowl.run("-m", f"resume={folder.name[-8:]}")
-    assert len(bowl.runs("default")) == 13
+    assert len(bowl.runs("bowl")) == 13
 
 
 def test_few_jobs_of_many_get_all_steps(bowl: Project) -> None:
@@ -153,7 +153,7 @@ def test_few_jobs_of_many_get_all_steps(bowl: Project) -> None:
     series = {
         run.data.tags["record.id"]: len(bowl.mlflow.get_metric_history(
             run.info.run_id, "objective/so_far"))
-        for run in bowl.runs("default")
+        for run in bowl.runs("bowl")
     }  # fmt: skip
     assert {series[job] for job in early} <= {2, 4}  # at the steps 1 and 3, and nowhere else
     assert series[best(told)["run"]] == 9
@@ -165,7 +165,7 @@ def test_values_that_are_chosen_at_once_run_side_by_side(bowl: Project) -> None:
     done = bowl.run(*SEARCH, *words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert "6 of 6" in done.stdout
     assert len({job[X] for job in jobs(bowl)}) == 6
-    assert len(bowl.runs("default")) == 7
+    assert len(bowl.runs("bowl")) == 7
 
 
 def test_folds_tell_a_search_how_a_model_stands(project: Project) -> None:

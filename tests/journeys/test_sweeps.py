@@ -146,7 +146,7 @@ def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
     words = (*BOWL, *launcher, "task.parameters.seconds=0.1,30", f"{X}=1,2")
     process = project.start("-m", *words)
     limit = time.monotonic() + 60
-    begun = "outputs/default/*/*/[0-9]-*/config.yaml"
+    begun = "outputs/bowl/*/*/[0-9]-*/config.yaml"
     while len(list(project.root.glob(begun))) < 4 or len(finished(project.root)) < 2:
         assert time.monotonic() < limit
         assert process.poll() is None
@@ -154,14 +154,14 @@ def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=20)  # nobody waits for what takes 30 s
     assert process.returncode == 130
-    (folder,) = project.root.glob("outputs/default/*/*")
+    (folder,) = project.root.glob("outputs/bowl/*/*")
     before = finished(folder)
     assert len(before) == 2
     project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
     done = project.run("-m", f"resume={folder.name[-8:]}")
     assert done.stdout.count("done before: ") == len(before)
     assert len(finished(folder)) == 4
-    states = [run.info.status for run in project.runs("default")]
+    states = [run.info.status for run in project.runs("bowl")]
     assert states.count("FINISHED") == 5
     assert set(states) <= {"FINISHED", "KILLED"}
 
@@ -179,7 +179,7 @@ def test_killed_process_costs_its_own_job_only(project: Project) -> None:
     words = (f"{X}=1,2,3", "task.parameters.way=round,killed", "task.parameters.seconds=0.2")
     done = project.run("-m", *BOWL, *JOBLIB, *words, code=1)
     assert done.stderr.count("the process of the job was killed") == 3
-    (path,) = project.root.glob("outputs/default/*/*/artifacts/sweep.json")
+    (path,) = project.root.glob("outputs/bowl/*/*/artifacts/sweep.json")
     status = {(job["task.parameters.way"], job["status"])
               for job in json.loads(path.read_text())["jobs"]}  # fmt: skip
     assert status == {("round", "FINISHED"), ("killed", "KILLED")}
@@ -192,7 +192,7 @@ def test_job_that_was_killed_where_it_was_submitted_is_told_with_its_log(project
     assert "the job ended without a result" in done.stderr
     told = done.stderr.partition("see ")[2].split()[0]
     assert Path(told).parent.is_dir()
-    jobs = [run for run in project.runs("default") if "mlflow.parentRunId" in run.data.tags]
+    jobs = [run for run in project.runs("bowl") if "mlflow.parentRunId" in run.data.tags]
     status = {run.data.params["task.parameters.way"]: run.info.status for run in jobs}
     assert status == {"round": "FINISHED", "killed": "KILLED"}
 

@@ -1,6 +1,7 @@
 """What can be typed: words, listing, commands; read in a copy of the project as it is generated."""
 
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -198,3 +199,36 @@ def test_experiment_file_that_cannot_be_read_is_named(generated: Path, text, sai
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+PLACES = """
+import json, sys
+sys.path.insert(0, "src")
+import hydra
+from runner.composition import CONF, normalise, register_resolvers
+register_resolvers()
+hydra.initialize_config_dir(str(CONF), version_base="1.3")
+for words in json.loads(sys.argv[1]):
+    config = hydra.compose("config", overrides=normalise(words), return_hydra_config=True)
+    print(config.hydra.run.dir, config.hydra.sweep.dir)
+"""
+
+
+def test_run_without_an_experiment_belongs_to_its_task(generated: Path) -> None:
+    """`train` stays with `default`: what counts as a try of an experiment is a model."""
+    words = {
+        "": "default",
+        "task=ingest": "ingest",
+        "task=ablate": "ablate",
+        "task=blast_radius seed=1": "blast_radius",
+        "task=ablate +experiment=weather": "weather",
+        "experiment=weather": "weather",
+    }
+    typed = json.dumps([each.split() for each in words])
+    done = subprocess.run(
+        [sys.executable, "-c", PLACES, typed], cwd=generated, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for line, belongs_to in zip(done.stdout.splitlines(), words.values(), strict=True):
+        for folder in line.split():
+            assert Path(folder).relative_to(generated).parts[:2] == ("outputs", belongs_to)

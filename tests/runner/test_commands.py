@@ -76,6 +76,14 @@ def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
     assert not (project / "conf" / "experiment").exists()
 
 
+def test_new_experiment_is_not_called_like_a_task(project: Path) -> None:
+    (project / "conf" / "task" / "own_task.yaml").write_text("uses: []\n")
+    for name in ("train", "own_task"):
+        with pytest.raises(UserError, match=f"^{name}: this is a task.*another name"):
+            new(["experiment", name, "--question", "?"])
+    assert not (project / "conf" / "experiment").exists()
+
+
 @pytest.mark.parametrize("days", ["nan", "inf", "0", "-1"])
 def test_new_refuses_a_budget_that_is_none(project: Path, days: str) -> None:
     with pytest.raises(UserError, match=r"^--budget-days .*such as 0\.5"):

@@ -35,12 +35,23 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
 
 def register_resolvers() -> None:
-    """Makes `${root:}` and `${run_id:}` known to the configuration; call it before Hydra."""
+    """Makes `${root:}`, `${run_id:}` and `${experiment_name:}` known; call it before Hydra."""
     OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
+    OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     # cached: a job has one id, however often it is read; its number gives each job its own
     OmegaConf.register_new_resolver(
         "run_id", lambda *_job: secrets.token_hex(4), replace=True, use_cache=True
     )
+
+
+def experiment_name(experiment: str | None, task: str) -> str:
+    """The experiment that a run belongs to: without one, of a task that is not `train`, the task.
+
+    Args:
+        experiment: The chosen file of conf/experiment/.
+        task: The chosen file of conf/task/.
+    """
+    return experiment or ("default" if task == "train" else task)
 
 
 def compose(*overrides: str) -> DictConfig:

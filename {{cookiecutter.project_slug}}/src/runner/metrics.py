@@ -1,5 +1,6 @@
 """What each metric is called, what it says, and which way is better."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,16 @@ def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
     if chosen is not None:
         return chosen
     return next((name for name in OBJECTIVES if name in metrics), "validation/roc_auc")
+
+
+def number(value: float) -> str:
+    """A metric's value for people: a whole number as it is, of any other four digits."""
+    size = abs(value)
+    if math.isfinite(value) and value == int(value) and size < 1e15:
+        return f"{value:,.0f}"
+    if 1e-3 <= size < 1e4:
+        return f"{value:.4f}"
+    return f"{value:,.1f}" if 1e4 <= size < 1e15 else f"{value:.4g}"
 
 
 def main_metric(kind: str) -> str:

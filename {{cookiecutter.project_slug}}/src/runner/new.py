@@ -42,6 +42,11 @@ def new(arguments: list[str]) -> int:
         )
     if given.name in NOT_NAMES:
         raise UserError(f"{given.name}: this word has a meaning of its own; take another name")
+    if given.kind == "experiment" and given.name in _tasks():
+        raise UserError(
+            f"{given.name}: this is a task, whose runs without an experiment are called so; take "
+            "another name"
+        )
     return _signal(given) if given.kind == "signal" else _experiment(given)
 
 
@@ -107,6 +112,10 @@ def _experiment(given: argparse.Namespace) -> int:
     print(f"conf/experiment/{given.name}.yaml is written; run it:\n"
           f"python run.py +experiment={given.name}")  # fmt: skip
     return 0
+
+
+def _tasks() -> list[str]:
+    return [path.stem for path in (root() / "conf" / "task").glob("*.yaml")]
 
 
 def _body_of(name: str) -> str:

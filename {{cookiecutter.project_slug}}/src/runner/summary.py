@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import UserError, is_interrupt
+from runner.metrics import number
 from runner.project import root
 
 if TYPE_CHECKING:
@@ -56,12 +57,12 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
             if any(f"{part}/{name}" in metrics for part in parts):
                 baseline = metrics.get(f"{parts[-1]}/{name}/baseline")
                 told = [_with_interval(metrics, f"{part}/{name}") for part in parts]
-                table.add_row(name, *told, "" if baseline is None else f"{baseline:.4f}")
+                table.add_row(name, *told, "" if baseline is None else f"{baseline:,.4f}")
         console = Console(highlight=False)
         console.width = max(console.width, 100)  # an interval stays on its line
         console.print(table)
     elif metrics:
-        _print_table({name: f"{value:g}" for name, value in metrics.items()})
+        _print_table({name: number(value) for name, value in metrics.items()})
     rows = _repeated(metrics)
     if any(f"{part}/base_rate" in metrics for part in parts):
         rows["threshold"] = (
@@ -112,9 +113,9 @@ def _repeated(metrics: Mapping[str, float]) -> dict[str, str]:
 def _with_interval(metrics: Mapping[str, float], name: str) -> str:
     if name not in metrics:
         return "-"
-    text = f"{metrics[name]:.4f}"
+    text = f"{metrics[name]:,.4f}"
     if f"{name}/low" in metrics:
-        text += f"  [{metrics[f'{name}/low']:.4f}, {metrics[f'{name}/high']:.4f}]"
+        text += f"  [{metrics[f'{name}/low']:,.4f}, {metrics[f'{name}/high']:,.4f}]"
     return text
 
 

@@ -252,7 +252,7 @@ def show(told: dict[str, Any]) -> None:
     for column in ("run", *keys, name or "objective", ""):
         table.add_column(column, no_wrap=True)
     for job in jobs:
-        value = "-" if job["value"] is None else f"{job['value']:.4f}"
+        value = "-" if job["value"] is None else f"{job['value']:,.4f}"
         word = "best" if job["run"] == told["best"] else ""
         word = word if job["status"] == "FINISHED" else job["status"]
         table.add_row(job["run"], *(shown(job[key]) for key in keys), value, word)

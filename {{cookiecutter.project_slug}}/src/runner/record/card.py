@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
-from runner.metrics import METRICS, Metric, greater_is_better
+from runner.metrics import METRICS, Metric, greater_is_better, number
 from runner.metrics import objective as metric_of
 from runner.record.recorded import RecordedRun, read_run
 
@@ -327,13 +327,6 @@ def _system(run: RecordedRun) -> dict[str, str]:
             mean = f", {sum(values) / len(values):,.0f} {unit} on average"
             found[label] = f"{max(values):,.0f} {unit} at most" + (mean if len(values) > 1 else "")
     return found
-
-
-def number(value: float) -> str:
-    """Four digits, or a whole number as it is."""
-    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
 def words(name: str) -> str:

@@ -3,11 +3,11 @@
 import json
 import math
 import os
-import posixpath
-import re
 import time
 from pathlib import Path
 from typing import Any
+
+from runner.record.names import checked_name
 
 Event = dict[str, Any]
 
@@ -17,12 +17,6 @@ _CHUNK = 1024 * 1024  # Bytes read at once: about 10,000 metric points.
 def now() -> int:
     """Milliseconds since 1970, the unit of every time in a journal."""
     return time.time_ns() // 1_000_000
-
-
-def valid_name(name: str) -> str:
-    """The name as MLflow will take it: no characters and no paths that it refuses."""
-    name = re.sub(r"[^\w\-./: ]", "_", name, flags=re.ASCII)
-    return posixpath.normpath(name).lstrip("./ ")[:250] or "_"
 
 
 class Journal:
@@ -51,7 +45,7 @@ class Journal:
         """Append a metric; the line is put together by hand because this is called in loops."""
         encoded = self._names.get(name)
         if encoded is None:
-            encoded = self._names[name] = json.dumps(valid_name(name))
+            encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
         value = float(value)
         number = repr(value) if math.isfinite(value) else f'"{value}"'
         self._append(

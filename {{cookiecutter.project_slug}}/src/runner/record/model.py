@@ -8,17 +8,19 @@ import pickle
 import shutil
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import mlflow.sklearn
 import numpy
 import pandas
+import pyarrow.parquet
 import skops.io
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
 from runner.record.store import fault
 
@@ -80,12 +82,9 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
     estimator, modules = _read(folder / "model.pkl")
     example = pandas.read_parquet(folder / "input_example.parquet")
     output = numpy.load(folder / "output_example.npy", allow_pickle=False)
-    with warnings.catch_warnings():  # Whole numbers may be missing later: known, and not news.
-        warnings.simplefilter("ignore")
-        signature = infer_signature(example, output)
     arguments: dict[str, Any] = {
         "mlflow_model": description,
-        "signature": signature,
+        "signature": _signature(folder / "input_example.parquet", example, output),
         "input_example": example,
         "pip_requirements": _requirements(modules),
         "code_paths": _code(modules, package) or None,
@@ -109,6 +108,40 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
         mlflow.sklearn.save_model(
             estimator, target, serialization_format="cloudpickle", **arguments
         )
+
+
+def _signature(path: Path, example: pandas.DataFrame, output: Any) -> ModelSignature:
+    """What the model takes and gives; a column that is missing in the example may be missing.
+
+    Whole numbers that may be missing are doubles, as pandas has them, and truth values that may be
+    missing are of any type: MLflow makes False of a null that is to be one. Types are those of the
+    file: of a column without any value pandas does not know them.
+    """
+    types = pyarrow.parquet.read_schema(path)
+    columns = []
+    for name in example.columns:
+        is_missing = bool(example[name].isna().any())
+        kind = _mlflow_type(types.field(name).type, is_missing)
+        if kind is None:
+            (column,) = infer_signature(example[[name]]).inputs
+        else:
+            column = ColSpec(kind, name, required=not is_missing)
+        columns.append(column)
+    return ModelSignature(Schema(columns), infer_signature(model_output=output).outputs)
+
+
+def _mlflow_type(kind: pyarrow.DataType, is_missing: bool) -> DataType | AnyType | None:
+    """MLflow's type for numbers, texts and truth values; None for any other."""
+    is_type = pyarrow.types
+    if is_type.is_boolean(kind):
+        return AnyType() if is_missing else DataType.boolean
+    if is_type.is_integer(kind):
+        return DataType.double if is_missing else DataType.long
+    if is_type.is_floating(kind):
+        return DataType.double
+    if is_type.is_string(kind) or is_type.is_large_string(kind) or is_type.is_string_view(kind):
+        return DataType.string
+    return None
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:

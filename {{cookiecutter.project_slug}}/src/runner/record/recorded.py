@@ -34,7 +34,7 @@ class RecordedRun:
         folder: Where its record lies.
         id: Eight characters.
         project: First half of the MLflow experiment's name.
-        experiment: Second half; `default` without one.
+        experiment: Second half; without one `default`, or the task's name.
         name: What MLflow shows it as.
         parent: Id of the run that it belongs to, such as a sweep's.
         outputs: The folder for runs that `folder` lies in.

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runner.record.journal import Journal, valid_name
+from runner.record.journal import Journal
 from runner.record.masking import Masking
+from runner.record.names import checked_name
 
 if TYPE_CHECKING:
     import polars
@@ -41,7 +42,7 @@ class Recorder:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what does not change in a run; saying another value later is an error."""
         mask = self._masking.text
-        texts = {valid_name(name): mask(str(value)) for name, value in params.items()}
+        texts = {checked_name(name, "param"): mask(str(value)) for name, value in params.items()}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:
                 raise ValueError(
@@ -60,11 +61,13 @@ class Recorder:
 
     def log_tag(self, name: str, value: object) -> None:
         """Record a text that may change."""
-        self._journal.write("tag", name=valid_name(name), value=self._masking.text(str(value)))
+        text = self._masking.text(str(value))
+        self._journal.write("tag", name=checked_name(name, "tag"), value=text)
 
     def log_provenance(self, name: str, value: Any) -> None:
         """Record something that this run was made from; any JSON value."""
-        self._journal.write("provenance", name=valid_name(name), value=self._masking.values(value))
+        name = checked_name(name, "provenance")
+        self._journal.write("provenance", name=name, value=self._masking.values(value))
 
     def log_dataset(
         self,

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.metrics import number
 from runner.project import root
 from runner.record.address import MASK
 from runner.record.recorded import RecordedRun, load_run, read_run
@@ -236,7 +237,9 @@ def _compare(recorded: RecordedRun, again: RecordedRun) -> bool:
 
 
 def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.12g}"
+    if value is None:
+        return "-"
+    return number(value) if value.is_integer() else f"{value:,.12g}"
 
 
 def _git(*arguments: str, folder: Path | None = None) -> str:

@@ -29,7 +29,7 @@ class Run(Recorder):
 
     Attributes:
         id: Eight characters that name the run everywhere; the end of its folder's name.
-        experiment: The experiment that it belongs to; `default` for none.
+        experiment: The experiment that it belongs to; without one `default`, or its task's name.
         parent: Id of the run that it belongs to, such as a sweep's.
         overrides: Hydra's overrides of this job.
         config: The composed config.

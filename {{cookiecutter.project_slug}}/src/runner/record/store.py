@@ -24,6 +24,7 @@ from runner.atomic import write_atomically
 from runner.record.address import without_password
 from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
+from runner.record.names import mlflow_name, mlflow_path, named_so
 
 # Before MLflow is imported, because it reads some of these then.
 os.environ.update(
@@ -269,10 +270,10 @@ class StoredRun:
         for event in events:
             kinds[event["kind"]].append(event)
         values = {name: value for each in kinds["params"] for name, value in each["values"].items()}
-        params = [Param(name, value[:_PARAM]) for name, value in values.items()]
-        tags = [RunTag(name, value[:_TAG]) for name, value in _tags(events).items()]
+        params = [Param(mlflow_name(name), value[:_PARAM]) for name, value in values.items()]
+        tags = [RunTag(mlflow_name(name), value[:_TAG]) for name, value in _tags(events).items()]
         metrics = [
-            Metric(each["name"], float(each["value"]), each["time"], each["step"])
+            Metric(mlflow_name(each["name"]), float(each["value"]), each["time"], each["step"])
             for each in kinds["metric"]
             if not math.isinf(float(each["value"]))  # See `_tags`.
         ]
@@ -309,10 +310,11 @@ class StoredRun:
         if not file.is_file():
             self._say(f"{path} is no longer there and was not sent")
             return
-        parent = Path(name).parent.as_posix()
-        place = None if parent == "." else parent
-        with patience():
-            self._send([file], 1, lambda _: self._client.log_artifact(self._id, file, place))
+        place, _, own = mlflow_path(name).rpartition("/")
+        with patience(), named_so(file, own) as named:
+            self._send(
+                [named], 1, lambda _: self._client.log_artifact(self._id, named, place or None)
+            )
 
     def _model(self, event: Event) -> None:
         from runner.record.model import ModelError, log_model

@@ -271,10 +271,10 @@ def model_of(run: RecordedRun) -> str:
 
 def shown(value: float, low: float | None, high: float | None, sign: str = "") -> str:
     """A number with its interval, if it has one."""
-    text = f"{value:{sign}.4f}"
+    text = f"{value:{sign},.4f}"
     if low is None or high is None or np.isnan(low):
         return text
-    return f"{text}  [{low:{sign}.4f}, {high:{sign}.4f}]"
+    return f"{text}  [{low:{sign},.4f}, {high:{sign},.4f}]"
 
 
 def _time(seconds: float | None) -> str:

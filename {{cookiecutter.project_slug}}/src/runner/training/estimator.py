@@ -14,7 +14,12 @@ from sklearn.ensemble._forest import BaseForest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
@@ -50,7 +55,8 @@ def build(
     columns, filled gaps with an indicator, and equal scales, as a sparse matrix if there are many
     columns and it takes one.
     Columns without any value are left out: histogram boosting cannot bin them. The preparation is
-    of scikit-learn's own steps only: it loads where this project is not.
+    of scikit-learn's own steps only: it loads where this project is not. Its first step makes a
+    missing value the same, whatever a frame of polars or pandas has for it.
 
     Args:
         model: The estimator's class as `_target_`, as `_regressor_` that for a number if it is
@@ -78,12 +84,14 @@ def build(
     numbers = [name for name in columns if name not in categories]
     native = next((name for name in TAKES_CATEGORIES if name in known), None)
     if native is None and isinstance(estimator, BaseForest | BaseDecisionTree):
-        return make_pipeline(_as_numbers(categories, numbers, in_a_frame=False), estimator)
-    if native is None:
-        return make_pipeline(_plain(categories, numbers, _takes_sparse(estimator)), estimator)
-    value = TAKES_CATEGORIES[native](len(categories), len(numbers))
-    estimator.set_params(**{native: value})
-    return make_pipeline(_as_numbers(categories, numbers, native == "cat_features"), estimator)
+        prepared = _as_numbers(categories, numbers, in_a_frame=False)
+    elif native is None:
+        prepared = _plain(categories, numbers, _takes_sparse(estimator))
+    else:
+        value = TAKES_CATEGORIES[native](len(categories), len(numbers))
+        estimator.set_params(**{native: value})
+        prepared = _as_numbers(categories, numbers, native == "cat_features")
+    return make_pipeline(_texts_and_numbers(categories, numbers), prepared, estimator)
 
 
 def fit_estimator(
@@ -147,6 +155,12 @@ def predict(
     places = seen if seen.dtype.kind in "iu" else [classes.index(str(name)) for name in seen]
     found[:, places] = chances
     return found
+
+
+def _texts_and_numbers(categories: list[str], numbers: list[str]) -> FunctionTransformer:
+    """Any frame as one of polars with texts and floats: null for None, NaN and pandas' NA."""
+    types = dict.fromkeys(categories, str) | dict.fromkeys(numbers, float)
+    return FunctionTransformer(pl.DataFrame, kw_args={"schema_overrides": types})
 
 
 def _as_numbers(categories: list[str], numbers: list[str], in_a_frame: bool) -> ColumnTransformer:

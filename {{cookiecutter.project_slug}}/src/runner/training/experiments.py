@@ -134,8 +134,8 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
     if best:
         metric = objective(config.objective, best.metrics)
         low, high = (best.metrics.get(f"{metric}/{end}") for end in ("low", "high"))
-        interval = "" if low is None or high is None else f" [{low:.4f}, {high:.4f}]"
-        facts["best"] = f"{metric} {best.metrics[metric]:.4f}{interval}  {best.id}"
+        interval = "" if low is None or high is None else f" [{low:,.4f}, {high:,.4f}]"
+        facts["best"] = f"{metric} {best.metrics[metric]:,.4f}{interval}  {best.id}"
         facts["on data"] = f"{judged_on(best)}, {', '.join(_snapshots(best))}"
     return facts
 

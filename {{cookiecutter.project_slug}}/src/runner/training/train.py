@@ -1,16 +1,18 @@
 """The task `train`: fit one model, learn its threshold, judge it on the test part."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import polars as pl
 from omegaconf import DictConfig
 
-from runner import findings
+from runner import findings, project
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
 from runner.errors import UserError
 from runner.record.run import Run
+from runner.signals.contract_file import read_contracts
 from runner.training import slices
 from runner.training.baseline import baseline
 from runner.training.ensemble import Ensemble
@@ -66,7 +68,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         else:  # of a model that is not kept, none comes into force
             threshold = {"value": learned.value}
     if refusal is None:
-        _log_model(run, dataset, estimator, parts["train"][0], threshold)
+        _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
         metrics = _judge(config, dataset, parts, predictions, threshold.get("value")) | priced
         if "hold" in threshold:
@@ -120,19 +122,51 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
 
 
 def _log_model(
-    run: Run, dataset: Dataset, estimator: Any, features: pl.DataFrame, threshold: dict[str, Any]
+    config: DictConfig,
+    run: Run,
+    dataset: Dataset,
+    estimator: Any,
+    features: pl.DataFrame,
+    threshold: dict[str, Any],
 ) -> None:
     """Records the model with its threshold and an example, blank where values are classified."""
-    example = features.head(5).with_columns(
-        pl.lit(None, features.schema[name]).alias(name)
-        for name in dataset.classified
-        if name in features.columns
-    )
-    if isinstance(estimator, Ensemble):  # it takes a row of which every signal is missing
-        example = pl.concat([example, example.clear(1)])
+    example = _blank(features.head(5), dataset.classified)
+    # the last row says which features may be missing; of an ensemble, every signal may
+    optional = features.columns if isinstance(estimator, Ensemble) else _optional(config, dataset)
+    if optional:
+        example = pl.concat([example, _blank(example.head(1), optional)])
     answer = estimator.predict if dataset.kind == Kind.REGRESSION else estimator.predict_proba
-    metadata = {"threshold": threshold} if threshold else {}
+    metadata: dict[str, Any] = {"task_type": str(dataset.kind)}
+    if dataset.classes:  # in the order of the answer's columns; XGBoost counts them
+        metadata["classes"] = [
+            dataset.classes[name] if isinstance(name, int) else str(name)
+            for name in estimator.classes_.tolist()
+        ]
+    if threshold:
+        metadata["threshold"] = threshold
     run.log_model(estimator, example, answer(example), metadata)
+
+
+def _optional(config: DictConfig, dataset: Dataset) -> set[str]:
+    """Features that may be missing: they are in some row, or the contracts allow it."""
+    frame = dataset.frame.select(dataset.features)
+    frame = frame.with_columns(pl.selectors.float().fill_nan(None))
+    optional = {column.name for column in frame if column.null_count()}
+    contracts = read_contracts(project.root())
+    for feature, reads in dataset.reads.items():
+        for signal, names in reads.items():
+            fields = [contracts[signal].field(name) for name in names]
+            is_joined = signal != config.dataset.spine
+            if is_joined or not all(field.required or field.key for field in fields):
+                optional.add(feature)
+    return optional
+
+
+def _blank(rows: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
+    """The rows without any value in these columns."""
+    return rows.with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in rows.schema.items() if name in names
+    )
 
 
 def _judge(

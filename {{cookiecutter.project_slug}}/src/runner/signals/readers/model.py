@@ -3,13 +3,14 @@
 The model is loaded in a process of its own: its code is not this run's, and neither is mlflow.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -19,22 +20,33 @@ from runner.signals.contract import Contract
 from runner.signals.contract_file import read_contracts
 
 _NAME = "runner.signals.readers.model"
+_UNSUITABLE = 3
+"""Exit code of the process whose model does not suit the input; its line shows no value."""
+
+
+class _UnsuitableError(ValueError):
+    """The model does not suit the rows of its input."""
 
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
-    """The input's key and event time, and beside them what the model says of each row."""
+    """The input's key and event time, and beside them what the model answers for each row."""
     given, rows = _input(contract)
-    kept = [name for name in contract.names if name in rows.columns and name != _column(contract)]
-    said = [name for name in contract.names if name not in kept]
-    predicted = _predicted(contract, given, rows)
-    if len(said) == 1 and predicted.width == 1:
-        predicted.columns = said
-    for name in said:
-        if name not in predicted.columns:
+    kept = [
+        field.source_name
+        for field in contract.fields
+        if field.source_name in rows.columns
+        and _column(contract) not in (field.name, field.source_name)
+    ]
+    asked = {
+        field.source_name: field.type for field in contract.fields if field.source_name not in kept
+    }
+    answers = _answers(contract, given, rows, asked)
+    for name in asked:
+        if name not in answers.columns:
             raise contract.mistake(
-                f"the model {contract.model} gives no '{name}'. {nearest(name, predicted.columns)}"
+                f"the model {contract.model} gives no '{name}'. {nearest(name, answers.columns)}"
             )
-    return pl.concat([rows.select(kept), predicted.select(said)], how="horizontal")
+    return pl.concat([rows.select(kept), answers.select(list(asked))], how="horizontal")
 
 
 def _column(contract: Contract) -> str | None:
@@ -66,15 +78,17 @@ def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
     return others[name], snapshots.scan(snapshot).collect()
 
 
-def _predicted(contract: Contract, given: Contract, rows: pl.DataFrame) -> pl.DataFrame:
+def _answers(
+    contract: Contract, given: Contract, rows: pl.DataFrame, asked: dict[str, str]
+) -> pl.DataFrame:
+    """What the model answers for the rows, in a process of its own."""
     registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
     with tempfile.TemporaryDirectory() as folder:
-        asked, got = Path(folder) / "rows.parquet", Path(folder) / "predictions.parquet"
-        rows.write_parquet(asked)
+        rows.write_parquet(Path(folder) / "rows.parquet")
         source = os.pathsep.join([str(contract.root / "src"), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [sys.executable, "-m", _NAME, str(contract.model), str(asked), str(got)],
+            [sys.executable, "-m", _NAME, str(contract.model), folder, json.dumps(asked)],
             env={
                 **os.environ,
                 "PYTHONPATH": source,
@@ -87,46 +101,110 @@ def _predicted(contract: Contract, given: Contract, rows: pl.DataFrame) -> pl.Da
             check=False,
         )
         if done.returncode:
-            lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
-            reason = lines[-1] if lines else "it gave no reason"
-            if given.is_classified or contract.is_classified:
-                reason = reason.partition(":")[0]  # the rest may show a value
-            raise contract.mistake(
-                f"the model {contract.model} could not be applied to "
-                f"{contract.server.options['input']} ({contract.server.hide(reason)})"
-            )
-        return pl.read_parquet(got)
+            _refuse(contract, given, done)
+        return pl.read_parquet(Path(folder) / "answers.parquet")
 
 
-def _apply(model: str, given: Path, got: Path) -> None:
-    """In the process of its own: loads the model and writes what it says of each row."""
+def _refuse(
+    contract: Contract, given: Contract, done: "subprocess.CompletedProcess[str]"
+) -> NoReturn:
+    lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
+    reason = lines[-1] if lines else "it gave no reason"
+    if done.returncode == _UNSUITABLE:
+        raise contract.mistake(
+            f"the model {contract.model} does not suit {given.name}: {reason}",
+            f"A model takes its features by name: let another signal be its input in "
+            f"signals/{contract.path.name}, or register a model of the fields of {given.name}",
+        )
+    if given.is_classified or contract.is_classified:
+        reason = reason.partition(":")[0]  # the rest may show a value
+    raise contract.mistake(
+        f"the model {contract.model} could not be applied to "
+        f"{given.name} ({contract.server.hide(reason)})"
+    )
+
+
+def _apply(model: str, folder: Path, asked: dict[str, str]) -> None:
+    """In the process of its own: loads the model and writes what it answers for each row."""
     import mlflow
-    import numpy as np
 
     name, _, alias = model.rpartition("@")
     loaded = mlflow.pyfunc.load_model(f"models:/{name}@{alias}")
-    frame: Any = pl.read_parquet(given).to_pandas()
-    signature = loaded.metadata.get_input_schema()
-    if signature is not None and signature.has_input_names():
-        lacking = [name for name in signature.input_names() if name not in frame]
-        if lacking:
-            raise ValueError(f"it needs {', '.join(lacking)}, which the input does not have")
-        frame = frame[signature.input_names()]
-    said = loaded.predict(frame)
-    if hasattr(said, "to_frame"):  # a series
-        said = said.to_frame()
-    if not hasattr(said, "columns"):
-        said = np.asarray(said)
-        said = {"prediction": said.reshape(len(said), -1)[:, 0] if said.size == len(said) else said}
-    predictions = pl.DataFrame(said)
-    if predictions.height != len(frame):
-        raise ValueError(f"it gives {predictions.height:,} rows for {len(frame):,}")
-    predictions.write_parquet(got)
+    rows = pl.read_parquet(folder / "rows.parquet")
+    answer = loaded.predict(_suitable(rows, loaded.metadata.get_input_schema()))
+    if len(answer) != rows.height:
+        raise ValueError(f"it gives {len(answer):,} rows for {rows.height:,}")
+    _columns(answer, _classes(loaded), asked).write_parquet(folder / "answers.parquet")
+
+
+def _suitable(rows: pl.DataFrame, schema: Any) -> Any:
+    """The model's input as pandas has it, in the types of its signature.
+
+    Raises:
+        _UnsuitableError: Columns are lacking, or values that the model cannot do without.
+    """
+    if schema is None or not schema.has_input_names():
+        return rows.to_pandas()
+    names = schema.input_names()
+    if lacking := [name for name in names if name not in rows.columns]:
+        raise _UnsuitableError(f"it needs {', '.join(lacking)}, which the input does not have")
+    rows = rows.select(names)
+    for name, column in schema.input_dict().items():
+        kind, values = str(column.type), rows[name]
+        if kind == "DataType.double" and (values.dtype.is_integer() or values.dtype == pl.Boolean):
+            rows = rows.with_columns(values.cast(pl.Float64))
+        elif kind in ("DataType.long", "DataType.integer") and (count := values.null_count()):
+            raise _UnsuitableError(
+                f"it needs a value of {name} in every row, and {count:,} rows have none"
+            )
+    return rows.to_pandas()
+
+
+def _classes(loaded: Any) -> list[str]:
+    """What the columns of its answer are the probabilities of; empty where that is not known."""
+    if loaded.metadata.flavors["python_function"].get("predict_fn") != "predict_proba":
+        return []
+    noted = (loaded.metadata.metadata or {}).get("classes")
+    # a run's model notes them: what it was fitted to may be numbers that stand for them
+    return list(map(str, noted or getattr(loaded.get_raw_model(), "classes_", [])))
+
+
+def _columns(answer: Any, classes: list[str], asked: dict[str, str]) -> pl.DataFrame:
+    """The answer as columns; one column, whatever its name, is the one field that is asked for.
+
+    Of probabilities, each is named by its class. Is one field asked for that has no class's name,
+    it is the likeliest class where it is a text, and of two classes the chance of the second.
+    """
+    import numpy as np
+
+    if hasattr(answer, "to_frame"):  # a series
+        answer = answer.to_frame()
+    if hasattr(answer, "columns"):
+        columns = pl.DataFrame(answer)
+    else:
+        values = np.asarray(answer)
+        values = values.reshape(len(values), -1)
+        names = classes if len(classes) == values.shape[1] else map(str, range(values.shape[1]))
+        columns = pl.DataFrame(dict(zip(names, values.T, strict=True)))
+    if len(asked) != 1 or set(asked) <= set(columns.columns):
+        return columns
+    ((name, kind),) = asked.items()
+    if columns.width == 1:
+        return columns.rename({columns.columns[0]: name})
+    if columns.columns == classes and kind == "string":
+        likeliest = columns.to_numpy().argmax(axis=1)
+        return pl.DataFrame({name: np.array(classes, dtype=object)[likeliest]})
+    if columns.columns == classes and len(classes) == 2:
+        return columns.select(pl.col(classes[1]).alias(name))
+    return columns
 
 
 if __name__ == "__main__":
     try:
-        _apply(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+        _apply(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))
+    except _UnsuitableError as problem:
+        print(problem)
+        sys.exit(_UNSUITABLE)
     except Exception as problem:
         # one line for the one who called
         print(f"{type(problem).__name__}: {str(problem).strip().partition(chr(10))[0]}")
