@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from runner.config import nearest
+from runner.record import embedded
 from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract
 from runner.signals.contract_file import read_contracts
@@ -69,6 +70,8 @@ def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
 def _predicted(contract: Contract, given: Contract, rows: pl.DataFrame) -> pl.DataFrame:
     registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
+    if (file := embedded.store_file(registry)) and file.is_file():
+        embedded.correct(file)  # the project may have been moved
     with tempfile.TemporaryDirectory() as folder:
         asked, got = Path(folder) / "rows.parquet", Path(folder) / "predictions.parquet"
         rows.write_parquet(asked)
@@ -78,7 +81,7 @@ def _predicted(contract: Contract, given: Contract, rows: pl.DataFrame) -> pl.Da
             env={
                 **os.environ,
                 "PYTHONPATH": source,
-                "MLFLOW_TRACKING_URI": registry,
+                "MLFLOW_TRACKING_URI": embedded.address(registry),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
             },
             cwd=contract.root,
