@@ -106,10 +106,15 @@ def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
             raise client.mistake(page, f"gives a record that is no object (number {number})")
         if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
+        values = {name: record[name] for name in contract.source_names}
         try:
-            line = json.dumps({name: record[name] for name in contract.source_names})
+            line = json.dumps(values, ensure_ascii=False)
+            line.encode()
         except RecursionError:
             raise client.mistake(page, f"{_DEEP} (record {number})") from None
+        except UnicodeEncodeError:  # \ud800 alone; polars would take it for another letter
+            what = f"gives text that is not Unicode: half a letter (record {number})"
+            raise client.mistake(page, what) from None
         lines.append(line)
     return lines
 
