@@ -158,6 +158,15 @@ def test_body_that_is_no_table_is_one_line(
     assert says in line_of(shops(project, server))
 
 
+@pytest.mark.parametrize("depth", [33, 100, 900, 980, 1000, 1100, 5000])
+def test_value_of_any_great_depth_is_one_line(
+    project: DataProject, server: RawServer, depth: int
+) -> None:
+    value = b"[" * depth + b"]" * depth
+    server.answers = [ok(b'[{"shop": "a", "size": 1, "opened": ' + value + b"}]")]
+    assert "nested too deep" in line_of(shops(project, server))
+
+
 def test_records_of_a_key_that_is_there_twice_are_not_lost(
     project: DataProject, server: RawServer
 ) -> None:

@@ -288,12 +288,14 @@ def test_paths_are_corrected_once_however_the_places_lie(
         store.execute("insert into experiments values (0, 'Default', ?)", [f"{before}/mlruns/0"])
         store.execute("insert into experiments values (2, 'shared', 's3://bucket/mlartifacts/x')")
         store.execute("insert into runs values (1, ?)", [f"{location}/r/artifacts"])
+        new_one = (now / "mlartifacts" / "mine" / "new").as_uri()  # of after the move
+        store.execute("insert into experiments values (3, 'mine/new', ?)", [new_one])
     for count in (3, 0, 0):
         assert embedded.correct(now / "mlflow.db").count == count
     with sqlite3.connect(now / "mlflow.db") as store:
         found = {row[0] for row in store.execute("select artifact_location from experiments")}
     here = (now / "mlartifacts" / name).as_uri()
-    assert found == {here, f"{now}/mlruns/0", "s3://bucket/mlartifacts/x"}
+    assert found == {here, new_one, f"{now}/mlruns/0", "s3://bucket/mlartifacts/x"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from runner.signals import checks
 from runner.signals.contract import Contract
 from runner.signals.readers import files, transfer
 
+_DEEPEST = 32  # levels of lists and objects within a value
 _DEEP = "gives JSON that is nested too deep"
 
 
@@ -107,11 +108,11 @@ def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
         if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
         values = {name: record[name] for name in contract.source_names}
+        if any(_is_deep(value) for value in values.values()):
+            raise client.mistake(page, f"{_DEEP} (record {number})")
         try:
             line = json.dumps(values, ensure_ascii=False)
             line.encode()
-        except RecursionError:
-            raise client.mistake(page, f"{_DEEP} (record {number})") from None
         except UnicodeEncodeError:  # \ud800 alone; polars would take it for another letter
             what = f"gives text that is not Unicode: half a letter (record {number})"
             raise client.mistake(page, what) from None
@@ -191,6 +192,21 @@ def _with(url: str, name: str, value: str) -> str:
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != name]
     return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than polars reads in a reasonable time."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _at(document: Any, place: str) -> Any:
