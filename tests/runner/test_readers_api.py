@@ -18,7 +18,7 @@ from upstreams import Handler, Interface
 
 from runner.errors import UserError
 from runner.signals import source
-from runner.signals.readers import api
+from runner.signals.readers import transfer
 
 TOKEN = "t0ken/of@ours"
 MARCH = datetime(2024, 3, 1, 5, tzinfo=UTC)
@@ -53,7 +53,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 @pytest.fixture
 def project(tmp_path: Path, original: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     shutil.copytree(original.root, tmp_path / "project")
-    monkeypatch.setattr(api, "BACKOFF", 0.01)
+    monkeypatch.setattr(transfer, "BACKOFF", 0.01)
     monkeypatch.setenv("SHOP_TOKEN", TOKEN)
     return DataProject(tmp_path / "project")
 

@@ -3,13 +3,19 @@
 import argparse
 import importlib.metadata
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import UserError
 from runner.project import root
+
+if TYPE_CHECKING:
+    from runner.record.embedded import Stray
 
 Finding = tuple[str, bool, str]
 
@@ -33,6 +39,7 @@ def findings() -> Iterator[Finding]:
     yield _configuration()
     yield from _signals()
     yield _pending()
+    yield from _stores()
     yield _space()
 
 
@@ -133,6 +140,59 @@ def _pending() -> Finding:
     if waiting:
         return "records", False, f"{waiting} runs wait for the store: python run.py deliver"
     return "records", True, "all delivered"
+
+
+def _stores() -> Iterator[Finding]:
+    """Corrects the stores of a project that was moved, and looks for their artifacts."""
+    import sqlite3
+
+    for file in _store_files():
+        try:
+            yield _store(file)
+        except sqlite3.Error as error:
+            yield "store", False, f"{file.name} cannot be read ({error})"
+
+
+def _store(file: Path) -> Finding:
+    from runner.record import embedded
+
+    corrected = embedded.correct(file)
+    strays = embedded.strays(file)
+    name = file.relative_to(root()).as_posix()
+    if missing := [stray for stray in strays if not stray.exists]:
+        what = f"{name}: the artifacts of {_runs(missing)} are missing ({missing[0].path})"
+        return "store", False, f"{what}; bring the folder {embedded.ARTIFACTS} back"
+    if strays:
+        place = strays[0].path
+        folder = next((each for each in place.parents if each.name == embedded.ARTIFACTS), place)
+        what = f"{name}: the artifacts of {_runs(strays)} lie outside ({place})"
+        command = f"cp -Rn {shlex.quote(str(folder))} {shlex.quote(str(file.parent))}"
+        return "store", False, f"{what}; {command}, then python run.py doctor"
+    if code := re.search("%[0-9A-Fa-f]{2}", str(file.parent)):
+        what = f"{file.parent}: MLflow loads no models from a folder with '{code[0]}' in its path"
+        return "store", False, f"{what}; rename it"
+    if corrected.homes:
+        what = f"moved from {corrected.homes[0]}; {corrected.count} paths corrected"
+        return "store", True, f"{name}: {what}"
+    return "store", True, f"{name}: every run's artifacts are there"
+
+
+def _runs(strays: Sequence["Stray"]) -> str:
+    return f"run {strays[0].run}" + (f" and {len(strays) - 1} more" if len(strays) > 1 else "")
+
+
+def _store_files() -> list[Path]:
+    """The embedded stores in the project; others belong to somebody else, too."""
+    from runner.record.delivery import read_json
+    from runner.record.embedded import store_file, unported
+
+    outputs = root() / "outputs"
+    found = {root() / "mlflow.db"}
+    for noted in outputs.glob(".pending/*/store.json"):
+        file = store_file(unported(read_json(noted).get("uri", ""), outputs))
+        if file and file.is_relative_to(root()):
+            found.add(file)
+    return sorted(file for file in found if file.is_file())
 
 
 def _space() -> Finding:

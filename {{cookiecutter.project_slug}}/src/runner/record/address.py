@@ -4,6 +4,9 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runner.record.embedded import portable
 
 MASK = "***"
 
@@ -15,21 +18,31 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
-def store_key(uri: str) -> str:
-    """Names a store; the same one after its password has changed."""
+def store_key(uri: str, outputs: Path | None = None) -> str:
+    """Names a store; the same one after its password has changed, or the project's place.
+
+    Args:
+        uri: Its real address.
+        outputs: The folder for runs, beside which an embedded store moves.
+    """
+    uri = portable(uri, outputs) if outputs else uri
     return hashlib.sha256(re.sub(r"://[^/@\s]*@", "://", uri).encode()).hexdigest()[:16]
 
 
-def real_address(shown: str, is_meant: Callable[[str], bool]) -> str | None:
+def real_address(
+    shown: str, is_meant: Callable[[str], bool], outputs: Path | None = None
+) -> str | None:
     """The address as it was before it was masked, if the environment still gives it.
 
     Args:
         shown: As it stands in the record.
         is_meant: Whether an address is the one, by its `store_key`.
+        outputs: What the `store_key` is made with.
     """
     if MASK not in shown:
         return shown
-    return next((uri for uri in _known() if MASK not in uri and is_meant(store_key(uri))), None)
+    known = (uri for uri in _known() if MASK not in uri)
+    return next((uri for uri in known if is_meant(store_key(uri, outputs))), None)
 
 
 def _known() -> Iterator[str]:

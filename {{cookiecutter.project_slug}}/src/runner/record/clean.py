@@ -14,6 +14,7 @@ from runner.errors import UserError
 from runner.project import root
 from runner.record.address import real_address
 from runner.record.delivery import read_json
+from runner.record.embedded import address, correct, recorded_store, store_file
 from runner.record.recorded import folders, read_run
 from runner.record.rerun import remove_worktree
 
@@ -85,7 +86,12 @@ def _runs(outputs: Path, limit: float) -> list[Item]:
             items.append(Item(folder, 0, RUNNING))
         elif last < limit:
             kept = PENDING if run.id in pending else None
-            if kept is None and not stores.have(run.params.get("tracking.uri", ""), folder):
+            uri = recorded_store(
+                run.params.get("tracking.uri", ""),
+                Path(run.params.get("outputs", outputs)),
+                outputs,
+            )
+            if kept is None and not stores.have(uri, folder):
                 kept = ONLY_COPY
             items.append(Item(folder, _used(folder), kept))
     return _families(items)
@@ -132,17 +138,20 @@ class _Stores:
 
     def _client(self, uri: str) -> "MlflowClient | None":
         stores = self._outputs / ".pending"
-        real = real_address(uri, lambda key: (stores / key).is_dir())
+        real = real_address(uri, lambda key: (stores / key).is_dir(), self._outputs)
         if not real:
             return None
-        if real.startswith("sqlite:///") and not Path(real.removeprefix("sqlite:///")).is_file():
+        file = store_file(real)
+        if file and not file.is_file():
             return None  # MLflow would create it.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         from mlflow import MlflowClient
 
         try:
-            return MlflowClient(real)
+            if file:
+                correct(file)
+            return MlflowClient(address(real))
         except Exception:
             return None
 

@@ -1,12 +1,14 @@
 """Send what is still pending to MLflow."""
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
 from runner import project
 from runner.record.address import real_address
 from runner.record.delivery import Delivery, is_working, read_json, trouble
+from runner.record.embedded import store_file, unported
 
 _PATIENCE = 6.0  # Seconds without progress in a store that does not answer.
 
@@ -23,16 +25,15 @@ def deliver(arguments: list[str]) -> int:
     for pending in sorted((outputs / ".pending").glob("*/")):
         if not (names := _pending(pending)):
             continue
-        shown = read_json(pending / "store.json").get("uri", "")
-        uri = real_address(shown, lambda key, name=pending.name: key == name)  # type: ignore[misc]
-        if uri is None:
-            print(
-                f"{len(names)} pending: the address of {shown} was in the environment; "
-                "set the variable again"
-            )
+        shown = unported(read_json(pending / "store.json").get("uri", ""), outputs)
+        uri = real_address(shown, lambda key, name=pending.name: key == name, outputs)  # type: ignore[misc]
+        if reason := _unreachable(shown, uri):
+            print(f"{len(names)} pending: {reason}")
             left += len(names)
             continue
-        reason = _send(Delivery(outputs, uri, shown), names)
+        delivery = Delivery(outputs, str(uri), shown)
+        reason = _send(delivery, _taken(pending, delivery.pending, names))
+        pending = delivery.pending
         rest = _pending(pending) & names
         delivered += len(names) - len(rest)
         left += len(rest)
@@ -40,6 +41,27 @@ def deliver(arguments: list[str]) -> int:
             print(f"{len(rest)} pending: {reason}")
     print(f"{delivered} delivered" + (f", {left} pending" if left else ""))
     return 1 if left else 0
+
+
+def _unreachable(shown: str, uri: str | None) -> str | None:
+    """Why nothing can be sent to a store at all, and what to do."""
+    if uri is None:
+        return f"the address of {shown} was in the environment; set the variable again"
+    file = store_file(uri)
+    if file and not file.parent.is_dir():  # it would be made anew, where nobody looks
+        return (
+            f"the folder {file.parent} of their store is not there; if it was moved, link it: "
+            f"ln -s <where it is> {shlex.quote(str(file.parent))}"
+        )
+    return None
+
+
+def _taken(before: Path, now: Path, names: set[str]) -> set[str]:
+    """Runs whose markers a former version of the runner put elsewhere are brought to the others."""
+    if before != now:
+        for name in names:
+            (before / f"{name}.run").replace(now / f"{name}.run")
+    return names
 
 
 def _send(delivery: Delivery, names: set[str]) -> str | None:

@@ -17,6 +17,7 @@ from runner import project
 from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.record.address import store_key
+from runner.record.embedded import portable
 from runner.record.liveness import identity, is_at_work
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ class Delivery:
         self._serves = serves
         self._outputs = outputs
         self._uri = uri
-        self.pending = outputs / ".pending" / store_key(uri)
+        self.pending = outputs / ".pending" / store_key(uri, outputs)
         self._process: subprocess.Popen[bytes] | None = None
         self._crashes = 0
         self.pending.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.pending / "store.json", json.dumps({"uri": shown}))
+        write_atomically(self.pending / "store.json", json.dumps({"uri": portable(shown, outputs)}))
         self._serve()
 
     @classmethod

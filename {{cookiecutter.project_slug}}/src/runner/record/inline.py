@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from runner.record.embedded import address
+
 if TYPE_CHECKING:
     from runner.record.run import Run
 
@@ -16,7 +18,7 @@ def mlflow_inline(run: "Run") -> Iterator[None]:
     if not run.config.tracking.inline:
         yield
         return
-    os.environ["MLFLOW_TRACKING_URI"] = str(run.config.tracking.uri)
+    os.environ["MLFLOW_TRACKING_URI"] = address(str(run.config.tracking.uri))
     os.environ["MLFLOW_RUN_ID"] = run.mlflow_run_id()
     try:
         yield

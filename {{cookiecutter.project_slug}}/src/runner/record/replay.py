@@ -26,6 +26,7 @@ from runner.record.delivery import (
     is_working,
     read_json,
 )
+from runner.record.embedded import unported
 
 if TYPE_CHECKING:
     from runner.record.store import Store, StoredRun
@@ -62,7 +63,7 @@ class Server:
         self._pending = pending
         self._outputs = pending.parent.parent
         self._parent = parent
-        self._shown = read_json(pending / "store.json").get("uri", "")
+        self._shown = unported(read_json(pending / "store.json").get("uri", ""), self._outputs)
         self._store: Store | None = None
         self._runs: dict[str, StoredRun] = {}
         self._trouble: dict[str, _Trouble] = {}

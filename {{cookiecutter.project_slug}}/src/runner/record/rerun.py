@@ -19,6 +19,7 @@ from runner.errors import UserError
 from runner.metrics import number
 from runner.project import root
 from runner.record.address import MASK
+from runner.record.embedded import recorded_store, store_file
 from runner.record.recorded import RecordedRun, load_run, read_run
 
 NOT_COMPARED = ("seconds/", "system/")
@@ -65,9 +66,9 @@ def _words(recorded: RecordedRun, folder: Path) -> list[str]:
             raise UserError(f"{recorded.id}: the override {word} was masked in the record, so it "
                             "cannot be run again")  # fmt: skip
     words += [f"outputs={_quoted(recorded.outputs)}", f"hydra.run.dir={_quoted(folder)}"]
-    uri = recorded.params.get("tracking.uri", "")
-    if uri.startswith("sqlite:///"):
-        store = Path(uri.removeprefix("sqlite:///"))
+    before = Path(recorded.params.get("outputs", recorded.outputs))
+    uri = recorded_store(recorded.params.get("tracking.uri", ""), before, recorded.outputs)
+    if store := store_file(uri):
         store = store if store.is_file() else root() / "mlflow.db"
         words.append(f"tracking.uri={_quoted(f'sqlite:///{store.as_posix()}')}")
     cores = recorded.provenance.get("cpu_count")

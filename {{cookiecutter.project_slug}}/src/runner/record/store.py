@@ -21,6 +21,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from runner.atomic import write_atomically
+from runner.record import embedded
 from runner.record.address import without_password
 from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
@@ -62,6 +63,8 @@ def fault(point: str) -> None:
 class Store:
     """A tracking store; an embedded one is created and migrated under a lock beside its file.
 
+    One that was moved with its project is corrected first: see `runner.record.embedded`.
+
     Args:
         uri: Its real address, password and all.
     """
@@ -69,13 +72,14 @@ class Store:
     def __init__(self, uri: str) -> None:
         self._experiments: dict[str, str] = {}
         self._prepared = False
+        self._file = embedded.store_file(uri)
+        uri = embedded.address(uri)
         self.client = MlflowClient(uri)
-        self._file: Path | None = None
-        if uri.startswith("sqlite:///"):
-            self._file = Path(uri.removeprefix("sqlite:///")).resolve()
+        if self._file:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._file}.lock"):
                 self._migrate(uri)
+            embedded.correct(self._file)
         self.check()
 
     def check(self) -> None:
@@ -108,7 +112,7 @@ class Store:
             threading.Thread(target=_import_model_packages, daemon=True).start()
 
     def _create(self, name: str) -> str:
-        location = (self._file.parent / "mlartifacts" / name).as_uri() if self._file else None
+        location = (self._file.parent / embedded.ARTIFACTS / name).as_uri() if self._file else None
         identity: str = self.client.create_experiment(name, artifact_location=location)
         return identity
 

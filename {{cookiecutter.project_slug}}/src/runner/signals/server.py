@@ -18,6 +18,9 @@ from runner.signals.reading import Reading, custom_properties
 
 FORMATS = ("csv", "parquet", "jsonl")
 
+LIMITS = ("maxPages", "maxBytes", "maxSeconds")
+"""How much an HTTP interface may send before it is stopped; the reader has the defaults."""
+
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
 """`${NAME}`, or `${NAME:-value}` with what holds where the variable is not set."""
 _SECRET = re.compile(r"\$\{[A-Za-z_]\w*\}")
@@ -64,7 +67,7 @@ TYPES = {
         ("location",),
         (
             *("records", "next", "page", "firstPage", "cursor", "cursorParameter", "since"),
-            *("token", "tokenHeader", "timeout"),
+            *("token", "tokenHeader", "timeout", *LIMITS),
         ),
         ("location",),
     ),
@@ -303,6 +306,8 @@ def _check(name: str, value: Entry, form: str) -> None:
     is_variable = _VARIABLE.fullmatch(text) is not None
     if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
         raise value.mistake(f"{value.name}: '{text}' is no whole number")
+    if name in LIMITS and not re.fullmatch(r"0*[1-9]\d{0,17}", text):
+        raise value.mistake(f"{value.name}: {name} must be a whole number from 1, got '{text}'")
     if name == "timeout" and not value.number():
         raise value.mistake(f"{value.name}: a timeout is more than 0 seconds")
     schemes = _SCHEMES.get(form, ())

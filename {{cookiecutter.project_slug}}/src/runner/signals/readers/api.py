@@ -1,8 +1,7 @@
 """HTTP interfaces that answer in JSON, page by page."""
 
-import contextlib
 import json
-import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +11,10 @@ import polars as pl
 
 from runner.signals import checks
 from runner.signals.contract import Contract
-from runner.signals.readers import files
+from runner.signals.readers import files, transfer
 
-RETRIES = 5
-BACKOFF = 0.5  # seconds: 0, 1, 2, 4, 8 between tries
-LONGEST_WAIT = 300  # seconds, whatever Retry-After says
-TIMEOUT = 30.0
-CONNECT_TIMEOUT = 10.0
-LOGGERS = ("connection", "connectionpool", "poolmanager", "util.retry")  # they show addresses
-TRY_AGAIN = (429, 500, 502, 503, 504)
+_DEEPEST = 32  # levels of lists and objects within a value
+_DEEP = "gives JSON that is nested too deep"
 
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
@@ -30,13 +24,38 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     if since is not None and "since" in options:
         url = _with(url, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     client = _Client(contract, options)
-    lines: list[str] = []
-    with _quiet(contract):
-        for page, records in _pages(client, url, options):
-            lines += _lines(client, page, records)
+    with transfer.quiet(contract):
+        lines = _in_time(client, url, options)
     if not lines:
         return pl.DataFrame(schema=dict.fromkeys(contract.source_names, pl.Null()))
     return files.json_lines("\n".join(lines).encode(), contract.source, contract)
+
+
+def _in_time(client: "_Client", url: str, options: dict[str, str]) -> list[str]:
+    """The records of all pages as JSON lines.
+
+    A thread of its own asks for them: one byte a second resets every timeout of a socket, and a
+    host name may take for ever; only somebody else can put an end to it.
+    """
+    lines: list[str] = []
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for page, records in _pages(client, url, options):
+                lines.extend(_lines(client, page, records))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(client.limits["maxSeconds"])
+    if thread.is_alive():
+        client.stop()
+        raise client.over("maxSeconds") from None
+    if errors:
+        raise errors[0]
+    return lines
 
 
 def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tuple[str, list[Any]]]:
@@ -47,32 +66,36 @@ def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tup
     before: list[Any] = []
     while True:
         seen.add(page)
+        if len(seen) > client.limits["maxPages"]:
+            raise client.over("maxPages")
         document = client.get(page)
         records = client.records(document, page)
         yield page, records
         if "page" in options:
-            if not records:
-                return
-            if records == before:
+            if records and records == before:
                 raise client.mistake(page, f"gives page {number - 1} again; does it know the "
                                            f"parameter '{options['page']}'?")  # fmt: skip
             number, before = number + 1, records
-            page = _with(url, options["page"], str(number))
-        elif "next" in options:
-            following = _at(document, options["next"])
-            if not following:
-                return
-            page = urljoin(page, str(following))
-            client.check_origin(page)
-        elif "cursor" in options:
-            following = _at(document, options["cursor"])
-            if following is None or following == "":
-                return
-            page = _with(url, options["cursorParameter"], str(following))
+            following = _with(url, options["page"], str(number)) if records else None
         else:
+            following = _following(client, page, document, url)
+        if following is None:
             return
+        page = following
         if page in seen:
             raise client.mistake(page, "is its own next page; the pages would never end")
+
+
+def _following(client: "_Client", page: str, document: Any, url: str) -> str | None:
+    """The next page as this one names it; None after the last."""
+    options = client.options
+    place = options.get("next") or options.get("cursor")
+    given = _at(document, place) if place else None
+    if given is None or given == "" or given is False:
+        return None
+    if "next" in options:
+        return client.next_page(page, given)
+    return _with(url, options["cursorParameter"], client.cursor(page, given))
 
 
 def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
@@ -84,56 +107,66 @@ def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
             raise client.mistake(page, f"gives a record that is no object (number {number})")
         if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
-        lines.append(json.dumps({name: record[name] for name in contract.source_names}))
+        values = {name: record[name] for name in contract.source_names}
+        if any(_is_deep(value) for value in values.values()):
+            raise client.mistake(page, f"{_DEEP} (record {number})")
+        try:
+            line = json.dumps(values, ensure_ascii=False)
+            line.encode()
+        except UnicodeEncodeError:  # \ud800 alone; polars would take it for another letter
+            what = f"gives text that is not Unicode: half a letter (record {number})"
+            raise client.mistake(page, what) from None
+        lines.append(line)
     return lines
 
 
-class _Client:
-    """Asks for pages; what goes wrong is said with the address, and with no secret."""
-
-    def __init__(self, contract: Contract, options: dict[str, str]) -> None:
-        self.contract = contract
-        self._options = options
-        self._origin = _origin(options["location"])
-        self._timeout = float(options.get("timeout", TIMEOUT))
-        self._headers = {"Accept": "application/json", "User-Agent": "ml-experiment"}
-        header = options.get("tokenHeader", "Authorization")
-        if "token" in options:
-            self._headers[header] = (
-                options["token"] if "tokenHeader" in options else f"Bearer {options['token']}"
-            )
-        self._secret_headers = (header,)
+class _Client(transfer.Client):
+    """Asks for pages."""
 
     def get(self, url: str) -> Any:
         """The JSON at an address."""
-        import urllib3
-
-        pool = _pool(url)
-        retries = urllib3.Retry(
-            total=RETRIES,
-            backoff_factor=BACKOFF,
-            status_forcelist=TRY_AGAIN,
-            raise_on_status=False,
-            retry_after_max=LONGEST_WAIT,
-            remove_headers_on_redirect=self._secret_headers,
-        )
-        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, self._timeout), read=self._timeout)
+        body = self.body(url)
         try:
-            answer = pool.request(
-                "GET", url, headers=self._headers, retries=retries, timeout=timeout
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise self.mistake(url, self._reason(error)) from None
-        if answer.status != 200:
-            raise self._refusal(url, answer.status)
-        try:
-            return json.loads(answer.data, parse_constant=_no_json)
+            return json.loads(body, parse_constant=_no_json, object_pairs_hook=_object)
         except ValueError as error:
             raise self.mistake(url, f"gives no JSON ({error})") from None
+        except RecursionError:
+            raise self.mistake(url, _DEEP) from None
+
+    def next_page(self, page: str, given: Any) -> str:
+        """The address of a next page; one elsewhere would be sent our token."""
+        if not isinstance(given, str):
+            raise self.mistake(page, f"names a next page that is no text but {_kind(given)}")
+        if len(given) > transfer.LONGEST_ADDRESS:
+            raise self.mistake(page, f"names a next page of {len(given):,} letters")
+        try:
+            url = urljoin(page, given)
+            scheme, host, _ = origin = transfer.origin(url)
+        except ValueError:
+            raise self.mistake(page, f"names a next page that is no address: {given!r:.80}"
+                               ) from None  # fmt: skip
+        if scheme not in ("http", "https"):
+            raise self.mistake(page, f"names a next page that is no address: {given!r:.80}")
+        if origin != self.origin:
+            other = host if host != self.origin[1] else f"{scheme}://{urlsplit(url).netloc}"
+            raise self.mistake(
+                self.options["location"], f"names a next page on another host ({other})"
+            )
+        return url
+
+    def cursor(self, page: str, given: Any) -> str:
+        """A cursor as a parameter."""
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            raise self.mistake(page, f"gives a cursor that is neither text nor a number but "
+                                     f"{_kind(given)}")  # fmt: skip
+        text = str(given)
+        if len(text) > transfer.LONGEST_ADDRESS:
+            raise self.mistake(page, f"gives a cursor of {len(text):,} letters")
+        return text
 
     def records(self, document: Any, url: str) -> list[Any]:
         """The list of records in a page."""
-        place = self._options.get("records", "")
+        place = self.options.get("records", "")
         found = _at(document, place) if place else document
         if not isinstance(found, list):
             there = ", ".join(document) if isinstance(document, dict) else "none"
@@ -145,62 +178,13 @@ class _Client:
             )
         return found
 
-    def check_origin(self, url: str) -> None:
-        """A next page elsewhere would be sent our token."""
-        if _origin(url) != self._origin:
-            raise self.mistake(
-                self._options["location"],
-                f"names a next page on another host ({urlsplit(url).hostname})",
-            )
 
-    def shown(self, url: str) -> str:
-        """An address without secrets."""
-        return self.contract.server.hide(url)
-
-    def mistake(self, url: str, what: str, then: str = "") -> Exception:
-        """The error that names an address."""
-        return self.contract.mistake(f"{self.shown(url)} {what}", then)
-
-    def _refusal(self, url: str, status: int) -> Exception:
-        if status in (401, 403):
-            then = f"Check the token; ask {self.contract.owner} ({self.contract.contact})"
-            return self.mistake(url, f"refuses access (HTTP {status})", then)
-        tries = f", also after {RETRIES} more tries" if status in TRY_AGAIN else ""
-        return self.mistake(url, f"answers HTTP {status}{tries}")
-
-    def _reason(self, error: Exception) -> str:
-        from urllib3 import exceptions
-
-        reason = getattr(error, "reason", None) or error
-        # first what else counts as a timeout there
-        if isinstance(reason, exceptions.NameResolutionError):
-            return "has a host name that nobody knows"
-        if isinstance(reason, exceptions.NewConnectionError):
-            return "cannot be reached"
-        if isinstance(reason, exceptions.TimeoutError):
-            return f"does not answer within {self._timeout:g} s, also after {RETRIES} more tries"
-        if isinstance(reason, exceptions.ProtocolError | exceptions.IncompleteRead):
-            return "breaks off within a page"
-        said = str(reason).partition("\n")[0]
-        return f"cannot be read ({type(reason).__name__}: {self.contract.server.hide(said)})"
-
-
-def _pool(url: str) -> Any:
-    """Connections, through the proxy that the environment names."""
-    from urllib.request import getproxies, proxy_bypass
-
-    import urllib3
-
-    parts = urlsplit(url)
-    proxy = getproxies().get(parts.scheme)
-    if proxy and not proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy)
-    return urllib3.PoolManager()
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "an object" if isinstance(value, dict) else (
+        "a list" if isinstance(value, list) else f"the number {value!s:.20}")  # fmt: skip
 
 
 def _with(url: str, name: str, value: str) -> str:
@@ -210,6 +194,21 @@ def _with(url: str, name: str, value: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, (name, value)])))
 
 
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than polars reads in a reasonable time."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
 def _at(document: Any, place: str) -> Any:
     """What stands at a dotted place; None where there is nothing."""
     for name in place.split("."):
@@ -217,23 +216,15 @@ def _at(document: Any, place: str) -> Any:
     return document
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are there once: of two lists of records one would be lost."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in result if names.count(name) > 1)
+        raise ValueError(f"duplicate key '{twice:.80}'")
+    return result
+
+
 def _no_json(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
-
-
-@contextlib.contextmanager
-def _quiet(contract: Contract) -> Iterator[None]:
-    """Masks secrets in what urllib3 logs: it shows whole addresses."""
-
-    def mask(record: logging.LogRecord) -> bool:
-        record.msg, record.args = contract.server.hide(record.getMessage()), ()
-        return True
-
-    loggers = [logging.getLogger(f"urllib3.{name}") for name in LOGGERS]
-    for logger in loggers:
-        logger.addFilter(mask)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(mask)

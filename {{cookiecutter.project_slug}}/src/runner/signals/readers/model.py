@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from runner.config import nearest
+from runner.record import embedded
 from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract
 from runner.signals.contract_file import read_contracts
@@ -84,6 +85,8 @@ def _answers(
     """What the model answers for the rows, in a process of its own."""
     registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
+    if (file := embedded.store_file(registry)) and file.is_file():
+        embedded.correct(file)  # the project may have been moved
     with tempfile.TemporaryDirectory() as folder:
         rows.write_parquet(Path(folder) / "rows.parquet")
         source = os.pathsep.join([str(contract.root / "src"), os.environ.get("PYTHONPATH", "")])
@@ -92,7 +95,7 @@ def _answers(
             env={
                 **os.environ,
                 "PYTHONPATH": source,
-                "MLFLOW_TRACKING_URI": registry,
+                "MLFLOW_TRACKING_URI": embedded.address(registry),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
             },
             cwd=contract.root,
