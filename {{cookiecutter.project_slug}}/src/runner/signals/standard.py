@@ -310,8 +310,9 @@ class _Check:
 
     def _options(self, entries: Mapping[str, Entry]) -> None:
         options, kind = entries.get("logicalTypeOptions"), _text(entries.get("logicalType"))
-        if options and options.is_mapping and kind in OPTIONS:
-            self._keys(options, dict.fromkeys(OPTIONS[kind].split(), "any"), is_open=False)
+        if options and options.is_mapping:
+            known = OPTIONS.get(kind, " ".join(OPTIONS.values())).split()
+            self._keys(options, dict.fromkeys(known, "any"), is_open=False)
 
 
 def _text(entry: Entry | None) -> str:
@@ -337,7 +338,7 @@ _PLAIN: dict[str, Callable[[Entry], object]] = {
     "flag": Entry.flag,
     "number": lambda entry: entry.number(signed=True),
     "position": lambda entry: entry.whole(signed=True),
-    "options": lambda entry: entry.mapping(set(" ".join(OPTIONS.values()).split())),
+    "options": lambda entry: entry.is_mapping or entry.mapping(("minimum",)),
 }
 """What is expected of each kind of value that is neither a list nor a mapping of its own."""
 
