@@ -243,8 +243,6 @@ def test_rows_may_have_one_bound_alone(
         ("mailto:desk@example.com", "unknown", "unknown", "'unknown' is for a draft"),
         ("purpose: Air at the airports.", "purpose: unknown", "unknown", "is for a draft"),
         ("role: owner", "rule: owner", "rule", "Did you mean 'role'?"),
-        ("path: data/raw/air.csv, format: csv", "path: air.jsonl, format: jsonl", "NA",
-         "nullValues are texts of a CSV"),
     ],
 )  # fmt: skip
 def test_contradiction_is_named_with_its_line(

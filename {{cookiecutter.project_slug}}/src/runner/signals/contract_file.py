@@ -97,10 +97,6 @@ def contract_of(document: Entry, path: Path) -> Contract:
     if zone:
         _check_zone(zone)
     nulls = custom["nullValues"]["value"].items() if "nullValues" in custom else []
-    if "nullValues" in custom and server.options.get("format") != "csv":
-        raise custom["nullValues"]["property"].mistake(
-            "nullValues are texts of a CSV; this source has nulls of its own"
-        )
     owner, contact = _people(entries["team"], entries.get("support"))
     event_time = (
         _event_time(custom["eventTime"]["value"], fields) if "eventTime" in custom else None

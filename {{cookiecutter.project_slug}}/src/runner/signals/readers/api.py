@@ -1,7 +1,6 @@
 """HTTP interfaces that answer in JSON, page by page."""
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,9 +9,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import polars as pl
 
-from runner.signals import checks
+from runner.signals import casts, checks
 from runner.signals.contract import Contract
-from runner.signals.readers import files
+from runner.signals.readers import columns
 
 RETRIES = 5
 BACKOFF = 0.5  # seconds: 0, 1, 2, 4, 8 between tries
@@ -30,13 +29,14 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     if since is not None and "since" in options:
         url = _with(url, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     client = _Client(contract, options)
-    lines: list[str] = []
+    rows: list[dict[str, Any]] = []
     with _quiet(contract):
         for page, records in _pages(client, url, options):
-            lines += _lines(client, page, records)
-    if not lines:
-        return pl.DataFrame(schema=dict.fromkeys(contract.source_names, pl.Null()))
-    return files.json_lines("\n".join(lines).encode(), contract.source, contract)
+            rows += _rows(client, page, records)
+    found = {name: [row[name] for row in rows] for name in contract.source_names}
+    return pl.DataFrame(
+        [columns.of_values(name, found[name], contract.source, contract) for name in found]
+    )
 
 
 def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tuple[str, list[Any]]]:
@@ -75,17 +75,17 @@ def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tup
             raise client.mistake(page, "is its own next page; the pages would never end")
 
 
-def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
-    """Records as JSON lines; what they have beyond the contract is not read."""
-    lines = []
+def _rows(client: "_Client", page: str, records: list[Any]) -> list[dict[str, Any]]:
+    """What records have of the contract; what they have beyond it is not read."""
+    rows = []
     contract = client.contract
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise client.mistake(page, f"gives a record that is no object (number {number})")
         if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
-        lines.append(json.dumps({name: record[name] for name in contract.source_names}))
-    return lines
+        rows.append({name: record[name] for name in contract.source_names})
+    return rows
 
 
 class _Client:
@@ -127,7 +127,7 @@ class _Client:
         if answer.status != 200:
             raise self._refusal(url, answer.status)
         try:
-            return json.loads(answer.data, parse_constant=_no_json)
+            return casts.loads(answer.data.decode("utf-8-sig"), strict=True)
         except ValueError as error:
             raise self.mistake(url, f"gives no JSON ({error})") from None
 
@@ -215,10 +215,6 @@ def _at(document: Any, place: str) -> Any:
     for name in place.split("."):
         document = document.get(name) if isinstance(document, dict) else None
     return document
-
-
-def _no_json(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
 
 
 @contextlib.contextmanager
