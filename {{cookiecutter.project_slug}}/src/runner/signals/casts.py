@@ -88,7 +88,7 @@ def value_at(series: pl.Series, row: int) -> object:
     value = series[row : row + 1]
     if isinstance(value.dtype, pl.Date | pl.Datetime) and times.within_years(value).has_nulls():
         return "a time beyond the years 1 to 9999"
-    return value[0]
+    return value.to_list()[0]
 
 
 def why_not(value: object, field: Field, zone: str) -> str:

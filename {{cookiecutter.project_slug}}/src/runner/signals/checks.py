@@ -147,7 +147,7 @@ def _literal(value: object) -> str:
     """A value as it is written in code, if need be cut."""
     if isinstance(value, Decimal):
         return str(value)
-    text = str(value) if isinstance(value, datetime | date | time | pl.Series) else repr(value)
+    text = str(value) if isinstance(value, datetime | date | time) else repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

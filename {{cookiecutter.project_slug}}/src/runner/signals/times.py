@@ -19,7 +19,7 @@ ISO = (
 CLOCK = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9}0*)?)?$"
 DAYS = (-719_162, 2_932_896)
 """The first day of the year 1, and the one after the last of 9999, counted from 1970."""
-PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+PER_SECOND = {"ms": 1_000, "us": 1_000_000}
 TOO_FINE = r"\.[0-9]{6}[0-9]*[1-9]"
 
 
@@ -43,11 +43,12 @@ def within_years(series: pl.Series) -> pl.Series:
 
     A database has its infinity there.
     """
-    if series.dtype == pl.Date:
-        first, last = DAYS
-    else:
-        first, last = (days * 86_400 * PER_SECOND[series.dtype.time_unit] for days in DAYS)  # type: ignore[attr-defined]
-    good = series.to_physical().is_between(first, last, closed="left")
+    size = 1
+    if isinstance(series.dtype, pl.Datetime):
+        if series.dtype.time_unit == "ns":  # 64 bits of them are no six hundred years
+            return series
+        size = 86_400 * PER_SECOND[series.dtype.time_unit]
+    good = series.to_physical().is_between(DAYS[0] * size, DAYS[1] * size, closed="left")
     return series.set((~good).fill_null(value=False), None)
 
 
@@ -87,10 +88,10 @@ def moments(series: pl.Series, zone: str, form: str | None = None) -> pl.Series:
     one that does not exist is null. A day is its first moment.
     """
     dtype = series.dtype
-    if form in date_patterns.EPOCHS:
-        return _since_1970(series, date_patterns.EPOCHS[form])
     if isinstance(dtype, pl.Datetime | pl.Date):
         return _of_dtype(series, zone)
+    if form in date_patterns.EPOCHS:
+        return _since_1970(series, date_patterns.EPOCHS[form])
     if dtype != pl.String:
         return pl.Series(series.name, [None] * len(series), MOMENT)
     return _each_once(series, lambda texts: _of_written(_written(texts, form), zone), MOMENT)

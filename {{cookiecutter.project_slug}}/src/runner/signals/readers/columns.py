@@ -5,6 +5,7 @@ would become the same: the number 1 and the text "1".
 """
 
 import codecs
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,5 +131,8 @@ def _text(value: Any, *, nested: bool) -> str | None:
 
 
 def _refuse(field: Field, value: Any, others: str, row: int, contract: Contract, path: str) -> None:
-    shown = casts.compact(value) if isinstance(value, dict | list) else value
+    shown = value
+    if isinstance(value, dict | list):
+        with contextlib.suppress(ValueError):  # what JSON does not have is shown as Python has it
+            shown = casts.compact(value)
     checks.refuse(field, shown, row, contract, path, f" among {others}" if others else "")

@@ -310,7 +310,21 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         ) from None
     checks.check_names(rows.columns, contract, name)
     checks.check_no_texts(rows, contract, name)
-    return rows
+    return rows.with_columns(_uuids(path, rows, contract))
+
+
+def _uuids(path: Path, rows: pl.DataFrame, contract: Contract) -> list[pl.Series]:
+    """The UUIDs of a Parquet file as texts: polars has them as bytes."""
+    names = [series.name for series in rows if series.dtype == pl.Binary]
+    if not any(contract.source_field(name).type == "string" for name in names):
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(path)
+    found = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
+    parts = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
+    return [each.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for each in found]
 
 
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
