@@ -266,10 +266,14 @@ def test_classified_key_is_not_shown_when_it_stands_twice(fresh: DataProject) ->
     assert "secret" not in str(error.value)
 
 
-def test_nan_is_no_value(fresh: DataProject) -> None:
+def test_nan_is_no_value_where_the_contract_says_so(fresh: DataProject) -> None:
     path = _as_parquet(fresh, "visits")
     nan = pl.when(pl.col("minute") < 30).then(float("nan")).otherwise("spent").alias("spent")
     pl.read_parquet(path).with_columns(nan).write_parquet(path)
+    with pytest.raises(UserError, match=r"spent must be a number, but row \d+ of .* has nan; list"):
+        source.receive(read_contracts(fresh.root)["visits"])
+    replace(fresh.contract("visits"), "customProperties:\n  - ",
+            "customProperties:\n  - {property: nullValues, value: [NaN]}\n  - ")  # fmt: skip
     frame = source.receive(read_contracts(fresh.root)["visits"])
     assert frame.filter(pl.col("minute") < 30)["spent"].is_null().all()
     assert not frame["spent"].is_nan().any()

@@ -100,6 +100,57 @@ def test_only_newer_rows_are_asked_for(project: DataProject, server: Interface) 
     assert len(queries) == 1  # of three pages
 
 
+@pytest.mark.parametrize(
+    ("kind", "tokens", "wanted"),
+    [
+        ("integer", [b"9007199254740993", b"-9223372036854775808", b"5.0"],
+         [2**53 + 1, -(2**63), 5]),
+        ("number", [b"0.1", b"1e22", b"-0.0"], [0.1, 1e22, -0.0]),
+        ("string", [b"1.0", b"1", b"12345678901234567890123"],
+         ["1.0", "1", "12345678901234567890123"]),
+        ("object", [b'{"b": 1.10, "a": 9007199254740993}', b"null", b"{}"],
+         ['{"b":1.10,"a":9007199254740993}', None, "{}"]),
+        ("array", [b"[1.10]", b"[]", b"[null]"], ["[1.10]", "[]", "[null]"]),
+    ],
+)  # fmt: skip
+def test_value_of_an_interface_arrives_with_every_digit(
+    project: DataProject, server: Interface, kind: str, tokens: list[bytes], wanted: list[Any]
+) -> None:
+    server.answers.append(body(_records(tokens)))
+    replace(project.contract("shops"), "name: size, logicalType: integer",
+            f"name: size, logicalType: {kind}")  # fmt: skip
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    got = source.receive(found)["size"].to_list()
+    assert list(map(repr, got)) == list(map(repr, wanted))
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "says"),
+    [
+        ("integer", [b"1", b"9223372036854775808"], "row 2 of .* beyond 64 bits"),
+        ("number", [b"1", b"0.12345678901234567891"], "row 2 of .* a 64-bit number cannot hold"),
+        ("number", [b"1", b"1e400"], "row 2 of .* has '1e400', which a 64-bit number cannot hold"),
+        ("string", [b"1", b'"1"'], "row 2 of .* has '1' among numbers"),
+        ("object", [b"{}", b'{"a": 1, "a": 2}'], "gives no JSON .*duplicate key 'a'"),
+    ],
+)
+def test_value_of_an_interface_that_would_change_is_refused(
+    project: DataProject, server: Interface, kind: str, tokens: list[bytes], says: str
+) -> None:
+    server.answers.append(body(_records(tokens)))
+    replace(project.contract("shops"), "name: size, logicalType: integer",
+            f"name: size, logicalType: {kind}")  # fmt: skip
+    found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    with pytest.raises(UserError, match=says) as error:
+        source.receive(found)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def _records(tokens: list[bytes]) -> bytes:
+    rows = (b'{"shop": "%d", "opened": null, "size": %s}' % row for row in enumerate(tokens))
+    return b"[" + b",".join(rows) + b"]"
+
+
 def test_nothing_new_is_no_mistake(project: DataProject, server: Interface) -> None:
     location = f"type: api\nlocation: {server.url}/all/visits"
     found = serve(project, "visits", location, "since=since")

@@ -304,3 +304,76 @@ def test_driver_that_is_not_installed_is_named(
         source.receive(serve(project, "visits", entry))
     assert f"needs {package}, which is not installed" in str(error.value)
     assert f"Add {package} to the dependencies in pyproject.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "wanted"),
+    [
+        ("9007199254740993::numeric", "integer", 2**53 + 1),
+        ("9223372036854775807.00::numeric(30, 2)", "integer", 2**63 - 1),
+        ("12345678901234567890.10::numeric", "string", "12345678901234567890.10"),
+        ("0.1::numeric", "number", 0.1),
+        ("'12.30'::money", "string", "12.30"),
+        ("'12.30'::money", "number", 12.3),
+        ("4294967295::oid", "integer", 4294967295),
+        ("'2c5f3e20-7f44-4b0e-9c7e-0123456789ab'::uuid", "string",
+         "2c5f3e20-7f44-4b0e-9c7e-0123456789ab"),
+        ("""'{"b": 1.10, "a": [1]}'::json""", "object", '{"b":1.10,"a":[1]}'),
+        ("""'{"b": 12345678901234567890.10}'::jsonb""", "object", '{"b":12345678901234567890.10}'),
+        ("ARRAY[1.10, NULL, 12345678901234567890]::numeric[]", "array",
+         "[1.10,null,12345678901234567890]"),
+        ("ARRAY['1', 'é']", "array", '["1","é"]'),
+        ("'ab '::char(3)", "string", "ab "),
+        ("'b'::bytea", "string", "b"),
+        ("'2024-01-01 00:00:00.000001+00'::timestamptz", "timestamp",
+         datetime(2024, 1, 1, 0, 0, 0, 1, UTC)),
+        ("'192.168.0.1'::inet", "string", "192.168.0.1/32"),
+        ("'1 day'::interval", "string", "1 day"),
+        ("12::smallint", "number", 12.0),
+    ],
+)  # fmt: skip
+def test_postgres_type_arrives_exactly(
+    server: Postgres, postgres: Callable[..., Contract], expression: str, kind: str, wanted: Any
+) -> None:
+    found = _one_value(server, postgres, expression, kind)
+    assert source.receive(found)["size"].to_list() == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "says"),
+    [
+        ("12345678901234567890::numeric", "integer", "which is beyond 64 bits"),
+        ("0.12345678901234567891::numeric", "number", "a 64-bit number cannot hold"),
+        ("'NaN'::numeric", "number", "list NaN under nullValues"),
+        ("'infinity'::timestamptz", "timestamp", "beyond the years 1 to 9999"),
+        ("'-infinity'::date", "date", "beyond the years 1 to 9999"),
+        ("date '12000-01-01'", "date", "beyond the years 1 to 9999"),
+        ("'\\xff'::bytea", "string", "which is bytes and no UTF-8 text"),
+        ("'12:00:00+01'::timetz", "time", "has '12:00:00"),
+        ("ARRAY[1, 'NaN']::float8[]", "array", "must be an array"),
+        ("'12'::text", "integer", "which is a text"),
+        ("9007199254740993::bigint", "number", "a 64-bit number cannot hold"),
+    ],
+)
+def test_postgres_value_that_no_signal_holds_is_refused(
+    server: Postgres, postgres: Callable[..., Contract], expression: str, kind: str, says: str
+) -> None:
+    found = _one_value(server, postgres, expression, kind)
+    with pytest.raises(UserError, match=r"size must be an? .*but row 1 of") as error:
+        source.receive(found)
+    assert says in str(error.value)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def _one_value(
+    server: Postgres, postgres: Callable[..., Contract], expression: str, kind: str
+) -> Contract:
+    """A table of one row, with what an expression of SQL gives as its `size`."""
+    server.execute("DROP TABLE IF EXISTS one")
+    server.execute(
+        f"CREATE TABLE one AS SELECT 'a' AS shop, date '2024-01-01' AS opened, {expression} AS size"
+    )
+    found = postgres("shops")
+    replace(found.path, "name: size, logicalType: integer", f"name: size, logicalType: {kind}")
+    replace(found.path, "- name: shops\n", "- name: shops\n    physicalName: one\n")
+    return postgres("shops")

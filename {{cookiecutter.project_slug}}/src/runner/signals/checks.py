@@ -1,28 +1,19 @@
 """Compares received rows with what the contract promises: fields, types, nulls and key."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import NoReturn
 
 import polars as pl
 
 from runner.config import nearest
 from runner.holds import Breach
+from runner.signals import casts, date_patterns
 from runner.signals.contract import Contract, Field
 
-DTYPES: dict[str, pl.DataType] = {
-    "string": pl.String(),
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "date": pl.Date(),
-    "timestamp": pl.Datetime("us", "UTC"),
-    "time": pl.Time(),
-    # as JSON
-    "object": pl.String(),
-    "array": pl.String(),
-}
-TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?"
-OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
+DTYPES = casts.DTYPES
+LONGEST = 80  # signs of a value in a message
 
 
 def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
@@ -43,19 +34,6 @@ def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
             )
 
 
-def check_texts(
-    texts: pl.DataFrame, types: Mapping[str, pl.DataType], contract: Contract, path: str
-) -> None:
-    """Raises an Unfit for the first text that is no value of its type."""
-    for name, dtype in types.items():
-        if dtype == pl.Boolean:
-            cast = texts[name].is_in(["true", "false", "True", "False", "TRUE", "FALSE"])
-            bad = texts[name].is_not_null() & ~cast
-        else:
-            bad = texts[name].is_not_null() & texts[name].cast(dtype, strict=False).is_null()
-        _check_none(bad, texts[name], contract, contract.source_field(name), path)
-
-
 def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     """A frame as its source names the fields, with the contract's names, in order and types.
 
@@ -64,21 +42,57 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     """
     columns = []
     for field in contract.fields:
-        series = frame[field.source_name].alias(field.name)
-        if field.type in ("date", "timestamp") and series.dtype == pl.String:
-            columns.append(_time(series, contract, field, path))
-            continue
-        if not _fits(series.dtype, field.type):
-            _check_none(series.is_not_null(), series, contract, field, path)
-            series = pl.Series(field.name, [None] * len(series))
-        moments = series
-        if field.type == "timestamp" and getattr(series.dtype, "time_zone", None) is None:
-            moments = _to_utc(series, contract.time_zone)
-        cast = moments.cast(DTYPES[field.type], strict=False)
-        _check_none(series.is_not_null() & cast.is_null(), series, contract, field, path)
-        # polars takes NaN for a value, greater than any other
-        columns.append(cast.fill_nan(None) if field.type == "number" else cast)
+        _check_format(field, contract)
+        given = casts.given(frame[field.source_name], contract, field)
+        values = casts.cast(given, field, contract.time_zone)
+        if values.null_count() > given.null_count():
+            bad = given.is_not_null() & values.is_null()
+            row = bad.arg_max()
+            assert row is not None
+            value = casts.value_at(given, row)
+            why = casts.why_not(value, field, contract.time_zone)
+            refuse(field, value, row + 1, contract, path, why, int(bad.sum()) - 1)
+        columns.append(values)
     return pl.DataFrame(columns)
+
+
+def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
+    """Raises an Unfit for texts where a source with types of its own should have numbers."""
+    for series in frame:
+        field = contract.source_field(series.name)
+        if series.dtype == pl.String and field.type in ("integer", "number", "boolean"):
+            there = series.is_not_null()
+            if (row := there.arg_max()) is not None and there[row]:
+                why = ", which is a text"
+                refuse(field, series[row], row + 1, contract, path, why, int(there.sum()) - 1)
+
+
+def refuse(
+    field: Field,
+    value: object,
+    row: int,
+    contract: Contract,
+    path: str,
+    why: str,
+    more: int = 0,
+) -> NoReturn:
+    """Raises an Unfit for a value that is none of the contract's type.
+
+    Args:
+        field: Whose value it is.
+        value: As the source has it.
+        row: Where, counted from 1.
+        contract: What is promised.
+        path: What messages call the source.
+        why: What the message says after the value.
+        more: How many other rows have such a value.
+    """
+    message = (
+        f"{field.name} must be {'an' if field.type[0] in 'aio' else 'a'} {field.type}, but row "
+        f"{row} of {path} has {shown(value, field, _literal)}{why}"
+        f"{f' (and {more:,} more)' if more else ''}"
+    )
+    raise contract.unfit(_schema(field.name, message))
 
 
 def check_rows(frame: pl.DataFrame, contract: Contract, path: str) -> None:
@@ -117,82 +131,24 @@ def _schema(name: str, message: str) -> Breach:
     return Breach("schema", name, message, "all")
 
 
-def _fits(dtype: pl.DataType, wanted: str) -> bool:
-    """Whether every value of a data type can be one of the contract's."""
-    if dtype == pl.Null:
-        return True
-    return {
-        "string": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
-        "integer": dtype.is_integer(),
-        "number": dtype.is_numeric(),
-        "boolean": dtype == pl.Boolean,
-        "date": dtype == pl.Date,
-        "timestamp": isinstance(dtype, pl.Datetime | pl.Date),
-        "time": dtype == pl.Time,
-        "object": dtype == pl.String,
-        "array": dtype == pl.String,
-    }[wanted]
-
-
-def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
-    """Texts in ISO 8601 as dates, or as moments in UTC; null where one is neither."""
-    if kind == "date":
-        return series.str.to_date("%Y-%m-%d", strict=False)
-    # each text once: a column of hours has far fewer than rows
-    texts = series.unique(maintain_order=True).drop_nulls()
-    good = texts.filter(texts.str.contains(TIME + OFFSET.replace("$", "?$")))
-    zoned = good.filter(good.str.contains(OFFSET))
-    local = good.filter(~good.str.contains(OFFSET))
-    moments = pl.concat(
-        [
-            zoned.str.to_datetime(time_unit="us", time_zone="UTC", strict=False),
-            # read as if in UTC, for a time without an offset is no moment yet
-            _to_utc(
-                local.str.to_datetime(
-                    time_unit="us", time_zone="UTC", strict=False
-                ).dt.replace_time_zone(None),
-                zone,
-            ),
-        ]
-    )
-    return series.replace_strict(
-        pl.concat([zoned, local]), moments, default=None, return_dtype=DTYPES["timestamp"]
-    )
-
-
-def _time(series: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
-    parsed = times(series, field.type, contract.time_zone)
-    _check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
-    return parsed.alias(field.name)
-
-
-def _to_utc(local: pl.Series, zone: str) -> pl.Series:
-    """Wall clock times as moments; the hour that comes twice is taken as its first.
-
-    A day without midnight, because clocks went forward then, begins at one.
-    """
-    local = local.cast(pl.Datetime("us"))
-    moments = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    if (lost := moments.is_null() & (local.dt.time() == time())).any():
-        one = (local + timedelta(hours=1)).dt.replace_time_zone(
-            zone, ambiguous="earliest", non_existent="null"
-        )
-        moments = moments.zip_with(~lost, one)
-    return moments.dt.convert_time_zone("UTC")
-
-
-def _check_none(
-    bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
-) -> None:
-    if not bad.any():
+def _check_format(field: Field, contract: Contract) -> None:
+    if field.format is None or field.format in date_patterns.EPOCHS:
         return
-    row = bad.arg_max()
-    assert row is not None
-    message = (
-        f"{field.name} must be {'an' if field.type[0] == 'i' else 'a'} {field.type}, but row "
-        f"{row + 1} of {path} has {shown(values[row], field, repr)}"
-    )
-    raise contract.unfit(_schema(field.name, message))
+    try:
+        date_patterns.parse(field.format)
+    except ValueError as error:
+        raise contract.mistake(
+            f"the format of {field.name} cannot be read: {error}",
+            f"Correct signals/{contract.path.name}",
+        ) from None
+
+
+def _literal(value: object) -> str:
+    """A value as it is written in code, if need be cut."""
+    if isinstance(value, Decimal):
+        return str(value)
+    text = str(value) if isinstance(value, datetime | date | time) else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def shown(value: object, field: Field, write: Callable[[object], str]) -> str:

@@ -194,11 +194,6 @@ class Entry:
             raise self.mistake(f"{self._what} must be a text")
         return self.raw
 
-    @property
-    def is_null(self) -> bool:
-        """Whether nothing is written here, or null."""
-        return str(self._node.tag) == "tag:yaml.org,2002:null"
-
     def scalar(self) -> str | None:
         """The scalar as it is written, which may be empty; None for null."""
         if not isinstance(self._node, yaml.ScalarNode):

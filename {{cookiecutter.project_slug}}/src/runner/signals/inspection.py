@@ -10,10 +10,11 @@ from datetime import date, datetime
 import polars as pl
 
 from runner.errors import UserError
-from runner.signals import checks
+from runner.signals import casts, exact_numbers, times
 from runner.signals.conditions import CLOCKS
-from runner.signals.contract import NESTED
-from runner.signals.odcs import NO_NAME, NUMERIC
+from runner.signals.contract import NESTED, Field
+from runner.signals.odcs import NO_NAME
+from runner.signals.readers import columns as columns_of
 from runner.signals.readers import files
 
 NULLS = (
@@ -107,10 +108,10 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
     Raises:
         UserError: They cannot be read, have no key, or fields that no signal can have.
     """
-    frame, nulls = _read(data, form, said)
+    frame, nulls, kinds = _read(data, form, said)
     if frame.is_empty():
         raise UserError(f"{said}: it has no rows to draft a contract from")
-    columns = [_column(series, form, said) for series in frame]
+    columns = [_column(series, kinds.get(series.name), form, said) for series in frame]
     times = _times(columns, "timestamp", now + CLOCKS)
     days = [] if times else _times(columns, "date", now.date())[:1]
     columns = [_of_moments(each) if each.name in days else each for each in columns]
@@ -139,17 +140,22 @@ def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
 
 def _of_moments(column: Column) -> Column:
     """A field of days as their first moments: an event's time is a timestamp."""
-    values = column.values.cast(checks.DTYPES["timestamp"])
+    values = column.values.cast(casts.DTYPES["timestamp"])
     return replace(column, type="timestamp", values=values)
 
 
-def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
-    """The rows, of a CSV as texts, and which texts stand for nothing."""
+def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str], dict[str, str]]:
+    """The rows, of a CSV as texts; which texts stand for nothing; types that the file tells."""
+    kinds: dict[str, str] = {}
     try:
         if form != "csv":
-            frame = pl.read_parquet(data) if form == "parquet" else files.lines(data)
+            if form == "parquet":
+                frame = pl.read_parquet(data)
+            else:
+                frame, kinds = _of_json_lines(data, said)
             _check_names(frame.columns, said)
-            return frame, []
+            has_nan = any(series.dtype.is_float() and series.is_nan().any() for series in frame)
+            return frame, ["NaN"] if has_nan else [], kinds
         names = files.header_of(data)
         _check_names(names, said)
         frame = pl.read_csv(files.whole_lines(data, len(names)), infer_schema=False)
@@ -163,7 +169,29 @@ def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
         nulls = set(series.filter(series.is_in(NULLS)).unique())
         if nulls and _type_of_texts(_without(series, nulls)) != "string":
             found |= nulls
-    return frame.with_columns(_without(series, found) for series in frame), sorted(found)
+    return frame.with_columns(_without(series, found) for series in frame), sorted(found), kinds
+
+
+def _of_json_lines(data: bytes, said: str) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The rows of JSON lines, and which fields are objects or lists."""
+    frame, kinds = {}, {}
+    for name, values in columns_of.loads(data).items():
+        types = set(map(type, values)) - {type(None)}
+        series = columns_of.plain(name, values)
+        if series is None:
+            raise UserError(
+                f"{said}: the field '{name}' mixes texts, numbers or objects; write one of them "
+                "at the source"
+            )
+        if types == {casts.Number}:
+            read = (exact_numbers.integers, exact_numbers.numbers)
+            numbers = (each(series) for each in read)
+            count = series.null_count()
+            series = next((each for each in numbers if each.null_count() == count), series)
+        if types and types <= {dict, list}:
+            kinds[name] = "object" if types == {dict} else "array"
+        frame[name] = series
+    return pl.DataFrame(frame), kinds
 
 
 def _check_names(names: Sequence[str], said: str) -> None:
@@ -195,46 +223,50 @@ def _type_of_texts(texts: pl.Series) -> str:
     given = texts.drop_nulls().unique()
     if given.is_empty():
         return "string"
-    # as numbers, 007 and what is longer than 64 bits would be others
-    if not given.str.contains(r"^[+-]?0\d|^[+-]?\d{20}|^\s|\s$").any():
+    # as a number, 007 would be another
+    if not given.str.contains(r"^[+-]?0\d|^\s|\s$").any():
         if given.is_in(["true", "false", "True", "False", "TRUE", "FALSE"]).all():
             return "boolean"
-        for kind in NUMERIC:
-            if not given.cast(checks.DTYPES[kind], strict=False).has_nulls():
-                return kind
+        if not given.cast(pl.Int64, strict=False).has_nulls():
+            return "integer"
+        # whole numbers beyond 64 bits: that floats hold these does not say that they hold the next
+        is_long = given.str.contains(r"^[+-]?\d{17,}$").any()
+        if not is_long and not exact_numbers.numbers(given).has_nulls():
+            return "number"
     return _type_of_times(given)
 
 
 def _type_of_times(texts: pl.Series) -> str:
     given = texts.drop_nulls().unique()
     for kind in ("date", "timestamp"):
-        if not given.is_empty() and not checks.times(given, kind, "UTC").has_nulls():
+        if not given.is_empty() and not _times_of(given, kind).has_nulls():
             return kind
     return "string"
 
 
-def _column(series: pl.Series, form: str, said: str) -> Column:
+def _times_of(texts: pl.Series, kind: str) -> pl.Series:
+    """Texts as days, of which none says a time of the day, or as moments."""
+    if kind == "date":
+        return times.dates(texts.set(texts.str.len_bytes() != len("2024-01-01"), None))
+    return times.moments(texts, "UTC")
+
+
+def _column(series: pl.Series, known: str | None, form: str, said: str) -> Column:
     name = series.name
-    kind = _type_of_texts(series) if form == "csv" else _type(series, said)
-    values = series
-    if series.dtype == pl.String and kind in ("date", "timestamp"):
-        values = checks.times(series, kind, "UTC").alias(name)
-    elif series.dtype == pl.String and kind == "boolean":
-        values = series.str.to_lowercase() == "true"
-    elif isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
-        values = series.dt.replace_time_zone("UTC")
-    nulls = values.null_count()
-    values = values.cast(checks.DTYPES[kind], strict=False).alias(name)
-    if values.null_count() > nulls:
+    kind = known or (_type_of_texts(series) if form == "csv" else _type(series, said))
+    given = series.fill_nan(None) if series.dtype.is_float() else series
+    values = casts.cast(given, Field(name, kind), "UTC")
+    if values.null_count() > given.null_count():
+        row = (given.is_not_null() & values.is_null()).arg_max()
+        assert row is not None
+        value = casts.value_at(given, row)
+        why = casts.why_not(value, Field(name, kind), "UTC")
         raise UserError(
-            f"{said}: the field '{name}' has whole numbers of more than 64 bits: write them as "
-            "texts at the source"
+            f"{said}: the field '{name}' has in row {row + 1} what no {kind} can be{why}"
         )
-    if kind == "number":
-        values = values.fill_nan(None)
     personal = PERSONAL.search(name) is not None
-    if kind == "string" and (given := values.drop_nulls().head(SAMPLE)).len():
-        personal = personal or given.str.contains(MAIL_OR_PHONE).sum() > given.len() / 2
+    if kind == "string" and (there := values.drop_nulls().head(SAMPLE)).len():
+        personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
     return Column(name, kind, values, personal)
 
 
@@ -243,20 +275,34 @@ def _type(series: pl.Series, said: str) -> str:
     dtype = series.dtype
     if dtype == pl.String:
         return _type_of_times(series)
+    if dtype.is_decimal() or dtype.is_integer():
+        return _type_of_exact(series)
     for kind, fits in (
         ("boolean", dtype == pl.Boolean),
-        ("integer", dtype.is_integer()),
-        ("number", dtype.is_numeric()),
+        ("number", dtype.is_float()),
         ("date", dtype == pl.Date),
         ("timestamp", isinstance(dtype, pl.Datetime)),
-        ("string", isinstance(dtype, pl.Categorical | pl.Enum | pl.Null)),
+        ("time", dtype == pl.Time),
+        ("string", isinstance(dtype, pl.Categorical | pl.Enum | pl.Null | pl.Binary)),
+        ("array", isinstance(dtype, pl.List | pl.Array)),
+        ("object", dtype.is_nested()),
     ):
         if fits:
             return kind
     raise UserError(
         f"{said}: the field '{series.name}' is a {dtype}; a signal holds texts, numbers, booleans, "
-        "dates and timestamps: unfold it at the source"
+        "dates, times, objects and arrays: write it as one of them at the source"
     )
+
+
+def _type_of_exact(series: pl.Series) -> str:
+    """The type that keeps every digit of integers and decimals."""
+    scale = getattr(series.dtype, "scale", 0)
+    for kind, read in (("integer", exact_numbers.integers), ("number", exact_numbers.numbers)):
+        possible = scale == 0 if kind == "integer" else scale > 0
+        if possible and read(series).null_count() == series.null_count():
+            return kind
+    return "string"
 
 
 def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:

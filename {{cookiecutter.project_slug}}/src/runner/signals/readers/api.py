@@ -1,6 +1,5 @@
 """HTTP interfaces that answer in JSON, page by page."""
 
-import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import polars as pl
 
-from runner.signals import checks
+from runner.signals import casts, checks
 from runner.signals.contract import Contract
-from runner.signals.readers import files, transfer
+from runner.signals.readers import columns, transfer
 
 _DEEPEST = 32  # levels of lists and objects within a value
 _DEEP = "gives JSON that is nested too deep"
@@ -25,25 +24,26 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
         url = _with(url, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     client = _Client(contract, options)
     with transfer.quiet(contract):
-        lines = _in_time(client, url, options)
-    if not lines:
-        return pl.DataFrame(schema=dict.fromkeys(contract.source_names, pl.Null()))
-    return files.json_lines("\n".join(lines).encode(), contract.source, contract)
+        rows = _in_time(client, url, options)
+    found = {name: [row[name] for row in rows] for name in contract.source_names}
+    return pl.DataFrame(
+        [columns.of_values(name, found[name], contract.source, contract) for name in found]
+    )
 
 
-def _in_time(client: "_Client", url: str, options: dict[str, str]) -> list[str]:
-    """The records of all pages as JSON lines.
+def _in_time(client: "_Client", url: str, options: dict[str, str]) -> list[dict[str, Any]]:
+    """The records of all pages.
 
     A thread of its own asks for them: one byte a second resets every timeout of a socket, and a
     host name may take for ever; only somebody else can put an end to it.
     """
-    lines: list[str] = []
+    rows: list[dict[str, Any]] = []
     errors: list[BaseException] = []
 
     def ask() -> None:
         try:
             for page, records in _pages(client, url, options):
-                lines.extend(_lines(client, page, records))
+                rows.extend(_rows(client, page, records))
         except BaseException as error:
             errors.append(error)
 
@@ -55,7 +55,7 @@ def _in_time(client: "_Client", url: str, options: dict[str, str]) -> list[str]:
         raise client.over("maxSeconds") from None
     if errors:
         raise errors[0]
-    return lines
+    return rows
 
 
 def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tuple[str, list[Any]]]:
@@ -98,26 +98,20 @@ def _following(client: "_Client", page: str, document: Any, url: str) -> str | N
     return _with(url, options["cursorParameter"], client.cursor(page, given))
 
 
-def _lines(client: "_Client", page: str, records: list[Any]) -> list[str]:
-    """Records as JSON lines; what they have beyond the contract is not read."""
-    lines = []
+def _rows(client: "_Client", page: str, records: list[Any]) -> list[dict[str, Any]]:
+    """What records have of the contract; what they have beyond it is not read."""
+    rows = []
     contract = client.contract
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise client.mistake(page, f"gives a record that is no object (number {number})")
         if not set(contract.source_names) <= set(record):
             checks.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
-        values = {name: record[name] for name in contract.source_names}
-        if any(_is_deep(value) for value in values.values()):
+        row = {name: record[name] for name in contract.source_names}
+        if any(_is_deep(value) for value in row.values()):
             raise client.mistake(page, f"{_DEEP} (record {number})")
-        try:
-            line = json.dumps(values, ensure_ascii=False)
-            line.encode()
-        except UnicodeEncodeError:  # \ud800 alone; polars would take it for another letter
-            what = f"gives text that is not Unicode: half a letter (record {number})"
-            raise client.mistake(page, what) from None
-        lines.append(line)
-    return lines
+        rows.append(row)
+    return rows
 
 
 class _Client(transfer.Client):
@@ -127,7 +121,7 @@ class _Client(transfer.Client):
         """The JSON at an address."""
         body = self.body(url)
         try:
-            return json.loads(body, parse_constant=_no_json, object_pairs_hook=_object)
+            return casts.loads(body.decode("utf-8-sig"), strict=True)
         except ValueError as error:
             raise self.mistake(url, f"gives no JSON ({error})") from None
         except RecursionError:
@@ -135,7 +129,7 @@ class _Client(transfer.Client):
 
     def next_page(self, page: str, given: Any) -> str:
         """The address of a next page; one elsewhere would be sent our token."""
-        if not isinstance(given, str):
+        if not isinstance(given, str) or isinstance(given, casts.Number):
             raise self.mistake(page, f"names a next page that is no text but {_kind(given)}")
         if len(given) > transfer.LONGEST_ADDRESS:
             raise self.mistake(page, f"names a next page of {len(given):,} letters")
@@ -216,15 +210,3 @@ def _at(document: Any, place: str) -> Any:
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are there once: of two lists of records one would be lost."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in result if names.count(name) > 1)
-        raise ValueError(f"duplicate key '{twice:.80}'")
-    return result
-
-
-def _no_json(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")

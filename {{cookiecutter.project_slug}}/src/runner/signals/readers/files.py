@@ -3,7 +3,6 @@
 Anywhere else is whatever fsspec reaches by an address: S3, Azure, SFTP, ….
 """
 
-import codecs
 import contextlib
 import csv
 import hashlib
@@ -24,12 +23,7 @@ from runner.config import nearest
 from runner.errors import UserError
 from runner.signals import checks
 from runner.signals.contract import Contract, Unfit
-
-READ_AS = {
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-}  # the others are texts in a CSV, and checked after reading
+from runner.signals.readers import columns
 
 # what has to be installed for an address, beside fsspec
 DRIVERS = {
@@ -39,8 +33,6 @@ DRIVERS = {
     **dict.fromkeys(("http", "https"), "aiohttp"),
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
-EXACT = 2**53  # from here on a float stands for several whole numbers
-
 log = logging.getLogger(__name__)
 
 
@@ -71,50 +63,15 @@ def frame(files: Mapping[Path, str], contract: Contract) -> pl.DataFrame:
 
 
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
-    """Rows from JSON lines; a number without decimals is an integer, however it is written."""
+    """Rows from JSON lines, with numbers as they are written."""
     try:
-        rows = lines(data)
+        found = columns.loads(data)
     except ValueError as error:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
-    except pl.exceptions.PolarsError as error:
-        raise contract.mistake(
-            f"{name} is cut off or no JSON lines file ({why(error, contract)})", again(contract)
-        ) from None
-    checks.check_names(rows.columns, contract, name)
-    return rows.with_columns(whole(rows[field], contract, name) for field in contract.source_names)
-
-
-def lines(data: bytes) -> pl.DataFrame:
-    """What JSON lines hold.
-
-    Raises:
-        ValueError: There is none; says so.
-    """
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if not data.strip():
-        raise ValueError("is empty")
-    return pl.read_ndjson(data, infer_schema_length=None)
-
-
-def whole(series: pl.Series, contract: Contract, name: str) -> pl.Series:
-    """The values of an integer field as integers, if all of them are.
-
-    Raises:
-        UserError: One is not; names its row, for the column as a whole has another type.
-    """
-    field = contract.source_field(series.name)
-    if field.type == "integer" and series.dtype.is_decimal():
-        series = series.cast(pl.Float64)
-    if field.type == "integer" and series.dtype == pl.Float64:
-        is_whole = (series == series.round()) & (series.abs() < EXACT)
-        if (series.is_null() | is_whole).all():
-            return series.cast(pl.Int64)
-        texts = series.cast(pl.String)
-        texts = texts.str.strip_suffix(".0").zip_with(is_whole, texts)
-        checks.check_texts(texts.to_frame(), {series.name: READ_AS["integer"]}, contract, name)
-    elif field.type in READ_AS and series.dtype == pl.String:
-        checks.check_texts(series.to_frame(), {series.name: READ_AS[field.type]}, contract, name)
-    return series
+    checks.check_names(list(found), contract, name)
+    return pl.DataFrame(
+        [columns.of_values(each, found[each], name, contract) for each in contract.source_names]
+    )
 
 
 def again(contract: Contract) -> str:
@@ -266,30 +223,16 @@ def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         data = whole_lines(data, len(header))
     except ValueError as error:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
-    types = {name: READ_AS.get(contract.source_field(name).type, pl.String()) for name in header}
-    nulls = list(contract.null_values)
     try:
-        return _table(data, types, nulls)
+        # by position: polars leaves quotes within names doubled
+        return pl.read_csv(
+            data,
+            new_columns=header,
+            infer_schema=False,
+            null_values=list(contract.null_values),
+        )
     except pl.exceptions.PolarsError as error:
-        try:
-            texts = _table(data, dict.fromkeys(header, pl.String()), nulls)
-        except pl.exceptions.PolarsError:
-            raise contract.mistake(
-                f"{name} cannot be read as CSV ({why(error, contract)})"
-            ) from None
-        checks.check_texts(texts, types, contract, name)
         raise contract.mistake(f"{name} cannot be read as CSV ({why(error, contract)})") from None
-
-
-def _table(data: bytes, types: Mapping[str, pl.DataType], nulls: list[str]) -> pl.DataFrame:
-    # by position: polars leaves quotes within names doubled
-    return pl.read_csv(
-        data,
-        new_columns=list(types),
-        schema_overrides=list(types.values()),
-        infer_schema=False,
-        null_values=nulls,
-    )
 
 
 def unzipped(data: bytes) -> bytes:
@@ -366,7 +309,22 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
             f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
         ) from None
     checks.check_names(rows.columns, contract, name)
-    return rows
+    checks.check_no_texts(rows, contract, name)
+    return rows.with_columns(_uuids(path, rows, contract))
+
+
+def _uuids(path: Path, rows: pl.DataFrame, contract: Contract) -> list[pl.Series]:
+    """The UUIDs of a Parquet file as texts: polars has them as bytes."""
+    names = [series.name for series in rows if series.dtype == pl.Binary]
+    if not any(contract.source_field(name).type == "string" for name in names):
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(path)
+    found = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
+    parts = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
+    return [each.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for each in found]
 
 
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:

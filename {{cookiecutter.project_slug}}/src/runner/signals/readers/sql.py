@@ -5,7 +5,7 @@ without an event time come always, for they are a mistake that has to be seen.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,17 @@ from runner.config import nearest
 from runner.errors import UserError
 from runner.signals import checks
 from runner.signals.contract import Contract
-from runner.signals.readers import files
+from runner.signals.readers import columns, files
 
 TIMEOUT = 10
+POSTGRES_AS_THEY_ARE = (
+    *("bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "name"),
+    *("date", "timestamp", "timestamptz", "time", "bytea"),
+)
+# a frame has no such type, or one that is too narrow: UHUGEINT would come as -1
+DUCKDB_AS_TEXT = (
+    *("HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UUID"),
+)
 
 
 def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
@@ -40,12 +48,14 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
         cursor.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
         found = cursor.fetch_arrow_table().schema
         names = _names(contract, found.names)
-        columns = [_postgres_column(contract, found.field(name)) for name in names]
-        is_text = contract.event_time and str(found.field(contract.field(contract.event_time).source_name).type) == "string"
-        where = "" if is_text else _since(contract, since)
-        cursor.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")  # noqa: S608 (quoted)
+        asked = [_postgres_column(contract, found.field(name)) for name in names]
+        kinds = {name: _kind(found.field(name)) for name in names}
+        where = _since(contract, since, kinds, ("timestamp", "date"))
+        cursor.execute(f"SELECT {', '.join(asked)} FROM {table}{where}")  # noqa: S608 (quoted)
         rows = pl.DataFrame(cursor.fetch_arrow_table())
-    return rows.with_columns(files.whole(rows[name], contract, contract.source) for name in names)
+    texts = [name for name, kind in kinds.items() if kind in ("text", "varchar", "bpchar")]
+    checks.check_no_texts(rows.select(texts), contract, contract.source)
+    return rows
 
 
 def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
@@ -55,15 +65,18 @@ def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
     table = _table(options)
     with _told(contract), driver.connect(_file(contract, options), read_only=True) as connection:
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
-        found = connection.sql(f"SELECT * FROM {table} LIMIT 0").pl()  # noqa: S608 (quoted)
+        found = connection.sql(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
         names = _names(contract, found.columns)
-        is_text = contract.event_time and found[contract.field(contract.event_time).source_name].dtype == pl.String
-        where = "" if is_text else _since(contract, since)
-        columns = ", ".join(map(_quoted, names))
+        types = dict(zip(found.columns, map(str, found.types), strict=True))
+        kinds = {name: types[name] for name in names}
+        where = _since(contract, since, kinds, ("TIMESTAMP", "DATE"))
+        asked = ", ".join(_duckdb_column(name, kind) for name, kind in kinds.items())
         rows: pl.DataFrame = connection.sql(
-            f"SELECT {columns} FROM {table}{where}"  # noqa: S608 (quoted)
+            f"SELECT {asked} FROM {table}{where}"  # noqa: S608 (quoted)
         ).pl()
-    return rows.with_columns(files.whole(rows[name], contract, contract.source) for name in names)
+    texts = [name for name, kind in kinds.items() if kind == "VARCHAR"]
+    checks.check_no_texts(rows.select(texts), contract, contract.source)
+    return rows
 
 
 def sqlite(contract: Contract, since: datetime | None) -> pl.DataFrame:
@@ -76,12 +89,15 @@ def sqlite(contract: Contract, since: datetime | None) -> pl.DataFrame:
     with _told(contract), contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
         found = connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
         names = _names(contract, [column[0] for column in found.description])
-        columns = ", ".join(map(_quoted, names))
+        asked = ", ".join(map(_quoted, names))
         where = _since_text(contract, since)
-        rows = connection.execute(f"SELECT {columns} FROM {table}{where}")  # noqa: S608 (quoted)
+        rows = connection.execute(f"SELECT {asked} FROM {table}{where}")  # noqa: S608 (quoted)
         values = list(zip(*rows.fetchall(), strict=True)) or [()] * len(names)
     return pl.DataFrame(
-        [_sqlite_column(contract, *each) for each in zip(names, values, strict=True)]
+        [
+            columns.of_values(name, column, contract.source, contract)
+            for name, column in zip(names, values, strict=True)
+        ]
     )
 
 
@@ -121,10 +137,19 @@ def _names(contract: Contract, found: Sequence[str]) -> tuple[str, ...]:
     return contract.source_names
 
 
-def _since(contract: Contract, since: datetime | None) -> str:
+def _since(
+    contract: Contract,
+    since: datetime | None,
+    kinds: Mapping[str, str],
+    comparable: tuple[str, ...],
+) -> str:
+    """Rows are asked for by time where the database has times there, not texts or numbers."""
     if since is None:
         return ""
-    event = _quoted(contract.field(str(contract.event_time)).source_name)
+    name = contract.field(str(contract.event_time)).source_name
+    if not kinds[name].startswith(comparable):
+        return ""
+    event = _quoted(name)
     return f" WHERE {event} >= TIMESTAMPTZ '{since.astimezone(UTC).isoformat()}' OR {event} IS NULL"
 
 
@@ -138,30 +163,38 @@ def _since_text(contract: Contract, since: datetime | None) -> str:
     return f" WHERE {event} >= '{day}' OR {event} IS NULL OR {event} NOT GLOB '{digits}'"
 
 
+def _kind(found: Any) -> str:
+    """A column's type as PostgreSQL calls it."""
+    return str((found.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
+
+
 def _postgres_column(contract: Contract, found: Any) -> str:
-    """A column as a type that a frame has: exact decimals and such as `uuid` have none."""
-    name, wanted = _quoted(found.name), contract.source_field(found.name).type
-    kind = (found.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
-    if kind == "numeric" and wanted in ("integer", "number"):
-        return f"CAST({name} AS double precision) AS {name}"
-    is_special = str(found.type).startswith(("extension", "binary"))
-    if is_special and kind != "numeric" and wanted == "string":
-        return f"CAST({name} AS text) AS {name}"
-    return name
+    """A column as what arrives with every digit: as text what has no type in a frame."""
+    name, wanted, kind = _quoted(found.name), contract.source_field(found.name).type, _kind(found)
+    if kind in POSTGRES_AS_THEY_ARE:
+        return name
+    if kind == "oid":  # is beyond 32 bits with a sign
+        return f"CAST({name} AS bigint) AS {name}"
+    if kind == "money":  # would come as a number of cents
+        return f"CAST(CAST({name} AS numeric) AS text) AS {name}"
+    if kind == "numeric" and wanted == "integer":
+        return f"CAST(trim_scale({name}) AS text) AS {name}"
+    if kind in ("_numeric", "_float4", "_float8"):  # JSON has NaN in quotes, and NaN is no value
+        return f"replace(CAST(to_json({name}) AS text), '\"', '') AS {name}"
+    if str(found.type).startswith(("list", "struct")):
+        return f"CAST(to_json({name}) AS text) AS {name}"
+    return f"CAST({name} AS text) AS {name}"
 
 
-def _sqlite_column(contract: Contract, name: str, values: Sequence[Any]) -> pl.Series:
-    """A column of SQLite's, which has types by value, no booleans, and times as texts."""
-    wanted = contract.source_field(name).type
-    kinds = {type(value) for value in values} - {type(None)}
-    if wanted == "boolean" and kinds <= {int} and set(values) <= {0, 1, None}:
-        return pl.Series(name, values, pl.Int8).cast(pl.Boolean)
-    if kinds == {int, float}:
-        kinds, values = {float}, [None if value is None else float(value) for value in values]
-    if len(kinds) > 1:
-        texts = pl.Series(name, [None if value is None else str(value) for value in values])
-        return files.whole(texts, contract, contract.source)
-    return files.whole(pl.Series(name, values), contract, contract.source)
+def _duckdb_column(name: str, kind: str) -> str:
+    """A column as what arrives with every digit: as text what has no type in a frame."""
+    quoted = _quoted(name)
+    if kind in DUCKDB_AS_TEXT:
+        return f"CAST({quoted} AS VARCHAR) AS {quoted}"
+    is_nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    if is_nested and any(word in kind for word in DUCKDB_AS_TEXT):
+        return f"CAST(to_json({quoted}) AS VARCHAR) AS {quoted}"
+    return quoted
 
 
 @contextlib.contextmanager
