@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType, UnionType
 
 import jinja2
+import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
@@ -34,6 +35,7 @@ def pages() -> dict[str, str]:
         "reference/configuration.md": configuration(),
         "reference/tasks.md": tasks(),
         "reference/commands.md": commands(),
+        "reference/tables.md": tables.page(),
     }
 
 

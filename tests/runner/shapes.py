@@ -135,6 +135,13 @@ def local(zone: str) -> Column:
     return lambda times, _: [time.replace(tzinfo=ZoneInfo(zone)).isoformat() for time in times]
 
 
+def wall_clock(zone: str) -> Column:
+    """Times without an offset; the hour that comes twice comes twice."""
+    return lambda times, _: [
+        f"{time.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" for time in times
+    ]
+
+
 def days(times: Times, _: random.Random) -> list[date]:
     return [time.date() for time in times]
 
@@ -251,6 +258,8 @@ SHAPES = (
     shape("state", "no event time", event=None, id=ids),
     shape("offsets", "times with offsets of a zone with summer time", zone="America/New_York",
           id=ids, at=local("America/New_York")),
+    shape("summer_time", "times of the wall clock where summer time is", zone="America/New_York",
+          months=(1, 2, 3, 11), id=ids, at=wall_clock("America/New_York")),
     shape("row_a_day", "one row a day", "day", "day", rows=None, day=days),
     shape("few_rows", "a few rows in all", rows=7, id=ids, at=moments),
     shape("gaps", "months without rows", months=(1, 2, 3, 9), id=ids, at=moments),
@@ -271,6 +280,10 @@ SHAPES = (
     # the columns
     shape("wide", "300 columns", id=ids, at=moments,
           columns={f"c{n}": (numbers, codes("u", "v"), whole(0, 9))[n % 3] for n in range(300)}),
+    shape("names", "names with spaces, dots, quotes and letters of other scripts", "order.id",
+          "ordered at", columns={"order.id": ids, "ordered at": moments, "unit.price": numbers,
+                                 "it's": codes("a", "b"), 'in "EUR"': numbers, "größe (m²)": numbers,
+                                 "数量": whole(1, 9), "a,b": whole(1, 9)}),
     shape("our_names", "fields that are called as the runner calls its own", "row", "moment",
           row=ids, moment=moments, part=numbers, label=codes("a", "b"), split=numbers,
           fold=whole(0, 4), index=whole(0, 9), day=whole(0, 9), place=codes("c", "d"), sum=numbers,
@@ -287,6 +300,10 @@ SHAPES = (
     shape("long_texts", "very long texts", id=ids, at=moments, body=long_texts),
     shape("many_values", "texts of which nearly each is another", id=ids, at=moments, mail=uuids,
           visitor=whole(1, 10**12)),
+    shape("nested", "lists and nested fields", form="parquet", id=ids, at=moments, items=lists,
+          place=structs),
+    shape("nested_lines", "lists and nested fields in JSON lines", form="jsonl", id=ids, at=naive,
+          items=lists, place=structs),
     shape("ids_and_versions", "other tables' ids, and versions of an app", id=ids, at=moments,
           customer_id=whole(1, 900), app_version=codes("1.0.0", "1.1.0", "2.0.1")),
 )  # fmt: skip

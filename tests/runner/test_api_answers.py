@@ -142,7 +142,10 @@ BODIES = {
     ),
     "text": (b'"shops"', "gives no list"),
     "null": (b"null", "gives no list"),
-    "half a letter": (b'[{"shop": "\\ud800", "size": 1, "opened": null}]', "half a letter"),
+    "half a letter": (
+        b'[{"shop": "\\ud800", "size": 1, "opened": null}]',
+        "must be a string, but row 1",
+    ),
     "records of text": (b'["a"]', "no object"),
     "records of lists": (b'[["a", 1, null]]', "no object"),
     "a null record": (b"[null]", "no object"),
