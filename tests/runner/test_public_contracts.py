@@ -348,3 +348,25 @@ def test_contract_with_any_value_changed_is_a_contract_or_told(data: st.DataObje
     lines[at] = re.sub(r": .*$", f": {other}", lines[at])
     told = refusal("\n".join(lines), path)
     assert not told or told.startswith("contracts/")
+
+
+@pytest.mark.parametrize("name", ["eventTime", "event_time", "EventTime", "event-time"])
+def test_property_of_ours_may_be_spelled_as_the_producer_does(name: str) -> None:
+    contract = read_text(f"{BASE}customProperties: [{{property: {name}, value: at}}]\n").complete()
+    assert contract.event_time == "at"
+
+
+@pytest.mark.parametrize(
+    "name", ["models", "units", "tables", "servers", "Model", "time", "event", "zone", "nullable"]
+)
+def test_property_of_the_producer_is_no_slip(name: str) -> None:
+    contract = read_text(f"{BASE}customProperties: [{{property: {name}, value: [x]}}]\n").complete()
+    assert contract.unchecked == (f"customProperties {name}",)
+
+
+def test_promise_of_a_table_without_timestamps_is_not_checked() -> None:
+    text = BASE.replace("logicalType: timestamp", "logicalType: date")
+    promises = "slaProperties: [{property: latency, value: 1, unit: d}]\n"
+    contract = read_text(text + promises).complete()
+    assert contract.unchecked == ("slaProperties latency (no field is a timestamp)",)
+    assert "latency counts from a row's event time" in refusal(BASE + promises)

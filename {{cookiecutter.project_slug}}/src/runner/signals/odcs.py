@@ -11,6 +11,7 @@ NO_NAME = re.compile(r"\*|\^.*\$", re.DOTALL)
 """What names other fields in a feature: all of them, or those of a pattern."""
 RULE = ("metric", "type", "description", "unit")
 UNITS = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), timedelta(milliseconds=1)),
     **dict.fromkeys(("s", "second", "seconds"), timedelta(seconds=1)),
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
     **dict.fromkeys(("h", "hour", "hours"), timedelta(hours=1)),

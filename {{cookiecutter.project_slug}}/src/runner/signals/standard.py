@@ -310,8 +310,9 @@ class _Check:
 
     def _options(self, entries: Mapping[str, Entry]) -> None:
         options, kind = entries.get("logicalTypeOptions"), _text(entries.get("logicalType"))
-        if options and options.is_mapping and kind in OPTIONS:
-            self._keys(options, dict.fromkeys(OPTIONS[kind].split(), "any"), is_open=False)
+        if options and options.is_mapping:
+            keys = OPTIONS.get(kind, " ".join(OPTIONS.values()))
+            self._keys(options, dict.fromkeys(keys.split(), "any"), is_open=False)
 
 
 def _text(entry: Entry | None) -> str:
@@ -330,6 +331,11 @@ def _check_scalar(entry: Entry) -> None:
         raise entry.mistake(f"{entry.name} must be a text")
 
 
+def _check_mapping(entry: Entry) -> None:
+    if not entry.is_mapping:
+        raise entry.mistake(f"{entry.name} must hold keys and values")
+
+
 _PLAIN: dict[str, Callable[[Entry], object]] = {
     "any": lambda _: None,
     "text": _check_scalar,
@@ -337,7 +343,7 @@ _PLAIN: dict[str, Callable[[Entry], object]] = {
     "flag": Entry.flag,
     "number": lambda entry: entry.number(signed=True),
     "position": lambda entry: entry.whole(signed=True),
-    "options": lambda entry: entry.mapping(set(" ".join(OPTIONS.values()).split())),
+    "options": _check_mapping,
 }
 """What is expected of each kind of value that is neither a list nor a mapping of its own."""
 
