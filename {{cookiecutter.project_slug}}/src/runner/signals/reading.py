@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.signals.document import Entry, Mistakes, short, together
-from runner.signals.standard import SERVERS, SHAPES
+from runner.signals.standard import SERVER_KEYS, SHAPES
 
 IGNORED: dict[str, Iterable[str]] = {
     "contract": (
@@ -38,9 +38,9 @@ class Unchecked:
 
     def add_of(self, entries: Mapping[str, Entry], shape: str, place: str = "") -> None:
         """The entries of a mapping that are ignored, or unknown where any key may stand."""
-        known = {*SHAPES[shape], *" ".join(SERVERS.values()).replace("!", "").split()}
+        known, ignored = SHAPES[shape], IGNORED.get(shape, ())
         for key, value in entries.items():
-            if key in IGNORED.get(shape, ()) or key not in known:
+            if key in ignored or (key not in known and key not in SERVER_KEYS):
                 if value.raw in ("false", "-1"):  # nothing to act on
                     continue
                 self.add(short(key), place)

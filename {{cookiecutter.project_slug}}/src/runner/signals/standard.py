@@ -203,6 +203,7 @@ SERVERS = {
     "zen": _ANY_PORT,
 }
 """Keys by the server's type, with `!` where the standard requires one."""
+SERVER_KEYS = frozenset(" ".join(SERVERS.values()).replace("!", "").split())
 WORDS["server"] = tuple(SERVERS)
 _NEEDED_BY_RULE = {"sql": ("query",), "custom": ("engine", "implementation")}
 
@@ -268,8 +269,8 @@ class _Check:
         if name == "contract" and not self.has_no_status:
             required += ("status",)
         if name == "server":
-            every = " ".join(SERVERS.values()).replace("!", "")
-            keys = SERVERS.get(_text(entries.get("type")), every).split()
+            form = _text(entries.get("type"))
+            keys = SERVERS[form].split() if form in SERVERS else SERVER_KEYS
             known = {**known, **{key.rstrip("!"): "text" for key in keys}}
             required += tuple(key[:-1] for key in keys if key.endswith("!"))
         if name == "quality":
