@@ -229,7 +229,7 @@ def build(root: Path) -> DataProject:
     (root / "data" / "raw").mkdir(parents=True)
     shutil.copytree(TEMPLATE / "data" / "signals", root / "data" / "signals")
     (root / ".gitignore").write_text(
-        "__pycache__/\n/data/cache/\n/data/raw/\n/data/held/\n/data/versions/*/*/\n"
+        "__pycache__/\n/data/cache/\n/data/raw/\n/data/held/\n/data/versions/*/[0-9A-Za-z_]*/\n"
     )
     for name, fields in FIELDS.items():
         text = CONTRACT.format(

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from data_project import DataProject, Recorder, build, replace
+from data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
 from runner.dataset.plan import make_plan
 from runner.doctor import _signals as checked
@@ -145,3 +145,19 @@ def test_contract_of_a_producer_may_be_called_anything(project: DataProject) -> 
     assert (contract.name, contract.version) == ("visits", "v1")
     ensure_received(["visits"])
     assert project.partitions("visits")
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "v2", "2024-06", "rc_1"])
+def test_git_keeps_the_record_of_a_version_and_not_its_rows(tmp_path: Path, version: str) -> None:
+    (tmp_path / ".gitignore").write_text((TEMPLATE / ".gitignore").read_text())
+    folder = tmp_path / "data" / "versions" / "orders"
+    (folder / version).mkdir(parents=True)
+    (folder / version / "2024-01.parquet").touch()
+    for ending in (".dvc", ".yaml", ".profile.json"):
+        (folder / f"{version}{ending}").touch()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    kept = git(tmp_path, "ls-files", "data").split()
+    assert sorted(Path(path).name for path in kept) == sorted(
+        f"{version}{ending}" for ending in (".dvc", ".yaml", ".profile.json")
+    )

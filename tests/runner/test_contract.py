@@ -63,7 +63,7 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
             "must have `logicalType: timestamp`",
         ),
         ("America/New_York", "America/NewYork", "timeZone", "Did you mean 'America/New_York'?"),
-        ("eventTime", "eventtime", "eventtime", "Did you mean 'eventTime'?"),
+        ("eventTime", "evenTime", "evenTime", "Did you mean 'eventTime'?"),
         (
             "knownAfterEvent, value: true",
             "knownAfterEvent, value: yes",

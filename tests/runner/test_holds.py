@@ -331,11 +331,11 @@ def test_new_unit_whose_earlier_rows_are_as_before_is_held(project: DataProject)
 def test_decision_that_cannot_be_followed_is_not_made(project: DataProject) -> None:
     _deliver(project)
     hold = _open(project)
-    replace(project.contract("shops"), "status: active", "status: activ")
-    with pytest.raises(UserError, match="activ"):
+    replace(project.contract("visits"), "status: active", "statuss: active")
+    with pytest.raises(UserError, match="statuss"):
         holds.holds(["release", hold.id, *WHO])
     assert _open(project) == hold
-    replace(project.contract("shops"), "status: activ", "status: active")
+    replace(project.contract("visits"), "statuss: active", "status: active")
     holds.holds(["release", hold.id, *WHO])
     assert _rows(project) == 2401
 

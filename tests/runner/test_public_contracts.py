@@ -252,49 +252,69 @@ def test_type_of_any_text_is_one_of_ours_or_none(physical: str) -> None:
     assert logical_type(physical) in (None, *standard.LOGICAL_TYPES)
 
 
+DEEP, MANY, TOP = "100 levels of nesting", "200,000 values", "the file must hold keys and values"
+INVALID = "invalid YAML: "
 HOSTILE = {
-    "brackets": "[" * 1_900_000,
-    "braces": "{" * 1_900_000,
-    "dashes": "- " * 900_000,
-    "questions": "? " * 900_000,
-    "levels": "\n".join(" " * depth + "a:" for depth in range(1500)),
-    "tags": f"tags: [{'a,' * 900_000}]",
-    "keys": "{" + "".join(f"k{number}: v," for number in range(150_000)) + "}",
-    "bomb": "a0: &a0 [x,x,x,x,x,x,x,x]\n"
-    + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30)),
-    "chain": "b0: &b0 [x]\n" + "".join(f"b{n}: &b{n} [*b{n - 1}]\n" for n in range(1, 5000)),
-    "cycle": "a: &a [*a]",
-    "nothing named": "a: *b",
-    "size": "#" * (bounds.SIZE + 1),
-    "nul": "a: \0",
-    "tab": "a:\n\tb: 1",
-    "documents": "a: 1\n---\nb: 2\n",
-    "list": "- a\n- b\n",
-    "scalar": "just words",
-    "number": "17",
-    "empty": "",
-    "comments": "# nothing\n" * 1000,
-    "list as key": "? [a, b]\n: c\n",
-    "mapping as key": "? {a: b}\n: c\n",
-    "long key": f"{'a' * 1000}: 1",
-    "duplicate keys": "id: a\nid: b\n",
-    "directive": "%YAML 9.9\n---\na: 1\n",
-    "tagged": "a: !!python/object/apply:os.system [ls]\n",
-    "merge of a scalar": "<<: 3\n",
-    "merge of itself": "a: &a {<<: *a}\n",
-    "colons": ": " * 1000,
-    "surrogate": '"\\ud800": 1\n',
-}
+    "brackets": ("[" * 1_900_000, DEEP),
+    "braces": ("{" * 1_900_000, DEEP),
+    "dashes": ("- " * 900_000, DEEP),
+    "questions": ("? " * 900_000, DEEP),
+    "levels": ("\n".join(" " * depth + "a:" for depth in range(1500)), DEEP),
+    "chain": (
+        "b0: &b0 [x]\n" + "".join(f"b{n}: &b{n} [*b{n - 1}]\n" for n in range(1, 300)), DEEP
+    ),
+    "tags": (f"tags: [{'a,' * 900_000}]", MANY),
+    "keys": ("{" + "".join(f"k{number}: v," for number in range(150_000)) + "}", MANY),
+    "bomb": (
+        "a0: &a0 [x,x,x,x,x,x,x,x]\n"
+        + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30)), MANY
+    ),
+    "cycle": ("a: &a [*a]", "the alias *a names no anchor before it"),
+    "nothing named": ("a: *b", "the alias *b names no anchor before it"),
+    "merge of itself": ("a: &a {<<: *a}\n", "the alias *a names no anchor before it"),
+    "size": ("#" * (bounds.SIZE + 1), "a contract has at most 2 MB"),
+    "nul": ("a: \0", "control character #x0000"),
+    "tab": ("a:\n\tb: 1", INVALID),
+    "documents": ("a: 1\n---\nb: 2\n", ":2: a second YAML document begins here"),
+    "list": ("- a\n- b\n", TOP),
+    "scalar": ("just words", TOP),
+    "number": ("17", TOP),
+    "empty": ("", "the file is empty"),
+    "comments": ("# nothing\n" * 1000, "the file is empty"),
+    "list as key": ("? [a, b]\n: c\n", "a key must be a text"),
+    "mapping as key": ("? {a: b}\n: c\n", "a key must be a text"),
+    "long key": (f"{'a' * 1000}: 1", f"unknown entry '{'a' * 60}…'"),
+    "date as key": ("2024-01-01: 1", "unknown entry '2024-01-01'"),
+    "flag as key": ("yes: 1", "unknown entry 'yes'"),
+    "duplicate keys": ("id: a\nid: b\n", ":2: duplicate key 'id'"),
+    "directive": ("%YAML 9.9\n---\na: 1\n", INVALID),
+    "tagged": ("a: !!python/object/apply:os.system [ls]\n", "unknown entry 'a'"),
+    "merge of a scalar": ("<<: 3\n", "'apiVersion' is missing"),
+    "colons": (": " * 1000, INVALID),
+    "surrogate": ('"\\ud800": 1\n', INVALID),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_refused_with_its_line(text: str) -> None:
-    with pytest.raises(UserError) as error:
-        read_text(text)
-    lines = str(error.value).splitlines()
+@pytest.mark.parametrize(("text", "says"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_is_refused_with_its_line(text: str, says: str) -> None:
+    told = refusal(text)
+    assert says in told
+    lines = told.splitlines()
     assert len(lines) <= SHOWN + 1
     assert all(re.match(r"signals/orders\.yaml:|… and", line) for line in lines)
     assert max(map(len, lines)) < 400
+
+
+@pytest.mark.parametrize("version", standard.VERSIONS)
+@pytest.mark.parametrize(
+    ("physical", "type_"),
+    [("timestamp", "timestamp"), ("TIMESTAMP_TZ", "timestamp"), ("time", "time"), ("date", "date"),
+     ("varchar(10)", "date"), ("", "date")],
+)  # fmt: skip
+def test_date_that_is_stored_as_a_timestamp_is_one(version: str, physical: str, type_: str) -> None:
+    more = f", physicalType: {physical}" if physical else ""
+    text = BASE.replace("v3.1.0", version) + f"      - {{name: more, logicalType: date{more}}}\n"
+    assert read_text(text).complete().field("more").type == type_
 
 
 @pytest.mark.parametrize(
@@ -348,3 +368,25 @@ def test_contract_with_any_value_changed_is_a_contract_or_told(data: st.DataObje
     lines[at] = re.sub(r": .*$", f": {other}", lines[at])
     told = refusal("\n".join(lines), path)
     assert not told or told.startswith("contracts/")
+
+
+@pytest.mark.parametrize("name", ["eventTime", "event_time", "EventTime", "event-time"])
+def test_property_of_ours_may_be_spelled_as_the_producer_does(name: str) -> None:
+    contract = read_text(f"{BASE}customProperties: [{{property: {name}, value: at}}]\n").complete()
+    assert contract.event_time == "at"
+
+
+@pytest.mark.parametrize(
+    "name", ["models", "units", "tables", "servers", "Model", "time", "event", "zone", "nullable"]
+)
+def test_property_of_the_producer_is_no_slip(name: str) -> None:
+    contract = read_text(f"{BASE}customProperties: [{{property: {name}, value: [x]}}]\n").complete()
+    assert contract.unchecked == (f"customProperties {name}",)
+
+
+def test_promise_of_a_table_without_timestamps_is_not_checked() -> None:
+    text = BASE.replace("logicalType: timestamp", "logicalType: date")
+    promises = "slaProperties: [{property: latency, value: 1, unit: d}]\n"
+    contract = read_text(text + promises).complete()
+    assert contract.unchecked == ("slaProperties latency (no field is a timestamp)",)
+    assert "latency counts from a row's event time" in refusal(BASE + promises)

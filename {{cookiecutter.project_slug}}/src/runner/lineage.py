@@ -128,7 +128,7 @@ def _facts(contract: "Contract", uses: "Uses") -> dict[str, str]:
         "last change": _last_change(contract) if snapshot else "-",
         "here": there,
         "held": f"{hold.id}, since {hold.opened[:10]} (python run.py holds)" if hold else "no",
-        "owner": f"{contract.owner} ({contract.contact})",
+        "owner": contract.owner_and_contact,
         "features": ", ".join(_feature(name, uses) for name in sorted(uses.features)) or "none",
         "experiments": ", ".join(_experiment(name, uses) for name in sorted(uses.experiments))
         or "none",

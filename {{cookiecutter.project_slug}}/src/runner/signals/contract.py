@@ -178,6 +178,15 @@ class Contract:
         """The project that the contract belongs to."""
         return self.path.parents[1]
 
+    @property
+    def owner_and_contact(self) -> str:
+        """The owner and how to reach them, as far as somebody has said so."""
+        return (
+            self.owner
+            if self.contact in (UNKNOWN, self.owner)
+            else (f"{self.owner} ({self.contact})")
+        )
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the fields, in order."""
@@ -215,7 +224,7 @@ class Contract:
         """The error that names the signal, its owner and what to do next."""
         if not then and self.owner == UNKNOWN:
             then = f"Nobody is named as its owner in signals/{self.path.name}"
-        then = then or f"Ask {self.owner} ({self.contact})"
+        then = then or f"Ask {self.owner_and_contact}"
         return UserError(f"signal {self.name}: {what}.\n{then}.")
 
     def unfit(self, breach: Breach, then: str = "") -> Unfit:

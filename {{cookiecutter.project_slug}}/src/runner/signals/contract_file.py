@@ -25,7 +25,7 @@ CUSTOM = (
 )
 SUFFIXES = (".yaml", ".yml")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-VERSION = re.compile(r"\w(?:[\w.+-]*\w)?")
+VERSION = re.compile(r"\w(?:[\w.+-]*\w)?", re.ASCII)
 """What can stand in the name of a file on every system."""
 
 

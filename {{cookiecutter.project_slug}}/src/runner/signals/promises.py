@@ -8,7 +8,7 @@ from datetime import timedelta
 from runner.signals.contract import Field
 from runner.signals.document import Entry, short
 from runner.signals.odcs import UNITS, duration, span
-from runner.signals.reading import Reading, nearly
+from runner.signals.reading import Reading, nearly, spelled
 
 WHEN_HELD = ("last_good", "stop", "without")
 PROMISES = ("latency", "freshness", "frequency")
@@ -57,7 +57,8 @@ def read_times(
         event_time = _event_time(custom["eventTime"], fields) if "eventTime" in custom else None
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
-    given = _promises(promised, event_time, name, reading)
+    has_moments = any(field.type == "timestamp" for field in fields)
+    given = _promises(promised, event_time, name, reading, has_moments=has_moments)
     if "maxAge" in custom:
         with reading.needs.collected():
             _check_event_time("maxAge", custom["maxAge"], event_time)
@@ -73,7 +74,12 @@ def read_times(
 
 
 def _promises(
-    promised: Entry | None, event_time: str | None, name: str, reading: Reading
+    promised: Entry | None,
+    event_time: str | None,
+    name: str,
+    reading: Reading,
+    *,
+    has_moments: bool,
 ) -> dict[str, Mapping[str, Entry]]:
     """The promises that are acted on, by their names."""
     given: dict[str, list[Mapping[str, Entry]]] = {}
@@ -82,8 +88,8 @@ def _promises(
         if "property" not in said or "value" not in said:
             continue
         what = said["property"].raw
-        if what.casefold() in PROMISES:
-            given.setdefault(what.casefold(), []).append(said)
+        if meant := spelled(what, PROMISES):
+            given.setdefault(meant, []).append(said)
             continue
         with reading.mistakes.collected():
             if slip := nearly(what, PROMISES):
@@ -91,7 +97,11 @@ def _promises(
                     f"unknown entry '{short(what)}'. Did you mean '{slip}'?"
                 )
         reading.unchecked.add(f"slaProperties {short(what)}")
-    found = {}
+    found: dict[str, Mapping[str, Entry]] = {}
+    if event_time is None and not has_moments:  # nothing that they could count from
+        for what in given:
+            reading.unchecked.add(f"slaProperties {what}", "no field is a timestamp")
+        return found
     for what, ways in given.items():
         with reading.needs.collected():
             _check_event_time(what, ways[0]["property"], event_time)

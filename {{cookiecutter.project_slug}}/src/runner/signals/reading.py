@@ -1,11 +1,11 @@
 """What comes of reading a contract: its mistakes, what receiving lacks, and what is not checked."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.signals.document import Entry, Mistakes, short, together
-from runner.signals.standard import SERVERS, SHAPES
+from runner.signals.standard import SERVER_KEYS, SHAPES
 
 IGNORED: dict[str, Iterable[str]] = {
     "contract": (
@@ -38,9 +38,9 @@ class Unchecked:
 
     def add_of(self, entries: Mapping[str, Entry], shape: str, place: str = "") -> None:
         """The entries of a mapping that are ignored, or unknown where any key may stand."""
-        known = {*SHAPES[shape], *" ".join(SERVERS.values()).replace("!", "").split()}
+        known, ignored = SHAPES[shape], IGNORED.get(shape, ())
         for key, value in entries.items():
-            if key in IGNORED.get(shape, ()) or key not in known:
+            if key in ignored or (key not in known and key not in SERVER_KEYS):
                 if value.raw in ("false", "-1"):  # nothing to act on
                     continue
                 self.add(short(key), place)
@@ -101,13 +101,13 @@ class Reading:
 
 
 def custom_properties(
-    entry: Entry | None, known: Iterable[str], reading: Reading, place: str = ""
+    entry: Entry | None, known: Collection[str], reading: Reading, place: str = ""
 ) -> dict[str, Entry]:
     """The values of the custom properties that mean something here, by their names.
 
-    Any other is the producer's own; one that is nearly a name of ours is a slip.
+    Any other is the producer's own. `event_time` and `eventtime` are `eventTime`, and what is
+    nearly a name of ours is a slip; short names, such as `unit`, have to be exact.
     """
-    known = tuple(known)
     found: dict[str, Entry] = {}
     for item in entry.items() if entry and entry.is_list else []:
         said = item.entries()
@@ -115,31 +115,35 @@ def custom_properties(
         if name is None or not name.raw:
             continue
         with reading.mistakes.collected():
-            if name.raw not in known:
+            meant = spelled(name.raw, known)
+            if meant is None:
                 if slip := nearly(name.raw, known):
                     raise name.mistake(f"unknown entry '{name.raw}'. Did you mean '{slip}'?")
                 reading.unchecked.add(f"customProperties {short(name.raw)}", place)
-            elif name.raw in found:
-                raise name.mistake(f"'{name.raw}' stands twice; remove one")
+            elif meant in found:
+                raise name.mistake(f"'{meant}' stands twice; remove one")
             elif value is None:
                 raise item.mistake(f"'value' is missing in {item.name}")
             else:
-                found[name.raw] = value
+                found[meant] = value
     return found
+
+
+SLIP = 7
+"""A shorter name of ours is too like other words to take one for it."""
+
+
+def spelled(name: str, known: Collection[str]) -> str | None:
+    """The name of ours that this is, however it is spelled."""
+    plain = {_plain(each): each for each in known if len(each) >= SLIP}
+    return name if name in known else plain.get(_plain(name))
 
 
 def nearly(name: str, known: Iterable[str]) -> str | None:
     """The name that was meant, where a slip of the finger is likelier than another word."""
-    plain = {_plain(each): each for each in known}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
-    long = [each for each in plain if len(each) >= SLIP]
-    close = difflib.get_close_matches(_plain(name), long, 1, 0.85)
+    plain = {_plain(each): each for each in known if len(each) >= SLIP}
+    close = difflib.get_close_matches(_plain(name), plain, 1, 0.85)
     return plain[close[0]] if close else None
-
-
-SLIP = 5
-"""A shorter name of ours is too like other words to take one for it."""
 
 
 def _plain(name: str) -> str:

@@ -203,6 +203,7 @@ SERVERS = {
     "zen": _ANY_PORT,
 }
 """Keys by the server's type, with `!` where the standard requires one."""
+SERVER_KEYS = frozenset(" ".join(SERVERS.values()).replace("!", "").split())
 WORDS["server"] = tuple(SERVERS)
 _NEEDED_BY_RULE = {"sql": ("query",), "custom": ("engine", "implementation")}
 
@@ -268,8 +269,8 @@ class _Check:
         if name == "contract" and not self.has_no_status:
             required += ("status",)
         if name == "server":
-            every = " ".join(SERVERS.values()).replace("!", "")
-            keys = SERVERS.get(_text(entries.get("type")), every).split()
+            form = _text(entries.get("type"))
+            keys = SERVERS[form].split() if form in SERVERS else SERVER_KEYS
             known = {**known, **{key.rstrip("!"): "text" for key in keys}}
             required += tuple(key[:-1] for key in keys if key.endswith("!"))
         if name == "quality":
@@ -311,8 +312,8 @@ class _Check:
     def _options(self, entries: Mapping[str, Entry]) -> None:
         options, kind = entries.get("logicalTypeOptions"), _text(entries.get("logicalType"))
         if options and options.is_mapping:
-            known = OPTIONS.get(kind, " ".join(OPTIONS.values())).split()
-            self._keys(options, dict.fromkeys(known, "any"), is_open=False)
+            keys = OPTIONS.get(kind, " ".join(OPTIONS.values()))
+            self._keys(options, dict.fromkeys(keys.split(), "any"), is_open=False)
 
 
 def _text(entry: Entry | None) -> str:
@@ -331,6 +332,11 @@ def _check_scalar(entry: Entry) -> None:
         raise entry.mistake(f"{entry.name} must be a text")
 
 
+def _check_mapping(entry: Entry) -> None:
+    if not entry.is_mapping:
+        raise entry.mistake(f"{entry.name} must hold keys and values")
+
+
 _PLAIN: dict[str, Callable[[Entry], object]] = {
     "any": lambda _: None,
     "text": _check_scalar,
@@ -338,7 +344,7 @@ _PLAIN: dict[str, Callable[[Entry], object]] = {
     "flag": Entry.flag,
     "number": lambda entry: entry.number(signed=True),
     "position": lambda entry: entry.whole(signed=True),
-    "options": lambda entry: entry.is_mapping or entry.mapping(("minimum",)),
+    "options": _check_mapping,
 }
 """What is expected of each kind of value that is neither a list nor a mapping of its own."""
 

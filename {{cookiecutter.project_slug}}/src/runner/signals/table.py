@@ -1,5 +1,6 @@
 """The table of a contract: its fields, their key, and the rules on them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -214,11 +215,12 @@ def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple
     given = {name: entry.whole() for name, entry in positions.items() if entry}
     if not given:
         return tuple(positions)
+    counts = Counter(given.values())
     for name, entry in positions.items():
         if entry is None:
             raise properties.mistake(
                 f"the key field '{name}' has no primaryKeyPosition; give one to all or to none"
             )
-        if list(given.values()).count(given[name]) > 1:
+        if counts[given[name]] > 1:
             raise entry.mistake(f"primaryKeyPosition {given[name]} stands twice")
     return tuple(sorted(given, key=lambda name: given[name]))
