@@ -190,11 +190,13 @@ def with_key(text: str, key: list[str]) -> str:
     """A contract with another key."""
     text = re.sub(r" +primaryKey(Position)?: .*\n", "", text)
     for name in key:
-        quoted = name if re.fullmatch(r"\w+", name) else json.dumps(name, ensure_ascii=False)
-        field = rf"( +)- name: {re.escape(quoted)}\n"
+        quoted = re.escape(json.dumps(name, ensure_ascii=False))
+        field = rf"( +)- name: (?:{re.escape(name)}|{quoted})\n"
         text, count = re.subn(field, r"\g<0>\1  primaryKey: true\n", text)
         assert count == 1, (name, text)
-    return text
+    # what a key's field may not say
+    text = re.sub(r" +- \{metric: nullValues.*\n", "", text)
+    return re.sub(r" +quality:\n(?! +- \{metric)", "", text)
 
 
 def raised(shape: Shape) -> pl.DataFrame:
