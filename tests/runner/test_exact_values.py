@@ -491,6 +491,14 @@ def test_timestamp_of_any_unit_arrives_to_the_microsecond(
     assert receive(tmp_path, server, "timestamp")[0] == value.replace(tzinfo=UTC)
 
 
+@pytest.mark.parametrize("offset", ["+05:30", "-03:00", "+00:00"])
+def test_timestamp_of_a_fixed_offset_is_the_moment(tmp_path: Path, offset: str) -> None:
+    server = as_parquet(tmp_path, pa.array([0, 1], pa.timestamp("us", offset)))
+    first = datetime(1970, 1, 1, tzinfo=UTC)
+    wanted = [first, first + timedelta(microseconds=1)]
+    assert receive(tmp_path, server, "timestamp", "Asia/Tokyo").to_list() == wanted
+
+
 def test_timestamp_finer_than_a_microsecond_is_refused(tmp_path: Path) -> None:
     server = as_parquet(tmp_path, pa.array([1_000, 1_001], pa.timestamp("ns")))
     said = refused(tmp_path, server, "timestamp")
