@@ -61,6 +61,8 @@ def cast(series: pl.Series, field: Field, zone: str) -> pl.Series:
         field: What is promised.
         zone: Where times without an offset are.
     """
+    if isinstance(series.dtype, pl.Categorical | pl.Enum):
+        series = series.cast(pl.String)
     if series.dtype == pl.Null:
         values = pl.Series([None] * len(series), dtype=DTYPES[field.type])
     elif field.type == "integer":
@@ -189,8 +191,8 @@ def _booleans(series: pl.Series) -> pl.Series:
 
 def _strings(series: pl.Series) -> pl.Series:
     dtype = series.dtype
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-        return series.cast(pl.String)
+    if dtype == pl.String:
+        return series
     if dtype.is_decimal() or dtype in (pl.UInt64, pl.Int128, pl.UInt128):
         return series.cast(pl.String)
     if dtype == pl.Binary:

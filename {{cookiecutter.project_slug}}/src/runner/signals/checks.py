@@ -60,7 +60,8 @@ def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
     """Raises an Unfit for texts where a source with types of its own should have numbers."""
     for series in frame:
         field = contract.source_field(series.name)
-        if series.dtype == pl.String and field.type in ("integer", "number", "boolean"):
+        is_text = isinstance(series.dtype, pl.String | pl.Categorical | pl.Enum)
+        if is_text and field.type in ("integer", "number", "boolean"):
             there = series.is_not_null()
             if (row := there.arg_max()) is not None and there[row]:
                 why = ", which is a text"

@@ -150,7 +150,7 @@ def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str], d
     try:
         if form != "csv":
             if form == "parquet":
-                frame = pl.read_parquet(data)
+                frame = files.parquet(data)
             else:
                 frame, kinds = _of_json_lines(data, said)
             _check_names(frame.columns, said)

@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import io
 import logging
+import os
 import tempfile
 import zipfile
 import zlib
@@ -303,7 +304,7 @@ def whole_lines(data: bytes, width: int) -> bytes:
 
 def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
     try:
-        rows = pl.read_parquet(path, glob=False)
+        rows = parquet(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise contract.mistake(
             f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
@@ -311,6 +312,19 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
     checks.check_names(rows.columns, contract, name)
     checks.check_no_texts(rows, contract, name)
     return rows.with_columns(_uuids(path, rows, contract))
+
+
+def parquet(data: Path | bytes) -> pl.DataFrame:
+    """The columns of a Parquet file in their own types; times with a fixed offset in UTC."""
+    # such as +05:30, which pandas writes and polars refuses: it names no zone
+    os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
+    rows = pl.read_parquet(data, glob=False)
+    return rows.with_columns(
+        series.dt.convert_time_zone("UTC")
+        for series in rows
+        if isinstance(series.dtype, pl.Datetime)
+        and (series.dtype.time_zone or "").startswith(("+", "-"))
+    )
 
 
 def _uuids(path: Path, rows: pl.DataFrame, contract: Contract) -> list[pl.Series]:
