@@ -22,6 +22,10 @@ DTYPES: dict[str, pl.DataType] = {
     "array": pl.String(),
 }
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?"
+_BOOLEANS = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 OFFSET = r"(Z|[+-]\d\d:?\d\d)$"
 
 
@@ -53,7 +57,7 @@ def check_texts(
             bad = texts[name].is_not_null() & ~cast
         else:
             bad = texts[name].is_not_null() & texts[name].cast(dtype, strict=False).is_null()
-        _check_none(bad, texts[name], contract, contract.source_field(name), path)
+        check_none(bad, texts[name], contract, contract.source_field(name), path)
 
 
 def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
@@ -65,20 +69,33 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     columns = []
     for field in contract.fields:
         series = frame[field.source_name].alias(field.name)
+        if series.dtype == pl.String and field.type in ("integer", "number", "boolean"):
+            series = _of_texts(series, contract, field, path)
         if field.type in ("date", "timestamp") and series.dtype == pl.String:
             columns.append(_time(series, contract, field, path))
             continue
         if not _fits(series.dtype, field.type):
-            _check_none(series.is_not_null(), series, contract, field, path)
+            check_none(series.is_not_null(), series, contract, field, path)
             series = pl.Series(field.name, [None] * len(series))
         moments = series
         if field.type == "timestamp" and getattr(series.dtype, "time_zone", None) is None:
             moments = _to_utc(series, contract.time_zone)
         cast = moments.cast(DTYPES[field.type], strict=False)
-        _check_none(series.is_not_null() & cast.is_null(), series, contract, field, path)
+        check_none(series.is_not_null() & cast.is_null(), series, contract, field, path)
         # polars takes NaN for a value, greater than any other
         columns.append(cast.fill_nan(None) if field.type == "number" else cast)
     return pl.DataFrame(columns)
+
+
+def _of_texts(texts: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
+    """The values of texts, as a CSV has them; an empty one stands for nothing."""
+    texts = texts.set(texts == "", None) if (texts == "").any() else texts
+    if field.type == "boolean":
+        values = texts.replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean())
+    else:
+        values = texts.cast(DTYPES[field.type], strict=False)
+    check_none(texts.is_not_null() & values.is_null(), texts, contract, field, path)
+    return values
 
 
 def check_rows(frame: pl.DataFrame, contract: Contract, path: str) -> None:
@@ -162,7 +179,7 @@ def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
 
 def _time(series: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
     parsed = times(series, field.type, contract.time_zone)
-    _check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
+    check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
     return parsed.alias(field.name)
 
 
@@ -181,9 +198,10 @@ def _to_utc(local: pl.Series, zone: str) -> pl.Series:
     return moments.dt.convert_time_zone("UTC")
 
 
-def _check_none(
+def check_none(
     bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
 ) -> None:
+    """Raises an Unfit for the first value that is none of the field's type."""
     if not bad.any():
         return
     row = bad.arg_max()

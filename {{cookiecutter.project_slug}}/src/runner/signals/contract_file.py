@@ -225,8 +225,8 @@ def _field(values: Mapping[str, Entry]) -> Field:
     name, kind = values["name"].text(), values["logicalType"].choice(TYPES)
     if NO_NAME.fullmatch(name):
         raise values["name"].mistake(
-            "a field's name may hold no dot, be no * and not go from ^ to $: in a feature it would "
-            "name others"
+            "a field's name may not be * and not go from ^ to $: in a feature it would name "
+            "others; write another, and the source's as physicalName"
         )
     check_texts(values, "description", "businessName", "physicalType", "tags")
     custom = properties(values.get("customProperties"), CUSTOM_OF_FIELD)
@@ -235,6 +235,8 @@ def _field(values: Mapping[str, Entry]) -> Field:
         raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
     is_key, required = _required(values)
     low, high = value_range(values.get("logicalTypeOptions"), kind)
+    options = values.get("logicalTypeOptions")
+    form = options.find("format") if options and kind in ("date", "timestamp", "time") else None
     allowed, tolerated_invalid, tolerated_nulls = _rules(values, required=required)
     return Field(
         name=name,
@@ -249,7 +251,8 @@ def _field(values: Mapping[str, Entry]) -> Field:
         allowed=allowed,
         tolerated_invalid=tolerated_invalid,
         tolerated_nulls=tolerated_nulls,
-        physical_name=values["physicalName"].text() if "physicalName" in values else None,
+        physical_name=values["physicalName"].raw if "physicalName" in values else None,
+        format=form.text() if form else None,
     )
 
 

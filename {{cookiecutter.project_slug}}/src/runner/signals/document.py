@@ -71,6 +71,11 @@ class Entry:
             for position, node in enumerate(self._node.value)
         ]
 
+    @property
+    def raw(self) -> str:
+        """The scalar's text as it is written, with the spaces around it."""
+        return str(self._node.value) if self.text() else ""
+
     def text(self) -> str:
         """The scalar as text; never empty."""
         if not isinstance(self._node, yaml.ScalarNode) or not str(self._node.value).strip():

@@ -7,8 +7,8 @@ from datetime import timedelta
 from runner.signals.document import Entry
 
 NUMERIC = ("integer", "number")
-NO_NAME = re.compile(r".*\..*|\*|\^.*\$", re.DOTALL)
-"""What names other fields in a feature: `signal.field`, all of them, or those of a pattern."""
+NO_NAME = re.compile(r"\*|\^.*\$", re.DOTALL)
+"""What names other fields in a feature: all of them, or those of a pattern."""
 RULE = ("metric", "type", "description", "unit")
 UNITS = {
     **dict.fromkeys(("min", "minute", "minutes"), timedelta(minutes=1)),
@@ -64,7 +64,7 @@ def share(rule: Mapping[str, Entry]) -> float:
 
 def value_range(options: Entry | None, kind: str) -> tuple[float | None, float | None]:
     """The least and greatest value of a field of this type."""
-    if options is None:
+    if options is None or (kind in ("date", "timestamp", "time") and options.find("format")):
         return None, None
     if kind not in NUMERIC:
         raise options.mistake(f"a {kind} has no range here; an integer or a number has")
