@@ -7,6 +7,7 @@ import polars as pl
 
 from runner.config import nearest
 from runner.holds import Breach
+from runner.signals import date_patterns
 from runner.signals.contract import Contract, Field
 
 DTYPES: dict[str, pl.DataType] = {
@@ -178,7 +179,12 @@ def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
 
 
 def _time(series: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
-    parsed = times(series, field.type, contract.time_zone)
+    if field.format:
+        parsed = date_patterns.parsed(series, field.format, field.type)
+        if field.type == "timestamp":
+            parsed = _to_utc(parsed, contract.time_zone)
+    else:
+        parsed = times(series, field.type, contract.time_zone)
     check_none(series.is_not_null() & parsed.is_null(), series, contract, field, path)
     return parsed.alias(field.name)
 

@@ -8,7 +8,7 @@ WORDS = {"tab": "\t", "space": " ", "none": ""}
 """How a contract writes what nobody sees."""
 QUOTES = ('"', "'", "")
 DECIMALS = (".", ",")
-THOUSANDS = ("", ".", ",", "'", "’", " ")
+THOUSANDS = ("", ".", ",", "'", " ")
 SPACES = " \u00a0\u202f"
 """Each may part thousands where a contract says `space`."""
 

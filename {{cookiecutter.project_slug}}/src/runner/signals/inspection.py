@@ -1,18 +1,17 @@
-"""What data say of themselves: the types of their fields, which tell the rows apart, and when."""
+"""What rows say of themselves: the types of their fields, which tell them apart, and when."""
 
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
 
 from runner.errors import UserError
-from runner.signals import checks
+from runner.signals import checks, date_patterns
 from runner.signals.odcs import NO_NAME, NUMERIC
-from runner.signals.readers import files
 from runner.signals.rules import CLOCKS
 
 NULLS = (
@@ -41,12 +40,18 @@ class Column:
     Attributes:
         values: In the contract's type.
         personal: They may be about a person, by the name or by what they look like.
+        physical_name: What the source calls it.
+        format: How it writes dates and times, if not as ISO 8601 has it.
+        formats: Ways to read its dates, where nothing tells which is right.
     """
 
     name: str
     type: str
     values: pl.Series
     personal: bool
+    physical_name: str
+    format: str | None = None
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,22 +81,28 @@ class Table:
         return frame.with_columns(month).partition_by("", include_key=False)
 
 
-def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
-    """Looks at a file's data.
+def inspect(
+    frame: pl.DataFrame, written: Collection[str], nulls: Sequence[str], said: str, now: datetime
+) -> Table:
+    """Looks at rows.
 
     Args:
-        data: The file's content.
-        form: Its format.
+        frame: The rows under the names of their source.
+        written: Columns whose source writes every type as a text, as a CSV does.
+        nulls: Texts in them that stand for nothing, and are null here.
         said: What messages call it.
         now: No event is later.
 
     Raises:
-        UserError: They cannot be read, have no key, or fields that no signal can have.
+        UserError: They have no key, or fields that no signal can have.
     """
-    frame, nulls = _read(data, form, said)
     if frame.is_empty():
         raise UserError(f"{said}: it has no rows to draft a contract from")
-    columns = [_column(series, form, said) for series in frame]
+    names = names_of(frame.columns)
+    columns = [
+        _column(series, name, said, is_written=series.name in written)
+        for name, series in zip(names, frame, strict=True)
+    ]
     times = _times(columns, "timestamp", now + CLOCKS)
     days = [] if times else _times(columns, "date", now.date())[:1]
     columns = [_of_moments(each) if each.name in days else each for each in columns]
@@ -104,7 +115,7 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
             f"{said}: no fields tell its rows apart, for {why}.\n"
             "Mend that at the source, or number the rows."
         )
-    return Table(columns, nulls, times, keys, frame.height, bool(days))
+    return Table(columns, list(nulls), times, keys, frame.height, bool(days))
 
 
 def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
@@ -124,54 +135,21 @@ def _of_moments(column: Column) -> Column:
     return replace(column, type="timestamp", values=values)
 
 
-def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str]]:
-    """The rows, of a CSV as texts, and which texts stand for nothing."""
-    try:
-        if form != "csv":
-            frame = pl.read_parquet(data) if form == "parquet" else files.lines(data)
-            _check_names(frame.columns, said)
-            return frame, []
-        names = files.header_of(data)
-        _check_names(names, said)
-        frame = pl.read_csv(files.whole_lines(data, len(names)), infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{said}: is no {form} ({str(error).splitlines()[0]})") from None
-    except ValueError as error:  # of a CSV: what it is
-        raise UserError(f"{said}: {error}") from None
-    frame.columns = names  # polars would leave quotes in them doubled
-    found = set()
-    for series in frame:
-        nulls = set(series.filter(series.is_in(NULLS)).unique())
-        if nulls and _type_of_texts(_without(series, nulls)) != "string":
-            found |= nulls
-    return frame.with_columns(_without(series, found) for series in frame), sorted(found)
+def names_of(columns: Sequence[str]) -> list[str]:
+    """Names for fields: those of the source, cleaned where they cannot name one."""
+    names: list[str] = []
+    for position, column in enumerate(columns):
+        name = column.strip()
+        if not name or NO_NAME.fullmatch(name):
+            name = re.sub(r"\W+", "_", name).strip("_") or f"column_{position + 1}"
+        taken = {*names, *columns[position + 1 :]}
+        while name in taken:
+            name = f"{name}_{position + 1}"
+        names.append(name)
+    return names
 
 
-def _check_names(names: Sequence[str], said: str) -> None:
-    if len(names) == 1 and (signs := [sign for sign in ";\t|" if sign in names[0]]):
-        raise UserError(f"{said}: its values are parted by {signs[0]!r}; write it with commas")
-    for position, name in enumerate(names):
-        if not name:
-            raise UserError(
-                f"{said}: column {position + 1} has no name; give it one at the source (the index "
-                "of pandas: to_csv(index=False), or index_label=…)"
-            )
-        if name in names[:position]:
-            raise UserError(f"{said}: the field '{name}' stands twice; rename one at the source")
-        if NO_NAME.fullmatch(name) or name != name.strip():
-            raise UserError(
-                f"{said}: the field {name!r} needs another name at the source: one with no dot, no "
-                "space around it, not * and not from ^ to $"
-            )
-
-
-def _without(series: pl.Series, nulls: set[str]) -> pl.Series:
-    if not nulls:
-        return series
-    return series.set(series.is_in(list(nulls)) & series.is_not_null(), None)
-
-
-def _type_of_texts(texts: pl.Series) -> str:
+def type_of_texts(texts: pl.Series) -> str:
     """The narrowest type that all texts of a CSV's column are."""
     given = texts.drop_nulls().unique()
     if given.is_empty():
@@ -186,6 +164,13 @@ def _type_of_texts(texts: pl.Series) -> str:
     return _type_of_times(given)
 
 
+def _date_format(texts: pl.Series) -> date_patterns.Found | None:
+    """How dates are written that are no integers of an identifier, and not in ISO 8601."""
+    if _type_of_times(texts) != "string":
+        return None
+    return date_patterns.find(texts)
+
+
 def _type_of_times(texts: pl.Series) -> str:
     given = texts.drop_nulls().unique()
     for kind in ("date", "timestamp"):
@@ -194,21 +179,26 @@ def _type_of_times(texts: pl.Series) -> str:
     return "string"
 
 
-def _column(series: pl.Series, form: str, said: str) -> Column:
-    name = series.name
-    kind = _type_of_texts(series) if form == "csv" else _type(series, said)
+def _column(series: pl.Series, name: str, said: str, *, is_written: bool) -> Column:
+    source, is_text = series.name, series.dtype == pl.String
+    kind = type_of_texts(series) if is_written else _type(series, said)
+    found = _date_format(series) if is_text and kind in ("string", "integer") else None
+    pattern = found.patterns[0] if found and len(found.patterns) == 1 else None
     values = series
-    if series.dtype == pl.String and kind in ("date", "timestamp"):
-        values = checks.times(series, kind, "UTC").alias(name)
-    elif series.dtype == pl.String and kind == "boolean":
+    if found and pattern:
+        kind = found.type
+        values = date_patterns.parsed(series, pattern, kind)
+    elif is_text and kind in ("date", "timestamp"):
+        values = checks.times(series, kind, "UTC")
+    elif is_text and kind == "boolean":
         values = series.str.to_lowercase() == "true"
-    elif isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
-        values = series.dt.replace_time_zone("UTC")
+    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is None:
+        values = values.dt.replace_time_zone("UTC")
     nulls = values.null_count()
     values = values.cast(checks.DTYPES[kind], strict=False).alias(name)
     if values.null_count() > nulls:
         raise UserError(
-            f"{said}: the field '{name}' has whole numbers of more than 64 bits: write them as "
+            f"{said}: the field '{source}' has whole numbers of more than 64 bits: write them as "
             "texts at the source"
         )
     if kind == "number":
@@ -216,7 +206,8 @@ def _column(series: pl.Series, form: str, said: str) -> Column:
     personal = PERSONAL.search(name) is not None
     if kind == "string" and (given := values.drop_nulls().head(SAMPLE)).len():
         personal = personal or given.str.contains(MAIL_OR_PHONE).sum() > given.len() / 2
-    return Column(name, kind, values, personal)
+    either = found.patterns if found and not pattern else ()
+    return Column(name, kind, values, personal, source, pattern, either)
 
 
 def _type(series: pl.Series, said: str) -> str:

@@ -113,6 +113,11 @@ def read(path: Path, name: str, form: str, largest: int | None = None) -> bytes:
         raise Unreadable(f"{name} is cut off or no {packing} file ({reason})") from None
 
 
+def is_marked(data: bytes) -> bool:
+    """Whether a byte order mark says the encoding."""
+    return any(data.startswith(mark) for mark, _ in _MARKS)
+
+
 def utf8(data: bytes, encoding: str) -> bytes:
     """A text in UTF-8 without a byte order mark.
 

@@ -73,7 +73,7 @@ def check_once(header: Sequence[str]) -> None:
     named = [name or f"column_{each + 1}" for each, name in enumerate(header)]
     for position, name in enumerate(named):
         if name in named[:position]:
-            raise ValueError(f"has the column '{name}' twice")
+            raise ValueError(f"has two columns '{name}'; rename one at the source")
 
 
 def read(data: bytes, dialect: Dialect) -> Text:
@@ -220,4 +220,4 @@ def number(dialect: Dialect) -> tuple[str, str]:
         parting = SPACES if dialect.thousands == " " else dialect.thousands
         parts = rf"|\d{{1,3}}([{re.escape(parting)}]\d{{3}})+"
     pattern = rf"^\s*[+-]?((\d+{parts})({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?\s*$"
-    return pattern, f".,'’{SPACES}"
+    return pattern, f".,'{SPACES}"

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from runner.config import nearest
-from runner.signals.readers.content import AGAIN, Unreadable, is_of, told
+from runner.signals.readers.content import Unreadable, is_of, told
 from runner.signals.server import Server
 
 # what has to be installed for an address, beside fsspec
@@ -106,10 +106,9 @@ def _here(server: Server, root: Path) -> list[File]:
     written = server.origin  # with the names of variables, not what they hold
     given = server.resolved()["path"]
     with told(written):
+        path = root / _home(given, written)
         if given.startswith("package:"):
             path = _in_package(given)
-        else:
-            path = root / _home(given, written)
         if path.is_dir():
             return in_folder(path, written, server.options["format"])
         if os.path.lexists(path):
@@ -154,26 +153,32 @@ def _matching(pattern: Path, shown: str, form: str) -> list[File]:
 def _expanded(
     folder: Path, parts: tuple[str, ...], inside: tuple[str, ...]
 ) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """What is in a folder and looks like the rest of a pattern."""
     if not parts:
         yield folder, inside
         return
     part, rest = parts[0], parts[1:]
-    if not is_pattern(part):
-        if os.path.lexists(folder / part):
-            yield from _expanded(folder / part, rest, (*inside, part))
-        return
-    if not folder.is_dir():
-        return
     if part == "**":
         yield from _expanded(folder, rest, inside)
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") and not part.startswith("."):
-            continue
-        if part == "**":
-            if path.is_dir() and not path.is_symlink():  # a link may lead round and round
-                yield from _expanded(path, parts, (*inside, path.name))
-        elif fnmatch.fnmatchcase(path.name, part):
+    for path in _listed(folder, part):
+        if part != "**":
             yield from _expanded(path, rest, (*inside, path.name))
+        elif path.is_dir() and not path.is_symlink():  # a link may lead round and round
+            yield from _expanded(path, parts, (*inside, path.name))
+
+
+def _listed(folder: Path, part: str) -> list[Path]:
+    """What a folder holds that looks like one part of a pattern."""
+    if not is_pattern(part):
+        return [folder / part] if os.path.lexists(folder / part) else []
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if fnmatch.fnmatchcase(path.name, part)
+        and (part.startswith(".") or not path.name.startswith("."))
+    ]
 
 
 def _in_package(given: str) -> Path:
@@ -275,7 +280,7 @@ def _remote(server: Server) -> Iterator[None]:
         ) from None
     # each file system has errors of its own, and they may hold what it was called with
     except Exception as error:
-        raise Unreadable(f"{place} cannot be read ({_said(server, error)})", AGAIN) from None
+        raise Unreadable(f"{place} cannot be read ({_said(server, error)})") from None
 
 
 def _said(server: Server, error: BaseException) -> str:

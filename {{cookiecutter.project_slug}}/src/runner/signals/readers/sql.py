@@ -41,10 +41,7 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
         found = cursor.fetch_arrow_table().schema
         names = _names(contract, found.names)
         columns = [_postgres_column(contract, found.field(name)) for name in names]
-        is_text = (
-            contract.event_time
-            and str(found.field(contract.field(contract.event_time).source_name).type) == "string"
-        )
+        is_text = contract.event_time and str(found.field(contract.field(contract.event_time).source_name).type) == "string"
         where = "" if is_text else _since(contract, since)
         cursor.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")  # noqa: S608 (quoted)
         rows = pl.DataFrame(cursor.fetch_arrow_table())
@@ -60,10 +57,7 @@ def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
         found = connection.sql(f"SELECT * FROM {table} LIMIT 0").pl()  # noqa: S608 (quoted)
         names = _names(contract, found.columns)
-        is_text = (
-            contract.event_time
-            and found[contract.field(contract.event_time).source_name].dtype == pl.String
-        )
+        is_text = contract.event_time and found[contract.field(contract.event_time).source_name].dtype == pl.String
         where = "" if is_text else _since(contract, since)
         columns = ", ".join(map(_quoted, names))
         rows: pl.DataFrame = connection.sql(

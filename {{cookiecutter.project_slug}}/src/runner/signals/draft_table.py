@@ -1,0 +1,126 @@
+"""The rows that a contract is drafted from, read without one, and how their files are written."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from runner.signals import detection
+from runner.signals.dialect import DEFAULT, Dialect
+from runner.signals.inspection import NULLS, type_of_texts
+from runner.signals.readers import content, csv_files, files, json_files
+from runner.signals.readers.places import File
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Rows as their source has them.
+
+    Attributes:
+        frame: Under the names of the source; numbers of a CSV are written with a point.
+        written: Columns whose source writes every type as a text.
+        nulls: Texts in them that stand for nothing, and are null here.
+        dialect: How the files are written.
+    """
+
+    frame: pl.DataFrame
+    written: Collection[str]
+    nulls: Sequence[str] = ()
+    dialect: Dialect = DEFAULT
+
+
+def read(found: Sequence[File], form: str) -> Raw:
+    """The rows of all files.
+
+    Raises:
+        Unreadable: A file is not of the format, cut off, or does not fit the others.
+    """
+    if form != "csv":
+        frames = [_frame(file, form) for file in found]
+        keys = {key for file in found for key in file.keys}
+        return Raw(_together(found, frames), keys)
+    dialect = DEFAULT
+    frames = []
+    for file in found:
+        data = content.read(file.path, file.name, form)
+        try:
+            if not frames:
+                dialect = detection.dialect_of(data)
+            text = content.utf8(data, dialect.encoding)
+            names = frames[0].columns if frames and not dialect.header else ()
+            frames.append(_with_keys(csv_files.table(text, dialect, names), file))
+        except ValueError as error:
+            raise content.Unreadable(f"{file.name} {error}") from None
+    rows = _together(found, frames)
+    numbers = detection.number_columns(rows.get_columns())
+    if numbers:
+        dialect = replace(dialect, decimal=numbers[0], thousands=numbers[1])
+    rows, nulls = _without_nulls(_in_plain_numbers(rows, dialect))
+    return Raw(rows, rows.columns, nulls, dialect)
+
+
+def _frame(file: File, form: str) -> pl.DataFrame:
+    try:
+        if form == "parquet":
+            with content.steady(file.path, file.name):
+                rows = pl.read_parquet(file.path, glob=False, hive_partitioning=False)
+        else:
+            data = content.utf8(content.read(file.path, file.name, form), DEFAULT.encoding)
+            rows = files.lines(json_files.as_lines(data))
+    except ValueError as error:
+        raise content.Unreadable(f"{file.name} {error}") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise content.Unreadable(f"{file.name} is cut off or no {form} file ({reason})") from None
+    return _with_keys(rows, file)
+
+
+def _with_keys(rows: pl.DataFrame, file: File) -> pl.DataFrame:
+    keys = {key: value for key, value in file.keys.items() if key not in rows.columns}
+    return rows.with_columns(pl.lit(value, pl.String).alias(key) for key, value in keys.items())
+
+
+def _together(found: Sequence[File], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all files, whose columns have the same names."""
+    first, *others = frames
+    for file, frame in zip(found[1:], others, strict=True):
+        if different := sorted({*frame.columns} ^ {*first.columns}):
+            lacking = found[0] if different[0] in frame.columns else file
+            raise content.Unreadable(
+                f"{lacking.name} has no column '{different[0]}', and another file has",
+                "Draft from files of the same columns",
+            )
+    try:
+        return pl.concat([first, *(each.select(first.columns) for each in others)],
+                         how="vertical_relaxed")  # fmt: skip
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise content.Unreadable(f"its files have columns of different types ({reason})") from None
+
+
+def _in_plain_numbers(rows: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
+    """Columns of numbers as everyone writes them; others as they are."""
+    if (dialect.decimal, dialect.thousands) == (".", ""):
+        return rows
+    columns = []
+    for series in rows:
+        written, bad = csv_files.plain_numbers(series, dialect)
+        is_number = type_of_texts(detection.without_nulls(written)) in ("integer", "number")
+        columns.append(written if is_number and not bad.any() else series)
+    return pl.DataFrame(columns)
+
+
+def _without_nulls(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The rows without the texts that stand for nothing, and these."""
+    found: set[str] = set()
+    for series in rows:
+        nulls = set(series.filter(series.is_in(NULLS)).unique())
+        if nulls and type_of_texts(detection.without_nulls(series)) != "string":
+            found |= nulls
+    if not found:
+        return rows, []
+    nothing = list(found)
+    return (
+        rows.with_columns(pl.when(~pl.all().is_in(nothing)).then(pl.all()).name.keep()),
+        sorted(found),
+    )
