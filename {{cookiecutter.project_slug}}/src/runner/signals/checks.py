@@ -155,7 +155,7 @@ def _fits(dtype: pl.DataType, wanted: str) -> bool:
 def times(series: pl.Series, kind: str, zone: str) -> pl.Series:
     """Texts in ISO 8601 as dates, or as moments in UTC; null where one is neither."""
     if kind == "date":
-        return series.str.to_date("%Y-%m-%d", strict=False)
+        return date_patterns.parsed(series, "yyyy-MM-dd", "date")
     # each text once: a column of hours has far fewer than rows
     texts = series.unique(maintain_order=True).drop_nulls()
     good = texts.filter(texts.str.contains(TIME + OFFSET.replace("$", "?$")))

@@ -52,10 +52,13 @@ def read(found: Sequence[File], form: str) -> Raw:
         except ValueError as error:
             raise content.Unreadable(f"{file.name} {error}") from None
     rows = _together(found, frames)
+    names = rows.columns
+    rows.columns = [str(place) for place in range(rows.width)]  # polars takes some for patterns
     numbers = detection.number_columns(rows.get_columns())
     if numbers:
         dialect = replace(dialect, decimal=numbers[0], thousands=numbers[1])
     rows, nulls = _without_nulls(_in_plain_numbers(rows, dialect))
+    rows.columns = names
     return Raw(rows, rows.columns, nulls, dialect)
 
 
@@ -113,6 +116,7 @@ def _in_plain_numbers(rows: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
 def _without_nulls(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The rows without the texts that stand for nothing, and these."""
     found: set[str] = set()
+    rows = pl.DataFrame([_without_empty(series) for series in rows])
     for series in rows:
         nulls = set(series.filter(series.is_in(NULLS)).unique())
         if nulls and type_of_texts(detection.without_nulls(series)) != "string":
@@ -124,3 +128,11 @@ def _without_nulls(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         rows.with_columns(pl.when(~pl.all().is_in(nothing)).then(pl.all()).name.keep()),
         sorted(found),
     )
+
+
+def _without_empty(series: pl.Series) -> pl.Series:
+    """A column in which an empty text is nothing, where it holds no texts."""
+    if not (series == "").any():
+        return series
+    given = series.set(series == "", None)
+    return series if type_of_texts(detection.without_nulls(given)) == "string" else given

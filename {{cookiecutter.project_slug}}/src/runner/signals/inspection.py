@@ -181,6 +181,7 @@ def _type_of_times(texts: pl.Series) -> str:
 
 def _column(series: pl.Series, name: str, said: str, *, is_written: bool) -> Column:
     source, is_text = series.name, series.dtype == pl.String
+    series = series.alias(name)  # polars takes some names of sources for patterns
     kind = type_of_texts(series) if is_written else _type(series, said)
     found = _date_format(series) if is_text and kind in ("string", "integer") else None
     pattern = found.patterns[0] if found and len(found.patterns) == 1 else None

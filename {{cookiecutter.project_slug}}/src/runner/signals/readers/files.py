@@ -23,6 +23,7 @@ READ_AS = {
     "boolean": pl.Boolean(),
 }  # the others are texts in a CSV, and checked after reading
 
+TEXTS = ("string", "object", "array")
 EXACT = 2**53  # from here on a float stands for several whole numbers
 
 log = logging.getLogger(__name__)
@@ -146,14 +147,22 @@ def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         rows = csv_files.table(data, dialect, names, contract.null_values)
     except ValueError as error:
         raise content.Unreadable(f"{name} {error}") from None
-    if (dialect.decimal, dialect.thousands) == (".", ""):
-        return rows
+    has_empty = b'""' in data or b"''" in data
+    is_plain = (dialect.decimal, dialect.thousands) == (".", "")
     for field in contract.fields:
-        if field.type in NUMERIC and field.source_name in rows.columns:
-            texts = rows[field.source_name]
-            written, bad = csv_files.plain_numbers(texts, dialect)
-            checks.check_none(bad, texts, contract, field, name)
-            rows = rows.with_columns(written)
+        if field.source_name not in rows.columns or field.type in TEXTS:
+            continue
+        # under the field's name: polars takes some names of sources for patterns
+        texts = rows[field.source_name].alias(field.name)
+        if has_empty:  # a text may be empty, and nothing else
+            texts = texts.set(texts == "", None)
+        if field.type in NUMERIC and not is_plain:
+            given = texts
+            texts, bad = csv_files.plain_numbers(given, dialect)
+            checks.check_none(bad, given, contract, field, name)
+        if has_empty or not is_plain:
+            place = rows.columns.index(field.source_name)
+            rows.replace_column(place, texts.alias(field.source_name))
     return rows
 
 
