@@ -70,8 +70,8 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     columns = []
     for field in contract.fields:
         series = frame[field.source_name].alias(field.name)
-        if series.dtype == pl.String and field.type in ("integer", "number", "boolean"):
-            series = _of_texts(series, contract, field, path)
+        if contract.format == "csv" and series.dtype == pl.String:
+            series = of_texts(series, contract, field, path)
         if field.type in ("date", "timestamp") and series.dtype == pl.String:
             columns.append(_time(series, contract, field, path))
             continue
@@ -88,9 +88,10 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _of_texts(texts: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
-    """The values of texts, as a CSV has them; an empty one stands for nothing."""
-    texts = texts.set(texts == "", None) if (texts == "").any() else texts
+def of_texts(texts: pl.Series, contract: Contract, field: Field, path: str) -> pl.Series:
+    """The values of texts, as a CSV has them; times stay texts."""
+    if field.type not in ("integer", "number", "boolean"):
+        return texts
     if field.type == "boolean":
         values = texts.replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean())
     else:

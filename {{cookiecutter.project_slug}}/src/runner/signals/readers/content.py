@@ -151,19 +151,23 @@ def _packing(data: bytes) -> str | None:
     return None
 
 
-def _streamed(stream: IO[bytes], bound: int) -> bytes:
+def _streamed(stream: IO[bytes] | io.BufferedIOBase, bound: int) -> bytes:
     chunks = []
     size = 0
     while chunk := stream.read(CHUNK):
         size += len(chunk)
-        if size > bound:
-            raise Unreadable(
-                f"unpacks to more than {bound:,} bytes",
-                "If that is right, write a larger maxBytes under its server's customProperties in "
-                "{contract}; its owner is {owner}",
-            )
+        _check_size(size, bound)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _check_size(size: int, bound: int) -> None:
+    if size > bound:
+        raise Unreadable(
+            f"unpacks to more than {bound:,} bytes",
+            "If that is right, write a larger maxBytes under its server's customProperties in "
+            "{contract}; its owner is {owner}",
+        )
 
 
 def _gzip(data: bytes, bound: int, form: str) -> bytes:  # noqa: ARG001
@@ -228,8 +232,8 @@ def _zip(data: bytes, bound: int, form: str) -> bytes:
             raise Unreadable(f"must hold one {form.upper()} and holds {len(tables)}")
         if tables[0].flag_bits & 1:
             raise Unreadable("is encrypted with a password", "Ask {owner} for one without")
-        with archive.open(tables[0]) as stream:
-            return _streamed(stream, bound)
+        _check_size(tables[0].file_size, bound)  # not more is read than the archive says
+        return archive.read(tables[0])
 
 
 _UNPACK = {"gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "xz": _xz, "zip": _zip}

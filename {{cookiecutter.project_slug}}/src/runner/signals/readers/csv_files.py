@@ -49,30 +49,45 @@ def table(
         ValueError: It is in another encoding or dialect, or cut off; says what the file is or has.
     """
     text = read(data, dialect)
-    header = text.names or list(names) or [f"column_{each + 1}" for each in range(text.width)]
-    if len(header) != text.width and not (len(header) + 1 == text.width):
+    named = text.names or list(names) or [f"column_{each + 1}" for each in range(text.width)]
+    if text.width not in (len(named), len(named) + 1):
         raise ValueError(
-            f"has {text.width} columns, and {len(header)} are named; its delimiter is "
+            f"has {text.width} columns, and {len(named)} are named; its delimiter is "
             f"{dialect.delimiter!r}"
         )
-    header += [""] * (text.width - len(header))
-    check_once(header)
+    named += [""] * (text.width - len(named))
+    check_once(named)
     # under names of our own: a header may be short, and polars leaves quotes in names doubled
     columns = [f"{each}" for each in range(text.width)]
     frame = _parsed(text, dialect, columns, list(nulls))
-    for position, name in enumerate(header):
-        if not name and position + 1 == text.width and _is_empty(frame[columns[-1]]):
-            frame = frame.drop(columns[-1])  # each line ends with a delimiter
-            header = header[:-1]
-    frame.columns = [name or f"column_{each + 1}" for each, name in enumerate(header)]
+    if not named[-1] and text.width > 1 and _is_empty(frame[columns[-1]]):
+        frame = frame.drop(columns[-1])  # each line ends with a delimiter
+        named = named[:-1]
+    frame.columns = [name or f"column_{each + 1}" for each, name in enumerate(named)]
     return frame
 
 
-def check_once(header: Sequence[str]) -> None:
+def header(data: bytes, dialect: Dialect) -> list[str]:
+    """The names of the columns; none if no line has them.
+
+    Raises:
+        ValueError: It is empty or not UTF-8; says what the file is.
+    """
+    if not dialect.header:
+        return []
+    lines = _from_line(data, dialect.header).lstrip(b"\r\n")
+    names = next(rows(lines, dialect), [])
+    if not names:
+        raise ValueError("is empty")
+    if len(names) > 1 and not names[-1]:  # each line may end with a delimiter
+        names = names[:-1]
+    return [name or f"column_{place + 1}" for place, name in enumerate(names)]
+
+
+def check_once(names: Sequence[str]) -> None:
     """Raises a ValueError for a name that two columns have."""
-    named = [name or f"column_{each + 1}" for each, name in enumerate(header)]
-    for position, name in enumerate(named):
-        if name in named[:position]:
+    for position, name in enumerate(names):
+        if name and name in names[:position]:
             raise ValueError(f"has two columns '{name}'; rename one at the source")
 
 
@@ -102,12 +117,11 @@ def rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
     """
     csv.field_size_limit(LONGEST)
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
-    quoting = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
     reader = csv.reader(
         text,
         delimiter=dialect.delimiter,
         quotechar=dialect.quote or None,
-        quoting=quoting,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         strict=True,
     )
     for row in itertools.count():

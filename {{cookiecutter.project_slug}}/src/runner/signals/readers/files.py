@@ -68,12 +68,20 @@ def frame(files: Sequence[places.File], contract: Contract) -> pl.DataFrame:
 
 def _frame(file: places.File, contract: Contract) -> pl.DataFrame:
     """One file's rows, with what its folders say of them."""
-    reader = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl, "json": _jsonl}[contract.format]
     with content.steady(file.path, file.name):
-        rows = reader(file.path, file.name, contract)
-    of_folders = {key: value for key, value in file.keys.items() if key not in rows.columns}
-    rows = rows.with_columns(pl.lit(value, pl.String).alias(k) for k, value in of_folders.items())
-    checks.check_names(rows.columns, contract, file.name)
+        if contract.format == "csv":
+            rows = _csv(file, contract)
+        else:
+            reader = _parquet if contract.format == "parquet" else _jsonl
+            rows = reader(file.path, file.name, contract)
+    missing = [key for key in file.keys if key not in rows.columns]
+    checks.check_names([*rows.columns, *missing], contract, file.name)
+    for key in missing:
+        texts = pl.Series(key, [file.keys[key]] * rows.height, pl.String)
+        field = contract.source_field(key)
+        rows.insert_column(
+            rows.width, checks.of_texts(texts, contract, field, file.name).alias(key)
+        )
     return rows
 
 
@@ -136,18 +144,22 @@ def missing(contract: Contract, package: str) -> UserError:
     return contract.mistake(str(error), error.then)
 
 
-def _csv(path: Path, name: str, contract: Contract) -> pl.DataFrame:
-    dialect = dialect_of(contract.server.options)
-    data = _bytes(path, name, contract)
+def _csv(file: places.File, contract: Contract) -> pl.DataFrame:
+    dialect, name = dialect_of(contract.server.options), file.name
+    data = _bytes(file.path, name, contract)
     names = [] if dialect.header else contract.source_names
     try:
         data = content.utf8(data, dialect.encoding)
         if not data.endswith((b"\n", b"\r")):
             log.warning("signal %s: %s ends within a line; it may be cut off", contract.name, name)
+        if header := csv_files.header(data, dialect):
+            missing = [key for key in file.keys if key not in header]
+            checks.check_names([*header, *missing], contract, name)
         rows = csv_files.table(data, dialect, names, contract.null_values)
     except ValueError as error:
         raise content.Unreadable(f"{name} {error}") from None
-    has_empty = b'""' in data or b"''" in data
+    quote = dialect.quote.encode()
+    has_empty = quote in data and 2 * quote in data
     is_plain = (dialect.decimal, dialect.thousands) == (".", "")
     for field in contract.fields:
         if field.source_name not in rows.columns or field.type in TEXTS:

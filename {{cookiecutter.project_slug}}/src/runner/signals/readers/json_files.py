@@ -17,7 +17,7 @@ def as_lines(data: bytes) -> bytes:
         text = data.decode()
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    lines = []
+    lines: list[str] = []
     place = _after(text, text.index("[") + 1)
     while not text.startswith("]", place):
         if lines:
