@@ -661,3 +661,35 @@ def test_other_place_takes_the_same_dialect(project: DataProject) -> None:
         "reader=files delimiter=; encoding=cp1252 decimal=, thousands=.",
     )  # fmt: skip
     same(source.receive(contract), WANTED)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "tab", "|", "§"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("quote", ['"', "'", "none"])
+@pytest.mark.parametrize("header", ["1", "none", "2"])
+def test_row_with_fewer_values_is_told_in_every_dialect(
+    project: DataProject, delimiter: str, encoding: str, quote: str, header: str
+) -> None:
+    sign = "\t" if delimiter == "tab" else delimiter
+    above = {"1": "id,a,b\n", "none": "", "2": "of 2024\nid,a,b\n"}[header]
+    text = f"{above}1,x,y\n2,z".replace(",", sign)
+    put(project, "orders.csv", text.encode(encoding))
+    options = {"delimiter": delimiter, "encoding": encoding, "quote": quote, "header": header}
+    contract = texts_contract(project, options)
+    with pytest.raises(UserError, match=r"has 2 values instead of 3 in row 2; it may be cut off"):
+        source.receive(contract)
+
+
+@pytest.mark.parametrize("more", ["x", "[]", '{"id": "2"}', "]"])
+def test_list_of_records_with_something_behind_is_told(project: DataProject, more: str) -> None:
+    put(project, "orders.json", f'[{{"id": "1", "a": "x", "b": "y"}}]\n{more}'.encode())
+    with pytest.raises(UserError, match="is no JSON after record 1"):
+        source.receive(texts_contract(project, {}, "json"))
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_empty_file_is_told(project: DataProject, form: str) -> None:
+    for data in (b"", b"\n\n", "\ufeff".encode()):
+        put(project, f"orders.{form}", data)
+        with pytest.raises(UserError, match="is empty"):
+            source.receive(texts_contract(project, {}, form))

@@ -132,7 +132,8 @@ def rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
         except UnicodeDecodeError:
             raise ValueError("is not UTF-8") from None
         except csv.Error as error:
-            raise ValueError(f"breaks off after row {max(row - 1, 0)} ({error})") from None
+            before = max(row - (dialect.header > 0), 0)
+            raise ValueError(f"breaks off after row {before} ({error})") from None
 
 
 def _from_line(data: bytes, line: int) -> bytes:
@@ -159,11 +160,13 @@ def _width(data: bytes, dialect: Dialect, width: int) -> tuple[int, bool]:
             return width, True
     widths: dict[int, int] = {}  # how many rows have each
     empty = 0
+    above = 0 if dialect.header else 1  # the first row is one of values
     for row, values in enumerate(rows(data, dialect)):
         one_more = len(values) == width + 1 and dialect.header and not values[-1]
         if len(values) not in (width, 0) and not one_more:
             raise ValueError(
-                f"has {len(values)} values instead of {width} in row {row}; it may be cut off"
+                f"has {len(values)} values instead of {width} in row {row + above}; "
+                "it may be cut off"
             )
         empty += not values
         widths[len(values)] = widths.get(len(values), 0) + 1
