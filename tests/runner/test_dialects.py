@@ -693,3 +693,16 @@ def test_empty_file_is_told(project: DataProject, form: str) -> None:
         put(project, f"orders.{form}", data)
         with pytest.raises(UserError, match="is empty"):
             source.receive(texts_contract(project, {}, form))
+
+
+def test_folders_that_say_keys_hold_files_without_names(
+    project: DataProject, tmp_path: Path
+) -> None:
+    for year in (2023, 2024):
+        (tmp_path / f"year={year}").mkdir()
+        (tmp_path / f"year={year}" / "part.csv").write_text(f"{year}1,5\n{year}2,7\n")
+    contract = drafted(project, tmp_path)
+    assert contract.names == ("column_1", "column_2", "year")
+    assert source.receive(contract).rows() == [
+        (20231, 5, 2023), (20232, 7, 2023), (20241, 5, 2024), (20242, 7, 2024),
+    ]  # fmt: skip

@@ -47,7 +47,9 @@ def read(found: Sequence[File], form: str) -> Raw:
             if not frames:
                 dialect = detection.dialect_of(data)
             text = content.utf8(data, dialect.encoding)
-            names = frames[0].columns if frames and not dialect.header else ()
+            names = []
+            if frames and not dialect.header:
+                names = [each for each in frames[0].columns if each not in file.keys]
             frames.append(_with_keys(csv_files.table(text, dialect, names), file))
         except ValueError as error:
             raise content.Unreadable(f"{file.name} {error}") from None

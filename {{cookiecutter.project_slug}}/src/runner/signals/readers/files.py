@@ -147,7 +147,8 @@ def missing(contract: Contract, package: str) -> UserError:
 def _csv(file: places.File, contract: Contract) -> pl.DataFrame:
     dialect, name = dialect_of(contract.server.options), file.name
     data = _bytes(file.path, name, contract)
-    names = [] if dialect.header else contract.source_names
+    of_file = [each for each in contract.source_names if each not in file.keys]
+    names = [] if dialect.header else of_file
     try:
         data = content.utf8(data, dialect.encoding)
         if not data.endswith((b"\n", b"\r")):
