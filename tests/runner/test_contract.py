@@ -70,7 +70,7 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
             "name: spent",
             "There is: false, true",
         ),
-        ("format: csv", "format: xlsx", "xlsx", "There is: csv, jsonl, parquet."),
+        ("format: csv", "format: xlsx", "xlsx", "There is: csv, json, jsonl, parquet."),
         ("name: minute", "name: member", "logicalType: boolean", "'member' stands twice"),
         ("status: active", "status: active\nstatus: draft", "status: draft", "duplicate key"),
         ("status: active", "status:", "status", "status is empty; write a value"),

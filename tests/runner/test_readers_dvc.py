@@ -1,5 +1,6 @@
 """Another team's DVC repository as a source: a real one, with two revisions."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -42,13 +43,15 @@ def theirs(tmp_path_factory: pytest.TempPathFactory, original: DataProject) -> P
     git(root, "init", "-q", "-b", "main")
     dvc(root, "init", "-q")
     shutil.copy(original.source("shops"), root / "out" / "shops.csv")
+    german = original.source("shops").read_text().replace(",", ";")
+    (root / "out" / "german.csv.gz").write_bytes(gzip.compress(german.encode("utf-16-le")))
     frame = rows(original, "visits")
     frame[:700].write_parquet(root / "out" / "visits" / "2024-01.parquet")
     frame[700:].write_parquet(root / "out" / "visits" / "2024-02.parquet")
     for revision in ("v1", "v2"):
         if revision == "v2":
             replace(root / "out" / "shops.csv", ",12", ",13")
-        dvc(root, "add", "-q", "out/shops.csv", "out/visits")
+        dvc(root, "add", "-q", "out/shops.csv", "out/german.csv.gz", "out/visits")
         git(root, "add", ".")
         git(root, "commit", "-qm", revision)
         git(root, "tag", revision)
@@ -71,6 +74,13 @@ def test_revision_decides_which_rows_come(project: DataProject, theirs: Path) ->
     for revision, size in (("v1", 12), ("v2", 13)):
         found = serve(project, "shops", FILE.format(there), f"reader=dvc rev={revision}")
         assert source.receive(found)["size"].to_list() == [size, None]
+
+
+def test_file_in_another_dialect_is_the_same_signal(project: DataProject, theirs: Path) -> None:
+    wanted = content(contract(project, "shops"))
+    entry = FILE.format(theirs).replace("shops.csv", "german.csv.gz")
+    found = serve(project, "shops", entry, "reader=dvc rev=v1 delimiter=; encoding=utf-16-le")
+    assert content(found) == wanted
 
 
 @pytest.mark.parametrize(

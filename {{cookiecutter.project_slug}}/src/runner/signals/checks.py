@@ -68,6 +68,14 @@ def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
                 refuse(field, series[row], row + 1, contract, path, why, int(there.sum()) - 1)
 
 
+def check_none(
+    bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
+) -> None:
+    """Raises an Unfit for the first value that is none of the field's type."""
+    if (row := bad.arg_max()) is not None and bad[row]:
+        refuse(field, values[row], row + 1, contract, path, "", int(bad.sum()) - 1)
+
+
 def refuse(
     field: Field,
     value: object,

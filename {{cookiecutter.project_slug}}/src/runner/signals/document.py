@@ -188,6 +188,11 @@ class Entry:
         """The scalar as it stands; empty where it is none."""
         return str(self._node.value).strip() if self.is_scalar else ""
 
+    @property
+    def written(self) -> str:
+        """The scalar with the spaces around it; empty where it is none."""
+        return str(self._node.value) if self.is_scalar else ""
+
     def text(self) -> str:
         """The scalar as text; never empty."""
         if not self.raw:

@@ -1,11 +1,9 @@
 """Drafts the contract of a new signal from its data; what only a person knows stays open."""
 
-import importlib.util
-import io
 import json
 import math
+import os
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,22 +13,19 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.record.address import without_password
-from runner.signals import snapshot, source
+from runner.signals import draft_table, snapshot, source
 from runner.signals.contract import UNKNOWN, Contract
 from runner.signals.contract_file import contract_of
+from runner.signals.dialect import Dialect
 from runner.signals.document import parse
 from runner.signals.inspection import Column, Table, inspect
 from runner.signals.odcs import NUMERIC
-from runner.signals.readers.files import unzipped
+from runner.signals.readers import content, places
 from runner.signals.rules import broken
+from runner.signals.server import Server
 
-FORMATS = {
-    ".csv": "csv",
-    ".zip": "csv",
-    ".parquet": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
+GUESSED = "  # a guess: other encodings of one byte a letter look the same"
+NO_HEADER = "# No line has the names of the columns: these are the columns in order.\n"
 STORES = {"s3": "s3", "az": "azure", "abfs": "azure", "abfss": "azure"}
 CODES = 20
 """A text with at most so many values is taken for a code …"""
@@ -65,7 +60,8 @@ def draft(root: Path, name: str, place: str) -> Contract:
     Args:
         root: The project.
         name: The signal's name.
-        place: A file's path, `package:<package>/<path>`, or an address such as `s3://…`.
+        place: The path of a file, a folder or a pattern, `package:<package>/<path>`, or an address
+            such as `s3://…`.
 
     Raises:
         UserError: The contract is there already, or the data cannot be read or have no key.
@@ -97,74 +93,83 @@ def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
         UserError: The data cannot be read or have no key.
     """
     said = f"--from {without_password(place)}"
-    suffix = PurePosixPath(place.partition("?")[0]).suffix.lower()
-    form = FORMATS.get(suffix)
-    if Path(place).is_dir():
+    form = _format(root, place, said)
+    server = Server("files", _options(root, place, form))
+    try:
+        with places.files(server, root) as found:
+            raw = draft_table.read(found, form)
+    except content.Unreadable as error:
+        raise UserError(f"{said}: {without_password(str(error))}") from None
+    return _server(server, raw.dialect), inspect(raw, said, now)
+
+
+def _format(root: Path, place: str, said: str) -> str:
+    """The format that the file's name says, or those in a folder or of a pattern."""
+    name = place.partition("?")[0] if "://" in place else place
+    if form := content.format_of(PurePosixPath(name).name):
+        return form
+    known = f"{', '.join(content.FORMATS)}, and may go on with {', '.join(content.PACKINGS)}"
+    several = []
+    for form in dict.fromkeys(content.FORMATS.values()):
+        try:
+            with places.files(Server("files", _options(root, place, form)), root) as found:
+                if all(content.is_of(file.path.name, form) for file in found):
+                    several.append(form)
+        except content.Unreadable as error:
+            if "holds no" not in str(error):
+                raise UserError(f"{said}: {without_password(str(error))}") from None
+    if several[:2] in (["jsonl", "json"], ["json", "jsonl"]):
+        several = ["json"]
+    if len(several) > 1:
         raise UserError(
-            f"{said}: is a folder; draft from one of its files, then write the folder at `path`"
+            f"{said}: it holds {' and '.join(several)} files; name those of one format, such as "
+            f"{place.rstrip('/')}/*.{several[0]}"
         )
-    if form is None:
+    if not several:
         raise UserError(
-            f"{said}: its name must end in {', '.join(FORMATS)}.\n"
+            f"{said}: its name must end in {known}; of a folder the names of its files.\n"
             "For a database or an API write the contract by hand: docs, Contracts."
         )
-    data = _bytes(place, said)
-    if suffix == ".zip" or (form == "csv" and zipfile.is_zipfile(io.BytesIO(data))):
-        try:
-            data = unzipped(data)
-        except ValueError as error:
-            raise UserError(f"{said}: {error}") from None
-    return _server(root, place, form), inspect(data, form, said, now)
+    return several[0]
 
 
-def _bytes(place: str, said: str) -> bytes:
+def _options(root: Path, place: str, form: str) -> dict[str, str]:
+    """What the server says of the place."""
+    if place.startswith("file://"):
+        place = place.removeprefix("file://")
     if "://" in place:
-        import fsspec
-
-        try:
-            with fsspec.open(place, "rb") as file:
-                return bytes(file.read())
-        except ImportError as error:
-            raise UserError(f"{said}: {error}") from None
-        except FileNotFoundError:
-            raise UserError(f"{said}: it is not there, or its server does not answer") from None
-        except Exception as error:  # each kind of store has its own
-            reason = without_password(str(error)) or type(error).__name__
-            raise UserError(f"{said}: cannot be read ({reason})") from None
-    path = Path(place).expanduser()
-    if place.startswith("package:"):
-        package, *inside = PurePosixPath(place.removeprefix("package:")).parts
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-        if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"{said}: the package '{package}' is not installed")
-        path = Path(spec.submodule_search_locations[0]).joinpath(*inside)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{said}: cannot be read ({error.strerror})") from None
-
-
-def _server(root: Path, place: str, form: str) -> str:
-    """The entry under `servers`."""
-    scheme, is_address, _ = place.partition("://")
-    if scheme == "file" and is_address:
-        place, is_address = place.removeprefix("file://"), ""
-    if is_address:
-        said = {"location": _quoted(place), "format": form}
-        if scheme in STORES:
-            return _entry(server="source", type=STORES[scheme], **said)
-        reader = f"[{_entry(property='reader', value='files')}]"
-        return _entry(server="source", type="custom", **said, customProperties=reader)
-    if not place.startswith("package:"):
-        path = Path(place).expanduser().absolute()
+        return {"location": place, "format": form}
+    if not place.startswith(("package:", "~")):
+        path = Path(os.path.abspath(place))  # noqa: PTH100 (of a pattern, and of no file too)
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-    return _entry(server="source", type="local", path=_quoted(place), format=form)
+    return {"path": place, "format": form}
+
+
+def _server(server: Server, dialect: Dialect) -> str:
+    """The entry under `servers`."""
+    options = dict(server.options)
+    properties = {name: _quoted(value) for name, value in dialect.options().items()}
+    kind = "local"
+    if "location" in options:
+        kind = STORES.get(options["location"].partition("://")[0], "custom")
+        options["location"] = _quoted(options["location"])
+    else:
+        options["path"] = _quoted(options["path"])
+    if kind == "custom":
+        properties = {"reader": "files", **properties}
+    entry = _entry(server="source", type=kind, **options)
+    if not properties:
+        return entry
+    listed = ", ".join(_entry(property=name, value=text) for name, text in properties.items())
+    entry = entry.removesuffix("}") + f", customProperties: [{listed}]}}"
+    return f"{entry}{GUESSED}" if dialect.encoding in ("cp1252", "latin-1") else entry
 
 
 def _text(name: str, place: str, server: str, table: Table) -> str:
     parts = table.parts()
     key, *others = table.keys
     fields = "\n".join(_field(each, table, parts) for each in table.columns)
+    unnamed = NO_HEADER if "property: header, value: none" in server else ""
     also = "".join(f", or {_listed(each)}" for each in others[:2])
     return f"""\
 # A draft, from {table.rows:,} rows of {json.dumps(place, ensure_ascii=False)[1:-1]}.
@@ -194,7 +199,7 @@ servers:
 #     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
 # - what a number counts:
 #     customProperties: [{_entry(property="unit", value="mph")}]
-schema:
+{unnamed}schema:
   - name: {name}
     logicalType: object
     quality:
@@ -210,7 +215,7 @@ def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
 
 
 def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
-    lines = [f"- name: {_quoted(column.name)}", f"  logicalType: {column.type}"]
+    lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
     key = table.keys[0]
     if column.name in key:
         lines.append("  primaryKey: true")
@@ -234,6 +239,23 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
     if rules:
         lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
     return "\n".join(f"      {line}" for line in lines)
+
+
+def _in_source(column: Column) -> list[str]:
+    """A column's type, and how the source calls it and writes its dates."""
+    lines = [f"  logicalType: {column.type}"]
+    if column.physical_name != column.name:
+        lines.insert(0, f"  physicalName: {_quoted(column.physical_name)}")
+    if column.format:
+        lines.append(f"  logicalTypeOptions: {_entry(format=_quoted(column.format))}")
+    if not column.formats:
+        return lines
+    kind = "timestamp" if "HH" in column.formats[0] else "date"
+    return [
+        *lines,
+        f"  # every value may be a date in {' and in '.join(column.formats)}: write one as",
+        f"  # logicalType: {kind}, logicalTypeOptions: {{format: {column.formats[0]}}}",
+    ]
 
 
 def _range(column: Column) -> str:

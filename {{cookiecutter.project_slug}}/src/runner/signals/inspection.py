@@ -1,4 +1,4 @@
-"""What data say of themselves: the types of their fields, which tell the rows apart, and when."""
+"""What rows say of themselves: the types of their fields, which tell the rows apart, and when."""
 
 import itertools
 import math
@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from runner.errors import UserError
-from runner.signals import casts, exact_numbers, times
+from runner.signals import casts, date_detection, exact_numbers, times
 from runner.signals.conditions import CLOCKS
 from runner.signals.contract import NESTED, Field
 from runner.signals.odcs import NO_NAME
-from runner.signals.readers import columns as columns_of
-from runner.signals.readers import files
+
+if TYPE_CHECKING:
+    from runner.signals.draft_table import Raw
 
 NULLS = (
     *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),
@@ -50,12 +52,18 @@ class Column:
     Attributes:
         values: In the contract's type.
         personal: They may be about a person, by the name or by what they look like.
+        physical_name: What the source calls it.
+        format: How it writes dates and times, if not as ISO 8601 has it.
+        formats: Ways to read its dates, where nothing tells which is right.
     """
 
     name: str
     type: str
     values: pl.Series
     personal: bool
+    physical_name: str
+    format: str | None = None
+    formats: tuple[str, ...] = ()
 
     @property
     def names_things(self) -> bool:
@@ -96,22 +104,24 @@ class Table:
         return frame.with_columns(month).partition_by("", include_key=False)
 
 
-def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
-    """Looks at a file's data.
+def inspect(raw: "Raw", said: str, now: datetime) -> Table:
+    """Looks at rows.
 
     Args:
-        data: The file's content.
-        form: Its format.
+        raw: The rows as their source has them.
         said: What messages call it.
         now: No event is later.
 
     Raises:
-        UserError: They cannot be read, have no key, or fields that no signal can have.
+        UserError: They have no key, or fields that no signal can have.
     """
-    frame, nulls, kinds = _read(data, form, said)
+    frame = raw.frame
     if frame.is_empty():
         raise UserError(f"{said}: it has no rows to draft a contract from")
-    columns = [_column(series, kinds.get(series.name), form, said) for series in frame]
+    columns = [
+        _column(series, name, raw, said)
+        for name, series in zip(names_of(frame.columns), frame, strict=True)
+    ]
     times = _times(columns, "timestamp", now + CLOCKS)
     days = [] if times else _times(columns, "date", now.date())[:1]
     columns = [_of_moments(each) if each.name in days else each for each in columns]
@@ -124,7 +134,7 @@ def inspect(data: bytes, form: str, said: str, now: datetime) -> Table:
             f"{said}: no fields tell its rows apart, for {why}.\n"
             "Mend that at the source, or number the rows."
         )
-    return Table(columns, nulls, times, keys, frame.height, bool(days))
+    return Table(columns, list(raw.nulls), times, keys, frame.height, bool(days))
 
 
 def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
@@ -144,81 +154,21 @@ def _of_moments(column: Column) -> Column:
     return replace(column, type="timestamp", values=values)
 
 
-def _read(data: bytes, form: str, said: str) -> tuple[pl.DataFrame, list[str], dict[str, str]]:
-    """The rows, of a CSV as texts; which texts stand for nothing; types that the file tells."""
-    kinds: dict[str, str] = {}
-    try:
-        if form != "csv":
-            if form == "parquet":
-                frame = files.parquet(data)
-            else:
-                frame, kinds = _of_json_lines(data, said)
-            _check_names(frame.columns, said)
-            has_nan = any(series.dtype.is_float() and series.is_nan().any() for series in frame)
-            return frame, ["NaN"] if has_nan else [], kinds
-        names = files.header_of(data)
-        _check_names(names, said)
-        frame = pl.read_csv(files.whole_lines(data, len(names)), infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{said}: is no {form} ({str(error).splitlines()[0]})") from None
-    except ValueError as error:  # of a CSV: what it is
-        raise UserError(f"{said}: {error}") from None
-    frame.columns = names  # polars would leave quotes in them doubled
-    found = set()
-    for series in frame:
-        nulls = set(series.filter(series.is_in(NULLS)).unique())
-        if nulls and _type_of_texts(_without(series, nulls)) != "string":
-            found |= nulls
-    return frame.with_columns(_without(series, found) for series in frame), sorted(found), kinds
+def names_of(columns: Sequence[str]) -> list[str]:
+    """Names for fields: those of the source, cleaned where they cannot name one."""
+    names: list[str] = []
+    for position, column in enumerate(columns):
+        name = column.strip()
+        if not name or NO_NAME.fullmatch(name):
+            name = re.sub(r"\W+", "_", name).strip("_") or f"column_{position + 1}"
+        taken = {*names, *columns[position + 1 :]}
+        while name in taken:
+            name = f"{name}_{position + 1}"
+        names.append(name)
+    return names
 
 
-def _of_json_lines(data: bytes, said: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    """The rows of JSON lines, and which fields are objects or lists."""
-    frame, kinds = {}, {}
-    for name, values in columns_of.loads(data).items():
-        types = set(map(type, values)) - {type(None)}
-        series = columns_of.plain(name, values)
-        if series is None:
-            raise UserError(
-                f"{said}: the field '{name}' mixes texts, numbers or objects; write one of them "
-                "at the source"
-            )
-        if types == {casts.Number}:
-            read = (exact_numbers.integers, exact_numbers.numbers)
-            numbers = (each(series) for each in read)
-            count = series.null_count()
-            series = next((each for each in numbers if each.null_count() == count), series)
-        if types and types <= {dict, list}:
-            kinds[name] = "object" if types == {dict} else "array"
-        frame[name] = series
-    return pl.DataFrame(frame), kinds
-
-
-def _check_names(names: Sequence[str], said: str) -> None:
-    if len(names) == 1 and (signs := [sign for sign in ";\t|" if sign in names[0]]):
-        raise UserError(f"{said}: its values are parted by {signs[0]!r}; write it with commas")
-    for position, name in enumerate(names):
-        if not name:
-            raise UserError(
-                f"{said}: column {position + 1} has no name; give it one at the source (the index "
-                "of pandas: to_csv(index=False), or index_label=…)"
-            )
-        if name in names[:position]:
-            raise UserError(f"{said}: the field '{name}' stands twice; rename one at the source")
-        if NO_NAME.fullmatch(name) or name != name.strip():
-            raise UserError(
-                f"{said}: the field {name!r} needs another name at the source: one with no space "
-                "around it, not * and not from ^ to $"
-            )
-
-
-def _without(series: pl.Series, nulls: set[str]) -> pl.Series:
-    if not nulls:
-        return series
-    return series.set(series.is_in(list(nulls)) & series.is_not_null(), None)
-
-
-def _type_of_texts(texts: pl.Series) -> str:
+def type_of_texts(texts: pl.Series) -> str:
     """The narrowest type that all texts of a CSV's column are."""
     given = texts.drop_nulls().unique()
     if given.is_empty():
@@ -236,6 +186,13 @@ def _type_of_texts(texts: pl.Series) -> str:
     return _type_of_times(given)
 
 
+def _date_format(texts: pl.Series) -> date_detection.Found | None:
+    """How dates are written that are no integers of an identifier, and not in ISO 8601."""
+    if _type_of_times(texts) != "string":
+        return None
+    return date_detection.find(texts)
+
+
 def _type_of_times(texts: pl.Series) -> str:
     given = texts.drop_nulls().unique()
     for kind in ("date", "timestamp"):
@@ -251,23 +208,32 @@ def _times_of(texts: pl.Series, kind: str) -> pl.Series:
     return times.moments(texts, "UTC")
 
 
-def _column(series: pl.Series, known: str | None, form: str, said: str) -> Column:
-    name = series.name
-    kind = known or (_type_of_texts(series) if form == "csv" else _type(series, said))
+def _column(series: pl.Series, name: str, raw: "Raw", said: str) -> Column:
+    source, is_text = series.name, series.dtype == pl.String
+    series = series.alias(name)  # polars takes some names of sources for patterns
+    kind = raw.kinds.get(source)
+    found = None
+    if kind is None:
+        kind = type_of_texts(series) if source in raw.written else _type(series, said)
+        found = _date_format(series) if is_text and kind in ("string", "integer") else None
+    pattern = found.patterns[0] if found and len(found.patterns) == 1 else None
+    if found and pattern:
+        kind = found.type
+    field = Field(name, kind, format=pattern)
     given = series.fill_nan(None) if series.dtype.is_float() else series
-    values = casts.cast(given, Field(name, kind), "UTC")
+    values = casts.cast(given, field, "UTC")
     if values.null_count() > given.null_count():
         row = (given.is_not_null() & values.is_null()).arg_max()
         assert row is not None
-        value = casts.value_at(given, row)
-        why = casts.why_not(value, Field(name, kind), "UTC")
+        why = casts.why_not(casts.value_at(given, row), field, "UTC")
         raise UserError(
-            f"{said}: the field '{name}' has in row {row + 1} what no {kind} can be{why}"
+            f"{said}: the field '{source}' has in row {row + 1} what no {kind} can be{why}"
         )
     personal = PERSONAL.search(name) is not None
     if kind == "string" and (there := values.drop_nulls().head(SAMPLE)).len():
         personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
-    return Column(name, kind, values, personal)
+    either = found.patterns if found and not pattern else ()
+    return Column(name, kind, values, personal, source, pattern, either)
 
 
 def _type(series: pl.Series, said: str) -> str:

@@ -13,10 +13,13 @@ from urllib.parse import quote, quote_plus
 from runner.config import SECRET_WORDS
 from runner.errors import UserError
 from runner.record.address import MASK, without_password
+from runner.signals.dialect import OPTIONS, wrong
 from runner.signals.document import Entry, short
 from runner.signals.reading import Reading, custom_properties
 
-FORMATS = ("csv", "parquet", "jsonl")
+FORMATS = ("csv", "parquet", "jsonl", "json")
+_FILES = (*OPTIONS, "maxBytes")
+"""What the properties of a server of files say of them."""
 
 LIMITS = ("maxPages", "maxBytes", "maxSeconds")
 """How much an HTTP interface may send before it is stopped; the reader has the defaults."""
@@ -55,9 +58,10 @@ _POSTGRES = Kind(
     ("host", "port", "database", "schema"),
 )
 TYPES = {
-    "local": Kind("files", ("path", "format"), (), ("path", "format")),
-    "s3": Kind("files", ("location", "endpointUrl", "format"), (), ("location", "format")),
-    "azure": Kind("files", ("location", "format"), (), ("location", "format")),
+    "local": Kind("files", ("path", "format"), _FILES, ("path", "format")),
+    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter"), _FILES,
+               ("location", "format")),
+    "azure": Kind("files", ("location", "format", "delimiter"), _FILES, ("location", "format")),
     "postgres": _POSTGRES,
     "postgresql": _POSTGRES,
     # ODCS 3.1 wants a number for DuckDB's `schema`, so it is a property
@@ -71,13 +75,13 @@ TYPES = {
         ),
         ("location",),
     ),
-}
+}  # fmt: skip
 # the property `reader` of the type `custom`; any other is the dotted path of a function
 READERS = {
-    "files": Kind("files", ("location", "endpointUrl", "format"), ("user", "password"),
-                  ("location", "format")),
+    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter"),
+                  ("user", "password", *_FILES), ("location", "format")),
     "sqlite": Kind("sqlite", ("database",), (), ("database",)),
-    "dvc": Kind("dvc", ("location", "path", "format"), ("rev",),
+    "dvc": Kind("dvc", ("location", "path", "format", "delimiter"), ("rev", *_FILES),
                 ("location", "path", "format", "rev")),
     "model": Kind("model", ("location",), ("input", "prediction"), ("input",)),
 }  # fmt: skip
@@ -243,6 +247,8 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
             _check(name, value, said["type"].text())
     if kind.reader == "api":
         _check_paging(options)
+    with reading.needs.collected():
+        _check_dialect(options)
     reading.unchecked.add_of(said, "server", place)
     for key in said:
         if key in _CUSTOM and key not in options:
@@ -303,6 +309,8 @@ def _check(name: str, value: Entry, form: str) -> None:
     text = value.text()
     if name == "format":
         value.choice(FORMATS)
+    if name in OPTIONS and (mistake := wrong(name, text)):
+        raise value.mistake(f"{value.name}: {mistake}")
     is_variable = _VARIABLE.fullmatch(text) is not None
     if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
         raise value.mistake(f"{value.name}: '{text}' is no whole number")
@@ -327,6 +335,16 @@ def _literal(value: Entry, what: str) -> UserError:
         "{VARIABLE}', "
         "and renew the secret if this file was shared"
     )
+
+
+def _check_dialect(options: Mapping[str, Entry]) -> None:
+    """A character has one meaning in a file."""
+    decimal, thousands = options.get("decimal"), options.get("thousands")
+    if thousands and thousands.text() == (decimal.text() if decimal else "."):
+        raise thousands.mistake(
+            f"thousands and decimal are both '{thousands.text()}'; write at decimal what stands "
+            "before the decimals"
+        )
 
 
 def _check_paging(options: Mapping[str, Entry]) -> None:

@@ -165,7 +165,7 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
         known_after_event=late is not None and late.flag(),
         classification=secret.text() if secret else None,
         unit=unit.text() if unit else None,
-        physical_name=physical.text() if physical else None,
+        physical_name=physical.written if physical and physical.text() else None,
         unique="unique" in values and values["unique"].flag(),
         **options,
     )

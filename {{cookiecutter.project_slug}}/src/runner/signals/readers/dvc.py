@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from runner.signals.contract import Contract
-from runner.signals.readers import files
+from runner.signals.readers import files, places
 
 # the words come on stdin: an address may hold a token, and everyone sees a command line
 _GET = "import json, sys; from dvc.cli import main; sys.exit(main(json.load(sys.stdin)))"
@@ -41,12 +41,11 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
                 f"Correct signals/{contract.path.name}, or ask {contract.owner} "
                 f"({contract.contact})",
             )
-        names = sorted(got.glob(f"*.{contract.format}")) if got.is_dir() else [got]
-        if not names:
-            raise contract.mistake(f"{contract.source} holds no {contract.format} file")
-        inside = f"{contract.source}/" if got.is_dir() else contract.source
-        shown = {path: f"{inside}{path.name}" if got.is_dir() else inside for path in names}
-        return files.frame(shown, contract)
+        with files.told(contract):
+            found = [places.File(got, contract.source)]
+            if got.is_dir():
+                found = places.in_folder(got, contract.source, contract.format)
+            return files.frame(found, contract)
 
 
 def _reason(contract: Contract, output: str) -> str:
