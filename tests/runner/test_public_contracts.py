@@ -106,7 +106,7 @@ def test_fixtures_cover_every_version_and_type_of_server() -> None:
                 ("version: 1.0.0", "version: 1/0"),
                 ("team: {name: Shop}", "team: {nam: Shop}"),
                 ("type: local", "type: locl"),
-                ("logicalType: integer", "logicalType: int"),
+                ("logicalType: integer", "logicalType: qqq"),
                 ("required: true", "required: perhaps"),
                 ("channel: desk", "chanel: desk"),
             ]
@@ -128,8 +128,7 @@ def test_mistakes_are_told_all_at_once(mistakes: list[tuple[str, str]]) -> None:
     with pytest.raises(UserError) as error:
         read_text(text).complete()
     told = [int(line.split(":")[1]) for line in str(error.value).splitlines()]
-    assert sorted(set(told)) == sorted(set(numbers))
-    assert told == sorted(told)
+    assert told == numbers
 
 
 def test_very_many_mistakes_are_told_in_part() -> None:
