@@ -106,8 +106,8 @@ def custom_properties(
         name, value = said.get("property"), said.get("value")
         if name is None or not name.raw:
             continue
-        with reading.mistakes.collected():
-            meant = spelled(name.raw, known)
+        meant = spelled(name.raw, known)
+        with (reading.needs if meant else reading.mistakes).collected():
             if meant is None:
                 if slip := nearly(name.raw, known):
                     raise name.mistake(f"unknown entry '{name.raw}'. Did you mean '{slip}'?")

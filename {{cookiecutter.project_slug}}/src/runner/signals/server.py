@@ -166,7 +166,7 @@ def parse(servers: Entry, table: str, chosen: Entry | None, reading: Reading) ->
         reading: Where its mistakes are collected.
     """
     server = _chosen(servers, chosen, reading)
-    if server is None:
+    if server is None or not {"server", "type"} <= set(server.entries()):
         return NOWHERE
     for other in servers.items():
         if other.line != server.line and (name := other.find("server")):
@@ -252,8 +252,13 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
 
 def _kind(server: Entry) -> Kind:
     form = server.entries()["type"].raw
-    if form != "custom":
+    if form in TYPES:
         return TYPES[form]
+    if form != "custom":
+        raise server.mistake(
+            f"servers of type '{short(form)}' are not read here; there is "
+            f"{', '.join((*TYPES, 'custom'))}"
+        )
     custom = server.find("customProperties")
     reader = custom_properties(custom, ("reader",), Reading()).get("reader")
     if reader is None:
