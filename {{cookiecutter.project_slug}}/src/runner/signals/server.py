@@ -26,6 +26,8 @@ _IN_QUERY = re.compile(
     r"[?&][^=&]*(?:key|token|secret|passw|signature|sig|auth|appid)[^=&]*=(?P<value>[^&#]*)", re.I
 )
 _SHORT = 4
+SHORTEST = 5
+"""Of a server that is read, fewer properties are somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,9 @@ def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[st
     else:
         known = list(kind.properties)
     own = ["reader"] if said["type"].raw == "custom" else []
-    found = custom_properties(custom, (*known, *own), reading, said["server"].raw)
+    found = custom_properties(
+        custom, (*known, *own), reading, said["server"].raw, shortest=SHORTEST
+    )
     for name, value in found.items():
         if name in own:
             continue
