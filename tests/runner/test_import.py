@@ -192,6 +192,12 @@ def test_import_of_what_is_no_contract_writes_nothing(
     assert not project.contract("orders").exists()
 
 
+def test_import_from_an_address_says_what_to_do(project: DataProject) -> None:
+    with pytest.raises(UserError, match=r"--from https://a\.b/c\.yaml: download the contract"):
+        new(["signal", "orders", "--from", "https://a.b/c.yaml"])
+    assert not project.contract("orders").exists()
+
+
 def test_import_never_replaces_a_contract(project: DataProject, tmp_path: Path) -> None:
     path = theirs(tmp_path, "none", "one", "block", "none")
     before = project.contract("visits").read_text()

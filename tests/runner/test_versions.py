@@ -314,3 +314,38 @@ def test_announced_unit_begins_with_the_first_partition_that_comes_after(
         _ingest(project)
     (call,) = [call for call in changes.call_args_list if call.args[0].name == "prices"]
     assert call.args[3] == {"price": "2024-05"}
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [
+        ("1.2.3", (1, 2, 3)),
+        ("v1.2.3", (1, 2, 3)),
+        ("1.2", (1, 2, 0)),
+        ("v2", (2, 0, 0)),
+        ("2024-06", ()),
+        ("1.2.3.4", ()),
+        ("1.0.0-rc.1", ()),
+        ("latest", ()),
+    ],
+)
+def test_version_of_a_producer_is_compared_by_its_numbers(
+    version: str, numbers: tuple[int, ...]
+) -> None:
+    assert versions.numbers(version) == numbers
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.0.0", "2024-06"), ("2024-06", "1.0.0")])
+def test_version_without_numbers_is_another_and_not_lower(
+    project: DataProject, old: str, new: str
+) -> None:
+    path = project.contract("shops")
+    text = path.read_text()
+    before, now = (
+        _contract(text.replace("version: 1.0.0", f"version: {version}"), path)
+        for version in (old, new)
+    )
+    versions.check(before, now)
+    with pytest.raises(UserError, match="cannot go down"):
+        versions.check(_contract(text.replace("version: 1.0.0", "version: v2"), path),
+                       _contract(text.replace("version: 1.0.0", "version: 1.9"), path))  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 WORDS = {"tab": "\t", "space": " ", "none": ""}
 """How a contract writes what nobody sees."""
+OF_JSON = ("new_line", "array")
+"""What ODCS says of JSON files at `delimiter`; which it is, the file shows."""
 QUOTES = ('"', "'", "")
 DECIMALS = (".", ",")
 THOUSANDS = ("", ".", ",", "'", " ")
@@ -51,6 +53,8 @@ OPTIONS = tuple(each.name for each in fields(Dialect))
 def dialect_of(options: Mapping[str, str]) -> Dialect:
     """The dialect that a server's options say."""
     said = {name: WORDS.get(options[name], options[name]) for name in OPTIONS if name in options}
+    if said.get("delimiter") in OF_JSON:
+        del said["delimiter"]
     if said.get("delimiter") == r"\t":
         said["delimiter"] = "\t"
     header = int(said.pop("header", "1") or 0)
@@ -60,6 +64,8 @@ def dialect_of(options: Mapping[str, str]) -> Dialect:
 def wrong(name: str, text: str) -> str:
     """What is wrong with an option's value; empty if nothing is."""
     value = WORDS.get(text, text)
+    if name == "delimiter" and text in OF_JSON:
+        return ""
     if name == "delimiter" and (len(value.replace(r"\t", "\t")) != 1 or value in "\r\n\"'"):
         return f"delimiter must be one character or the word tab or space, got '{text}'"
     if name == "quote" and value not in QUOTES:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from runner.signals.document import Entry, Mistakes, short, together
 from runner.signals.standard import SERVER_KEYS, SHAPES
 
+SLIP = 7
+"""A shorter name of ours is too like other words to take one for it."""
 IGNORED: dict[str, Iterable[str]] = {
     "contract": (
         *("tenant", "dataProduct", "price", "roles", "authoritativeDefinitions", "context"),
@@ -101,12 +103,16 @@ class Reading:
 
 
 def custom_properties(
-    entry: Entry | None, known: Collection[str], reading: Reading, place: str = ""
+    entry: Entry | None,
+    known: Collection[str],
+    reading: Reading,
+    place: str = "",
+    shortest: int = SLIP,
 ) -> dict[str, Entry]:
     """The values of the custom properties that mean something here, by their names.
 
     Any other is the producer's own. `event_time` and `eventtime` are `eventTime`, and what is
-    nearly a name of ours is a slip; short names, such as `unit`, have to be exact.
+    nearly a name of ours is a slip; names that are shorter, such as `unit`, have to be exact.
     """
     found: dict[str, Entry] = {}
     for item in entry.items() if entry and entry.is_list else []:
@@ -114,10 +120,10 @@ def custom_properties(
         name, value = said.get("property"), said.get("value")
         if name is None or not name.raw:
             continue
-        with reading.mistakes.collected():
-            meant = spelled(name.raw, known)
+        meant = spelled(name.raw, known)
+        with (reading.needs if meant else reading.mistakes).collected():
             if meant is None:
-                if slip := nearly(name.raw, known):
+                if slip := nearly(name.raw, known, shortest):
                     raise name.mistake(f"unknown entry '{name.raw}'. Did you mean '{slip}'?")
                 reading.unchecked.add(f"customProperties {short(name.raw)}", place)
             elif meant in found:
@@ -129,19 +135,15 @@ def custom_properties(
     return found
 
 
-SLIP = 7
-"""A shorter name of ours is too like other words to take one for it."""
-
-
 def spelled(name: str, known: Collection[str]) -> str | None:
     """The name of ours that this is, however it is spelled."""
     plain = {_plain(each): each for each in known if len(each) >= SLIP}
     return name if name in known else plain.get(_plain(name))
 
 
-def nearly(name: str, known: Iterable[str]) -> str | None:
+def nearly(name: str, known: Iterable[str], shortest: int = SLIP) -> str | None:
     """The name that was meant, where a slip of the finger is likelier than another word."""
-    plain = {_plain(each): each for each in known if len(each) >= SLIP}
+    plain = {_plain(each): each for each in known if len(each) >= shortest}
     close = difflib.get_close_matches(_plain(name), plain, 1, 0.85)
     return plain[close[0]] if close else None
 

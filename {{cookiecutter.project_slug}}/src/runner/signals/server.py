@@ -32,6 +32,8 @@ _IN_QUERY = re.compile(
     r"[?&][^=&]*(?:key|token|secret|passw|signature|sig|auth|appid)[^=&]*=(?P<value>[^&#]*)", re.I
 )
 _SHORT = 4
+SHORTEST = 5
+"""Of a server that is read, fewer properties are somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def parse(servers: Entry, table: str, chosen: Entry | None, reading: Reading) ->
         reading: Where its mistakes are collected.
     """
     server = _chosen(servers, chosen, reading)
-    if server is None:
+    if server is None or not {"server", "type"} <= set(server.entries()):
         return NOWHERE
     for other in servers.items():
         if other.line != server.line and (name := other.find("server")):
@@ -261,8 +263,13 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
 
 def _kind(server: Entry) -> Kind:
     form = server.entries()["type"].raw
-    if form != "custom":
+    if form in TYPES:
         return TYPES[form]
+    if form != "custom":
+        raise server.mistake(
+            f"servers of type '{short(form)}' are not read here; there is "
+            f"{', '.join((*TYPES, 'custom'))}"
+        )
     custom = server.find("customProperties")
     reader = custom_properties(custom, ("reader",), Reading()).get("reader")
     if reader is None:
@@ -284,7 +291,9 @@ def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[st
     else:
         known = list(kind.properties)
     own = ["reader"] if said["type"].raw == "custom" else []
-    found = custom_properties(custom, (*known, *own), reading, said["server"].raw)
+    found = custom_properties(
+        custom, (*known, *own), reading, said["server"].raw, shortest=SHORTEST
+    )
     for name, value in found.items():
         if name in own:
             continue

@@ -82,8 +82,8 @@ SHAPES: dict[str, dict[str, str]] = {
     "team": {**_texts("id name description"), **_CUSTOM, **_DEFINITIONS, **_TAGS,
              "members": "[member]"},
     "member": {
-        **_texts("id username name description role dateIn dateOut replacedByUsername comment"),
-        **_CUSTOM, **_DEFINITIONS, **_TAGS,
+        **_texts("id username name description role dateIn dateOut replacedByUsername"),
+        **_CUSTOM, **_DEFINITIONS, **_TAGS, "comment": "any",
     },
     "role": {**_texts("id role description access firstLevelApprovers secondLevelApprovers"),
              **_CUSTOM},
