@@ -341,7 +341,11 @@ def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None
         ("a.csv", b"id,a\n1,\n,2\n", "each field lacks a value"),
         ("a.parquet", b"PAR1", "is cut off or no parquet file"),
         ("a.jsonl", b"\n", "is empty"),
-        ("a.jsonl", b'{"id": 1}\n{"id": "1"}\n', "mixes texts, numbers or objects in the field 'id'"),
+        (
+            "a.jsonl",
+            b'{"id": 1}\n{"id": "1"}\n',
+            "mixes texts, numbers or objects in the field 'id'",
+        ),
         ("a.zip", b"PK", "cut off or no zip file"),
         (".", None, "has no column 'hour', and another file has"),
     ],

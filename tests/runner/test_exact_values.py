@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import UserError
+from runner.signals import exact_numbers
 
 WHERE = ("csv", "jsonl", "parquet", "sqlite", "duckdb")
 ZONES = (
@@ -708,3 +709,22 @@ def test_keys_differ_as_texts_do_and_zeros_do_not(tmp_path: Path) -> None:
     assert "2 rows of t.csv share their key" in refused(
         tmp_path, local("csv"), "number, primaryKey: true"
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "bad"),
+    [
+        (["1801439.850948197", "1801439.8509481971"], "1801439.8509481971"),
+        (["0.1", "0.10000000000000001"], "0.10000000000000001"),
+        (["0.10000000000000001", "0.1000000000000000056"], "0.10000000000000001"),
+        # the same number, however it is written; and what one program writes with many digits
+        (["0.1", "0.10", "1e-1"], None),
+        (["0.10000000000000001", "0.20000000000000001"], None),
+    ],
+)
+def test_two_numbers_that_share_a_float_are_never_taken_for_one(
+    texts: list[str], bad: str | None
+) -> None:
+    series = pl.Series(texts)
+    refused = series.filter(exact_numbers.numbers(series).is_null()).to_list()
+    assert bad in refused if bad else not refused

@@ -792,6 +792,29 @@ def test_row_that_has_moved_in_time_is_there_once_where_only_newer_rows_are_aske
     assert moved["at"].to_list() == [datetime(2024, 3, 30, 12, tzinfo=UTC)]
 
 
+def test_value_that_an_earlier_month_has_too_is_held_where_it_may_come_once(
+    fresh: DataProject,
+) -> None:
+    for path in (fresh.root / "signals").glob("*.yaml"):
+        path.unlink()
+    fields = ORDERS + "- {name: invoice, logicalType: string, unique: true}\n"
+    text = CONTRACT.format(
+        name="orders", source="data/raw/orders.csv", fields=textwrap.indent(fields, "      ")
+    )
+    event = "customProperties: [{property: eventTime, value: at}]\n"
+    fresh.contract("orders").write_text(text + event)
+    lines = ["id,at,invoice", *(f"{row},2024-01-{1 + row % 28:02},R{row}" for row in range(60))]
+    fresh.source("orders").write_text("\n".join(lines) + "\n")
+    assert ingest(fresh.config(), Recorder())["held/orders"] == 0  # type: ignore[arg-type]
+    lines += [
+        f"{row},2024-02-{1 + row % 28:02},R{row if row != 77 else 7}" for row in range(60, 120)
+    ]
+    fresh.source("orders").write_text("\n".join(lines) + "\n")
+    assert ingest(fresh.config(), Recorder())["held/orders"] == 1  # type: ignore[arg-type]
+    (hold,) = holds.read_holds(fresh.root)
+    assert [(breach.kind, breach.field) for breach in hold.breaches] == [("duplicates", "invoice")]
+
+
 def test_without_any_contract_it_says_how_to_write_the_first(fresh: DataProject) -> None:
     for path in (fresh.root / "signals").iterdir():
         path.unlink()

@@ -209,9 +209,12 @@ def _breaches(
     verdict = holds.verdict(contract.root, contract.name, delivery.content, last_good)
     if verdict is not None and verdict.status == holds.RELEASED:
         return []
-    breaches = rules.broken(contract, changed, now)
+    past: dict[str, pl.LazyFrame] = {}
     if recorded is not None and (before is None or _reads_alike(before, contract)):
         past = past_of(delivery, recorded)
+    stays = {name: past[name] for name in delivery.contents if name in past and name not in changed}
+    breaches = rules.broken(contract, changed, now, stays)
+    if recorded is not None and (before is None or _reads_alike(before, contract)):
         if recorded.rows and not past:
             what = ("nothing to compare with: the last good snapshot is neither here nor in DVC's "
                     "cache or remote")  # fmt: skip

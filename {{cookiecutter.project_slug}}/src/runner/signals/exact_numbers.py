@@ -93,7 +93,20 @@ def _of_texts(texts: pl.Series) -> pl.Series:
         return values
     odd = odd.filter(~_is_shortest(odd))
     bad = [text for text in odd if not _is_faithful(text, float(text))]
+    values = values.set(texts.is_in(bad) & texts.is_not_null(), None) if bad else values
+    bad = _merged(texts, values, odd.filter(~odd.is_in(bad)))
     return values.set(texts.is_in(bad) & texts.is_not_null(), None) if bad else values
+
+
+def _merged(texts: pl.Series, values: pl.Series, long: pl.Series) -> list[str]:
+    """Those of long texts whose float another number of the column has too."""
+    if long.is_empty():
+        return []
+    numbers: dict[float, set[Decimal]] = {}
+    shared = values.is_in(long.cast(pl.Float64).implode())
+    for text in texts.filter(shared & values.is_not_null()).unique():
+        numbers.setdefault(float(text), set()).add(Decimal(text))
+    return [text for text in long if len(numbers[float(text)]) > 1]
 
 
 def _is_shortest(texts: pl.Series) -> pl.Series:
