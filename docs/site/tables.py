@@ -63,8 +63,8 @@ def _contracts() -> list[str]:
         "## Contracts",
         "",
         (
-            "Contracts in the manner of what teams publish, each of which is taken or refused for a "
-            "reason that the standard gives (`tests/runner/test_public_contracts.py`)."
+            "Contracts in the manner of what teams publish. Each is taken, or refused for a reason "
+            "that the standard gives (`tests/runner/test_public_contracts.py`)."
         ),
         "",
         "| contract | standard | lines |",

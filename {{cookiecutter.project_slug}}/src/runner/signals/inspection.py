@@ -74,7 +74,8 @@ class Column:
         if self.type != "integer" or len(given) < MANY:
             return False
         # far more numbers than rows, and nearly each but once
-        return int(given.max()) > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
+        largest = int(given.max())  # type: ignore[arg-type]
+        return largest > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
 
 
 @dataclass(frozen=True)
@@ -299,7 +300,7 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
 
 def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
     """A key of many fields: the time, and whatever parts most rows, until all are told apart."""
-    key = [time] if time in names else []
+    key = [time] if time is not None and time in names else []
     while not key or frame.select(key).n_unique() < frame.height:
         rest = [name for name in names if name not in key]
         key.append(max(rest, key=lambda name: frame.select(*key, name).n_unique()))

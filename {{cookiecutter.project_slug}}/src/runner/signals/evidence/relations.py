@@ -81,8 +81,8 @@ class Relation(Check):
         names = [name for name in rows.numbers if name not in without and self._varies(rows, name)]
         scale = {name: (np.median(rows.known(name)), self._deviation(rows, name)) for name in names}
         model = {}
-        for block, name in ((block, name) for block in blocks(names) for name in block):
-            others = [other for other in block if other != name]
+        for name, near in ((name, block) for block in blocks(names) for name in block):
+            others = [other for other in near if other != name]
             if not others:
                 continue
             features, there, bounds = self._features(rows, others, scale)
@@ -244,7 +244,7 @@ class SwappedCodes(Check):
                  if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES]  # fmt: skip
         if rows.event is None:
             return {}
-        model = {}
+        model: dict[str, Any] = {}
         for names in blocks(rows.frame.columns):
             near = {name: scale[name] for name in names if name in scale}
             model |= {

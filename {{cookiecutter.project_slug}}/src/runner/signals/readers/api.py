@@ -208,5 +208,3 @@ def _at(document: Any, place: str) -> Any:
     for name in place.split("."):
         document = document.get(name) if isinstance(document, dict) else None
     return document
-
-
