@@ -185,6 +185,21 @@ def test_own_data_can_be_brought_into_an_empty_project(tmp_path: Path) -> None:
     reader.follow("how-to/own-data.md")
 
 
+def test_two_csv_files_become_a_recorded_run(tmp_path: Path) -> None:
+    reader = generate(tmp_path, "example=none")
+    reader.follow("how-to/two-tables.md")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{reader.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("flight-delays/returns")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert {each.dataset.name for each in run.inputs.dataset_inputs} == {"orders", "customers"}
+    assert run.data.metrics["test/roc_auc"] > 0.6
+    # the project's own tests cover what was written
+    assert " passed" in reader.type("python -m pytest -q", [])
+
+
 @pytest.mark.parametrize(
     ("expected", "line", "alike"),
     [

