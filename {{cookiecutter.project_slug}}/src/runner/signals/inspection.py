@@ -231,7 +231,7 @@ def _column(series: pl.Series, name: str, raw: "Raw", said: str) -> Column:
             f"{said}: the field '{source}' has in row {row + 1} what no {kind} can be{why}"
         )
     personal = PERSONAL.search(name) is not None
-    if kind == "string" and (there := values.drop_nulls().head(SAMPLE)).len():
+    if kind == "string" and not found and (there := values.drop_nulls().head(SAMPLE)).len():
         personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
     either = found.patterns if found and not pattern else ()
     return Column(name, kind, values, personal, source, pattern, either)

@@ -280,7 +280,7 @@ def _said(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, A
         said["missing"] = tuple(text for text in listed if text is not None)
     if "pattern" in arguments:
         if kind != "string":
-            return f"pattern of a {kind}"
+            return f"pattern where the type is {kind}"
         pattern, reason = read_pattern(arguments["pattern"])
         if reason:
             return f"pattern ({reason})"

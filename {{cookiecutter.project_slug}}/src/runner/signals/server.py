@@ -60,10 +60,11 @@ _POSTGRES = Kind(
     ("host", "port", "database", "schema"),
 )
 TYPES = {
-    "local": Kind("files", ("path", "format"), _FILES, ("path", "format")),
-    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter"), _FILES,
+    "local": Kind("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
+    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"), _FILES,
                ("location", "format")),
-    "azure": Kind("files", ("location", "format", "delimiter"), _FILES, ("location", "format")),
+    "azure": Kind("files", ("location", "format", "delimiter", "encoding"), _FILES,
+                  ("location", "format")),
     "postgres": _POSTGRES,
     "postgresql": _POSTGRES,
     # ODCS 3.1 wants a number for DuckDB's `schema`, so it is a property
@@ -80,10 +81,10 @@ TYPES = {
 }  # fmt: skip
 # the property `reader` of the type `custom`; any other is the dotted path of a function
 READERS = {
-    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter"),
+    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
                   ("user", "password", *_FILES), ("location", "format")),
     "sqlite": Kind("sqlite", ("database",), (), ("database",)),
-    "dvc": Kind("dvc", ("location", "path", "format", "delimiter"), ("rev", *_FILES),
+    "dvc": Kind("dvc", ("location", "path", "format", "delimiter", "encoding"), ("rev", *_FILES),
                 ("location", "path", "format", "rev")),
     "model": Kind("model", ("location",), ("input", "prediction"), ("input",)),
 }  # fmt: skip
