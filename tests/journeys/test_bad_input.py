@@ -166,7 +166,12 @@ BAD_DATA: dict[str, tuple[Callable[[Project], object], list[str], str, str]] = {
     "truncated CSV": (cut_csv, INGEST, "signal planes", "cut off"),
     "truncated Parquet": (cut_parquet, INGEST, "signal planes", "cut off"),
     "unknown signal": (nothing, ["task=ingest", "signals=[plane]"], "'plane'", "'planes'"),
-    "contract without key": (contract_without_key, QUICK, "planes.yaml", "primaryKey: true"),
+    "contract without key": (
+        contract_without_key,
+        ["+experiment=weather", *QUICK],
+        "planes.yaml",
+        "primaryKey: true",
+    ),
     "label with one class": (label_with_one_class, QUICK, "label 'late'", "features.py"),
     "empty split": (nothing, ["dataset.split.validation=12mo"], "train part is empty", "1mo"),
     "no such feature": (nothing, ["dataset.features=[carier]"], "'carier'", "'carrier'"),

@@ -1,15 +1,19 @@
 """`new signal`: the contract that is drafted from data, and that the data keep."""
 
 import json
+import random
 import re
 import shutil
+import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from data_project import DataProject, build
 
@@ -435,3 +439,52 @@ def test_draft_puts_a_key_of_many_fields_together(drafted: Drafted) -> None:
     fields = {f"f{place}": ["abcd"[row // 4**place % 4] for row in rows] for place in range(5)}
     noise = {f"n{number}": ["xy"[row * number % 7 % 2] for row in rows] for number in range(40)}
     assert drafted(**noise, **fields).key == tuple(fields)
+
+
+def test_draft_takes_names_for_the_key_and_no_measure(drafted: Drafted) -> None:
+    chance, rows = random.Random(0), range(600)
+    volumes = chance.sample(range(10**6, 10**9), len(rows))
+    contract = drafted(
+        volume=[str(volume) for volume in volumes],
+        phone=[f"+49 30 {555_0000 + row}" for row in rows],
+        ticker=["AB"[row % 2] for row in rows],
+        date=[f"{date(2020, 1, 1) + timedelta(days=row // 2)}" for row in rows],
+    )
+    assert contract.key == ("ticker", "date")
+
+
+@pytest.mark.parametrize("name", ["date_of_birth", "DateOfBirth", "Geburtsdatum", "geb_datum"])
+def test_day_of_birth_is_classified_and_no_event_time(drafted: Drafted, name: str) -> None:
+    days = [f"{date(1950, 1, 1) + timedelta(days=37 * row)}" for row in range(300)]
+    visits = [f"{date(2024, 1, 1) + timedelta(days=row)}" for row in range(300)]
+    contract = drafted(id=[str(row) for row in range(300)], visit_day=visits, **{name: days})
+    assert contract.event_time == "visit_day"
+    assert contract.field(name).classification == "restricted"
+    assert not any(field.classification for field in contract.fields if field.name != name)
+
+
+def test_several_columns_without_a_name_have_their_places_for_names(
+    drafted: Drafted, project: DataProject
+) -> None:
+    place = project.root / "data" / "raw" / "orders.csv"
+    place.write_text("Export of account 4711,,\n1,2,a\n2,3,b\n")
+    assert drafted(place).names == ("Export of account 4711", "column_2", "column_3")
+
+
+def test_hive_folders_whose_files_hold_the_key_too_are_drafted(
+    drafted: Drafted, project: DataProject
+) -> None:
+    place = project.root / "data" / "raw" / "hive"
+    frame = pl.DataFrame({"id": range(9), "m": [1, 2, 3] * 3})
+    frame.write_parquet(place, partition_by="m", mkdir=True)
+    contract = drafted(place)
+    assert types(contract) == {"id": "integer", "m": "integer"}
+    assert source.receive(contract).sort("id").equals(frame)
+
+
+def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataProject) -> None:
+    place = project.root / "data" / "raw" / "orders.parquet"
+    values = [uuid.UUID(int=number) for number in range(5)]
+    pq.write_table(pa.table({"id": pa.array([each.bytes for each in values], pa.uuid())}), place)
+    contract = drafted(place)
+    assert source.receive(contract)["id"].to_list() == [str(each) for each in values]

@@ -28,7 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import UserError
-from runner.signals import exact_numbers
+from runner.signals import casts, exact_numbers, times
+from runner.signals.contract import Field
 
 WHERE = ("csv", "jsonl", "parquet", "sqlite", "duckdb")
 ZONES = (
@@ -728,3 +729,31 @@ def test_two_numbers_that_share_a_float_are_never_taken_for_one(
     series = pl.Series(texts)
     refused = series.filter(exact_numbers.numbers(series).is_null()).to_list()
     assert bad in refused if bad else not refused
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("yyyy-MM-dd'T'HH:mm:ssZ", "2024-01-01T00:00:00Z"),
+        ("yyyy-MM-ddTHH:mm:ssZ", "2024-01-01T01:00:00+0100"),
+        ("yyyy-MM-dd'T'HH:mm:ssZ", "2024-01-01T01:00:00+01:00"),
+    ],
+)
+def test_offset_is_read_as_producers_write_it(pattern: str, text: str) -> None:
+    (moment,) = times.moments(pl.Series([text]), "UTC", pattern).to_list()
+    assert moment == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("last", [date(9999, 12, 31), datetime(9999, 12, 31, 23, 59, 59)])
+def test_last_day_that_there_is_arrives(last: date) -> None:
+    read = times.moments if isinstance(last, datetime) else times.dates
+    zone = ["UTC"] if isinstance(last, datetime) else []
+    for series in (pl.Series([last]), pl.Series([last.isoformat()])):
+        (value,) = read(series, *zone).to_list()
+        assert value.replace(tzinfo=None) == last if zone else value == last
+
+
+def test_time_without_an_offset_is_in_the_zone_that_its_field_says() -> None:
+    field = Field("at", "timestamp", time_zone="Europe/Berlin")
+    values = casts.cast(pl.Series("at", ["2024-07-01 00:00:00"]), field, field.time_zone or "")
+    assert values.to_list() == [datetime(2024, 6, 30, 22, tzinfo=UTC)]

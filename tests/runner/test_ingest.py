@@ -112,6 +112,20 @@ def test_clock_changes_hour_that_comes_twice_is_its_first_and_one_that_never_com
         source.receive(read_contracts(fresh.root)["visits"])
 
 
+def test_rows_of_the_hour_that_comes_twice_share_their_key_and_are_told_why(
+    fresh: DataProject,
+) -> None:
+    row = "2023-11-05T01:30:00,a,7,7,true,5\n"
+    with fresh.source("visits").open("a") as file:
+        file.write(row * 2)
+    with pytest.raises(UserError, match="clocks in America/New_York went back then, and this hour"):
+        source.receive(read_contracts(fresh.root)["visits"])
+    replace(fresh.source("visits"), row * 2, row.replace("11-05", "11-06") * 2)
+    with pytest.raises(UserError, match="share their key") as error:
+        source.receive(read_contracts(fresh.root)["visits"])
+    assert "clocks" not in str(error.value)
+
+
 def test_day_is_its_first_moment_also_where_clocks_went_forward_at_midnight(
     fresh: DataProject,
 ) -> None:

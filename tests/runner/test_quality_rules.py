@@ -227,7 +227,8 @@ def unchecked(kind: str, rule: Any) -> list[str]:
      "validValues with an operator"),
     ("object", {"metric": "invalidValues", "mustBe": 0, "validValues": ["a"]},
      "invalidValues of an object"),
-    ("integer", {"metric": "invalidValues", "mustBe": 0, "pattern": "1"}, "pattern where the type is integer"),
+    ("integer", {"metric": "invalidValues", "mustBe": 0, "pattern": "1"},
+     "invalidValues with a pattern where the type is integer"),
 ])  # fmt: skip
 def test_rule_of_another_tool_is_not_checked_and_no_mistake(
     kind: str, rule: dict[str, Any], says: str

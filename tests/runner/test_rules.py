@@ -157,11 +157,22 @@ def test_rule_broken_in_many_months_is_one_breach_where_it_begins() -> None:
 def test_volume_of_a_month_that_is_over_has_both_bounds() -> None:
     contract = a_contract(rows=(600, 800))
     for rows, says in ((599, "at least 600"), (600, None), (800, None), (801, "at most 800")):
-        frame = hours(1).sample(rows, with_replacement=True, seed=0)
+        frame = hours(29 * 24).sample(rows, with_replacement=True, seed=0)
         found = broken(contract, {"2024-02": frame}, NOON)
         assert [each.kind for each in found] == ([] if says is None else ["volume"])
         if says:
             assert found[0].message == f"{rows:,} rows in 2024-02 where {says} are promised"
+
+
+def test_newest_month_that_ends_early_has_its_upper_bound_alone() -> None:
+    contract, later = a_contract(rows=(600, 800)), NOON + timedelta(days=400)
+    half, whole = hours(300), hours(29 * 24)
+    assert broken(contract, {"2024-02": half}, later) == []
+    assert broken(contract, {"2024-01": whole, "2024-02": half}, later) == []
+    for others in ({"2024-03": whole.lazy()}, {}):
+        came = {"2024-02": half} if others else {"2024-02": half, "2024-03": whole}
+        (breach,) = broken(contract, came, later, others)
+        assert breach.message == "300 rows in 2024-02 where at least 600 are promised"
 
 
 def test_volume_of_a_growing_month_has_its_upper_bound_alone() -> None:

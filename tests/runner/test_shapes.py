@@ -56,6 +56,28 @@ def test_shape_comes_in_three_times_and_what_is_wrong_is_held(shape: Shape, tmp_
     assert breaches(contract, past, snapshot.split(contract, source.receive(contract)))
 
 
+def test_value_that_comes_later_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
+    fields = (
+        Field("id", "integer", required=True, key=True),
+        Field("at", "timestamp", required=True),
+        Field("closed", "timestamp"),
+    )
+    contract = Contract(
+        "tickets", "1.0.0", "owner", "contact", Server("files", {}), fields, ("id",), "at", "UTC",
+        timedelta(0), None, (), tmp_path / "signals" / "tickets.yaml",
+    )  # fmt: skip
+    begin = datetime(2024, 1, 1, tzinfo=UTC)
+    opened = [begin + timedelta(hours=3 * row) for row in range(160)]
+    closed = [time + timedelta(hours=50 + row % 9) for row, time in enumerate(opened)]
+    rows = pl.DataFrame({"id": range(160), "at": opened, "closed": closed}).cast(
+        {name: pl.Datetime("us", "UTC") for name in ("at", "closed")}
+    )
+    early = rows.with_columns(closed=pl.when(pl.col("closed") < opened[90]).then("closed"))
+    months = [{"2024-01": each} for each in (early, rows)]
+    assert breaches(contract, *months) == []
+    assert [each.field for each in breaches(contract, *reversed(months))] == ["closed"]
+
+
 VALUES = {
     "string": st.text(max_size=4) | st.sampled_from(["A", "B", "\0", "é", "é", "x" * 5000]),
     "integer": st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3),

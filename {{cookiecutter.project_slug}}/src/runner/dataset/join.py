@@ -177,7 +177,7 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
     for field, partner in on.items():
         if not wanted:
             raise UserError(
-                f"{place}: {contract.name} is joined by its event time alone; write {place}: {{}}"
+                f"{place}: {contract.name} is found by its event time alone; name no field here"
             )
         if field not in wanted:
             raise UserError(

@@ -44,13 +44,14 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     for field in contract.fields:
         _check_format(field, contract)
         given = casts.given(frame[field.source_name], contract, field)
-        values = casts.cast(given, field, contract.time_zone)
+        zone = field.time_zone or contract.time_zone
+        values = casts.cast(given, field, zone)
         if values.null_count() > given.null_count():
             bad = given.is_not_null() & values.is_null()
             row = bad.arg_max()
             assert row is not None
             value = casts.value_at(given, row)
-            why = casts.why_not(value, field, contract.time_zone)
+            why = casts.why_not(value, field, zone)
             refuse(field, value, row + 1, contract, path, why, int(bad.sum()) - 1)
         columns.append(values)
     return pl.DataFrame(columns)
@@ -130,10 +131,28 @@ def row_breaches(frame: pl.DataFrame, contract: Contract, path: str) -> list[Bre
         )
         message = (
             f"{len(twice):,} rows of {path} share their key with another, first row "
-            f"{twice[0] + 1} ({key})"
+            f"{twice[0] + 1} ({key}){_hour_that_comes_twice(frame[twice], contract)}"
         )
         breaches.append(Breach("key", None, message, "all"))
     return breaches
+
+
+def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
+    """What a message adds where all rows are of an hour that clocks show twice."""
+    zone, event = contract.time_zone, contract.event_time
+    if event is None or event not in contract.key:
+        return ""
+    local = rows[event].dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    first, last = (
+        local.dt.replace_time_zone(zone, ambiguous=each, non_existent="null")
+        for each in ("earliest", "latest")
+    )
+    if not (first != last).all():
+        return ""
+    return (
+        f"; clocks in {zone} went back then, and this hour came twice: write {event} with its "
+        "offset from UTC at the source"
+    )
 
 
 def _schema(name: str, message: str) -> Breach:

@@ -77,6 +77,7 @@ class Field:
             range, list, multiple, length, pattern and format.
         tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
         physical_name: Its name in the source; None where it is the same.
+        time_zone: Where its times without an offset are, if not in the contract's time zone.
         format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
     """
 
@@ -106,6 +107,7 @@ class Field:
     tolerated_nulls: float | None = None
     physical_name: str | None = None
     format: str | None = None
+    time_zone: str | None = None
 
     @property
     def source_name(self) -> str:

@@ -5,7 +5,6 @@ when the signal is to be received; what nothing here acts on is listed.
 """
 
 import re
-import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from runner.errors import UserError
 from runner.signals import standard
 from runner.signals.contract import UNKNOWN, Contract, Contracts
 from runner.signals.document import Entry, read, short
+from runner.signals.odcs import check_zone
 from runner.signals.people import people
 from runner.signals.promises import read_times
 from runner.signals.reading import Reading, custom_properties
@@ -96,7 +96,7 @@ def contract_of(document: Entry, path: Path) -> Contract:
     with reading.needs.collected():
         version = _version(entries["version"]) if "version" in entries else ""
     with reading.needs.collected():
-        zone = _zone(custom["timeZone"]) if "timeZone" in custom else "UTC"
+        zone = check_zone(custom["timeZone"]) if "timeZone" in custom else "UTC"
     with reading.needs.collected():
         nulls = _nulls(custom.get("nullValues"))
     with reading.needs.collected():
@@ -221,12 +221,4 @@ def _model(entry: Entry) -> str:
         raise entry.mistake(
             f"model: '{entry.text()}' is no registered model and alias, such as demand@champion"
         )
-    return entry.text()
-
-
-def _zone(entry: Entry) -> str:
-    try:
-        zoneinfo.ZoneInfo(entry.text())
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        entry.choice(zoneinfo.available_timezones())
     return entry.text()

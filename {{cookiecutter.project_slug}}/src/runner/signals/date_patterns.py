@@ -37,7 +37,8 @@ OFFSETS = {
     "x": r"[+-]\d\d(?:\d\d)?",
     "xx": r"[+-]\d{4}",
     "xxx": r"[+-]\d\d:\d\d",
-    "Z": r"[+-]\d{4}",
+    # producers write it for the letter Z and for any offset
+    "Z": r"Z|[+-]\d\d:?\d\d",
 }
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+")
 
@@ -71,6 +72,8 @@ def parse(pattern: str) -> Pattern:
             raise ValueError(f"the offset must end the pattern '{pattern}'")
         if not is_letters:
             directives += text.replace("%", "%%")
+        elif text == "T":  # often without its quotes
+            directives += text
         elif text in LETTERS or text in OFFSETS:
             letters += text[0]
             directives += LETTERS.get(text, "")

@@ -254,7 +254,7 @@ def _in_source(column: Column) -> list[str]:
     return [
         *lines,
         f"  # every value may be a date in {' and in '.join(column.formats)}: write one as",
-        f"  # logicalType: {kind}, logicalTypeOptions: {{format: {column.formats[0]}}}",
+        f"  # logicalType: {kind}, logicalTypeOptions: {_entry(format=column.formats[0])}",
     ]
 
 

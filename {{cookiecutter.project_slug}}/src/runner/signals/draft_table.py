@@ -40,7 +40,9 @@ def read(found: Sequence[File], form: str) -> Raw:
     if form != "csv":
         kinds: dict[str, str] = {}
         frames = [_frame(file, form, kinds) for file in found]
-        keys = {key for file in found for key in file.keys}
+        inside = {name for frame in frames for name in frame.columns}
+        frames = [_with_keys(frame, file) for frame, file in zip(frames, found, strict=True)]
+        keys = {key for file in found for key in file.keys if key not in inside}
         rows = _together(found, frames)
         has_nan = any(series.dtype.is_float() and series.is_nan().any() for series in rows)
         return Raw(rows, keys, ["NaN"] if has_nan else [], kinds=kinds)
@@ -75,6 +77,7 @@ def _frame(file: File, form: str, kinds: dict[str, str]) -> pl.DataFrame:
         if form == "parquet":
             with content.steady(file.path, file.name):
                 rows = files.parquet(file.path)
+                rows = rows.with_columns(files.uuids(file.path, rows, rows.columns))
         else:
             data = content.utf8(content.read(file.path, file.name, form), DEFAULT.encoding)
             rows = _of_json(json_files.as_lines(data), kinds)
@@ -83,7 +86,7 @@ def _frame(file: File, form: str, kinds: dict[str, str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise content.Unreadable(f"{file.name} is cut off or no {form} file ({reason})") from None
-    return _with_keys(rows, file)
+    return rows
 
 
 def _of_json(data: bytes, kinds: dict[str, str]) -> pl.DataFrame:

@@ -209,7 +209,7 @@ def _add_event_time(
         additions.below += [
             f"# when a row happened: {listed}, which then needs `required: true`",
             "# customProperties:",
-            f"#   - {{property: eventTime, value: {moments[0].name}}}",
+            "#   - {property: eventTime, value: " + moments[0].name + "}",
         ]
 
 
@@ -217,7 +217,7 @@ def _add_custom(document: Entry, name: str, value: str, additions: _Additions) -
     """A custom property of the contract."""
     custom = document.find("customProperties")
     plain = value if re.fullmatch(r"[A-Za-z_]\w*", value) else json.dumps(value)
-    entry = f"{{property: {name}, value: {plain}}}"
+    entry = "{property: " + f"{name}, value: {plain}" + "}"
     if _items(custom):
         _insert(custom, entry, additions)
     else:

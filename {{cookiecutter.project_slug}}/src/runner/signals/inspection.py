@@ -25,7 +25,8 @@ NULLS = (
 )
 """Texts that stand for nothing, where the rest of a column is no text."""
 PERSONAL = re.compile(
-    r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth_?(day|date)|dob)(_|$)"
+    r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth|dob|geb)(_|$)"
+    r"|birth_?(day|date|year)|date_?of_?birth|geburts_?(tag|datum|jahr)|geb_?dat"
     r"|(first|last|full|family)_?name|street|address",
     re.IGNORECASE,
 )
@@ -41,6 +42,8 @@ FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
 """All sets of so many fields are tried, of so many; a larger key is put together field by field."""
 MANY, SPARSE = 20, 1000
 """From so many rows on, whole numbers up to so many times their number are taken for ids."""
+DENSE = 10
+"""Whole numbers within so many times the rows are names; scattered ones are measures."""
 SAMPLE = 10_000
 """So many rows are tried before all are."""
 
@@ -287,7 +290,9 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
         return time not in key, False, math.prod(different[name] for name in key)
 
     plain = [each.name for each in whole if each.type not in ("number", "boolean", *NESTED)]
-    for names in (plain, list(different)):
+    # a measure or a person's data may tell the rows of today apart, and not those of tomorrow
+    likely = [each.name for each in whole if each.name in plain and _may_be_named(each)]
+    for names in (likely, plain, list(different)):
         few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
         for size in range(1, FIELDS_OF_KEY + 1):
             sets = itertools.combinations(sorted(few if size > 1 else names, key=names.index), size)
@@ -296,6 +301,16 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
         if names and frame.select(names).n_unique() == frame.height:
             return [_put_together(frame, names, time)]
     return []
+
+
+def _may_be_named(column: Column) -> bool:
+    """Whether a field looks as if it told things apart by what they are called."""
+    if column.personal:
+        return False
+    if column.type != "integer" or IDENTIFIER.search(column.name):
+        return True
+    span = int(column.values.max()) - int(column.values.min())  # type: ignore[arg-type]
+    return span < DENSE * len(column.values) or column.values.is_sorted()
 
 
 def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:

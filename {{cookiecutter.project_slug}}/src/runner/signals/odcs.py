@@ -1,6 +1,7 @@
 """What ODCS contracts are made of: lists of properties, values, numbers, patterns, durations."""
 
 import re
+import zoneinfo
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -94,6 +95,15 @@ def whole(entry: Entry) -> int:
     if number != number.to_integral_value():
         raise entry.mistake(f"{entry.name}: '{entry.text()}' is no whole number")
     return int(number)
+
+
+def check_zone(entry: Entry) -> str:
+    """The name of a time zone."""
+    try:
+        zoneinfo.ZoneInfo(entry.text())
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        entry.choice(zoneinfo.available_timezones())
+    return entry.text()
 
 
 def duration(values: Mapping[str, Entry]) -> timedelta:

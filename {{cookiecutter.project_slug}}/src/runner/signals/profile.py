@@ -247,8 +247,9 @@ def _moments(filled: Sequence[tuple[int, Column]]) -> tuple[float | None, float 
         return None, None
     means = np.array([one.mean for _, one in filled], float)
     deviations = np.array([one.deviation or 0.0 for _, one in filled], float)
-    mean = float(counts @ means / counts.sum())
-    squares = float((counts - 1) @ deviations**2 + counts @ (means - mean) ** 2)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity among them
+        mean = float(counts @ means / counts.sum())
+        squares = float((counts - 1) @ deviations**2 + counts @ (means - mean) ** 2)
     return _short(mean), _short((squares / max(counts.sum() - 1, 1)) ** 0.5)
 
 

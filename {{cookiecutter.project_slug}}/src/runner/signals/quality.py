@@ -49,7 +49,7 @@ RULE = (
     # as arguments stood before v3.1
     *("validValues", "pattern", "missingValues", "properties"),
 )
-SIMILAR = 0.85  # so alike that one was meant for the other
+ALIKE, SIMILAR = 0.6, 0.85  # so alike that one was meant for the other
 
 
 @dataclass(frozen=True)
@@ -258,34 +258,48 @@ def _arguments(values: Mapping[str, Entry], metric: str) -> dict[str, Entry]:
         return found
     if not known:
         raise values["arguments"].mistake(f"{metric} takes no arguments")
-    return found | values["arguments"].mapping(known)
+    for name, entry in values["arguments"].entries().items():
+        if name not in known and (slip := difflib.get_close_matches(name, known, 1, ALIKE)):
+            raise entry.mistake(f"unknown entry '{entry.name}'. Did you mean '{slip[0]}'?")
+        found[name] = entry
+    return found
 
 
 def _said(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, Any] | str:
     """What the arguments say, as attributes of a rule; or why it is not checked."""
+    if reason := _why_not(arguments, metric, kind):
+        return reason
     said: dict[str, Any] = {}
     if "properties" in arguments:
-        if kind:
-            return "duplicateValues of several fields belongs to the table"
         names = dict.fromkeys(entry.text() for entry in arguments["properties"].items())
         said["properties"] = tuple(names)
-    if metric == "duplicateValues" and not kind and not said.get("properties"):
-        return "duplicateValues without properties"
-    if {"validValues", "pattern"} & set(arguments) and kind in ("object", "array"):
-        return f"{metric} of an {kind}"
     if "validValues" in arguments:
         said["valid"] = read_values(arguments["validValues"], kind)
     if "missingValues" in arguments:
         listed = (entry.scalar() for entry in arguments["missingValues"].items())
         said["missing"] = tuple(text for text in listed if text is not None)
     if "pattern" in arguments:
-        if kind != "string":
-            return f"pattern where the type is {kind}"
         pattern, reason = read_pattern(arguments["pattern"])
         if reason:
             return f"pattern ({reason})"
         said["pattern"] = pattern
     return said
+
+
+def _why_not(arguments: Mapping[str, Entry], metric: str, kind: str) -> str:
+    """Why a rule with these arguments is not checked; empty if it is."""
+    reasons = {
+        "of several fields belongs to the table": "properties" in arguments and kind,
+        "without properties": metric == "duplicateValues"
+        and not kind
+        and not ("properties" in arguments and arguments["properties"].items()),
+        f"of an {kind}": {"validValues", "pattern"} & set(arguments)
+        and kind in ("object", "array"),
+        f"with a pattern where the type is {kind}": "pattern" in arguments and kind != "string",
+    }
+    if others := sorted(set(arguments) - {*ARGUMENTS.get(metric, arguments)}):
+        return f"{metric} with {', '.join(others)}"
+    return next((f"{metric} {reason}" for reason, holds in reasons.items() if holds), "")
 
 
 def _bounds(entry: Entry, operator: str, unit: str, metric: str) -> tuple[float, ...]:

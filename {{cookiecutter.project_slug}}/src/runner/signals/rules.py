@@ -1,6 +1,6 @@
 """Compares a delivery with what its contract says of values, volume and time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -41,6 +41,7 @@ def broken(
         unchanged: Partitions that stay as they are.
     """
     checks = conditions(contract, now)
+    unfinished = _unfinished(contract, delivery, unchanged or ())
     counts = {partition: _counts(checks, delivery[partition]) for partition in sorted(delivery)}
     found = [
         (_beyond_the_share if check.tolerated is not None else _beyond_the_bound)(
@@ -52,7 +53,7 @@ def broken(
         [
             breach
             for partition, frame in sorted(delivery.items())
-            for breach in _volume(contract, frame.height, partition, now)
+            for breach in _volume(contract, frame.height, partition, now, partition == unfinished)
         ],
         [
             breach
@@ -154,7 +155,24 @@ def _seen(contract: Contract, check: Condition, frame: pl.DataFrame) -> str:
     return f"{worst}, first at {key_text(contract, bad.row(0, named=True))}"
 
 
-def _volume(contract: Contract, rows: int, partition: str, now: datetime) -> list[Breach]:
+def _unfinished(
+    contract: Contract, delivery: Mapping[str, pl.DataFrame], unchanged: Iterable[str]
+) -> str | None:
+    """The newest month, if its rows end before its last day: more of them may still come."""
+    newest = max(delivery, default="all")
+    if contract.event_time is None or newest == "all" or newest < max(unchanged, default=""):
+        return None
+    last = delivery[newest].select(pl.max(contract.event_time)).item()
+    if last is None or last.year >= datetime.max.year:
+        return None
+    day = last.astimezone(ZoneInfo(contract.time_zone)).date()
+    return newest if (day + timedelta(days=1)).month == day.month else None
+
+
+def _volume(
+    contract: Contract, rows: int, partition: str, now: datetime, unfinished: bool
+) -> list[Breach]:
+    is_open = unfinished or is_growing(contract, partition, now)
     least, most = contract.rows
     others = [
         rule for rule in contract.rules
@@ -162,9 +180,9 @@ def _volume(contract: Contract, rows: int, partition: str, now: datetime) -> lis
     ]  # fmt: skip
     if most is not None and rows > most:
         promise = f"at most {most:,}"
-    elif least is not None and rows < least and not is_growing(contract, partition, now):
+    elif least is not None and rows < least and not is_open:
         promise = f"at least {least:,}"
-    elif others and not is_growing(contract, partition, now):
+    elif others and not is_open:
         promise = others[0].promise
     else:
         return []
@@ -220,4 +238,8 @@ def _month(moment: datetime, contract: Contract) -> str:
 def span(length: timedelta) -> str:
     """A length of time for people."""
     hours = length / timedelta(hours=1)
-    return f"{hours / 24:.3g} days" if hours >= 48 else f"{hours:.3g} hours"
+    if hours >= 24 * 100:
+        return f"{hours / 24:,.0f} days"
+    if hours >= 48:
+        return f"{hours / 24:.3g} days"
+    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"

@@ -138,7 +138,9 @@ def promise(contract: Contract) -> str:
     """Hash of what a contract says about the rows themselves."""
     fields: list[object] = []
     for field in contract.fields:
-        read = [field.physical_name, field.format] if field.physical_name or field.format else []
+        read = [field.physical_name, field.format, field.time_zone]
+        while read and read[-1] is None:  # promises of before are what they were
+            read.pop()
         fields.append([field.name, field.type, field.required, *read])
     said: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
     if contract.null_values:  # not where there are none: snapshots of before stay what they were

@@ -17,7 +17,7 @@ ISO = (
     r" ?(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
 )
 CLOCK = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9}0*)?)?$"
-DAYS = (-719_162, 2_932_896)
+DAYS = (-719_162, 2_932_897)
 """The first day of the year 1, and the one after the last of 9999, counted from 1970."""
 PER_SECOND = {"ms": 1_000, "us": 1_000_000}
 TOO_FINE = r"\.[0-9]{6}[0-9]*[1-9]"
@@ -100,7 +100,9 @@ def moments(series: pl.Series, zone: str, form: str | None = None) -> pl.Series:
 def why_no_moment(value: object, zone: str, form: str | None) -> str:
     """What a message adds on a value that `moments` refuses."""
     forward = f", which does not exist in {zone}: clocks went forward then"
-    fine = ", which is finer than a microsecond"
+    fine = (
+        ", which is finer than a microsecond; cut it at the source, or write `logicalType: string`"
+    )
     if isinstance(value, str):
         if form not in date_patterns.EPOCHS:
             written = _written(pl.Series([value]), form)

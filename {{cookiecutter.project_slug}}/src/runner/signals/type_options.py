@@ -9,6 +9,7 @@ from runner.signals.document import Entry
 from runner.signals.odcs import (
     NUMERIC,
     TIMES,
+    check_zone,
     decimal,
     read_values,
     value_of,
@@ -25,7 +26,7 @@ OPTIONS = {
     "array": ("minItems", "maxItems", "uniqueItems"),
     "boolean": (),
 }
-NOT_CHECKED = (*OPTIONS["object"], *OPTIONS["array"], "timezone", "defaultTimezone")
+NOT_CHECKED = (*OPTIONS["object"], *OPTIONS["array"], "timezone")
 INTEGERS = {
     f"{sign}{bits}": (0, 2**bits - 1) if sign == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     for sign in "iu"
@@ -52,14 +53,14 @@ def read_options(
     """
     entries = options.entries() if options else {}
     # what no type has is a mistake of the contract, told elsewhere
-    acted_on = {*OPTIONS[kind], "enum"} - {*NOT_CHECKED}
+    acted_on = {*OPTIONS[kind]} - {*NOT_CHECKED}
     unchecked += [f"{option} of {name}" for option in entries if option not in acted_on]
     found: dict[str, Any] = {}
-    if listed := enum or entries.get("enum"):
+    if enum:
         if kind in ("object", "array"):
             unchecked.append(f"enum of {name}")
         else:
-            found["allowed"] = read_values(listed, kind)
+            found["allowed"] = read_values(enum, kind)
     if kind in NUMERIC:
         found |= _numbers(entries, kind, name, unchecked)
     elif kind in TIMES:
@@ -137,6 +138,8 @@ def _times(
         _check_range(entries, found, *attributes)
     if "format" in entries:
         found["format"] = entries["format"].text()
+    if kind == "timestamp" and "defaultTimezone" in entries:
+        found["time_zone"] = check_zone(entries["defaultTimezone"])
     return found
 
 

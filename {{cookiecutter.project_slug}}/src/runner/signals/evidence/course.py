@@ -260,8 +260,10 @@ class ChangedRows(Check):
         )
         for name in model.columns:
             if name not in key and both.height >= 30:
-                changed = pl.col(name).ne_missing(pl.col(f"{name}\0now")).mean()
-                share = float(both.select(changed).item())
+                # what was not known before and is now is no change, as when an order was closed
+                was = pl.col(name)
+                changed = was.is_not_null() & was.ne_missing(pl.col(f"{name}\0now"))
+                share = float(both.select(changed.mean()).item())
                 yield Measure(
                     (name,), share,
                     f"{share:.1%} of the rows that were there have another value",

@@ -235,6 +235,6 @@ def number(dialect: Dialect) -> tuple[str, str]:
     parts = ""
     if dialect.thousands:
         parting = SPACES if dialect.thousands == " " else dialect.thousands
-        parts = rf"|\d{{1,3}}([{re.escape(parting)}]\d{{3}})+"
+        parts = r"|\d{1,3}([" + re.escape(parting) + r"]\d{3})+"
     pattern = rf"^\s*[+-]?((\d+{parts})({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?\s*$"
     return pattern, f".,'{SPACES}"

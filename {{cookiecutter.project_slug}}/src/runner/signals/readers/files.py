@@ -71,7 +71,8 @@ def _frame(file: places.File, contract: Contract) -> pl.DataFrame:
     checks.check_names([*rows.columns, *missing], contract, file.name)
     if contract.format == "parquet":
         checks.check_no_texts(rows, contract, file.name)
-        rows = rows.with_columns(_uuids(file.path, rows, contract))
+        texts = [each.source_name for each in contract.fields if each.type == "string"]
+        rows = rows.with_columns(uuids(file.path, rows, texts))
     for key in missing:
         rows.insert_column(rows.width, pl.Series(key, [file.keys[key]] * rows.height, pl.String))
     return rows
@@ -114,11 +115,11 @@ def _csv(file: places.File, contract: Contract) -> pl.DataFrame:
         data = content.utf8(data, dialect.encoding)
         if not data.endswith((b"\n", b"\r")):
             log.warning("signal %s: %s ends within a line; it may be cut off", contract.name, name)
-        if header := csv_files.header(data, dialect):
-            missing = [key for key in file.keys if key not in header]
-            checks.check_names([*header, *missing], contract, name)
         rows = csv_files.table(data, dialect, names, contract.null_values)
     except ValueError as error:
+        with contextlib.suppress(ValueError):  # other columns are the likelier reason
+            if header := csv_files.header(data, dialect):
+                checks.check_names([*dict.fromkeys([*header, *file.keys])], contract, name)
         raise content.Unreadable(f"{name} {error}") from None
     quote = dialect.quote.encode()
     has_empty = quote in data and 2 * quote in data
@@ -163,10 +164,10 @@ def parquet(data: Path | bytes) -> pl.DataFrame:
     )
 
 
-def _uuids(path: Path, rows: pl.DataFrame, contract: Contract) -> list[pl.Series]:
-    """The UUIDs of a Parquet file as texts: polars has them as bytes."""
-    names = [series.name for series in rows if series.dtype == pl.Binary]
-    if not any(contract.source_field(name).type == "string" for name in names):
+def uuids(path: Path, rows: pl.DataFrame, wanted: Sequence[str]) -> list[pl.Series]:
+    """The UUIDs among these columns of a Parquet file as texts: polars has them as bytes."""
+    names = [each for each in wanted if rows.schema.get(each) == pl.Binary]
+    if not names:
         return []
     import pyarrow as pa
     import pyarrow.parquet
