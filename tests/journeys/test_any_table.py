@@ -22,8 +22,6 @@ from store_reader import delivery_processes
 from runner.signals.contract import Contract
 from runner.signals.contract_file import read_contracts
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("shapes")]
-
 DRAFT = """\
 import json, sys, traceback
 from runner.errors import UserError
@@ -277,33 +275,26 @@ def expressions(contract: Contract) -> dict[str, str]:
     return dict(list(found.items())[:12])
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_shape_is_drafted_as_it_is(outcome: Outcome, shape: Shape) -> None:
-    assert shape.name not in outcome.drafts, outcome.drafts.get(shape.name)
-    contract = outcome.contracts[shape.name]
-    assert set(contract.key) == set(shape.key)
-    assert contract.event_time == shape.event
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_shape_is_received_with_every_row(outcome: Outcome, shape: Shape) -> None:
-    for number, frame in enumerate(shape.deliveries()):
-        assert outcome.rows[number].get(shape.name) == frame.height, outcome.ingests[number]
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_shape_is_held_and_released(outcome: Outcome, shape: Shape) -> None:
-    assert shape.name in outcome.held, outcome.ingests[3]
-    assert outcome.rows[3][shape.name] == shape.deliveries()[2].height
-    assert outcome.rows[4][shape.name] == shape.breach().height
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_shape_is_trained_on_as_spine_and_joined(outcome: Outcome, shape: Shape) -> None:
-    assert outcome.trained.get(shape.name) == "FINISHED", outcome.runs
-    assert outcome.trained.get(f"{shape.name}_notes") == "FINISHED", outcome.runs
-
-
-def test_project_of_all_shapes_passes_its_own_tests(outcome: Outcome) -> None:
-    assert re.search(r"\d+ passed", outcome.tests), outcome.tests
-    assert "failed" not in outcome.tests, outcome.tests
+@pytest.mark.long
+def test_table_of_any_shape_goes_through_all_of_it(
+    outcome: Outcome, subtests: pytest.Subtests
+) -> None:
+    for shape in SHAPES:
+        with subtests.test("drafted", shape=shape.name):
+            assert shape.name not in outcome.drafts, outcome.drafts.get(shape.name)
+            contract = outcome.contracts[shape.name]
+            assert set(contract.key) == set(shape.key)
+            assert contract.event_time == shape.event
+        with subtests.test("received three times, with every row", shape=shape.name):
+            for number, frame in enumerate(shape.deliveries()):
+                assert outcome.rows[number].get(shape.name) == frame.height, outcome.ingests[number]
+        with subtests.test("held and released", shape=shape.name):
+            assert shape.name in outcome.held, outcome.ingests[3]
+            assert outcome.rows[3][shape.name] == shape.deliveries()[2].height
+            assert outcome.rows[4][shape.name] == shape.breach().height
+        with subtests.test("trained on as spine and joined", shape=shape.name):
+            assert outcome.trained.get(shape.name) == "FINISHED", outcome.runs
+            assert outcome.trained.get(f"{shape.name}_notes") == "FINISHED", outcome.runs
+    with subtests.test("checked by the project's own tests"):
+        assert re.search(r"\d+ passed", outcome.tests), outcome.tests
+        assert "failed" not in outcome.tests, outcome.tests

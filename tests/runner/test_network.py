@@ -105,7 +105,7 @@ def test_saved_network_loads_in_a_fresh_process_without_the_repo(network_project
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip().endswith("(5, 2)")
+    assert done.stdout.strip().endswith("(6, 2)")
 
 
 @pytest.mark.long
