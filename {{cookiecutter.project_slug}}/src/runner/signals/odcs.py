@@ -25,20 +25,6 @@ UNITS = {
 }
 
 
-def properties(
-    entry: Entry | None, known: tuple[str, ...] = (), more: tuple[str, ...] = ()
-) -> dict[str, dict[str, Entry]]:
-    """ODCS lists of `{property: …, value: …}` by the property's name; any, if none is known."""
-    found: dict[str, dict[str, Entry]] = {}
-    for item in entry.items() if entry else []:
-        values = item.mapping(("property", "value", "description", *more), ("property", "value"))
-        name = values["property"].choice(known) if known else values["property"].text()
-        if name in found:
-            raise values["property"].mistake(f"'{name}' stands twice; remove one")
-        found[name] = values
-    return found
-
-
 def decimal(entry: Entry) -> Decimal:
     """A number, as exact as it is written."""
     if not re.fullmatch(NUMBER, entry.text()):
