@@ -231,6 +231,18 @@ def test_delivery_killed_at_any_other_point_sends_the_rest_later(
     assert_complete(place)
 
 
+def test_run_that_goes_on_while_it_is_being_closed_arrives_with_all_of_it(
+    place: Path, start: Any
+) -> None:
+    output = start(place, points=10, runs=30, again=0.004).communicate(timeout=90)[0]
+    assert "delivered" in output
+    mlflow = client(place)
+    runs = mlflow.search_runs([each.experiment_id for each in mlflow.search_experiments()])
+    assert [run.data.tags.get("again") for run in runs] == ["yes"] * 30
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert_complete(place)
+
+
 class Reader(threading.Thread):
     """Polls a store and notes everything that it saw and then no longer did."""
 

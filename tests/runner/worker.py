@@ -114,7 +114,7 @@ def main() -> None:
     delivery = Delivery.start(config)
     identities = []
     patience = None
-    for _ in range(int(options.get("runs", 1))):
+    for turn in range(int(options.get("runs", 1))):
         name = f"10-00-00-{secrets.token_hex(4)}"
         folder = place / "outputs" / "baseline" / "2026-01-01" / name
         run = Run.start(config, folder, sys.argv, ["model.C=0.5"], delivery)
@@ -128,6 +128,13 @@ def main() -> None:
         except Exception as error:
             run.finish("FAILED", error)
         else:
+            run.finish("FINISHED")
+        if "again" in options:
+            if turn == 0:
+                delivery.wait(identities)  # from now on it is at work
+            time.sleep(turn * float(options["again"]))
+            run = Run.resume(config, folder, delivery)
+            run.log_tag("again", "yes")
             run.finish("FINISHED")
     ended = time.perf_counter()
     if "nested" in options:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from filelock import FileLock
+
 from runner import project
 from runner.atomic import write_atomically
 from runner.errors import UserError
@@ -77,7 +79,8 @@ class Delivery:
     def register(self, run_id: str, folder: Path) -> None:
         """Ask for a run to be delivered: first the marker, then a process that will see it."""
         marker = {"folder": os.path.relpath(folder, self._outputs), "writer": identity()}
-        write_atomically(self.pending / f"{run_id}.run", json.dumps(marker))
+        with markers_locked(self.pending):
+            write_atomically(self.pending / f"{run_id}.run", json.dumps(marker))
         self._serve()
 
     def wait(self, run_ids: Iterable[str], seconds: float | None = None) -> str | None:
@@ -166,6 +169,11 @@ class Delivery:
                 stderr=subprocess.STDOUT,
                 **session,
             )
+
+
+def markers_locked(pending: Path) -> FileLock:
+    """Held while a marker is written or taken away: a run may go on just as it is closed."""
+    return FileLock(pending / "markers.lock")
 
 
 def is_working(marker: Path) -> bool:

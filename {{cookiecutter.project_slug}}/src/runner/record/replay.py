@@ -24,6 +24,7 @@ from runner.record.delivery import (
     STORE,
     URI_VARIABLE,
     is_working,
+    markers_locked,
     read_json,
 )
 from runner.record.embedded import unported
@@ -164,7 +165,9 @@ class Server:
         if not busy and not alive:
             run.close_dead()
         if run.finished:
-            marker.unlink(missing_ok=True)
+            with markers_locked(self._pending):
+                if not run.has_news():  # else it goes on, and is taken up again
+                    marker.unlink(missing_ok=True)
             del self._runs[marker.stem]
         return busy
 

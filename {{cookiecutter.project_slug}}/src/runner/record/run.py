@@ -106,8 +106,9 @@ class Run(Recorder):
             delivery: Who brings what is added to MLflow.
         """
         run = cls(config, folder.resolve(), delivery, goes_on=True)
-        delivery.register(run.id, run.folder)
+        # in this order: whoever is about to take its marker away sees that the journal has grown
         run._journal.write("resume", writer=identity())
+        delivery.register(run.id, run.folder)
         return run
 
     @contextmanager

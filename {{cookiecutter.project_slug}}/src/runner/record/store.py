@@ -164,7 +164,7 @@ class StoredRun:
         self._client = store.client
         self._folder = folder
         self._journal = folder / "journal.jsonl"
-        self.finished = False
+        self.finished = self._dropped = False
         noted = read_json(folder / "delivery.json")
         self._mlflow_run_id: str | None = noted.get("mlflow_run_id")
         self._offset: int = noted.get("offset", 0)
@@ -211,6 +211,10 @@ class StoredRun:
             self._close("KILLED", self._time)
         else:
             self._drop("its process ended before it began")
+
+    def has_news(self) -> bool:
+        """Whether the journal holds more than was sent and will still be sent."""
+        return not self._dropped and self._journal.stat().st_size > self._offset
 
     @property
     def awaits_model(self) -> bool:
@@ -346,7 +350,7 @@ class StoredRun:
         self._client.set_tag(self._id, "record.refused", self._refusal)
 
     def _drop(self, reason: str) -> None:
-        self.finished = True
+        self.finished = self._dropped = True
         with suppress(OSError):
             self._say(f"not delivered any further: {reason}")
 
