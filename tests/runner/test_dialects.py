@@ -10,7 +10,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,13 @@ PRODUCERS: dict[str, bytes] = {
     "csv: compact days": by_csv(written("%Y%m%d", "%Y%m%d%H%M%S")),
     "csv: years first": by_csv(written("%Y/%m/%d", "%Y/%m/%d %H:%M:%S")),
     "csv: short years": by_csv(written("%d-%m-%y", "%d-%m-%y %H:%M")),
+    "csv: Oracle": by_csv(
+        [[*row[:3], row[3].upper(), *row[4:]]
+         for row in written("%d-%b-%y", "%d-%b-%Y %I:%M:%S %p")]
+    ),
+    "csv: American": by_csv(written("%b %-d, %Y", "%-m/%-d/%Y %-I:%M %p")),
+    "csv: mail and HTTP": by_csv(written("%a, %d %b %Y", "%a, %d %b %Y %H:%M:%S GMT")),
+    "csv: web server": by_csv(written("%d/%b/%Y", "%d/%b/%Y:%H:%M:%S +0000")),
     "csv: no padding": by_csv(
         [[*row[:3], f"{day.day}/{day.month}/{day.year}", *row[4:]]
          for row, day in zip(written(), DAYS, strict=True)]
@@ -365,6 +372,24 @@ def test_days_that_may_be_months_stay_texts_and_are_told_of(project: DataProject
     contract = drafted(project, put(project, "orders.csv", data))
     assert contract.field("day").type == "string"
     assert "may be a date in dd/MM/yyyy and in MM/dd/yyyy" in project.contract("orders").read_text()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_seconds_since_1970_are_moments_where_the_name_says_a_time(
+    project: DataProject, form: str
+) -> None:
+    moments = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=each) for each in range(9)]
+    frame = pl.DataFrame(
+        {"id": range(9), "createdAt": [int(each.timestamp()) * 1000 for each in moments]}
+    )
+    data = io.BytesIO()
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[form](
+        data
+    )
+    contract = drafted(project, put(project, f"orders.{form}", data.getvalue()))
+    assert contract.field("createdAt").type == "timestamp"
+    assert contract.event_time == "createdAt"
+    assert source.receive(contract)["createdAt"].to_list() == moments
 
 
 def test_thousands_that_may_be_decimals_stay_texts(project: DataProject) -> None:

@@ -30,6 +30,7 @@ LETTERS = {
     "SSS": "%3f",
     "SSSSSS": "%6f",
 }
+UTC_NAMES = ("GMT", "UTC")
 OFFSETS = {
     "X": r"Z|[+-]\d\d(?:\d\d)?",
     "XX": r"Z|[+-]\d{4}",
@@ -39,7 +40,11 @@ OFFSETS = {
     "xxx": r"[+-]\d\d:\d\d",
     # producers write it for the letter Z and for any offset
     "Z": r"Z|[+-]\d\d:?\d\d",
+    # of the names of zones only those that say one thing everywhere
+    "z": "|".join(UTC_NAMES),
 }
+NAMES = ("%b", "%B", "%a", "%A", "%p")
+"""Directives for words, which producers write in small and in capital letters."""
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+")
 
 

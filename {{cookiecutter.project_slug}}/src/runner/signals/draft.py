@@ -13,7 +13,7 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.record.address import without_password
-from runner.signals import draft_table, snapshot, source
+from runner.signals import date_patterns, draft_table, snapshot, source
 from runner.signals.contract import UNKNOWN, Contract
 from runner.signals.contract_file import contract_of
 from runner.signals.dialect import Dialect
@@ -250,7 +250,7 @@ def _in_source(column: Column) -> list[str]:
         lines.append(f"  logicalTypeOptions: {_entry(format=_quoted(column.format))}")
     if not column.formats:
         return lines
-    kind = "timestamp" if "HH" in column.formats[0] else "date"
+    kind = "timestamp" if date_patterns.parse(column.formats[0]).has_clock else "date"
     return [
         *lines,
         f"  # every value may be a date in {' and in '.join(column.formats)}: write one as",

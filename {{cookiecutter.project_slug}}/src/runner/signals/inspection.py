@@ -123,7 +123,7 @@ def inspect(raw: "Raw", said: str, now: datetime) -> Table:
     if frame.is_empty():
         raise UserError(f"{said}: it has no rows to draft a contract from")
     columns = [
-        _column(series, name, raw, said)
+        _column(series, name, raw, said, now)
         for name, series in zip(names_of(frame.columns), frame, strict=True)
     ]
     times = _times(columns, "timestamp", now + CLOCKS)
@@ -212,7 +212,7 @@ def _times_of(texts: pl.Series, kind: str) -> pl.Series:
     return times.moments(texts, "UTC")
 
 
-def _column(series: pl.Series, name: str, raw: "Raw", said: str) -> Column:
+def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) -> Column:
     source, is_text = series.name, series.dtype == pl.String
     series = series.alias(name)  # polars takes some names of sources for patterns
     kind = raw.kinds.get(source)
@@ -220,6 +220,8 @@ def _column(series: pl.Series, name: str, raw: "Raw", said: str) -> Column:
     if kind is None:
         kind = type_of_texts(series) if source in raw.written else _type(series, said)
         found = _date_format(series) if is_text and kind in ("string", "integer") else None
+    if found is None and kind == "integer":
+        found = date_detection.find_epoch(name, exact_numbers.integers(series), now)
     pattern = found.patterns[0] if found and len(found.patterns) == 1 else None
     if found and pattern:
         kind = found.type

@@ -161,12 +161,15 @@ def _back(texts: pl.Series, pattern: date_patterns.Pattern, *, time: bool) -> pl
     else:
         values = texts.str.to_date(pattern.directives, strict=False)
     again = values.dt.to_string(pattern.directives)
+    if any(name in pattern.directives for name in date_patterns.NAMES):
+        texts, again = texts.str.to_lowercase(), again.str.to_lowercase()
     return values.set((again != texts).fill_null(value=False), None)
 
 
 def _offset(texts: pl.Series) -> pl.Series:
     """How far clocks were ahead of UTC."""
-    plain = texts.str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
+    names = "|".join(("Z", *date_patterns.UTC_NAMES))
+    plain = texts.str.replace(names, "+0000").str.replace(":", "", literal=True)
     plain = plain.str.pad_end(5, "0")
     minutes = plain.str.slice(1, 2).cast(pl.Int64) * 60 + plain.str.slice(3, 2).cast(pl.Int64)
     sign = (plain.str.head(1) == "-").cast(pl.Int64) * -2 + 1
