@@ -8,9 +8,9 @@ help:       ## this list
 demo:       ## a project on real flights in build/demo, trained and recorded
 	$(PYTHON) tools/demo.py
 test:       ## all tests that cover a promise once
-	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 2 $(ARGS)
 test-long:  ## the whole of it
-	$(PYTHON) tools/prepare.py -m pytest -n 2 --dist loadgroup -m long $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 2 -m long $(ARGS)
 bench:      ## every claim of speed, beside its alternative; ARGS=models, templates or join
 	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
 bench-detection: ## what is found of injected faults, beside other tools; SEED=7 draws others

@@ -10,7 +10,26 @@ from hypothesis import settings
 settings.register_profile("any-speed", deadline=None)
 settings.load_profile("any-speed")
 
+TOGETHER = ("test_bench.py", "test_clusters.py", "test_lint.py", "test_odcs.py")
+"""Modules whose tests share what takes a minute to build, or would be in each other's way."""
+
 LISTED = Path(__file__).with_name("skips.txt")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each test goes to any worker, and all of such a module to one.
+
+    A scheduler of our own, because marks with `xdist_group` have no effect under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            module = nodeid.partition("::")[0]
+            return module if module.endswith(TOGETHER) else nodeid
+
+    return Scheduling(config, log)
 
 
 def is_listed(test: str, reason: str) -> bool:

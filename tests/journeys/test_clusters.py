@@ -14,7 +14,7 @@ from bowl import BOWL, X, write_bowl
 from journey import QUICK, Project, judged
 from one_node_slurm import CannotStartError, OneNodeSlurm
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("clusters")]
+pytestmark = pytest.mark.long
 SWEEP = ("-m", "experiment=boosted_trees", *QUICK, "threads=1", "model.max_iter=5,10", "seed=0,1")
 
 

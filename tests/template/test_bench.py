@@ -38,7 +38,6 @@ def page(tmp_path_factory) -> str:
     return target.read_text(encoding="utf-8")
 
 
-@pytest.mark.xdist_group("bench")  # one worker: the page takes a minute
 @pytest.mark.parametrize("measure", MEASURES)
 def test_table_holds_every_measure_with_its_bar(page, measure):
     lines = [line for line in page.splitlines() if line.startswith("| ")]

@@ -19,7 +19,6 @@ CHECKS = {
 }
 
 
-@pytest.mark.xdist_group("lint")
 @pytest.mark.parametrize("answers", OPTIONS, ids=["default", "none"])
 @pytest.mark.parametrize("check", CHECKS)
 def test_generated_project_is_clean(bake, answers, check):

@@ -119,7 +119,6 @@ def drafted(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("odcs")
 def test_datacontract_lint_accepts_every_contract(linted: dict[str, str]) -> None:
     # a share of rows out of range it cannot test, and says so; the contract is valid all the same
     refused = {
