@@ -15,9 +15,9 @@ _NUMBERS = r"(?P<first>\d{1,4})(?P<sign>[/.-])\d{1,2}(?P=sign)(?P<last>\d{1,4})"
 _MONTH = r"(?P<month>[A-Za-z]{3,9}\b)"
 _DAYS = (
     _NUMBERS,
-    rf"(?P<first>\d{{1,2}})(?P<sign>[ /.-]){_MONTH}(?P=sign)(?P<last>\d{{4}}|\d\d)",
-    rf"(?P<first>\d{{4}})(?P<sign>[ /.-]){_MONTH}(?P=sign)(?P<last>\d{{1,2}})",
-    rf"{_MONTH}(?P<sign> )\d{{1,2}}(?P<comma>,?) (?P<last>\d{{4}})",
+    r"(?P<first>\d\d?)(?P<sign>[ /.-])" + _MONTH + r"(?P=sign)(?P<last>\d{4}|\d\d)",
+    r"(?P<first>\d{4})(?P<sign>[ /.-])" + _MONTH + r"(?P=sign)(?P<last>\d\d?)",
+    _MONTH + r"(?P<sign> )\d\d?(?P<comma>,?) (?P<last>\d{4})",
 )
 _CLOCK = (
     r"(?P<parting>T|,? |:)\d{1,2}:\d\d(?P<seconds>:\d\d(?P<fraction>[.,](?:\d{6}|\d{3}))?)?"
