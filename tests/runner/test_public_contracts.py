@@ -92,6 +92,38 @@ def test_contract_that_the_standard_forbids_is_refused(name: str) -> None:
     assert numbers == sorted(numbers)
 
 
+def test_what_a_semantic_layer_computes_is_no_field_of_the_rows() -> None:
+    contract = contract_of(read(FOLDER / "energy_metrics.yaml"), FOLDER / "energy_metrics.yaml")
+    assert contract.names == ("reading_id", "kwh", "meter_model")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("primaryKey: true}", "primaryKey: true, quality: [{metric: nullValues}]}", "operator"),
+        ("primaryKey: true}", "primaryKey: true, unique: maybe}", "'maybe' is no choice"),
+        ("primaryKey: true}", "primaryKey: true, enum: []}", "no value could be valid"),
+        ("required: true}", "required: true, quality: [{type: library}]}", "'metric' is missing"),
+        ("logicalType: integer", "logicalType: map", "'map' is missing"),
+        ("logicalType: integer", "logicalType: vector, logicalTypeOptions: {normalized: true}",
+         "'dimensions' is missing"),
+    ],
+)  # fmt: skip
+def test_one_mistake_in_a_field_is_told_and_nothing_that_only_follows_from_it(
+    old: str, new: str, says: str
+) -> None:
+    said = refusal(BASE.replace(old, new))
+    assert says in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("slip", ["mustBeLess", "mustBeLessThen", "mustbe", "metrik", "argument"])
+def test_slip_in_a_rule_of_v3_0_is_told_though_any_key_may_stand_there(slip: str) -> None:
+    rule = f"required: true, quality: [{{rule: nullCheck, {slip}: 3}}]"
+    said = refusal(BASE.replace("v3.1.0", "v3.0.2").replace("required: true", rule))
+    assert f"quality[0].{slip}'. Did you mean" in said
+
+
 def test_fixtures_cover_every_version_and_type_of_server() -> None:
     text = "".join((FOLDER / f"{name}.yaml").read_text("utf-8") for name in TAKEN)
     assert set(re.findall(r"^apiVersion: (\S+)", text, re.MULTILINE)) == set(standard.VERSIONS)

@@ -268,7 +268,7 @@ def test_pattern_that_cannot_be_searched_is_not_checked(pattern: str) -> None:
     ("date", {"logicalTypeOptions": {"minimum": "2024-01-02", "maximum": "2024-01-01"}}, "greater"),
     ("integer", {"logicalTypeOptions": {"format": "i7"}}, "'i7' is no choice"),
     ("integer", {"logicalTypeOptions": {"minimum": "1e99999999"}}, "is no number"),
-    ("boolean", {"logicalTypeOptions": {"minimum": 1}}, "unknown entry"),
+    ("string", {"logicalTypeOptions": {"minimum": 1}}, "unknown entry"),
     ("string", {"unique": "yes"}, "'yes' is no choice"),
 ])  # fmt: skip
 def test_rule_that_nobody_could_keep_is_a_mistake(

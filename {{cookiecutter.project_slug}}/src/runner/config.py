@@ -22,7 +22,7 @@ SECRET_WORDS = re.compile(
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest known words, or all of them when they are few."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
     if not names:

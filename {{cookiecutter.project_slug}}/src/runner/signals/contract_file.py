@@ -82,6 +82,8 @@ def contract_of(document: Entry, path: Path) -> Contract:
             )
     entries = document.entries()
     reading.unchecked.add_of(entries, "contract")
+    if "description" in entries:
+        reading.unchecked.add_of(entries["description"].entries(), "description", "description")
     custom = custom_properties(entries.get("customProperties"), CUSTOM, reading)
     table, server = Table(name), NOWHERE
     with reading.needs.collected():

@@ -57,8 +57,7 @@ def read_times(
         event_time = _event_time(custom["eventTime"], fields) if "eventTime" in custom else None
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
-    has_moments = any(field.type == "timestamp" for field in fields)
-    given = _promises(promised, event_time, name, reading, has_moments=has_moments)
+    given = _promises(promised, event_time, name, reading, fields)
     if "maxAge" in custom:
         with reading.needs.collected():
             _check_event_time("maxAge", custom["maxAge"], event_time)
@@ -78,8 +77,7 @@ def _promises(
     event_time: str | None,
     name: str,
     reading: Reading,
-    *,
-    has_moments: bool,
+    fields: tuple[Field, ...],
 ) -> dict[str, Mapping[str, Entry]]:
     """The promises that are acted on, by their names."""
     given: dict[str, list[Mapping[str, Entry]]] = {}
@@ -98,6 +96,9 @@ def _promises(
                 )
         reading.unchecked.add(f"slaProperties {short(what)}")
     found: dict[str, Mapping[str, Entry]] = {}
+    if not fields:  # which table it is, or what it holds, has to be said first
+        return found
+    has_moments = any(field.type == "timestamp" for field in fields)
     if event_time is None and not has_moments:  # nothing that they could count from
         for what in given:
             reading.unchecked.add(f"slaProperties {what}", "no field is a timestamp")

@@ -5,11 +5,12 @@ What belongs to other tools (SQL, texts, engines) is no mistake: it is listed as
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.signals.document import Entry
+from runner.signals.document import Entry, short
 from runner.signals.odcs import check_texts, decimal, read_values
 from runner.signals.patterns import listed, read_pattern
 
@@ -49,7 +50,9 @@ RULE = (
     # as arguments stood before v3.1
     *("validValues", "pattern", "missingValues", "properties"),
 )
-ALIKE, SIMILAR = 0.6, 0.85  # so alike that one was meant for the other
+UNHEEDED = ("severity", "schedule", "scheduler", "scheduleCronExpression")
+"""What a rule may say and nothing here acts on: each is checked whenever rows come."""
+ALIKE, SIMILAR = 0.6, 0.8  # so alike that one was meant for the other
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def located_rules(
     """The rules of a `quality` list, each with the entry that a mistake is named at."""
     rules: list[tuple[Rule, Entry]] = []
     for item in entry.items() if entry else []:
-        values = item.mapping(RULE)
+        values = _entries(item, place, unchecked)
         check_texts(values, *(name for name in TEXTS if name in values))
         found = _of_another_tool(values) or _read(item, values, kind)
         if isinstance(found, str):
@@ -177,6 +180,24 @@ def located_rules(
         else:
             rules += found
     return rules
+
+
+def _entries(item: Entry, place: str, unchecked: list[str]) -> dict[str, Entry]:
+    """What a rule says; v3.0 lets it hold anything else, and what is nearly a word of ours is it."""
+    if not item.is_mapping:
+        raise item.mistake(f"{item.name} must hold keys and values, such as `metric: …`")
+    entries = item.entries()
+    for name in [*entries]:
+        if name in RULE and name not in UNHEEDED:
+            continue
+        words = (*OPERATORS, "metric", "unit", "arguments")
+        cutoff = ALIKE if re.match("must", name, re.IGNORECASE) else SIMILAR
+        if name not in RULE and (slip := difflib.get_close_matches(name, words, 1, cutoff)):
+            raise entries[name].mistake(
+                f"unknown entry '{short(entries[name].name)}'. Did you mean '{slip[0]}'?"
+            )
+        unchecked.append(f"quality of {place}: {short(name)}")
+    return {name: entry for name, entry in entries.items() if name in RULE}
 
 
 def _of_another_tool(values: Mapping[str, Entry]) -> str:

@@ -14,12 +14,13 @@ IGNORED: dict[str, Iterable[str]] = {
         *("tenant", "dataProduct", "price", "roles", "authoritativeDefinitions", "context"),
         *("contractCreatedTs", "slaDefaultElement"),
     ),
+    "description": ("authoritativeDefinitions",),
     "server": ("roles",),
     "table": ("relationships", "authoritativeDefinitions", "context", "deprecated", "synonyms"),
     "property": (
         *("partitioned", "partitionKeyPosition", "encryptedName", "transformSourceObjects"),
         *("transformLogic", "transformDescription", "examples", "criticalDataElement"),
-        *("relationships", "authoritativeDefinitions", "semanticType", "deprecated", "synonyms"),
+        *("relationships", "authoritativeDefinitions", "deprecated", "synonyms"),
         *("items", "properties", "map"),
     ),
 }
@@ -59,7 +60,9 @@ class Unchecked:
         """One text for each kind of thing."""
         found = []
         for what, places in self._places.items():
-            named = list(dict.fromkeys(place for place in places if place))
+            named = list(dict.fromkeys(places))
+            # of what is said of the whole contract or table nothing more is said, if it is alone
+            named = [place or "as a whole" for place in named] if named != [""] else []
             more = f" and {len(named) - self.SHOWN} more" if len(named) > self.SHOWN else ""
             where = f" ({', '.join(named[: self.SHOWN])}{more})" if named else ""
             found.append(what + where)

@@ -146,11 +146,11 @@ OPTIONS = {
     "number": _NUMBER,
     "object": "maxProperties minProperties required",
     "array": "maxItems minItems uniqueItems",
-    "boolean": "",
-    "map": "",
     "vector": "dimensions elementType distanceMetric embeddingModel embeddingModelVersion "
     "normalized",
 }
+_ANY_OPTION = ("boolean", "map")
+"""Types of which the standard does not say what options they have."""
 _FILES = "location! format encoding delimiter"
 _HOST = "host! port! database!"
 _ANY_PORT = "host! port database!"
@@ -233,6 +233,10 @@ class _Check:
         if kind.startswith("["):
             for item in entry.items():
                 self.value(item, kind[1:-1])
+        elif kind == "=apiVersion" and entry.text() not in VERSIONS:  # no version is near another
+            raise entry.mistake(
+                f"apiVersion: '{short(entry.text())}' is none of {', '.join(VERSIONS)}"
+            )
         elif kind.startswith("="):
             entry.choice(WORDS[kind[1:]])
         elif kind in _PLAIN:
@@ -257,7 +261,8 @@ class _Check:
             if key in known:
                 self.value(value, known[key])
         if name in ("property", "item"):
-            self._options(entries)
+            with self.mistakes.collected():
+                self._options(entries)
 
     def _expected(
         self, name: str, entries: Mapping[str, Entry]
@@ -273,6 +278,8 @@ class _Check:
             keys = SERVERS[form].split() if form in SERVERS else SERVER_KEYS
             known = {**known, **{key.rstrip("!"): "text" for key in keys}}
             required += tuple(key[:-1] for key in keys if key.endswith("!"))
+        if name in ("property", "item") and _text(entries.get("logicalType")) == "map":
+            required += ("map",)
         if name == "quality":
             required += _NEEDED_BY_RULE.get(_text(entries.get("type")), ())
         return known, required
@@ -313,7 +320,10 @@ class _Check:
         options, kind = entries.get("logicalTypeOptions"), _text(entries.get("logicalType"))
         if options and options.is_mapping:
             keys = OPTIONS.get(kind, " ".join(OPTIONS.values()))
-            self._keys(options, dict.fromkeys(keys.split(), "any"), is_open=False)
+            is_open = kind in _ANY_OPTION
+            self._keys(options, dict.fromkeys(keys.split(), "any"), is_open=is_open)
+            if kind == "vector" and "dimensions" not in options.entries():
+                raise options.mistake(f"'dimensions' is missing in {options.name}")
 
 
 def _text(entry: Entry | None) -> str:
