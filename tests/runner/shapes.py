@@ -54,7 +54,7 @@ class Shape:
     @property
     def joined_by(self) -> tuple[str, ...]:
         """The key's fields that another table can name."""
-        return tuple(name for name in self.key if name != self.event)
+        return tuple(name for name in self.key if name != self.event and name in self.columns)
 
     def frame(self) -> pl.DataFrame:
         """All its rows, with `~month`, in order of time."""
@@ -194,6 +194,13 @@ def hashes(times: Times, _: random.Random) -> list[int]:
     return [2**63 + number for number in range(len(times))]
 
 
+def twice(column: Column) -> Column:
+    """Each value in two rows."""
+    return lambda times, chance: [value for value in column(times[::2], chance) for _ in range(2)][
+        : len(times)
+    ]
+
+
 def counter(times: Times, _: random.Random) -> list[int]:
     """Numbers that begin anew every day."""
     days_of = [time.date() for time in times]
@@ -239,11 +246,12 @@ def shape(
     form: str = "csv", rows: int | None = 150, months: tuple[int, ...] = MONTHS,
     zone: str = "UTC", columns: dict[str, Column] | None = None, **more: Column,
 ) -> Shape:  # fmt: skip
-    """A shape with the columns of BASE; those that are named come first."""
+    """A shape with the columns of BASE; those that are named come first, and may be among them."""
     named = {**more, **(columns or {})}
     return Shape(
-        name, about, {**named, **BASE}, tuple(key.split("+")), event, form, rows, months, zone
-    )
+        name, about, named | {name: column for name, column in BASE.items() if name not in named},
+        tuple(key.split("+")), event, form, rows, months, zone,
+    )  # fmt: skip
 
 
 SHAPES = (
@@ -277,6 +285,9 @@ SHAPES = (
           b=lambda times, _: ["xy"[n // 2 % 2] for n in range(len(times))],
           c=lambda times, _: [n // 4 % 2 for n in range(len(times))],
           d=lambda times, _: ["klm"[n // 8 % 3] for n in range(len(times))]),
+    shape("twins", "rows that are the same in all", "row_key", "day", rows=300,
+          day=lambda times, _: [times[n - n % 2].date() for n in range(len(times))],
+          amount=twice(numbers), kind=twice(codes("A", "B", "C"))),
     # the columns
     shape("wide", "300 columns", id=ids, at=moments,
           columns={f"c{n}": (numbers, codes("u", "v"), whole(0, 9))[n % 3] for n in range(300)}),

@@ -219,10 +219,36 @@ def test_key_is_the_smallest_set_with_the_event_time(drafted: Drafted) -> None:
     assert numbered.field("at").required
 
 
-def test_rows_that_are_the_same_in_all_have_no_key(project: DataProject, drafted: Drafted) -> None:
-    with pytest.raises(UserError, match="no fields tell its rows apart"):
-        drafted(number=["1", "1"], word=["a", "a"])
-    assert not project.contract("orders").exists()
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"number": ["1", "1"], "word": ["a", "a"]},
+        {"number": ["1", ""], "count": ["", "2"]},
+        {"tip": ["1.5", "2.5", "3.5"], "row_key": ["a", "a", "a"]},
+        {"age": list(map(str, random.Random(1).choices(range(20, 40), k=30))),
+         "days": list(map(str, random.Random(-101).choices(range(60), k=30)))},
+    ],
+    ids=["the same in all", "each lacks a value", "only a measure differs", "only by chance"],
+)  # fmt: skip
+def test_rows_that_no_fields_tell_apart_get_a_key_of_all_they_hold(
+    drafted: Drafted, columns: dict[str, list[str]]
+) -> None:
+    contract = drafted(**columns)
+    (key,) = contract.key
+    assert key not in columns
+    assert contract.field(key).generated
+    rows = source.receive(contract)
+    assert rows.height == len(next(iter(columns.values())))
+    assert rows.columns == [key, *columns]
+
+
+def test_grid_of_places_and_years_is_a_key_however_few_there_are(drafted: Drafted) -> None:
+    contract = drafted(
+        plot=["north", "north", "south", "south"],
+        year=["2020", "2021"] * 2,
+        grain=["1.5", "2.5", "1.25", "2.75"],
+    )
+    assert contract.key == ("plot", "year")
 
 
 def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafted) -> None:
@@ -342,7 +368,6 @@ def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None
         ("a.csv", b"id,word\n", "no rows"),
         ("a.csv", b"id,id\n1,2\n", "two columns 'id'"),
         ("a.csv", b"id,a,b\n1,2,3\n2,3\n", "has 2 values instead of 3 in row 2"),
-        ("a.csv", b"id,a\n1,\n,2\n", "each field lacks a value"),
         ("a.parquet", b"PAR1", "is cut off or no parquet file"),
         ("a.jsonl", b"\n", "is empty"),
         (

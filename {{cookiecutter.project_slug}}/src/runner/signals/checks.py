@@ -18,7 +18,7 @@ LONGEST = 80  # signs of a value in a message
 
 def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
     """Raises an Unfit for the first field that the source lacks, has twice or has beyond."""
-    for field in contract.fields:
+    for field in contract.source_fields:
         name = field.source_name
         if name not in names:
             message = f"the field '{name}' is missing in {path}. {nearest(name, names)}"
@@ -37,11 +37,13 @@ def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
 def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     """A frame as its source names the fields, with the contract's names, in order and types.
 
+    A generated key is not among them yet.
+
     Raises:
         Unfit: A value is not of its type; names the field, the row and the value.
     """
     columns = []
-    for field in contract.fields:
+    for field in contract.source_fields:
         _check_format(field, contract)
         given = casts.given(frame[field.source_name], contract, field)
         zone = field.time_zone or contract.time_zone

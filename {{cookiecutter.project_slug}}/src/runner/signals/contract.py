@@ -55,6 +55,8 @@ class Field:
         type: One of TYPES.
         required: No row may be without it.
         key: Part of the primary key.
+        generated: It does not come from the source but stands for all other fields of its row, as
+            in a table that has no key of its own.
         known_after_event: Nobody knows it when the prediction is made.
         classification: Such as `restricted`; classified values never reach a record.
         unit: What its numbers count, such as `°F`.
@@ -85,6 +87,7 @@ class Field:
     type: str
     required: bool = False
     key: bool = False
+    generated: bool = False
     known_after_event: bool = False
     classification: str | None = None
     unit: str | None = None
@@ -195,9 +198,14 @@ class Contract:
         return tuple(field.name for field in self.fields)
 
     @cached_property
+    def source_fields(self) -> tuple[Field, ...]:
+        """The fields that come from the source, in order."""
+        return tuple(field for field in self.fields if not field.generated)
+
+    @cached_property
     def source_names(self) -> tuple[str, ...]:
-        """Names of the fields in the source, in order."""
-        return tuple(field.source_name for field in self.fields)
+        """Names of these fields in the source, in order."""
+        return tuple(field.source_name for field in self.source_fields)
 
     @property
     def is_classified(self) -> bool:
@@ -210,7 +218,7 @@ class Contract:
 
     def source_field(self, name: str) -> Field:
         """The field that has this name in the source."""
-        return self.fields[self.source_names.index(name)]
+        return self.source_fields[self.source_names.index(name)]
 
     def complete(self) -> "Contract":
         """The contract, if all is there that receiving needs.

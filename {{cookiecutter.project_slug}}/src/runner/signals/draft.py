@@ -13,7 +13,7 @@ import polars as pl
 
 from runner.errors import UserError
 from runner.record.address import without_password
-from runner.signals import date_patterns, draft_table, snapshot, source
+from runner.signals import date_patterns, draft_table, generated_key, snapshot, source
 from runner.signals.contract import UNKNOWN, Contract
 from runner.signals.contract_file import contract_of
 from runner.signals.dialect import Dialect
@@ -64,7 +64,7 @@ def draft(root: Path, name: str, place: str) -> Contract:
             such as `s3://…`.
 
     Raises:
-        UserError: The contract is there already, or the data cannot be read or have no key.
+        UserError: The contract is there already, or the data cannot be read.
     """
     path = root / "signals" / f"{name}.yaml"
     if path.exists():
@@ -90,7 +90,7 @@ def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
         now: No event is later.
 
     Raises:
-        UserError: The data cannot be read or have no key.
+        UserError: The data cannot be read.
     """
     said = f"--from {without_password(place)}"
     form = _format(root, place, said)
@@ -167,10 +167,10 @@ def _server(server: Server, dialect: Dialect) -> str:
 
 def _text(name: str, place: str, server: str, table: Table) -> str:
     parts = table.parts()
-    key, *others = table.keys
     fields = "\n".join(_field(each, table, parts) for each in table.columns)
+    if not table.keys:
+        fields = f"{_generated_key(table)}\n{fields}"
     unnamed = NO_HEADER if "property: header, value: none" in server else ""
-    also = "".join(f", or {_listed(each)}" for each in others[:2])
     return f"""\
 # A draft, from {table.rows:,} rows of {json.dumps(place, ensure_ascii=False)[1:-1]}.
 # Write what stands as `{UNKNOWN}`, read over the rest, and set `status: active`.
@@ -194,7 +194,7 @@ servers:
   - {server}
 
 # Ranges, values, shares of nulls and rows are what these data have, with room around. Say
-# - whether the key is {_listed(key)}{also}
+# - {_about_key(table.keys)}
 # - what nobody knows yet when a prediction is made:
 #     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
 # - what a number counts:
@@ -209,6 +209,25 @@ servers:
 {_times(table)}"""
 
 
+def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
+    """What a person has to say of the key."""
+    if not keys:
+        return "which fields tell the rows apart, if any do, instead of a key of all of them"
+    also = "".join(f", or {_listed(each)}" for each in keys[1:3])
+    return f"whether the key is {_listed(keys[0])}{also}"
+
+
+def _generated_key(table: Table) -> str:
+    """The field that stands for all that a row holds."""
+    name = generated_key.free_name({each.name for each in table.columns})
+    said = _entry(property=generated_key.PROPERTY, value="true")
+    return f"""\
+      - name: {name}
+        logicalType: string
+        primaryKey: true
+        customProperties: [{said}]  # a digest of the row: no fields tell the rows apart"""
+
+
 def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
     heights = [part.height for part in parts]
     return [min(heights) // 2, 2 * max(heights)]
@@ -216,7 +235,7 @@ def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
 
 def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
     lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
-    key = table.keys[0]
+    key = table.keys[0] if table.keys else ()
     if column.name in key:
         lines.append("  primaryKey: true")
         if len(key) > 1:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.record.address import without_password
+from runner.signals import generated_key
 from runner.signals.contract import Contract
 from runner.signals.contract_file import contract_of
 from runner.signals.document import Entry, parse, read
@@ -151,6 +152,8 @@ def _add_key(document: Entry, contract: Contract, table: Table, additions: _Addi
         return
     named = [key for key in table.keys if set(key) <= set(contract.source_names)]
     if not named:
+        if not table.keys and (properties := _list_of_properties(document, contract)):
+            _insert(properties, _generated_key(contract), additions)
         return
     entries = _properties(document, contract)
     for position, name in enumerate(named[0], 1):
@@ -175,17 +178,31 @@ def _set(said: Entry, words: Mapping[str, str], additions: _Additions) -> None:
             additions.line(name.end[0] + 1, " " * said.start[1] + f"{key}: {value}")
 
 
+def _generated_key(contract: Contract) -> str:
+    """The entry of a field that stands for all that a row holds."""
+    name = generated_key.free_name({*contract.names, *contract.source_names})
+    custom = "customProperties: [{property: " + generated_key.PROPERTY + ", value: true}]"
+    return "{name: " + name + ", logicalType: string, primaryKey: true, " + custom + "}"
+
+
+def _list_of_properties(document: Entry, contract: Contract) -> Entry | None:
+    """The entry that lists the signal's fields."""
+    for table in _items(document.find("schema")):
+        listed = table.find("properties")
+        if set(contract.names) <= set(_by_name(listed)):
+            return listed
+    return None
+
+
 def _properties(document: Entry, contract: Contract) -> dict[str, Entry]:
     """The entries of the signal's fields by name."""
-    for table in _items(document.find("schema")):
-        found = {
-            name.raw: item
-            for item in _items(table.find("properties"))
-            if (name := item.find("name")) is not None
-        }
-        if set(contract.names) <= set(found):
-            return found
-    return {}
+    return _by_name(_list_of_properties(document, contract))
+
+
+def _by_name(properties: Entry | None) -> dict[str, Entry]:
+    return {
+        name.raw: item for item in _items(properties) if (name := item.find("name")) is not None
+    }
 
 
 def _add_event_time(

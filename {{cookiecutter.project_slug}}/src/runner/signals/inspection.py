@@ -42,6 +42,8 @@ FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
 """All sets of so many fields are tried, of so many; a larger key is put together field by field."""
 MANY, SPARSE = 20, 1000
 """From so many rows on, whole numbers up to so many times their number are taken for ids."""
+PAIRS = 3.0
+"""If fewer pairs of rows than these should be the same by chance, it says nothing that none is."""
 DENSE = 10
 """Whole numbers within so many times the rows are names; scattered ones are measures."""
 SAMPLE = 10_000
@@ -88,7 +90,8 @@ class Table:
     Attributes:
         nulls: Texts that stand for nothing.
         times: Fields that may be the event time.
-        keys: Sets of fields that tell the rows apart, the likeliest first.
+        keys: Sets of fields that tell the rows apart, the likeliest first; none where no fields do,
+            or only by chance.
         daily: The event time is a day.
     """
 
@@ -117,7 +120,7 @@ def inspect(raw: "Raw", said: str, now: datetime) -> Table:
         now: No event is later.
 
     Raises:
-        UserError: They have no key, or fields that no signal can have.
+        UserError: There are none, or they have fields that no signal can have.
     """
     frame = raw.frame
     if frame.is_empty():
@@ -131,13 +134,6 @@ def inspect(raw: "Raw", said: str, now: datetime) -> Table:
     columns = [_of_moments(each) if each.name in days else each for each in columns]
     times = times or days
     keys = _keys(columns, times[0] if times else None)
-    if not keys:
-        whole = any(not each.values.has_nulls() for each in columns)
-        why = "some are the same in all" if whole else "each field lacks a value in some"
-        raise UserError(
-            f"{said}: no fields tell its rows apart, for {why}.\n"
-            "Mend that at the source, or number the rows."
-        )
     return Table(columns, list(raw.nulls), times, keys, frame.height, bool(days))
 
 
@@ -291,18 +287,38 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
             return key[0] == time, IDENTIFIER.search(key[0]) is None, 0
         return time not in key, False, math.prod(different[name] for name in key)
 
+    def is_told(key: Sequence[str]) -> bool:
+        """Whether it is no chance that a key tells the rows apart."""
+        is_name = len(key) == 1 or time in key or any(IDENTIFIER.search(name) for name in key)
+        return is_name or not _by_chance(frame, key)
+
     plain = [each.name for each in whole if each.type not in ("number", "boolean", *NESTED)]
     # a measure or a person's data may tell the rows of today apart, and not those of tomorrow
     likely = [each.name for each in whole if each.name in plain and _may_be_named(each)]
-    for names in (likely, plain, list(different)):
+    for names in (likely, plain):
         few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
         for size in range(1, FIELDS_OF_KEY + 1):
             sets = itertools.combinations(sorted(few if size > 1 else names, key=names.index), size)
-            if keys := [key for key in sets if _is_key(frame, key, different)]:
+            if keys := [key for key in sets if _is_key(frame, key, different) and is_told(key)]:
                 return sorted(keys, key=rank)
         if names and frame.select(names).n_unique() == frame.height:
-            return [_put_together(frame, names, time)]
+            key = _put_together(frame, names, time)
+            if is_told(key):
+                return [key]
     return []
+
+
+def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether fields that had nothing to do with each other would tell so many rows apart too.
+
+    Then hardly any two rows would be the same in all of them, as the birthdays of a few people. Of a
+    grid of days and places, in which each pair is there once, many would.
+    """
+    rows = frame.height
+    pairs = rows * (rows - 1) / 2
+    for name in key:
+        pairs *= float((frame[name].value_counts()["count"] / rows).pow(2).sum())
+    return pairs < min(PAIRS, (rows - 1) / 4)
 
 
 def _may_be_named(column: Column) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import polars as pl
 
-from runner.signals import checks, readers
+from runner.signals import checks, readers, generated_key
 from runner.signals.contract import Contract, Unfit
 
 
@@ -26,6 +26,7 @@ def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
     try:
         checks.check_names(rows.columns, contract, contract.source)
         frame = checks.conform(rows, contract, contract.source)
+        frame = generated_key.add(frame, contract)
         checks.check_rows(frame, contract, contract.source)
     except Unfit as unfit:
         came = rows.write_ipc(None).getvalue()

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from runner.signals import generated_key
 from runner.signals.contract import TYPES, Field
 from runner.signals.document import Entry, short
 from runner.signals.odcs import NO_NAME, NUMERIC
@@ -13,7 +14,9 @@ from runner.signals.reading import Reading, custom_properties
 from runner.signals.rule_attributes import field_rules, table_rules
 from runner.signals.type_options import read_options
 
-CUSTOM_OF_FIELD = ("unit", "knownAfterEvent")
+CUSTOM_OF_FIELD = ("unit", "knownAfterEvent", generated_key.PROPERTY)
+COMPUTED = ("measure", "dimension")
+"""What a semantic layer computes from the table's columns, and no row holds."""
 STORED_AS = {"map": "object", "vector": "array"}
 """Types of ODCS v3.2 that are stored as another, as JSON."""
 
@@ -50,8 +53,9 @@ def read_table(
         reading: Where its mistakes are collected.
     """
     if schema is None or not schema.items():
+        what = "is missing" if schema is None else "lists no table"
         reading.lacking.found.append(
-            (schema or document).mistake("'schema' lists no table; write its fields there")
+            (schema or document).mistake(f"'schema' {what}: write the table and its fields there")
         )
         return Table(name)
     table = _chosen(schema, name, chosen, reading)
@@ -70,8 +74,10 @@ def read_table(
         reading.lacking.found.append(table.mistake("the table has no properties: list its fields"))
         return Table(source_name)
     fields, positions = _fields(properties, reading)
+    with reading.needs.collected():
+        fields = _with_generated(fields, properties)
     key: tuple[str, ...] = ()
-    if not positions:
+    if not any(_says_key(entry) for entry in properties.items()):
         reading.lacking.found.append(properties.mistake(
             "there is no key; write `primaryKey: true` at the fields that tell the rows apart"
         ))  # fmt: skip
@@ -118,20 +124,48 @@ def _fields(
     sources: set[str] = set()
     positions: dict[str, Entry | None] = {}
     for entry in properties.items():
+        values = entry.entries()
+        meaning = values["semanticType"].raw if "semanticType" in values else "column"
+        if meaning in COMPUTED:
+            called = values["name"].raw if "name" in values else ""
+            reading.unchecked.add(f"properties of semanticType {meaning}", short(called))
+            continue
         with reading.needs.collected():
-            values = entry.entries()
             field = _field(entry, values, reading)
             if field.name in fields:
                 raise values["name"].mistake(f"the field '{field.name}' stands twice")
-            if field.source_name in sources:
+            if field.source_name in sources and not field.generated:
                 raise values.get("physicalName", values["name"]).mistake(
                     f"the physicalName '{field.source_name}' stands twice"
                 )
             fields[field.name] = field
-            sources.add(field.source_name)
+            if not field.generated:
+                sources.add(field.source_name)
             if field.key:
                 positions[field.name] = _position(values)
     return tuple(fields.values()), positions
+
+
+def _says_key(entry: Entry) -> bool:
+    key = entry.find("primaryKey")
+    return key is not None and key.raw.casefold() == "true"
+
+
+def _with_generated(fields: tuple[Field, ...], properties: Entry) -> tuple[Field, ...]:
+    """The fields, where one that stands for all of a row is classified as they are."""
+    generated = [field for field in fields if field.generated]
+    if not generated:
+        return fields
+    if len(generated) < sum(field.key for field in fields):
+        raise properties.mistake(
+            f"the generated key '{generated[0].name}' tells the rows apart: no other field is "
+            "part of the key"
+        )
+    secret = next((field.classification for field in fields if field.classification), None)
+    return tuple(
+        replace(field, classification=field.classification or secret) if field.generated else field
+        for field in fields
+    )
 
 
 def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field:
@@ -147,21 +181,30 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
     reading.unchecked.add_of(values, "property", name)
     custom = custom_properties(values.get("customProperties"), CUSTOM_OF_FIELD, reading, name)
     unit, late = custom.get("unit"), custom.get("knownAfterEvent")
+    physical = values.get("physicalName")
     if unit and kind not in NUMERIC:
         raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
     is_key, required = _required(values, name, reading)
+    generated = custom.get(generated_key.PROPERTY)
+    is_generated = generated is not None and generated.flag()
+    if generated and is_generated and not (is_key and kind == "string" and not physical):
+        raise generated.mistake(
+            f"{generated_key.PROPERTY}: '{short(name)}' must be a string with `primaryKey: true` "
+            "and without a physicalName; it does not come from the source"
+        )
     unchecked: list[str] = []
     options = read_options(
         values.get("logicalTypeOptions"), values.get("enum"), kind, name, unchecked
     )
     options |= field_rules(values, kind, options, unchecked, required=required)
     reading.unchecked.add_texts(unchecked)
-    physical, secret = values.get("physicalName"), values.get("classification")
+    secret = values.get("classification")
     return Field(
         name=name,
         type=kind,
         required=required,
         key=is_key,
+        generated=is_generated,
         known_after_event=late is not None and late.flag(),
         classification=secret.text() if secret else None,
         unit=unit.text() if unit else None,
@@ -183,7 +226,8 @@ def _type(values: Mapping[str, Entry], name: str) -> str:
         return kind if kind in TYPES else logical.choice(TYPES)
     if physical is None:
         raise values["name"].mistake(
-            f"the field '{name}' has no type; write logicalType, one of {', '.join(TYPES)}"
+            f"the field '{name}' has no type; write logicalType, one of "
+            f"{', '.join((*TYPES, *STORED_AS))}"
         )
     if derived is None:
         raise physical.mistake(

@@ -50,7 +50,7 @@ def frame(files: Sequence[places.File], contract: Contract) -> pl.DataFrame:
             checks.conform(each, contract, file.name)
             for each, file in zip(frames, files, strict=True)
         )
-        return rows.rename(dict(zip(contract.names, contract.source_names, strict=True)))
+        return rows.rename(dict(zip(rows.columns, contract.source_names, strict=True)))
     except Unfit as unfit:
         digest = hashlib.blake2b(digest_size=16)
         for file in files:
@@ -71,7 +71,7 @@ def _frame(file: places.File, contract: Contract) -> pl.DataFrame:
     checks.check_names([*rows.columns, *missing], contract, file.name)
     if contract.format == "parquet":
         checks.check_no_texts(rows, contract, file.name)
-        texts = [each.source_name for each in contract.fields if each.type == "string"]
+        texts = [each.source_name for each in contract.source_fields if each.type == "string"]
         rows = rows.with_columns(uuids(file.path, rows, texts))
     for key in missing:
         rows.insert_column(rows.width, pl.Series(key, [file.keys[key]] * rows.height, pl.String))
@@ -124,7 +124,7 @@ def _csv(file: places.File, contract: Contract) -> pl.DataFrame:
     quote = dialect.quote.encode()
     has_empty = quote in data and 2 * quote in data
     is_plain = (dialect.decimal, dialect.thousands) == (".", "")
-    for field in contract.fields:
+    for field in contract.source_fields:
         if field.source_name not in rows.columns or field.type in TEXTS:
             continue
         # under the field's name: polars takes some names of sources for patterns
