@@ -311,8 +311,8 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
 def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
     """Whether fields that had nothing to do with each other would tell so many rows apart too.
 
-    Then hardly any two rows would be the same in all of them, as the birthdays of a few people. Of a
-    grid of days and places, in which each pair is there once, many would.
+    Then hardly any two rows would be the same in all of them, as the birthdays of a few people. Of
+    a grid of days and places, in which each pair is there once, many would.
     """
     rows = frame.height
     pairs = rows * (rows - 1) / 2

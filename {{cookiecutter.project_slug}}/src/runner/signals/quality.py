@@ -183,7 +183,7 @@ def located_rules(
 
 
 def _entries(item: Entry, place: str, unchecked: list[str]) -> dict[str, Entry]:
-    """What a rule says; v3.0 lets it hold anything else, and what is nearly a word of ours is it."""
+    """What a rule says; v3.0 lets it hold anything else, which may be a slip of the finger."""
     if not item.is_mapping:
         raise item.mistake(f"{item.name} must hold keys and values, such as `metric: …`")
     entries = item.entries()

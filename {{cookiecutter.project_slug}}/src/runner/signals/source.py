@@ -5,7 +5,7 @@ from datetime import datetime
 
 import polars as pl
 
-from runner.signals import checks, readers, generated_key
+from runner.signals import checks, generated_key, readers
 from runner.signals.contract import Contract, Unfit
 
 

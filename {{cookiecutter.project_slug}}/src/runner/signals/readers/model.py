@@ -39,7 +39,9 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
         and _column(contract) not in (field.name, field.source_name)
     ]
     asked = {
-        field.source_name: field.type for field in contract.source_fields if field.source_name not in kept
+        field.source_name: field.type
+        for field in contract.source_fields
+        if field.source_name not in kept
     }
     answers = _answers(contract, given, rows, asked)
     for name in asked:
