@@ -40,8 +40,8 @@ def _shapes() -> list[str]:
         (
             "Each of them is drafted by `python run.py new signal`, received three times (more "
             "rows, late rows, corrected and removed rows), held when most of its rows are gone, "
-            "released, raised to a new version, pinned, joined as spine and as another signal, "
-            "trained on, and checked by the project's own tests "
+            "released, raised to a new version, pinned, joined as spine and (with its own key) as "
+            "another signal, trained on, and checked by the project's own tests "
             "(`tests/journeys/test_any_table.py`)."
         ),
         "",

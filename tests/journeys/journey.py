@@ -39,12 +39,12 @@ class Project:
         )
 
     def run(
-        self, *words: str, code: int | None = 0, **options: Any
+        self, *words: str, code: int | None = 0, seconds: int = 240, **options: Any
     ) -> "subprocess.CompletedProcess[str]":
         """Types `python run.py <words>`, waits for the prompt, sees that it ends with `code`."""
         process = self.start(*words, **options)
         try:
-            output, errors = process.communicate(timeout=240)
+            output, errors = process.communicate(timeout=seconds)
         finally:
             process.kill()
         done = subprocess.CompletedProcess(words, process.returncode, output, errors)

@@ -52,6 +52,11 @@ class Shape:
     zone: str = "UTC"
 
     @property
+    def can_be_joined(self) -> bool:
+        """Whether it has a key that another table can name."""
+        return set(self.key) <= set(self.columns)
+
+    @property
     def joined_by(self) -> tuple[str, ...]:
         """The key's fields that another table can name."""
         return tuple(name for name in self.key if name != self.event and name in self.columns)

@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -129,6 +130,14 @@ def german(thousands: str = "") -> list[list[str]]:
     return written("%d.%m.%Y", "%d.%m.%Y %H:%M", lambda value: comma(value, thousands))
 
 
+def lined_up(rows: list[list[str]], width: int) -> bytes:
+    """Columns below each other, texts in quotes."""
+    cells = [[f'"{cell.replace(chr(34), 2 * chr(34))}"' if re.search(r"[,;\"']", cell) else cell
+              for cell in row] for row in rows]  # fmt: skip
+    lines = ["".join(f"{cell}, ".ljust(width) for cell in row[:-1]) + row[-1] for row in cells]
+    return ("\n".join(lines) + "\n").encode()
+
+
 EXCEL = by_csv(german("."), "cp1252", delimiter=";", lineterminator="\r\n")
 PRODUCERS: dict[str, bytes] = {
     "csv": by_csv(written()),
@@ -147,6 +156,12 @@ PRODUCERS: dict[str, bytes] = {
     "csv: compact days": by_csv(written("%Y%m%d", "%Y%m%d%H%M%S")),
     "csv: years first": by_csv(written("%Y/%m/%d", "%Y/%m/%d %H:%M:%S")),
     "csv: short years": by_csv(written("%d-%m-%y", "%d-%m-%y %H:%M")),
+    "csv: Spark": by_csv(
+        written(), escapechar="\\", doublequote=False, quoting=csv.QUOTE_ALL
+    ),
+    "csv: spaces behind commas": lined_up([TABLE.columns, *written()], 0),
+    "csv: lined up": lined_up([TABLE.columns, *written()], 24),
+    "csv: parted by spaces": by_csv(written(), delimiter=" "),
     "csv: Oracle": by_csv(
         [[*row[:3], row[3].upper(), *row[4:]]
          for row in written("%d-%b-%y", "%d-%b-%Y %I:%M:%S %p")]
@@ -390,6 +405,37 @@ def test_seconds_since_1970_are_moments_where_the_name_says_a_time(
     assert contract.field("createdAt").type == "timestamp"
     assert contract.event_time == "createdAt"
     assert source.receive(contract)["createdAt"].to_list() == moments
+
+
+def test_rows_that_have_names_as_r_writes_them_have_a_column_more(project: DataProject) -> None:
+    data = b'"weight" "feed" "pig"\n"a" 26.5 1.25 1\n"b" 27 2.5 2\n"c" 28 2.75 3\n'
+    contract = drafted(project, put(project, "orders.csv", data))
+    assert contract.names == ("column_1", "weight", "feed", "pig")
+    assert source.receive(contract)["column_1"].to_list() == ["a", "b", "c"]
+    # one name too few is another thing where the first column names no rows
+    data = b"shop,sold\nN,1,5\nN,2,6\n"
+    with pytest.raises(UserError, match="3 values instead of 2 in row 1"):
+        drafted(project, put(project, "orders.csv", data))
+
+
+@pytest.mark.parametrize(
+    ("data", "column", "values"),
+    [
+        # spaces that belong to a text
+        (b"id,text\n1,hello\n2, world\n", "text", ["hello", " world"]),
+        (b'id,text\n1," a"\n2," b"\n', "text", [" a", " b"]),
+        (b"name\nAda Lovelace\nAlan Turing\n", "name", ["Ada Lovelace", "Alan Turing"]),
+        (b"day;sum\n1;1 234\n2;5 678\n", "sum", [1234, 5678]),
+        # backslashes that belong to a text
+        (b'id,path\n1,"C:\\new, old\\"\n2,"D:\\"\n', "path", ["C:\\new, old\\", "D:\\"]),
+        (b'id,path\n1,C:\\dir\n2,"say \\"a, b\\""\n', "path", ["C:\\dir", 'say "a, b"']),
+    ],
+)
+def test_spaces_and_backslashes_of_a_text_stay(
+    project: DataProject, data: bytes, column: str, values: list[object]
+) -> None:
+    contract = drafted(project, put(project, "orders.csv", data))
+    assert sorted(source.receive(contract)[column].to_list(), key=str) == sorted(values, key=str)
 
 
 def test_thousands_that_may_be_decimals_stay_texts(project: DataProject) -> None:

@@ -117,6 +117,11 @@ def test_one_mistake_in_a_field_is_told_and_nothing_that_only_follows_from_it(
     assert len(said.splitlines()) == 1
 
 
+def test_place_of_a_table_may_be_said_for_all_tables_at_once() -> None:
+    text = BASE.replace("path: a.csv", '"path": "data/{model}/*.csv"')
+    assert read_text(text).server.options["path"] == "data/orders/*.csv"
+
+
 @pytest.mark.parametrize("slip", ["mustBeLess", "mustBeLessThen", "mustbe", "metrik", "argument"])
 def test_slip_in_a_rule_of_v3_0_is_told_though_any_key_may_stand_there(slip: str) -> None:
     rule = f"required: true, quality: [{{rule: nullCheck, {slip}: 3}}]"

@@ -315,3 +315,17 @@ def test_option_that_is_not_checked_is_listed_and_no_mistake(
     assert len(found) == 1
     assert found[0].startswith(says)
     a_contract(kind, logicalTypeOptions=options)
+
+
+@pytest.mark.parametrize(
+    "form", ["yyyy-MM-dd VV", "QQ yyyy", "HH", "hh:mm", "dd/MM", "'a", "yyyyy", "nonsense!!"]
+)
+def test_format_of_dates_that_cannot_be_read_is_told_with_the_contract(form: str) -> None:
+    with pytest.raises(UserError, match=r"air\.yaml:\d+: the format of \w+ cannot be read"):
+        a_contract("timestamp", logicalTypeOptions={"format": form})
+
+
+@pytest.mark.parametrize("form", ["date", "date-time", "datetime", "ISO8601", "iso-8601"])
+def test_words_for_iso_8601_are_no_pattern(form: str) -> None:
+    contract = a_contract("timestamp", logicalTypeOptions={"format": form})
+    assert contract.fields[-1].format is None

@@ -164,11 +164,17 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
     """Whether `on` finds at most one row of the other signal.
 
     Raises:
-        UserError: It names other fields than the key's, or fields of different types.
+        UserError: It names other fields than the key's, or fields of different types, or the other
+            signal has no key that a field could name.
     """
     place = f"dataset.joins.{contract.name}"
     wanted = [field for field in contract.key if field != contract.event_time]
     for field in wanted:
+        if contract.field(field).generated:
+            raise UserError(
+                f"{place}: no fields tell the rows of {contract.name} apart, so none of "
+                f"{spine.name} can find one; it can be the spine, or mark its key in its contract"
+            )
         if field not in on:
             raise UserError(
                 f"{place}: the key field '{field}' of {contract.name} is missing; "

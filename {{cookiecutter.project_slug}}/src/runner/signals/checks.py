@@ -9,7 +9,7 @@ import polars as pl
 
 from runner.config import nearest
 from runner.holds import Breach
-from runner.signals import casts, date_patterns
+from runner.signals import casts
 from runner.signals.contract import Contract, Field
 
 DTYPES = casts.DTYPES
@@ -44,7 +44,6 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     """
     columns = []
     for field in contract.source_fields:
-        _check_format(field, contract)
         given = casts.given(frame[field.source_name], contract, field)
         zone = field.time_zone or contract.time_zone
         values = casts.cast(given, field, zone)
@@ -159,18 +158,6 @@ def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
 
 def _schema(name: str, message: str) -> Breach:
     return Breach("schema", name, message, "all")
-
-
-def _check_format(field: Field, contract: Contract) -> None:
-    if field.format is None or field.format in date_patterns.EPOCHS:
-        return
-    try:
-        date_patterns.parse(field.format)
-    except ValueError as error:
-        raise contract.mistake(
-            f"the format of {field.name} cannot be read: {error}",
-            f"Correct signals/{contract.path.name}",
-        ) from None
 
 
 def _literal(value: object) -> str:

@@ -3,21 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from runner.signals.dialect import Dialect
+from runner.signals.dialect import ESCAPES, QUOTES, Dialect
 from runner.signals.inspection import NULLS, type_of_texts
 from runner.signals.readers import content, csv_files
 
 DELIMITERS = ("\t", ";", "|", ",")
-QUOTES = ('"', "'", "")
 SAMPLE = 2**20
 """So many bytes are looked at for the delimiter …"""
 ROWS = 500
 """… and so many rows."""
 PREAMBLE = 30
 """Lines above the one with the names, at most."""
+FITTING = 0.9
+"""So large a share of rows has as many values as the others, or the delimiter is another."""
 
 
 def dialect_of(data: bytes) -> Dialect:
@@ -36,12 +38,9 @@ def dialect_of(data: bytes) -> Dialect:
         sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]
     if said := re.match(rb"\"?sep=(.)\"?\r?\n", sample):  # Excel's own way to say it
         return Dialect(delimiter=said[1].decode(), encoding=encoding, header=2)
-    layouts = [
-        _layout(sample, Dialect(delimiter=delimiter, quote=quote), is_part=is_part)
-        for quote in QUOTES
-        for delimiter in DELIMITERS
-    ]
-    best = max(filter(None, layouts), key=lambda each: each[0], default=None)
+    best = _best(sample, DELIMITERS, is_part=is_part)
+    if best is None or best[0][0] < FITTING:
+        best = _best(sample, (" ",), is_part=is_part) or best
     if best is None:  # one column
         dialect, rows, start = Dialect(), _rows(sample, Dialect(), is_part=is_part), 0
     else:
@@ -50,7 +49,34 @@ def dialect_of(data: bytes) -> Dialect:
     if not any(rows[:start]):
         line = 1
     header = 0 if _is_data(rows[start:]) else line
-    return Dialect(dialect.delimiter, dialect.quote, encoding, header=header)
+    return replace(dialect, encoding=encoding, header=header)
+
+
+def _best(sample: bytes, delimiters: Sequence[str], *, is_part: bool) -> "_Layout | None":
+    """The likeliest layout with one of the delimiters."""
+    dialects = [
+        Dialect(delimiter, quote, escape, skip_initial_space=skips)
+        for quote in QUOTES
+        for escape in ESCAPES
+        if not escape or (quote and (escape + quote).encode() in sample)
+        for delimiter in delimiters
+        for skips in (False, True)
+        if not skips or _is_lined_up(sample, Dialect(delimiter, quote, escape))
+    ]
+    layouts = (_layout(sample, dialect, is_part=is_part) for dialect in dialects)
+    return max(filter(None, layouts), key=lambda each: each[0], default=None)
+
+
+def _is_lined_up(sample: bytes, dialect: Dialect) -> bool:
+    """Whether spaces behind each delimiter fill up a column or part the words of a list."""
+    sign, quote = dialect.delimiter.encode(), dialect.quote.encode()
+    if sign + b" " not in sample:
+        return False
+    sample = csv_files.doubled(sample, replace(dialect, skip_initial_space=True))
+    if quote:
+        sample = re.sub(rb"%b[^%b]*%b" % (quote, quote, quote), b"", sample)
+    # a text that begins with spaces where others do not holds them
+    return not re.search(re.escape(sign) + rb"(?! |[+-]?[\d.]|[\r\n]|$)", sample)
 
 
 def _encoding(data: bytes) -> str:
@@ -76,7 +102,7 @@ def _line_breaks(text: str) -> int:
 def _rows(sample: bytes, dialect: Dialect, *, is_part: bool) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
-        for row in csv_files.rows(sample, dialect):
+        for row in csv_files.rows(csv_files.doubled(sample, dialect), dialect):
             rows.append(row)
             if len(rows) == ROWS:
                 break
@@ -98,17 +124,31 @@ def _layout(sample: bytes, dialect: Dialect, *, is_part: bool) -> _Layout | None
     width = max(widths, key=lambda each: (widths[each], each))
     start = next(place for place, row in enumerate(rows) if len(row) == width)
     last = rows[start][-1] if len(rows) > start else ""
-    if start and len(rows[start - 1]) == width - 1 and not last:
-        start -= 1  # all lines but that with the names end with a delimiter
+    if start and len(rows[start - 1]) == width - 1 and (not last or _is_data(rows[start:])):
+        start -= 1  # all lines but that with the names end with a delimiter, or begin with a name
     if start > PREAMBLE:
         return None
     counted = [row for row in rows[start:] if row]
+    if dialect.delimiter == " " and not _are_numbers(counted, width):
+        return None
     fitting = sum(len(row) == width or (row is rows[start]) for row in counted) / len(counted)
     cells = [cell for row in counted for cell in row if cell]
-    within = sum(len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'" for cell in cells)
+    within = sum(cell[0] == " " or _is_quoted(cell) for cell in cells)
     lines_above = sum(bool(row) for row in rows[:start])
     score = (round(fitting, 2), -lines_above, -within / max(len(cells), 1), width)
     return score, dialect, rows, start
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'"
+
+
+def _are_numbers(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether most columns are numbers, for spaces part words too."""
+    others = [row for row in rows[1:] or rows if len(row) == width]
+    columns = (pl.Series([row[place] or None for row in others]) for place in range(width))
+    kinds = [type_of_texts(without_nulls(each)) for each in columns if each.dtype == pl.String]
+    return len(others) >= len(rows) - 1 and 2 * kinds.count("string") <= len(kinds)
 
 
 def _is_data(rows: Sequence[Sequence[str]]) -> bool:

@@ -4,11 +4,12 @@ import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-WORDS = {"tab": "\t", "space": " ", "none": ""}
+WORDS = {"tab": "\t", "space": " ", "none": "", "backslash": "\\"}
 """How a contract writes what nobody sees."""
 OF_JSON = ("new_line", "array")
 """What ODCS says of JSON files at `delimiter`; which it is, the file shows."""
 QUOTES = ('"', "'", "")
+ESCAPES = ("", "\\")
 DECIMALS = (".", ",")
 THOUSANDS = ("", ".", ",", "'", " ")
 SPACES = " \u00a0\u202f"
@@ -22,32 +23,43 @@ class Dialect:
     Attributes:
         delimiter: The character between two values.
         quote: The character around a value that holds a delimiter; empty for none.
+        escape: The character before a quote within quotes; empty where it is doubled.
         encoding: A codec of Python; a byte order mark wins over it.
         decimal: The character before the decimals.
         thousands: The character between thousands; empty for none.
         header: The line with the names, from 1; 0 if there is none.
+        skip_initial_space: Spaces behind a delimiter belong to no value, as in columns that were
+            lined up.
     """
 
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
     encoding: str = "utf-8"
     decimal: str = "."
     thousands: str = ""
     header: int = 1
+    skip_initial_space: bool = False
 
     def options(self) -> dict[str, str]:
         """What a contract has to say of it: what differs from the default."""
         written = {value: word for word, value in WORDS.items()}
-        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        said = {name: getattr(self, attribute) for name, attribute in OPTIONS.items()}
         return {
-            name: written.get(value, str(value)) if name != "header" else str(value or "none")
+            name: {"header": str(value or "none"), SKIP: "true"}.get(
+                name, written.get(value, str(value))
+            )
             for name, value in said.items()
-            if value != getattr(DEFAULT, name)
+            if value != getattr(DEFAULT, OPTIONS[name])
         }
 
 
 DEFAULT = Dialect()
-OPTIONS = tuple(each.name for each in fields(Dialect))
+SKIP = "skipInitialSpace"
+OPTIONS = {
+    SKIP if each.name == "skip_initial_space" else each.name: each.name for each in fields(Dialect)
+}
+"""What a contract calls each attribute."""
 
 
 def dialect_of(options: Mapping[str, str]) -> Dialect:
@@ -58,7 +70,18 @@ def dialect_of(options: Mapping[str, str]) -> Dialect:
     if said.get("delimiter") == r"\t":
         said["delimiter"] = "\t"
     header = int(said.pop("header", "1") or 0)
-    return Dialect(**said, header=header)
+    skip = said.pop(SKIP, "false") == "true"
+    return Dialect(**said, header=header, skip_initial_space=skip)
+
+
+CHOICES = {
+    "quote": (QUOTES, "\", ' or none"),
+    "escape": (ESCAPES, "backslash or none"),
+    "decimal": (DECIMALS, ". or ,"),
+    "thousands": (THOUSANDS, ". , ' space or none"),
+    SKIP: (("true", "false"), "true or false"),
+}
+"""The values of an option, and how a message lists them."""
 
 
 def wrong(name: str, text: str) -> str:
@@ -68,18 +91,17 @@ def wrong(name: str, text: str) -> str:
         return ""
     if name == "delimiter" and (len(value.replace(r"\t", "\t")) != 1 or value in "\r\n\"'"):
         return f"delimiter must be one character or the word tab or space, got '{text}'"
-    if name == "quote" and value not in QUOTES:
-        return f"quote must be \", ' or none, got '{text}'"
-    if name == "decimal" and value not in DECIMALS:
-        return f"decimal must be . or , and got '{text}'"
-    if name == "thousands" and value not in THOUSANDS:
-        return f"thousands must be . , ' space or none, got '{text}'"
+    if name in CHOICES and value not in CHOICES[name][0]:
+        return f"{name} must be {CHOICES[name][1]}, got '{text}'"
     if name == "header" and text != "none" and not (text.isdecimal() and 0 < int(text) < 10**6):
         return f"header must be the number of the line with the names, or none, got '{text}'"
-    if name == "encoding":
-        try:
-            if not codecs.lookup(text)._is_text_encoding:
-                return f"encoding must be one of texts, such as utf-8 or cp1252, got '{text}'"
-        except (LookupError, ValueError):
-            return f"encoding must be one that Python knows, such as utf-8 or cp1252, got '{text}'"
+    return _wrong_encoding(text) if name == "encoding" else ""
+
+
+def _wrong_encoding(text: str) -> str:
+    try:
+        if not codecs.lookup(text)._is_text_encoding:
+            return f"encoding must be one of texts, such as utf-8 or cp1252, got '{text}'"
+    except (LookupError, ValueError):
+        return f"encoding must be one that Python knows, such as utf-8 or cp1252, got '{text}'"
     return ""

@@ -88,7 +88,7 @@ def _of_texts(texts: pl.Series) -> pl.Series:
     values = texts.cast(pl.Float64, strict=False)
     size = values.abs()
     doubtful = (texts.str.len_bytes() > CERTAIN) | ~size.is_between(1e-290, 1e290)
-    odd = texts.filter(doubtful & values.is_not_null()).unique()
+    odd = texts.filter(doubtful & values.is_not_null() & values.is_not_nan()).unique()
     if odd.is_empty():
         return values
     odd = odd.filter(~_is_shortest(odd))

@@ -50,7 +50,10 @@ RULE = (
     # as arguments stood before v3.1
     *("validValues", "pattern", "missingValues", "properties"),
 )
-UNHEEDED = ("severity", "schedule", "scheduler", "scheduleCronExpression")
+UNHEEDED = (
+    *("severity", "method", "schedule", "scheduler", "scheduleCronExpression"),
+    "customProperties",
+)
 """What a rule may say and nothing here acts on: each is checked whenever rows come."""
 ALIKE, SIMILAR = 0.6, 0.8  # so alike that one was meant for the other
 

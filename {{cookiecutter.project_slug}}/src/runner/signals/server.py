@@ -256,7 +256,8 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
     for key in said:
         if key in _CUSTOM and key not in options:
             reading.unchecked.add(key, place)
-    texts = {name: value.text() for name, value in options.items()}
+    # the placeholder that datacontract-cli fills in too
+    texts = {name: value.text().replace("{model}", table) for name, value in options.items()}
     if kind.reader in ("postgres", "sqlite", "duckdb"):
         texts["table"] = table
     return Server(kind.reader, texts)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from runner.signals import date_patterns
 from runner.signals.document import Entry
 from runner.signals.odcs import (
     NUMERIC,
@@ -27,6 +28,7 @@ OPTIONS = {
     "boolean": (),
 }
 NOT_CHECKED = (*OPTIONS["object"], *OPTIONS["array"], "timezone")
+ISO_8601 = ("date", "time", "date-time", "datetime", "iso8601", "iso 8601", "iso-8601")
 INTEGERS = {
     f"{sign}{bits}": (0, 2**bits - 1) if sign == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     for sign in "iu"
@@ -137,10 +139,23 @@ def _times(
     if len({getattr(bound, "tzinfo", None) is None for bound in found.values()}) <= 1:
         _check_range(entries, found, *attributes)
     if "format" in entries:
-        found["format"] = entries["format"].text()
+        found["format"] = _format(entries["format"], name)
     if kind == "timestamp" and "defaultTimezone" in entries:
         found["time_zone"] = check_zone(entries["defaultTimezone"])
     return found
+
+
+def _format(entry: Entry, name: str) -> str | None:
+    """The pattern of dates and times; None for ISO 8601, which JSON schema has words for."""
+    form = entry.text()
+    if form.casefold() in ISO_8601:
+        return None
+    if form not in date_patterns.EPOCHS:
+        try:
+            date_patterns.parse(form)
+        except ValueError as error:
+            raise entry.mistake(f"the format of {name} cannot be read: {error}") from None
+    return form
 
 
 def _texts(entries: Mapping[str, Entry], name: str, unchecked: list[str]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Text:
 
     Attributes:
         data: The lines in UTF-8, from the first that counts.
-        names: Of the columns, in order; empty where the file has none.
+        names: Of the columns, in order, empty texts for those without one; empty where the file
+            has none.
         width: Values in each row.
         plain: Polars reads it just as the csv module does.
     """
@@ -75,7 +76,7 @@ def header(data: bytes, dialect: Dialect) -> list[str]:
     """
     if not dialect.header:
         return []
-    lines = _from_line(data, dialect.header).lstrip(b"\r\n")
+    lines = doubled(_from_line(data, dialect.header).lstrip(b"\r\n"), dialect)
     names = next(rows(lines, dialect), [])
     if not names:
         raise ValueError("is empty")
@@ -102,11 +103,11 @@ def read(data: bytes, dialect: Dialect) -> Text:
         raise ValueError("is empty")
     # polars would take empty lines for rows of nothing
     ended = data.endswith((b"\n", b"\r"))
-    data = data.strip(b"\r\n") + (b"\n" if ended else b"")
+    data = doubled(data.strip(b"\r\n") + (b"\n" if ended else b""), dialect)
     first = next(rows(data, dialect))
     names = first if dialect.header else []
-    width, plain = _width(data, dialect, len(first))
-    return Text(data, names, width, plain)
+    width, plain, is_numbered = _width(data, dialect, len(first))
+    return Text(data, ["", *names] if is_numbered else names, width, plain)
 
 
 def rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
@@ -122,6 +123,7 @@ def rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
         delimiter=dialect.delimiter,
         quotechar=dialect.quote or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        skipinitialspace=dialect.skip_initial_space,
         strict=True,
     )
     for row in itertools.count():
@@ -136,6 +138,24 @@ def rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
             raise ValueError(f"breaks off after row {before} ({error})") from None
 
 
+def doubled(data: bytes, dialect: Dialect) -> bytes:
+    """The text with its escaped quotes doubled, and nothing changed outside of quotes."""
+    if not (dialect.escape and dialect.quote):
+        return data
+    quote, escape = dialect.quote.encode(), re.escape(dialect.escape.encode())
+    before = re.escape(dialect.delimiter.encode()) + (b" " if dialect.skip_initial_space else b"")
+    within = re.compile(
+        rb"(?<![^%b\r\n])%b(?:[^%b%b]|%b.|%b%b)*%b"
+        % (before, quote, quote, escape, escape, quote, quote, quote),
+        re.DOTALL,
+    )
+    escaped = re.compile(escape + rb"([%b%b])" % (quote, escape))
+    return within.sub(
+        lambda text: escaped.sub(lambda sign: 2 * quote if sign[1] == quote else sign[1], text[0]),
+        data,
+    )
+
+
 def _from_line(data: bytes, line: int) -> bytes:
     """The text from this line on."""
     for _ in range(line - 1):
@@ -144,40 +164,56 @@ def _from_line(data: bytes, line: int) -> bytes:
     return data
 
 
-def _width(data: bytes, dialect: Dialect, width: int) -> tuple[int, bool]:
-    """How many values each row has, and whether polars reads them as they are.
+def _width(data: bytes, dialect: Dialect, width: int) -> tuple[int, bool, bool]:
+    """How many values each row has, whether polars reads them as they are, and row names.
+
+    The last is whether the line with the names leaves out the first column, as R writes a table
+    whose rows have names.
 
     Raises:
         ValueError: A row has another number, which polars would fill up with nulls; says which.
     """
     delimiter = dialect.delimiter.encode()
     quote = dialect.quote.encode()
-    is_simple = len(delimiter) == 1 and b"\n" in data and not _has_lone_return(data)
+    is_simple = (
+        len(delimiter) == 1
+        and b"\n" in data
+        and not (dialect.skip_initial_space or _has_lone_return(data))
+    )
     # of as many delimiters as there should be none is missing: polars refuses one too many
     if is_simple and width > 1 and not (quote and quote in data):
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         if data.count(delimiter) == lines * (width - 1):
-            return width, True
+            return width, True, False
     widths: dict[int, int] = {}  # how many rows have each
-    empty = 0
+    empty, ends_with_value, firsts = 0, None, set()
     above = 0 if dialect.header else 1  # the first row is one of values
     for row, values in enumerate(rows(data, dialect)):
-        one_more = len(values) == width + 1 and dialect.header and not values[-1]
-        if len(values) not in (width, 0) and not one_more:
-            raise ValueError(
-                f"has {len(values)} values instead of {width} in row {row + above}; "
-                "it may be cut off"
-            )
+        is_longer = len(values) == width + 1 and bool(dialect.header)
+        if len(values) not in (width, 0) and not is_longer:
+            raise ValueError(_cut_off(len(values), width, row + above))
+        if is_longer:
+            firsts.add(values[0])
+            ends_with_value = ends_with_value or (row if values[-1] else None)
         empty += not values
         widths[len(values)] = widths.get(len(values), 0) + 1
     if width + 1 not in widths:
-        return width, is_simple and not empty
-    if widths[width] == 1:  # every line but that with the names ends with a delimiter
-        return width + 1, False
+        return width, is_simple and not empty, False
+    is_all = widths[width] == 1
+    if is_all and ends_with_value is None:  # each line ends with a delimiter
+        return width + 1, False, False
+    if is_all and len(firsts) == widths[width + 1]:  # each begins with the row's name
+        return width + 1, False, True
+    if ends_with_value:
+        raise ValueError(_cut_off(width + 1, width, ends_with_value))
     raise ValueError(
         f"has {width + 1} values instead of {width} in {widths[width + 1]:,} rows of "
         f"{sum(widths.values()) - 1:,}"
     )
+
+
+def _cut_off(values: int, width: int, row: int) -> str:
+    return f"has {values} values instead of {width} in row {row}; it may be cut off"
 
 
 def _has_lone_return(data: bytes) -> bool:
