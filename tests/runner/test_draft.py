@@ -242,15 +242,6 @@ def test_rows_that_no_fields_tell_apart_get_a_key_of_all_they_hold(
     assert rows.columns == [key, *columns]
 
 
-def test_grid_of_places_and_years_is_a_key_however_few_there_are(drafted: Drafted) -> None:
-    contract = drafted(
-        plot=["north", "north", "south", "south"],
-        year=["2020", "2021"] * 2,
-        grain=["1.5", "2.5", "1.25", "2.75"],
-    )
-    assert contract.key == ("plot", "year")
-
-
 def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafted) -> None:
     count = 200
     contract = drafted(
@@ -513,3 +504,25 @@ def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataPr
     pq.write_table(pa.table({"id": pa.array([each.bytes for each in values], pa.uuid())}), place)
     contract = drafted(place)
     assert source.receive(contract)["id"].to_list() == [str(each) for each in values]
+
+
+@pytest.mark.parametrize(("places", "years"), [(2, 2), (2, 3), (3, 3), (2, 40), (12, 25)])
+def test_grid_of_any_size_is_a_key(drafted: Drafted, places: int, years: int) -> None:
+    cells = [(f"place {place}", str(1990 + year)) for place in range(places)
+             for year in range(years)]  # fmt: skip
+    contract = drafted(
+        site=[place for place, _ in cells],
+        year=[year for _, year in cells],
+        grain=[f"{number % 3}.5" for number in range(len(cells))],
+    )
+    assert contract.key == ("site", "year")
+
+
+def test_names_that_come_twice_now_and_then_are_no_key_with_a_code(drafted: Drafted) -> None:
+    names = [f"Kelly, {number // 2 if number < 6 else number}" for number in range(300)]
+    contract = drafted(
+        name=names,
+        deck=["ABC"[number % 3] for number in range(300)],
+        fare=[f"{number * 7 % 13}.25" for number in range(300)],
+    )
+    assert contract.field(contract.key[0]).generated

@@ -5,6 +5,7 @@ The first line of each file in `contracts/` says what has to come of it.
 
 import re
 import string
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,61 @@ def test_one_mistake_in_a_field_is_told_and_nothing_that_only_follows_from_it(
 
 def test_place_of_a_table_may_be_said_for_all_tables_at_once() -> None:
     text = BASE.replace("path: a.csv", '"path": "data/{model}/*.csv"')
+    text = text.replace("- name: orders", "- name: orders\n    physicalName: ord_tbl")
     assert read_text(text).server.options["path"] == "data/orders/*.csv"
+
+
+LINES = """\
+  - name: line_items
+    properties:
+      - {name: line, logicalType: integer, primaryKey: true}
+      - {name: at, logicalType: timestamp, required: true}
+customProperties: [{property: eventTime, value: at}, {property: table, value: TABLE}]
+slaProperties:
+  - {property: freshness, value: 1, unit: d, element: ELEMENT}
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "element", "freshness"),
+    [
+        ("orders", "orders.at", timedelta(days=1)),
+        ("orders", "at", timedelta(days=1)),
+        ("orders", "line_items.at", None),
+        ("line_items", "orders.at", None),
+        ("line_items", "somewhere.at", timedelta(days=1)),
+    ],
+)
+def test_promise_is_of_the_table_that_it_names(
+    table: str, element: str, freshness: timedelta | None
+) -> None:
+    contract = read_text(BASE + LINES.replace("TABLE", table).replace("ELEMENT", element))
+    assert contract.complete().freshness == freshness
+    told = f"slaProperties freshness ({element})" in contract.unchecked
+    assert told == (freshness is None)
+
+
+@pytest.mark.parametrize(
+    ("value", "span"),
+    [
+        ("PT24H", timedelta(days=1)),
+        ("P1DT12H", timedelta(hours=36)),
+        ("P2W", timedelta(weeks=2)),
+        ("PT90M", timedelta(minutes=90)),
+        ("P1M", None),
+        ("PT", None),
+        ("P", None),
+        ("24", None),
+        ("P999999D", None),
+    ],
+)
+def test_span_of_time_may_be_written_as_iso_8601_has_it(value: str, span: timedelta | None) -> None:
+    more = LINES.replace("value: 1, unit: d", f"value: {value}").replace("TABLE", "orders")
+    text = BASE + more.replace("ELEMENT", "at")
+    if span is None:
+        assert re.search(r"orders\.yaml:\d+: ('unit' is missing|.* a hundred years)", refusal(text))
+    else:
+        assert read_text(text).complete().freshness == span
 
 
 @pytest.mark.parametrize("slip", ["mustBeLess", "mustBeLessThen", "mustbe", "metrik", "argument"])

@@ -85,13 +85,13 @@ def contract_of(document: Entry, path: Path) -> Contract:
     if "description" in entries:
         reading.unchecked.add_of(entries["description"].entries(), "description", "description")
     custom = custom_properties(entries.get("customProperties"), CUSTOM, reading)
-    table, server = Table(name), NOWHERE
+    table, server = Table(name, name), NOWHERE
     with reading.needs.collected():
         table = read_table(entries.get("schema"), document, name, custom.get("table"), reading)
     with reading.needs.collected():
         server = _server(entries, document, table, custom, reading)
     owner, contact = people(entries.get("team"), entries.get("support"))
-    times = read_times(entries.get("slaProperties"), table.fields, name, custom, reading)
+    times = read_times(entries.get("slaProperties"), table, custom, reading)
     status = _status(entries.get("status"), reading)
     version, zone, model = "", "UTC", None
     nulls: tuple[str, ...] = ()
@@ -162,7 +162,7 @@ def _server(
             "'servers' is missing: say where the data come from"
         ))  # fmt: skip
         return NOWHERE
-    return parse(servers, table.source_name, custom.get("server"), reading)
+    return parse(servers, (table.name, table.source_name), custom.get("server"), reading)
 
 
 def _status(entry: Entry | None, reading: Reading) -> str:

@@ -43,7 +43,7 @@ FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
 MANY, SPARSE = 20, 1000
 """From so many rows on, whole numbers up to so many times their number are taken for ids."""
 PAIRS = 3.0
-"""If fewer pairs of rows than these should be the same by chance, it says nothing that none is."""
+"""If fewer pairs of rows than these were the same by chance, it says nothing that none is."""
 DENSE = 10
 """Whole numbers within so many times the rows are names; scattered ones are measures."""
 SAMPLE = 10_000
@@ -311,14 +311,15 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
 def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
     """Whether fields that had nothing to do with each other would tell so many rows apart too.
 
-    Then hardly any two rows would be the same in all of them, as the birthdays of a few people. Of
-    a grid of days and places, in which each pair is there once, many would.
+    Then hardly any pair of rows would be the same in all of them, as the birthdays of a few people.
+    Of a grid of days and places, in which each day has each place once, many would.
     """
     rows = frame.height
-    pairs = rows * (rows - 1) / 2
+    pairs = expected = rows * (rows - 1) / 2
     for name in key:
-        pairs *= float((frame[name].value_counts()["count"] / rows).pow(2).sum())
-    return pairs < min(PAIRS, (rows - 1) / 4)
+        counts = frame[name].value_counts()["count"].cast(pl.Float64)
+        expected *= float((counts * (counts - 1)).sum()) / 2 / pairs
+    return expected < min(PAIRS, (rows - 1) / 6)  # of the smallest grids it is more than that
 
 
 def _may_be_named(column: Column) -> bool:

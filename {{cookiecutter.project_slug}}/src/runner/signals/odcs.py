@@ -12,6 +12,10 @@ NUMERIC = ("integer", "number")
 NO_NAME = re.compile(r"\*|\^.*\$", re.DOTALL)
 """What names other fields in a feature: all of them, or those of a pattern."""
 # three digits of an exponent: int(Decimal("1e999999999")) would take all memory
+ISO_SPAN = re.compile(
+    r"P(?=.)(?:(?P<w>\d{1,9})W)?(?:(?P<d>\d{1,9})D)?"
+    r"(?:T(?=.)(?:(?P<h>\d{1,9})H)?(?:(?P<min>\d{1,9})M)?(?:(?P<s>\d{1,9})S)?)?"
+)
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?"
 TIMES: dict[str, type[date] | type[time]] = {"date": date, "timestamp": datetime, "time": time}
 UNITS = {
@@ -93,7 +97,10 @@ def check_zone(entry: Entry) -> str:
 
 
 def duration(values: Mapping[str, Entry]) -> timedelta:
-    """A value with its unit."""
+    """A value with its unit, or a span of ISO 8601 without months and years."""
+    if "unit" not in values and (found := ISO_SPAN.fullmatch(values["value"].text())):
+        parts = {unit: int(number) for unit, number in found.groupdict().items() if number}
+        return sum((span(values["value"], parts[unit], unit) for unit in parts), timedelta(0))
     if "unit" not in values:
         raise values["value"].mistake(f"'unit' is missing; write one of {', '.join(UNITS)}")
     unit = values["unit"].choice(UNITS)

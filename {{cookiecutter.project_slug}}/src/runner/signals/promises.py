@@ -9,6 +9,7 @@ from runner.signals.contract import Field
 from runner.signals.document import Entry, short
 from runner.signals.odcs import UNITS, duration, span
 from runner.signals.reading import Reading, nearly, spelled
+from runner.signals.table import Table
 
 WHEN_HELD = ("last_good", "stop", "without")
 PROMISES = ("latency", "freshness", "frequency")
@@ -36,28 +37,23 @@ class Times:
 
 
 def read_times(
-    promised: Entry | None,
-    fields: tuple[Field, ...],
-    name: str,
-    custom: Mapping[str, Entry],
-    reading: Reading,
+    promised: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
 ) -> Times:
     """What is said under `slaProperties`, and by the contract's properties of time.
 
     Args:
         promised: The contract's `slaProperties`.
-        fields: The table's fields.
-        name: The signal's name.
+        table: The table that they are about.
         custom: The contract's custom properties.
         reading: Where its mistakes are collected.
     """
     event_time, latency, freshness, frequency = None, timedelta(0), None, None
     when_held, max_age = WHEN_HELD[0], None
     with reading.needs.collected():
-        event_time = _event_time(custom["eventTime"], fields) if "eventTime" in custom else None
+        event_time = _event_time(custom["eventTime"], table.fields) if "eventTime" in custom else None
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
-    given = _promises(promised, event_time, name, reading, fields)
+    given = _promises(promised, event_time, table, reading)
     if "maxAge" in custom:
         with reading.needs.collected():
             _check_event_time("maxAge", custom["maxAge"], event_time)
@@ -73,11 +69,7 @@ def read_times(
 
 
 def _promises(
-    promised: Entry | None,
-    event_time: str | None,
-    name: str,
-    reading: Reading,
-    fields: tuple[Field, ...],
+    promised: Entry | None, event_time: str | None, table: Table, reading: Reading
 ) -> dict[str, Mapping[str, Entry]]:
     """The promises that are acted on, by their names."""
     given: dict[str, list[Mapping[str, Entry]]] = {}
@@ -86,6 +78,10 @@ def _promises(
         if "property" not in said or "value" not in said:
             continue
         what = said["property"].raw
+        element = said["element"].raw if "element" in said else ""
+        if element.rpartition(".")[0] in table.others:
+            reading.unchecked.add(f"slaProperties {short(what)}", short(element))
+            continue
         if meant := spelled(what, PROMISES):
             given.setdefault(meant, []).append(said)
             continue
@@ -96,9 +92,9 @@ def _promises(
                 )
         reading.unchecked.add(f"slaProperties {short(what)}")
     found: dict[str, Mapping[str, Entry]] = {}
-    if not fields:  # which table it is, or what it holds, has to be said first
+    if not table.fields:  # which table it is, or what it holds, has to be said first
         return found
-    has_moments = any(field.type == "timestamp" for field in fields)
+    has_moments = any(field.type == "timestamp" for field in table.fields)
     if event_time is None and not has_moments:  # nothing that they could count from
         for what in given:
             reading.unchecked.add(f"slaProperties {what}", "no field is a timestamp")
@@ -106,7 +102,7 @@ def _promises(
     for what, ways in given.items():
         with reading.needs.collected():
             _check_event_time(what, ways[0]["property"], event_time)
-            found[what] = _of_event_time(what, ways, str(event_time), name)
+            found[what] = _of_event_time(what, ways, str(event_time), table.name)
     return found
 
 

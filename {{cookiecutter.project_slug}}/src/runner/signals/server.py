@@ -166,12 +166,14 @@ NOWHERE = Server("", {})
 """The server of a contract that names none which can be read here."""
 
 
-def parse(servers: Entry, table: str, chosen: Entry | None, reading: Reading) -> Server:
+def parse(
+    servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading
+) -> Server:
     """The server that a signal comes from.
 
     Args:
         servers: The contract's entry.
-        table: The table's or view's name, for a server that is a database.
+        table: What the contract calls the table, and what the source does.
         chosen: The contract's property that names one of several.
         reading: Where its mistakes are collected.
     """
@@ -233,7 +235,7 @@ def _said_properties(custom: Entry | None) -> dict[str, str]:
     return {name.raw: value.raw for name, value in pairs if name and value}
 
 
-def _server(server: Entry, table: str, reading: Reading) -> Server:
+def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
     kind = _kind(server)
     said = server.entries()
     place = said["server"].raw
@@ -257,9 +259,9 @@ def _server(server: Entry, table: str, reading: Reading) -> Server:
         if key in _CUSTOM and key not in options:
             reading.unchecked.add(key, place)
     # the placeholder that datacontract-cli fills in too
-    texts = {name: value.text().replace("{model}", table) for name, value in options.items()}
+    texts = {name: value.text().replace("{model}", table[0]) for name, value in options.items()}
     if kind.reader in ("postgres", "sqlite", "duckdb"):
-        texts["table"] = table
+        texts["table"] = table[1]
     return Server(kind.reader, texts)
 
 

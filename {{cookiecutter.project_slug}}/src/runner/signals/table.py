@@ -17,6 +17,7 @@ from runner.signals.type_options import read_options
 CUSTOM_OF_FIELD = ("unit", "knownAfterEvent", generated_key.PROPERTY)
 COMPUTED = ("measure", "dimension")
 """What a semantic layer computes from the table's columns, and no row holds."""
+NAMED_BY = ("name", "physicalName")
 STORED_AS = {"map": "object", "vector": "array"}
 """Types of ODCS v3.2 that are stored as another, as JSON."""
 
@@ -26,14 +27,18 @@ class Table:
     """What a contract says of its table.
 
     Attributes:
+        name: What the contract calls it.
         source_name: What it is called where it comes from.
+        others: What the contract calls its other tables, where they come from too.
         fields: Its columns.
         key: Names of the key's fields, in order.
         rows: Least and greatest number of rows in a delivery's partition.
         rules: What else is promised of the rows.
     """
 
+    name: str
     source_name: str
+    others: frozenset[str] = frozenset()
     fields: tuple[Field, ...] = ()
     key: tuple[str, ...] = ()
     rows: tuple[int | None, int | None] = (None, None)
@@ -57,22 +62,25 @@ def read_table(
         reading.lacking.found.append(
             (schema or document).mistake(f"'schema' {what}: write the table and its fields there")
         )
-        return Table(name)
+        return Table(name, name)
     table = _chosen(schema, name, chosen, reading)
     if table is None:
-        return Table(name)
+        return Table(name, name)
+    others = set()
     for other in schema.items():
         if other.line != table.line and (called := other.find("name")):
             reading.unchecked.add("tables", short(called.raw))
+            others |= {each.raw for key in NAMED_BY if (each := other.find(key))}
     said = table.entries()
     reading.unchecked.add_of(said, "table")
     custom_properties(said.get("customProperties"), (), reading)
     physical = said.get("physicalName") or said.get("name")
     source_name = physical.raw if physical and physical.raw else name
+    found = Table(said["name"].raw if "name" in said else name, source_name, frozenset(others))
     properties = said.get("properties")
     if properties is None or not properties.items():
         reading.lacking.found.append(table.mistake("the table has no properties: list its fields"))
-        return Table(source_name)
+        return found
     fields, positions = _fields(properties, reading)
     with reading.needs.collected():
         fields = _with_generated(fields, properties)
@@ -83,12 +91,12 @@ def read_table(
         ))  # fmt: skip
     with reading.needs.collected():
         key = _in_order(positions, properties)
-    found = Table(source_name, fields, key)
+    found = replace(found, fields=fields, key=key)
     unchecked: list[str] = []
     with reading.needs.collected():
         names = tuple(field.name for field in fields)
         rows, rules = table_rules(said.get("quality"), name, names, unchecked)
-        found = Table(source_name, fields, key, rows, rules)
+        found = replace(found, rows=rows, rules=rules)
     reading.unchecked.add_texts(unchecked)
     return found
 
@@ -99,7 +107,7 @@ def _chosen(schema: Entry, name: str, chosen: Entry | None, reading: Reading) ->
     wanted = chosen.raw if chosen else name
     if len(tables) == 1 and chosen is None:
         return tables[0]
-    for key in ("name", "physicalName"):
+    for key in NAMED_BY:
         for table in tables:
             called = table.find(key)
             if called and called.raw == wanted:
