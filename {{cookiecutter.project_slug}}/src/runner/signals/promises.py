@@ -50,7 +50,8 @@ def read_times(
     event_time, latency, freshness, frequency = None, timedelta(0), None, None
     when_held, max_age = WHEN_HELD[0], None
     with reading.needs.collected():
-        event_time = _event_time(custom["eventTime"], table.fields) if "eventTime" in custom else None
+        if "eventTime" in custom:
+            event_time = _event_time(custom["eventTime"], table.fields)
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
     given = _promises(promised, event_time, table, reading)

@@ -166,9 +166,7 @@ NOWHERE = Server("", {})
 """The server of a contract that names none which can be read here."""
 
 
-def parse(
-    servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading
-) -> Server:
+def parse(servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading) -> Server:
     """The server that a signal comes from.
 
     Args:
