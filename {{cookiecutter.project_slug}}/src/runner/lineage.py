@@ -114,7 +114,7 @@ def _facts(contract: "Contract", uses: "Uses") -> dict[str, str]:
         there = state.value
     except UserError:
         there, snapshot = "changed by hand", None
-    unused = [name for name in contract.names if name not in uses.fields]
+    unused = [field.name for field in contract.source_fields if field.name not in uses.fields]
     hold = holds.find(contract.root, contract.name)
     last = snapshot.last_event if snapshot else None
     late = rules.lateness(contract, last, datetime.now(UTC))
