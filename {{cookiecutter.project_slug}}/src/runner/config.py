@@ -22,8 +22,8 @@ SECRET_WORDS = re.compile(
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest known words, or all of them when they are few."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
+    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
+    if close := begun or difflib.get_close_matches(word, names, n=1, cutoff=0.6):
         return f"Did you mean '{close[0]}'?"
     if not names:
         return "There is none yet."
