@@ -361,6 +361,8 @@ def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None
         ("a.csv", b"id,a,b\n1,2,3\n2,3\n", "has 2 values instead of 3 in row 2"),
         ("a.parquet", b"PAR1", "is cut off or no parquet file"),
         ("a.jsonl", b"\n", "is empty"),
+        ("a.json", b'{"as of": 1,\n "rows": [{"id": 1}]}\n', "one JSON object.* at 'rows'"),
+        ("a.json", b'{"id": 1,\n "word": "a"', "is cut off or no JSON lines file"),
         (
             "a.jsonl",
             b'{"id": 1}\n{"id": "1"}\n',

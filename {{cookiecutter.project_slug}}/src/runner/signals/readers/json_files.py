@@ -9,9 +9,10 @@ def as_lines(data: bytes) -> bytes:
     """JSON lines of the same records; JSON lines are what they were.
 
     Raises:
-        ValueError: It begins as a list of records and is cut off, or no JSON.
+        ValueError: It begins as a list of records and is cut off, or no JSON, or one object.
     """
     if not data[:1000].lstrip().startswith(b"["):
+        _check_no_object(data)
         return data
     try:
         text = data.decode()
@@ -34,6 +35,20 @@ def as_lines(data: bytes) -> bytes:
     if text[place + 1 :].strip():
         raise ValueError(f"is no JSON after record {len(lines)}")
     return "\n".join(lines).encode()
+
+
+def _check_no_object(data: bytes) -> None:
+    """Raises a ValueError for one object that goes over several lines."""
+    first, _, rest = data.strip().partition(b"\n")
+    if not rest or first.rstrip().endswith(b"}") or not first.startswith(b"{"):
+        return
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    lists = [name for name, value in found.items() if isinstance(value, list)]
+    under = f", such as what it has at '{lists[0][:60]}'" if lists else ""
+    raise ValueError(f"is one JSON object; write a list of rows, or a row in each line{under}")
 
 
 def _after(text: str, place: int) -> int:
