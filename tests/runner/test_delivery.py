@@ -243,6 +243,24 @@ def test_run_that_goes_on_while_it_is_being_closed_arrives_with_all_of_it(
     assert_complete(place)
 
 
+def test_journal_that_ends_within_a_line_is_delivered_and_is_done(
+    place: Path, start: Any, deliver: Any
+) -> None:
+    start(place, points=10).communicate(timeout=60)
+    (folder,) = place.glob("outputs/baseline/*/*")
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    # a machine that lost its power: the end was not written, and a line only in part
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
+    (folder / "delivery.json").unlink()
+    (pending,) = place.glob("outputs/.pending/*/")
+    marker = {"folder": str(folder.relative_to(place / "outputs")), "writer": dead_writer()}
+    (pending / f"{folder.name[-8:]}.run").write_text(json.dumps(marker))
+    done = deliver(place)
+    assert (done.returncode, "1 delivered" in done.stdout) == (0, True), done.stdout
+    assert not markers(place)
+    assert only_run(client(place)).info.status == "KILLED"
+
+
 class Reader(threading.Thread):
     """Polls a store and notes everything that it saw and then no longer did."""
 

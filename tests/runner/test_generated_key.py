@@ -67,7 +67,7 @@ def test_key_is_of_what_a_row_holds_and_not_of_its_place(
     fields = "".join(
         f"      - {{name: c{place}, logicalType: {kind}}}\n" for place, kind in enumerate(kinds)
     )
-    given_contract = contract(BASE + fields.replace("\n", "\n"))
+    given_contract = contract(BASE + fields)
     schema = {
         "bill": pl.Float64,
         "smoker": pl.Boolean,

@@ -213,8 +213,10 @@ class StoredRun:
             self._drop("its process ended before it began")
 
     def has_news(self) -> bool:
-        """Whether the journal holds more than was sent and will still be sent."""
-        return not self._dropped and self._journal.stat().st_size > self._offset
+        """Whether the journal holds more whole events than were sent and will still be sent."""
+        if self._dropped:
+            return False
+        return read_events(self._journal, self._offset)[1] > self._offset
 
     @property
     def awaits_model(self) -> bool:

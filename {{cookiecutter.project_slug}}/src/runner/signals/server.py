@@ -256,8 +256,10 @@ def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
     for key in said:
         if key in _CUSTOM and key not in options:
             reading.unchecked.add(key, place)
-    # the placeholder that datacontract-cli fills in too
-    texts = {name: value.text().replace("{model}", table[0]) for name, value in options.items()}
+    texts = {name: value.text() for name, value in options.items()}
+    for name in ("path", "location"):
+        if name in texts:  # the placeholder that datacontract-cli fills in too
+            texts[name] = texts[name].replace("{model}", table[0])
     if kind.reader in ("postgres", "sqlite", "duckdb"):
         texts["table"] = table[1]
     return Server(kind.reader, texts)
