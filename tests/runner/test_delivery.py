@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from store_reader import (
 )
 from tracking_server import Server
 
+from runner.record.liveness import identity
 from runner.record.recorded import folders, read_run
 
 
@@ -138,7 +138,7 @@ def test_deliver_twice_changes_nothing(place: Path, start: Any, deliver: Any) ->
 
 
 def dead_writer() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "boot": "before", "pid": 1, "started": "1"}
+    return {**identity(), "pid": 1, "started": "1"}
 
 
 def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
@@ -150,7 +150,7 @@ def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
     (pending,) = place.glob("outputs/.pending/*/")
     marker = {
         "folder": str(folder.relative_to(place / "outputs")),
-        "writer": {**dead_writer(), "host": "elsewhere"},
+        "writer": {**dead_writer(), "boot": "another machine's"},
     }
     path = pending / f"{folder.name[-8:]}.run"
     path.write_text(json.dumps(marker))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.record.liveness import WriterLock, identity
 from runner.record.names import checked_name
 
 Event = dict[str, Any]
@@ -20,10 +21,10 @@ def now() -> int:
 
 
 class Journal:
-    """Appends events to a file; one `write` to the operating system each, no buffer, no lock.
+    """Appends events to a file; one `write` to the operating system each, without a buffer.
 
     A new journal refuses a file that exists: two runs never share a folder. One that goes on needs
-    it.
+    it, and that no other process writes it.
     """
 
     def __init__(self, path: Path, goes_on: bool = False) -> None:
@@ -31,7 +32,13 @@ class Journal:
         if goes_on:
             flags &= ~(os.O_CREAT | os.O_EXCL)
             is_torn = not path.read_bytes().endswith(b"\n")
+        self._path = path
         self._descriptor = os.open(path, flags, 0o666)
+        try:
+            self._lock = WriterLock(path)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise
         self._names: dict[str, str] = {}
         if goes_on and is_torn:  # it was killed while it wrote
             os.write(self._descriptor, b"\n")
@@ -55,11 +62,20 @@ class Journal:
             "}\n"
         )
 
+    def writer(self) -> dict[str, Any]:
+        """Who writes it."""
+        return identity(locks=self._lock.held)
+
+    def touch(self) -> None:
+        """Give a sign of life without an event."""
+        os.utime(self._path)
+
     def close(self) -> None:
         """Close the file; events after this are an error."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+        self._lock.release()
 
     def _append(self, line: str) -> None:
         data = line.encode("utf-8", "replace")

@@ -18,7 +18,6 @@ from runner.record import provenance
 from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal
-from runner.record.liveness import identity
 from runner.record.masking import Masking
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
@@ -64,6 +63,8 @@ class Run(Recorder):
             super().__init__(folder, Masking(config), Journal(folder / "journal.jsonl", goes_on))
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
+        except BlockingIOError:
+            raise UserError(f"run {self.id} is still at work: another process writes it") from None
         except OSError as error:
             raise UserError(
                 f"the run's folder cannot be written: {folder} ({error.strerror}); "
@@ -107,8 +108,9 @@ class Run(Recorder):
         """
         run = cls(config, folder.resolve(), delivery, goes_on=True)
         # in this order: whoever is about to take its marker away sees that the journal has grown
-        run._journal.write("resume", writer=identity())
-        delivery.register(run.id, run.folder)
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
         return run
 
     @contextmanager
@@ -143,7 +145,8 @@ class Run(Recorder):
         """Begin the record, with the configuration in it."""
         self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
-        self.delivery.register(self.id, self.folder)
+        writer = self._journal.writer()
+        self.delivery.register(self.id, self.folder, writer)
         self._journal.write(
             "start",
             id=self.id,
@@ -154,7 +157,7 @@ class Run(Recorder):
             package=self.config.package,
             model="model" in self.config.task.get("uses", []),
             user=_user(),
-            writer=identity(),
+            writer=writer,
         )
         config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
         config["tracking"]["uri"] = self._masking.address
@@ -170,7 +173,7 @@ class Run(Recorder):
     def _observe(self, command: list[str]) -> None:
         """Begin to keep what happens around the run: console, load, code and machine."""
         self._console = Console(self.folder / "console.log", self._masking.text)
-        self._system = SystemMetrics(self._journal.metric)
+        self._system = SystemMetrics(self._sample)
         self._system.start()
         root = project.root()
         outputs = Path(self.config.outputs).resolve()
@@ -184,6 +187,13 @@ class Run(Recorder):
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
+
+    def _sample(self, name: str, value: float, step: int) -> None:
+        """Keep what was measured of the machine: a sign of life, also for the runs within."""
+        self._journal.metric(name, value, step)
+        for run in self.family():
+            if run is not self and not run.ended:
+                run._journal.touch()
 
     def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
@@ -212,8 +222,12 @@ class Run(Recorder):
                 self._console.stop()
             try:
                 reason = self._masking.text(_reason(error)) if error else None
+                was_given_up = not self.delivery.is_registered(self.id)
+                writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
+                if was_given_up:  # taken for dead, as after an hour in which the machine slept
+                    self.delivery.register(self.id, self.folder, writer)
             finally:
                 self._journal.close()
 

@@ -196,11 +196,11 @@ class StoredRun:
             if any(event["kind"] == "resume" for event in events):
                 self._client.update_run(self._id, status="RUNNING")
             self._replay(events)
+            if events[-1]["kind"] == "end":  # not noted before it is closed, or it never would be
+                self._close(events[-1]["status"], events[-1]["time"])
         except _DeletedError:
             self._drop("it was deleted in MLflow")
             return True
-        if events[-1]["kind"] == "end":  # Not noted before the run is closed, or it never would be.
-            self._close(events[-1]["status"], events[-1]["time"])
         self._offset = offset
         self._note()
         return True
