@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
+from runner.path_names import checked_path
 from runner.schema import CHOICES, Config
 
 SECRET_WORDS = re.compile(
@@ -118,6 +119,9 @@ def read_moment(config: DictConfig) -> datetime.datetime:
 
 def _check_values(config: DictConfig) -> None:
     read_now(config)
+    checked_path(config.project, "project:")  # the store's artifacts lie in a folder of this name
+    if not all(part.isidentifier() for part in config.package.split(".")):
+        raise UserError(f"package: '{config.package}' is not the name of a Python package")
     until = config.experiment.get("until")
     try:
         datetime.date.fromisoformat(str(until or "2027-01-31"))

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.errors import UserError
 from runner.record.liveness import WriterLock, identity
 from runner.record.names import checked_name
 
 Event = dict[str, Any]
+
+LARGEST_STEP = 2**63 - 1
+"""What the column of an MLflow store holds."""
 
 _CHUNK = 1024 * 1024  # Bytes read at once: about 10,000 metric points.
 
@@ -53,12 +57,14 @@ class Journal:
         encoded = self._names.get(name)
         if encoded is None:
             encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
-        value = float(value)
+        value, step = float(value), int(step)
+        if not -LARGEST_STEP <= step <= LARGEST_STEP:
+            raise UserError(f"step of metric {name!r} must be within ±{LARGEST_STEP}, got {step}")
         number = repr(value) if math.isfinite(value) else f'"{value}"'
         self._append(
             '{"kind":"metric",'
             f'"time":{time.time_ns() // 1_000_000},"name":{encoded},'
-            f'"value":{number},"step":{int(step)}'
+            f'"value":{number},"step":{step}'
             "}\n"
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.record.journal import Journal
 from runner.record.masking import Masking
-from runner.record.names import checked_name
+from runner.record.names import checked_artifact, checked_name
 
 if TYPE_CHECKING:
     import polars
@@ -102,21 +102,26 @@ class Recorder:
         )
 
     def log_text(self, text: str, name: str) -> None:
-        """Record a text as the file `artifacts/<name>`."""
-        self._keep(f"artifacts/{name}", self._masking.text(text))
+        """Record a text as the file `artifacts/<name>`; the name may be a path such as `a/b.txt`.
+
+        Raises:
+            UserError: The name would leave the run's artifacts.
+        """
+        self._keep(f"artifacts/{checked_artifact(name)}", self._masking.text(text))
 
     def log_artifact(self, path: Path, name: str) -> None:
         """Record a file as `artifacts/<name>`; it is copied unless it lies there already."""
-        target = self._target(f"artifacts/{name}")
+        target = self._target(f"artifacts/{checked_artifact(name)}")
         if path.resolve() != target.resolve():
             shutil.copyfile(path, target)
         self._journal.write("artifact", path=f"artifacts/{name}", name=name)
 
     def log_figure(self, figure: "Figure", name: str) -> None:
         """Record a figure as `artifacts/figures/<name>.png`."""
-        target = self._target(f"artifacts/figures/{name}.png")
+        name = checked_artifact(f"figures/{name}.png")
+        target = self._target(f"artifacts/{name}")
         figure.savefig(target, dpi=110)
-        self.log_artifact(target, f"figures/{name}.png")
+        self.log_artifact(target, name)
 
     def log_model(
         self,
@@ -154,11 +159,12 @@ class Recorder:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Log a line when a part of the run is done, and record the seconds that it took."""
+        metric = checked_name(f"seconds/{name}", "metric")  # now, and not when the work is done
         begin = time.perf_counter()
         yield
         seconds = time.perf_counter() - begin
         log.info("%s  %.1f s", name, seconds)
-        self.log_metric(f"seconds/{name}", seconds)
+        self.log_metric(metric, seconds)
 
     def progress(
         self, items: Iterable[T], description: str, total: int | None = None

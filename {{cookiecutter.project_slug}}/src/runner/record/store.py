@@ -21,11 +21,12 @@ from typing import TypeVar
 from filelock import FileLock
 
 from runner.atomic import write_atomically
+from runner.errors import UserError
 from runner.record import embedded
 from runner.record.address import without_password
 from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
-from runner.record.names import mlflow_name, mlflow_path, named_so
+from runner.record.names import checked_artifact, mlflow_name, mlflow_path, named_so
 
 # Before MLflow is imported, because it reads some of these then.
 os.environ.update(
@@ -52,6 +53,7 @@ T = TypeVar("T")
 _METRICS, _TEXTS = 1000, 100  # What MLflow takes in one batch.
 _PARAM, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+_WRONG_VALUES = (ValueError, TypeError, OverflowError)
 
 
 def fault(point: str) -> None:
@@ -304,8 +306,8 @@ class StoredRun:
             part = items[begin : begin + size]
             try:
                 send(part)
-            except MlflowException as error:
-                if error.error_code not in _REFUSALS:
+            except (MlflowException, *_WRONG_VALUES) as error:
+                if not _is_refusal(error):
                     raise
                 if self._client.get_run(self._id).info.lifecycle_stage == "deleted":
                     raise _DeletedError from None
@@ -317,8 +319,14 @@ class StoredRun:
 
     def _upload(self, path: str, name: str) -> None:
         file = self._folder / path
-        if not file.is_file():
-            self._say(f"{path} is no longer there and was not sent")
+        try:  # also what an older version has let into the journal
+            checked_artifact(name)
+            if not file.is_file():
+                self._say(f"{path} is no longer there and was not sent")
+                return
+            file.open("rb").close()
+        except (UserError, OSError) as error:
+            self._refused(f"the file {name}", error)
             return
         place, _, own = mlflow_path(name).rpartition("/")
         with patience(), named_so(file, own) as named:
@@ -373,6 +381,17 @@ class StoredRun:
 
 class _DeletedError(Exception):
     """Somebody deleted the run in MLflow while it was on its way."""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the same would be refused again, whenever it is sent."""
+    if isinstance(error, MlflowException) and error.error_code in _REFUSALS:
+        return True
+    root: BaseException = error
+    while cause := root.__cause__ or root.__context__:
+        root = cause
+    # what the HTTP client raises is an OSError, too
+    return isinstance(root, _WRONG_VALUES) and not isinstance(root, OSError | MlflowException)
 
 
 def _tags(events: Sequence[Event]) -> dict[str, str]:
