@@ -239,10 +239,10 @@ class RayLauncher(OtherProcesses):
 def _in_processes(jobs: "Sequence[Job]", count: int) -> "Iterator[Outcome]":
     from joblib import Parallel, delayed
 
-    from runner.parallel import work
+    from runner.parallel import work_for
 
     pool = Parallel(n_jobs=count, return_as="generator_unordered")
-    yield from pool(delayed(work)(job) for job in jobs)
+    yield from pool(delayed(work_for)(os.getpid(), job) for job in jobs)
 
 
 @contextlib.contextmanager

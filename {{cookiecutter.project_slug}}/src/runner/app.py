@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import UserError, full_disk, is_interrupt
 from runner.project import read_environment, root
-from runner.record.console import Output
+from runner.record.console import open_standard_streams
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     # most of an import's cost is the garbage collector
     gc.disable()
-    sys.stdout = Output(sys.stdout)
+    open_standard_streams()
     try:
         read_environment()
         word = arguments[0] if arguments else "--help"
@@ -106,8 +106,14 @@ def main(arguments: Sequence[str]) -> int:
         if is_interrupt(error):
             print("stopped", file=sys.stderr)
             return 130
-        print(error, file=sys.stderr)
-        return 2
+        full = full_disk(error)
+        print(full or error, file=sys.stderr)
+        return 1 if full else 2
+    except Exception as error:
+        if (full := full_disk(error)) is None:
+            raise
+        print(full, file=sys.stderr)
+        return 1
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -151,7 +157,10 @@ def _run(arguments: Sequence[str]) -> int:
         return 130
     if not session.errors:
         return 3 if session.held else 0
-    return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+    was_mistyped = all(
+        isinstance(error, UserError) and not full_disk(error) for error in session.errors
+    )
+    return 2 if was_mistyped else 1
 
 
 def _resumed(arguments: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,7 @@
-"""The one exception for mistakes that a person can correct."""
+"""The one exception for mistakes that a person can correct, and what else is told in a line."""
+
+import errno
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -10,6 +13,23 @@ class UserError(Exception):
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl+C is behind it: within an import, an extension makes an ImportError of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    return any(isinstance(each, KeyboardInterrupt) for each in _chain(error))
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """A line for people where a full disk is behind it, else None."""
+    for each in _chain(error):
+        is_full = isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)
+        # polars and SQLite give no number
+        if is_full or any(text in str(each) for text in ("No space left on", "disk is full")):
+            names = (getattr(each, name, None) for name in ("filename2", "filename"))
+            place = next((f" for {name}" for name in names if name), "")
+            return f"no space left on the disk{place}: free some, then run the same again"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error with those that it comes from."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error is not None

@@ -1,12 +1,15 @@
 """A job of a sweep in a process of its own, which may have done others before."""
 
 import contextlib
+import functools
 import gc
 import logging
 import math
 import os
 import secrets
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +24,8 @@ from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
 from runner.session import check_job, execute, resume_collector
+
+POLL = 0.5  # seconds between looks at whether the parent lives
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,29 @@ def work(job: Job) -> Outcome:
     ids = [each.id for each in run.family() if each.ended]
     said += " FAILED" if error else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+def work_for(parent: int, job: Job) -> Outcome:
+    """Runs a job in a process that ends when its parent does, however that ends.
+
+    Args:
+        parent: The parent's process id.
+        job: What is run.
+    """
+    _end_with(parent)
+    return work(job)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Watches the parent from now on; where it is killed, joblib keeps its workers for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def folder_of(job: Job) -> Path:

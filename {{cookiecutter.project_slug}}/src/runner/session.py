@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import UserError, full_disk, is_interrupt
 from runner.metrics import objective
 from runner.project import root
 
@@ -28,6 +28,7 @@ class Session:
         runs: Those of this process, with a sweep's own.
         errors: What ended them, or kept them from beginning.
         held: Whether something waits for a person.
+        is_refused: Whether the sweep could not be opened, so that none of its jobs runs.
         away: Ids of runs in other processes.
         command: What was typed.
         delivery: Brings the records to MLflow.
@@ -39,6 +40,7 @@ class Session:
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
         self.held = False
+        self.is_refused = False
         self.away: list[str] = []
         self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
         self.delivery: Delivery | None = None
@@ -53,6 +55,9 @@ class Session:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         _remove_note(folder.parent)
+        if self.is_refused:
+            _remove_empty(folder, Path(config.outputs))
+            return None
         try:  # imports take a while, and whoever stops us then wants no empty folder
             from runner.record.delivery import Delivery
             from runner.record.run import Run
@@ -73,11 +78,15 @@ class Session:
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
             self.errors.append(error)
-            print(error, file=sys.stderr)
+            print(full_disk(error) or error, file=sys.stderr)
             return None
-        except BaseException:
+        except BaseException as error:
             _remove_empty(folder, Path(config.outputs))
-            raise
+            if (full := full_disk(error)) is None:
+                raise
+            self.errors.append(error)
+            print(full, file=sys.stderr)
+            return None
         self.runs.append(run)
         from runner.pruning import Pruned
 
@@ -108,7 +117,11 @@ class Session:
 
             if self.delivery is None:
                 self.delivery = Delivery.start(config)
-            self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            try:
+                self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            except UserError:
+                self.is_refused = True
+                raise
             self.runs.append(self.sweep.parent)
         return self.sweep.parent.id
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import UserError, full_disk, is_interrupt
 from runner.metrics import number
 from runner.project import root
 
@@ -83,7 +83,9 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
 
 def failed(run: "Run", error: BaseException) -> None:
     """Prints a user's mistake in a line or two, anything else with its traceback."""
-    if isinstance(error, UserError):
+    if full := full_disk(error):
+        print(full, file=sys.stderr)
+    elif isinstance(error, UserError):
         print(error, file=sys.stderr)
     elif is_interrupt(error):
         print("stopped; the record is kept", file=sys.stderr)

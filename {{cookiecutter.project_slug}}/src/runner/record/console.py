@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -41,20 +42,51 @@ class Console:
         self._file.close()
 
 
+def open_standard_streams() -> None:
+    """Makes stdin, stdout and stderr usable whatever they are: closed, a pipe, a full disk.
+
+    Where one is closed, as by `>&-` or a service manager, the next file that is opened would get
+    its number, and what libraries print would go into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is given, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        if not isinstance(stream, Output):
+            setattr(sys, name, Output(stream))
+
+
 class _MaskedFile:
     """A text file that takes no secrets and no colours."""
 
     def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
         self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
         self._mask = mask
-        self.flush, self.close = self._file.flush, self._file.close
 
     def write(self, text: str) -> int:
-        return self._file.write(self._mask(_ESCAPES.sub("", text)))
+        with suppress(OSError):  # a full disk: whatever else the run writes there tells it
+            self._file.write(self._mask(_ESCAPES.sub("", text)))
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()
 
 
 class Output:
-    """A stream whose reader may go away, as with `| head`: what is left to say is dropped then."""
+    """A stream that may end: its reader goes away, as with `| head`, or its disk is full.
+
+    What is left to say is dropped then.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -63,7 +95,7 @@ class Output:
         """Write, or drop the text."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
+        except OSError:
             self._drop()
             return len(text)
 
@@ -71,7 +103,7 @@ class Output:
         """Flush, or drop what is left."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._drop()
 
     def _drop(self) -> None:

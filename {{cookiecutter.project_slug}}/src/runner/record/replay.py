@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,7 +174,8 @@ class Server:
 
     def _publish(self) -> None:
         troubles = {name: trouble.reason for name, trouble in self._trouble.items()}
-        write_atomically(self._pending / "status.json", json.dumps(troubles))
+        with suppress(OSError):  # a full disk, which those who wait meet too
+            write_atomically(self._pending / "status.json", json.dumps(troubles))
 
     def _explain(self, error: Exception) -> str:
         """One line for people; the whole of it goes into delivery.log."""

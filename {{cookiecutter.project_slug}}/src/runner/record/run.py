@@ -6,14 +6,14 @@ import secrets
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from runner import project
-from runner.errors import UserError
+from runner.errors import UserError, full_disk
 from runner.record import provenance
 from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
@@ -211,6 +211,12 @@ class Run(Recorder):
             status: FINISHED, FAILED or KILLED.
             error: What ended the run, if anything did; its traceback becomes an artifact.
         """
+        # a full disk ended it: that is told, and not that it is still full
+        is_full = suppress(OSError) if full_disk(error) else nullcontext()
+        with is_full:
+            self._close(status, error)
+
+    def _close(self, status: str, error: BaseException | None) -> None:
         try:
             if error is not None:
                 self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
