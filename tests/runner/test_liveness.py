@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,25 @@ def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) ->
     assert "delivered" in worker.communicate(timeout=60)[0]
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
     assert_complete(place)
+
+
+@needs_containers
+def test_small_file_written_by_two_containers_at_once_is_whole(tmp_path: Path) -> None:
+    """Both processes are number 1, each among its own."""
+    code = (
+        "import sys; from pathlib import Path; from runner.atomic import write_atomically\n"
+        "for number in range(300): write_atomically(Path(sys.argv[1]), sys.argv[2] * 2000)"
+    )
+    path = tmp_path / "status.json"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen(
+            [*CONTAINER, sys.executable, "-c", code, str(path), letter], env=environment
+        )
+        for letter in "ab"
+    ]
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            assert path.read_text() in ("a" * 2000, "b" * 2000)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [each.name for each in tmp_path.iterdir()] == ["status.json"]
