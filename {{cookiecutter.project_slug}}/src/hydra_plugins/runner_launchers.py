@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ class OtherProcesses(Launcher):
         return None
 
     @abstractmethod
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Runs the jobs and gives what came of each as soon as it is known."""
 
     def close(self) -> None:
@@ -76,9 +77,12 @@ class OtherProcesses(Launcher):
             text = OmegaConf.to_yaml(own(config), resolve=False)
             waiting.append(Job(number, text, words, folder, parent, self.session.command))
         self.session.sweep.expect(initial_job_idx + len(configs))
-        for outcome in self.outcomes(waiting) if waiting else ():
-            values[outcome.number] = outcome.value
-            self._take(outcome)
+        if waiting:
+            # closed where a failure ends the sweep, which ends the jobs that are still at work
+            with contextlib.closing(self.outcomes(waiting)) as outcomes:
+                for outcome in outcomes:
+                    values[outcome.number] = outcome.value
+                    self._take(outcome)
         return [_told(config, values[config.hydra.job.num]) for config in configs]
 
     def _take(self, outcome: "Outcome") -> None:
@@ -90,8 +94,8 @@ class OtherProcesses(Launcher):
         session.away += outcome.delivered
         session.held |= outcome.held
         if outcome.error is not None:
-            session.errors.append(outcome.error)
             print(outcome.error, file=sys.stderr)
+            session.fail(outcome.error)
 
 
 class JoblibLauncher(OtherProcesses):
@@ -102,7 +106,7 @@ class JoblibLauncher(OtherProcesses):
         self.n_jobs = n_jobs or os.cpu_count() or 1
         self._has_begun = False
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Runs as many at a time as there are processes.
 
         Where a process is killed, as for want of memory, joblib ends all of them. Jobs that were at
@@ -159,7 +163,7 @@ class SlurmLauncher(OtherProcesses):
             "hydra/launcher=joblib is for one machine, hydra.launcher.cluster=local for a try"
         )
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Submits all as one array; what is still waiting when this is stopped is cancelled."""
         import submitit
         from submitit.core.utils import UncompletedJobError
@@ -205,7 +209,7 @@ class RayLauncher(OtherProcesses):
         installed = importlib.util.find_spec("ray") is not None
         return None if installed else "hydra/launcher=ray: Ray is missing; make setup ARGS=ray"
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Has Ray run the jobs; what still runs when this is stopped is cancelled."""
         import ray
 
@@ -236,13 +240,15 @@ class RayLauncher(OtherProcesses):
                 ray.cancel(each, force=True)
 
 
-def _in_processes(jobs: "Sequence[Job]", count: int) -> "Iterator[Outcome]":
+def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
     from joblib import Parallel, delayed
 
     from runner.parallel import work
 
     pool = Parallel(n_jobs=count, return_as="generator_unordered")
-    yield from pool(delayed(work)(job) for job in jobs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning, "joblib")
+        yield from pool(delayed(work)(job) for job in jobs)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import ExitCode, UserError, exit_code, is_interrupt
 from runner.project import read_environment, root
 from runner.record.console import Output
 
@@ -42,6 +42,14 @@ python run.py task=NAME …               another task
 python run.py COMMAND --help            what a command takes
 python run.py … --cfg job               print the composed configuration and stop"""
 
+
+EXIT_CODES = """\
+0    it went well
+1    a task failed, or a command says no: doctor found something, a record is still on its way
+     (deliver), a rerun differs
+2    nothing can be made of what was typed, configured or delivered; the message says what to do
+3    the work is done and a person has to decide: something is held, or a result is refused
+130  stopped by Ctrl+C or SIGTERM"""
 
 OPTIONS = (
     *("--cfg", "-c", "--resolve", "--package", "-p", "--multirun", "-m", "--run", "-r"),
@@ -83,9 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs what was typed.
 
     Returns:
-        0 when all went well, 1 for a failure of ours or the task's, 2 for a mistake in what was
-        typed or configured, 3 when something is held for a person to look at, 130 when
-        interrupted.
+        One of `runner.errors.ExitCode`, which says what each means.
     """
     # most of an import's cost is the garbage collector
     gc.disable()
@@ -105,9 +111,9 @@ def main(arguments: Sequence[str]) -> int:
     except (UserError, KeyboardInterrupt) as error:
         if is_interrupt(error):
             print("stopped", file=sys.stderr)
-            return 130
+            return ExitCode.INTERRUPTED
         print(error, file=sys.stderr)
-        return 2
+        return exit_code([error])
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -116,7 +122,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     from runner.composition import CONF, explain, normalise, register_resolvers
     from runner.config import check_overrides
-    from runner.session import Session
+    from runner.session import Session, SweepStopped
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -135,6 +141,8 @@ def _run(arguments: Sequence[str]) -> int:
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except SweepStopped:
+        pass  # what has ended it is among the session's errors
     except KeyboardInterrupt as error:
         if not session.runs:
             print("stopped before the run began", file=sys.stderr)
@@ -147,11 +155,7 @@ def _run(arguments: Sequence[str]) -> int:
     finally:
         session.close_sweep()
         session.close()
-    if session.interrupted:
-        return 130
-    if not session.errors:
-        return 3 if session.held else 0
-    return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+    return exit_code(session.errors, session.held)
 
 
 def _resumed(arguments: Sequence[str]) -> Sequence[str]:
@@ -229,6 +233,7 @@ def listing() -> str:
         lines.append(f"  +experiment={path.stem:<{width}} {_question(path)}")
     if not paths:
         lines.append("  none yet: python run.py new experiment NAME --question '…'")
+    lines += ["", "Exit codes", *(f"  {line}" for line in EXIT_CODES.splitlines())]
     return "\n".join(lines)
 
 

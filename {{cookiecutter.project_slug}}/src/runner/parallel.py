@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import logging
-import math
 import os
 import secrets
 import sys
@@ -14,13 +13,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from runner.composition import register_resolvers
-from runner.errors import UserError
-from runner.metrics import objective
+from runner.errors import ObjectiveError, UserError
 from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
-from runner.session import check_job, execute, resume_collector
+from runner.session import check_job, execute, resume_collector, score
 
 
 @dataclass(frozen=True)
@@ -95,10 +93,13 @@ def work(job: Job) -> Outcome:
         except Exception as fault:
             error = RuntimeError(f"{type(fault).__name__}: {fault}")
         else:
-            value = metrics.get(objective(config.objective, metrics), math.nan)
             held = any(name.startswith("held/") and metrics[name] for name in metrics)
+            try:
+                value = score(run, metrics)
+            except ObjectiveError as told:
+                error = told
     ids = [each.id for each in run.family() if each.ended]
-    said += " FAILED" if error else ""
+    said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
 
 

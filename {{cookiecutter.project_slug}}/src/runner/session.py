@@ -4,12 +4,12 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, is_interrupt
-from runner.metrics import objective
+from runner.errors import ObjectiveError, ResultRefused, UserError, is_interrupt
+from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
 if TYPE_CHECKING:
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from runner.sweep import Sweep
 
 
+class SweepStopped(BaseException):
+    """A sweep ends before its time; Hydra would go on after an Exception."""
+
+
 class Session:
     """What one `python run.py` did: its runs, their failures, and the delivery beside them.
 
     Attributes:
         runs: Those of this process, with a sweep's own.
         errors: What ended them, or kept them from beginning.
+        stopped: Whether a failure has ended the sweep before its time.
         held: Whether something waits for a person.
         away: Ids of runs in other processes.
         command: What was typed.
@@ -38,6 +43,7 @@ class Session:
     def __init__(self) -> None:
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
+        self.stopped = False
         self.held = False
         self.away: list[str] = []
         self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
@@ -72,8 +78,8 @@ class Session:
             run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
-            self.errors.append(error)
             print(error, file=sys.stderr)
+            self.fail(error)
             return None
         except BaseException:
             _remove_empty(folder, Path(config.outputs))
@@ -86,13 +92,35 @@ class Session:
         except Pruned:
             return None
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
-            self.errors.append(error)
+            self.fail(error)
             return None
         except BaseException as error:
             self.errors.append(error)
             raise
         self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-        return metrics.get(objective(config.objective, metrics), math.nan)
+        try:
+            return score(run, metrics)
+        except ObjectiveError as error:
+            print(error, file=sys.stderr)
+            self.fail(error)
+            return None
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps what has gone wrong with a run.
+
+        Raises:
+            SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
+        """
+        self.errors.append(error)
+        if self.sweep is None:
+            return
+        if self.sweep.parent.config.fail_fast:
+            print("the sweep stops at its first failure (fail_fast); python run.py -m "
+                  f"resume={self.sweep.parent.id} goes on with it", file=sys.stderr)  # fmt: skip
+        elif not isinstance(error, ObjectiveError):
+            return
+        self.stopped = True
+        raise SweepStopped
 
     def open_sweep(self, config: "DictConfig", folder: Path) -> str:
         """The id of the sweep's run, which is opened with the first job.
@@ -126,7 +154,12 @@ class Session:
             stopped = [
                 error for error in self.errors if not isinstance(error, Exception | SystemExit)
             ]
-            self.sweep.close(stopped[0] if stopped else None)
+            status = "KILLED" if stopped else "FAILED" if self.stopped else None
+            try:
+                self.sweep.close(status)
+            except ResultRefused as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
 
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
@@ -163,6 +196,27 @@ def words_of(hydra: Any) -> list[str]:
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(words, list)
     return list(map(str, words))
+
+
+def score(run: "Run", metrics: Mapping[str, float]) -> float:
+    """The objective of a run that has finished; not a number where it has no value.
+
+    Raises:
+        ObjectiveError: There is no such metric, and the run is a job of a sweep, or the objective
+            was typed. An experiment's own says nothing about the metrics of other tasks.
+    """
+    name = objective(run.config.objective, metrics)
+    if name in metrics:
+        return metrics[name]
+    is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
+    is_asked = run.config.objective is not None and (run.parent is not None or is_typed)
+    is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
+    if not is_asked or (is_binary and needs_threshold(name)):
+        return math.nan
+    from runner.config import nearest
+
+    known = [each for each in metrics if not each.endswith(ENDS)]
+    raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 
 
 def execute(run: "Run") -> dict[str, float]:

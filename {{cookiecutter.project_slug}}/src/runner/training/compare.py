@@ -20,7 +20,8 @@ from runner.training.paired import Difference, paired_difference
 from runner.training.predictions import Predictions, read_predictions
 
 NOT_COMPARED = (
-    *("experiment.", "hydra.", "outputs", "project", "package", "rows.", "task.", "tracking."),
+    *("experiment.", "fail_fast", "hydra.", "outputs", "package", "project", "rows.", "task."),
+    "tracking.",
 )
 NOTHING = "-"
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from runner import findings, project
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
-from runner.errors import UserError
+from runner.errors import ResultRefused
 from runner.record.run import Run
 from runner.signals.contract_file import read_contracts
 from runner.training import slices
@@ -39,8 +39,8 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         `threshold` unless none is valid; `seeds/…` and `cv/…` where several models are judged.
 
     Raises:
-        UserError: The data cannot answer the question (no such signal, one class, an empty part);
-            or an ensemble costs more than it may, and then everything but a model is recorded.
+        UserError: The data cannot answer the question (no such signal, one class, an empty part).
+        ResultRefused: An ensemble costs more than it may; everything but a model is recorded.
     """
     with run.stage("data"):
         dataset = load_dataset(config, run)
@@ -101,7 +101,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         run.log_artifact(write_card(run.folder, refusal), "card.html")
-        raise UserError(refusal)
+        raise ResultRefused(refusal)
     return metrics
 
 
