@@ -23,6 +23,7 @@ from runner.project import root
 
 if TYPE_CHECKING:
     from runner.parallel import Job, Outcome
+    from runner.session import Session
 
 POLL = 0.5  # seconds between looks at what was submitted; a look is one at a file
 
@@ -35,8 +36,16 @@ class OtherProcesses(Launcher):
     ) -> None:
         """Takes what Hydra has composed."""
         self.context, self.config = hydra_context, config
-        self.session = task_function.session  # type: ignore[attr-defined]
-        self.session.launcher = self
+        self.prepare(task_function.session, Path(config.hydra.sweep.dir))  # type: ignore[attr-defined]
+
+    def prepare(self, session: "Session", folder: Path) -> None:
+        """Takes whom the jobs belong to, and a folder for what the launcher itself writes.
+
+        Raises:
+            UserError: This machine lacks something.
+        """
+        self.session, self.folder = session, folder
+        session.launcher = self
         if missing := self.missing():
             raise UserError(missing)
 
@@ -85,17 +94,32 @@ class OtherProcesses(Launcher):
                     self._take(outcome)
         return [_told(config, values[config.hydra.job.num]) for config in configs]
 
+    def launch_run(self, job: "Job") -> float | None:
+        """Runs a single job, no sweep, and gives its objective; what it has printed is shown."""
+        with contextlib.closing(self.outcomes([job])) as outcomes:
+            (outcome,) = outcomes
+        console = self.folder / "console.log"
+        printed = console.read_text(encoding="utf-8") if console.is_file() else ""
+        print(printed, end="")
+        if outcome.error is not None and str(outcome.error) not in printed:
+            print(outcome.error, file=sys.stderr)
+        self._keep(outcome)
+        return outcome.value
+
     def _take(self, outcome: "Outcome") -> None:
         """Tells what came of a job, and keeps it for the end of the command."""
-        session = self.session
         value = "" if outcome.value is None else f"  {outcome.value:.4f}"
-        said = f"{session.sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
+        said = f"{self.session.sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
         print(said, flush=True)
-        session.away += outcome.delivered
-        session.held |= outcome.held
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)
-            session.fail(outcome.error)
+        self._keep(outcome)
+
+    def _keep(self, outcome: "Outcome") -> None:
+        self.session.away += outcome.delivered
+        self.session.held |= outcome.held
+        if outcome.error is not None:
+            self.session.fail(outcome.error)
 
 
 class JoblibLauncher(OtherProcesses):
@@ -172,13 +196,14 @@ class SlurmLauncher(OtherProcesses):
         from runner.parallel import Outcome, work
 
         logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns three times of each thing
-        folder = Path(self.config.hydra.sweep.dir) / "submitted"
+        folder = self.folder / "submitted"
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
             executor.update_parameters(**self.parameters)
             with source_on_path():
                 submitted = executor.map_array(work, jobs)
         except (AssertionError, NameError, RuntimeError, ValueError) as error:  # submitit's own
+            shutil.rmtree(folder, ignore_errors=True)
             raise UserError(f"hydra/launcher=slurm: {error}") from None
         by_id = {each.job_id: job for each, job in zip(submitted, jobs, strict=True)}
         try:

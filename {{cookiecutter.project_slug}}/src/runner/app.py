@@ -144,7 +144,7 @@ def _run(arguments: Sequence[str]) -> int:
     except SweepStopped:
         pass  # what has ended it is among the session's errors
     except KeyboardInterrupt as error:
-        if not session.runs:
+        if not session.runs and session.launcher is None:
             print("stopped before the run began", file=sys.stderr)
         session.errors.append(error)
     except Exception as error:
@@ -175,8 +175,12 @@ def _resumed(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _check_options(arguments: Sequence[str]) -> None:
-    """Refuses words with dashes that are none of Hydra's; it would take some for others."""
+    """Refuses words that Hydra would overlook, or take for others."""
     from runner.config import nearest
+
+    sweeper = next((word for word in arguments if word.startswith("hydra/sweeper=")), None)
+    if sweeper and not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments):
+        raise UserError(f"{sweeper} chooses the jobs of a sweep; add -m")
 
     for word in arguments:
         option = word.partition("=")[0]

@@ -30,7 +30,7 @@ class Job:
         config: Its configuration as YAML, with references to the environment.
         words: Its overrides.
         folder: The run's folder.
-        parent: Id of the sweep's run.
+        parent: Id of the sweep's run; None for a job that belongs to none.
         command: What was typed.
     """
 
@@ -38,7 +38,7 @@ class Job:
     config: str
     words: list[str]
     folder: str
-    parent: str
+    parent: str | None
     command: list[str]
 
 
@@ -107,7 +107,7 @@ def folder_of(job: Job) -> Path:
     """The run's folder; another one where a scheduler has begun the job a second time."""
     folder = Path(job.folder)
     if (folder / "journal.jsonl").exists():
-        return folder.with_name(f"{job.number}-{secrets.token_hex(4)}")
+        return folder.with_name(f"{folder.name.rpartition('-')[0]}-{secrets.token_hex(4)}")
     return folder
 
 

@@ -75,6 +75,8 @@ class Session:
                 if self.sweep is not None and self.sweep.is_done(words):
                     _remove_empty(folder, Path(config.outputs))
                     return self.already(words)
+            elif launcher := launcher_of(hydra):
+                return self.launch(launcher, config, folder, words)
             run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
@@ -121,6 +123,21 @@ class Session:
             return
         self.stopped = True
         raise SweepStopped
+
+    def launch(
+        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
+    ) -> float | None:
+        """Has a launcher run a single task, in another process and maybe on another machine."""
+        from omegaconf import OmegaConf
+
+        from runner.parallel import Job
+        from runner.summary import shown
+
+        launcher.prepare(self, folder)
+        print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
+              f"its record is {shown(folder)}", flush=True)  # fmt: skip
+        text = OmegaConf.to_yaml(config, resolve=False)
+        return launcher.launch_run(Job(0, text, words, str(folder), None, self.command))
 
     def open_sweep(self, config: "DictConfig", folder: Path) -> str:
         """The id of the sweep's run, which is opened with the first job.
@@ -187,6 +204,27 @@ def resume_collector() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+def launcher_of(hydra: Any) -> "OtherProcesses | None":
+    """The launcher that was typed for a single run, which Hydra would not ask.
+
+    One that the configuration names by default is for sweeps.
+
+    Raises:
+        UserError: It can run the jobs of a sweep only.
+    """
+    typed = [word for word in hydra.overrides.hydra if word.startswith("hydra/launcher=")]
+    if not typed or typed[-1] == "hydra/launcher=basic":
+        return None
+    from hydra.utils import instantiate
+
+    from hydra_plugins.runner_launchers import OtherProcesses
+
+    launcher = instantiate(hydra.launcher)
+    if not isinstance(launcher, OtherProcesses):
+        raise UserError(f"{typed[-1]} runs the jobs of a sweep; add -m")
+    return launcher
 
 
 def words_of(hydra: Any) -> list[str]:
