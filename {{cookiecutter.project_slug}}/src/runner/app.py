@@ -37,7 +37,7 @@ python run.py                           list tasks, commands and experiments
 python run.py +experiment=NAME          train it and record the run
 python run.py KEY=VALUE …               change any key of conf/, such as model=dummy seed=1
 python run.py -m seed=1,2,3             sweep: one run for each value
-python run.py -m resume=ID              go on with a sweep that was interrupted
+python run.py resume=ID                 go on with a run or a sweep that has not finished
 python run.py task=NAME …               another task
 python run.py COMMAND --help            what a command takes
 python run.py … --cfg job               print the composed configuration and stop"""
@@ -126,13 +126,14 @@ def _run(arguments: Sequence[str]) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    resumes = any(word.startswith("resume=") for word in arguments)
     arguments = _resumed(arguments)
     check_overrides([word for word in arguments if not word.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _stop)
     words = normalise(arguments)
     sys.argv = [sys.argv[0], *words]
-    session = Session()
+    session = Session(resumes)
 
     def job(config: "DictConfig") -> float | None:
         return session.job(config)
@@ -159,7 +160,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _resumed(arguments: Sequence[str]) -> Sequence[str]:
-    """The words of the sweep that `resume=<id>` names; any others as they are."""
+    """The words of the run or sweep that `resume=<id>` names; any others as they are."""
     asked = [word.partition("=")[2] for word in arguments if word.startswith("resume=")]
     if not asked:
         return arguments
@@ -167,9 +168,9 @@ def _resumed(arguments: Sequence[str]) -> Sequence[str]:
     more = [word for word in others if word.startswith("hydra.sweeper.n_trials=")]
     refused = [word for word in others if word not in more]
     if refused:
-        raise UserError(f"resume={asked[0]}: a sweep goes on with the words it began with; "
+        raise UserError(f"resume={asked[0]} goes on with the overrides it began with; "
                         f"leave out {refused[0]}")  # fmt: skip
-    from runner.sweep import resumed
+    from runner.resume import resumed
 
     return [*resumed(asked[0]), *more]
 

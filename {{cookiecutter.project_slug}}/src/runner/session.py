@@ -35,12 +35,14 @@ class Session:
         held: Whether something waits for a person.
         away: Ids of runs in other processes.
         command: What was typed.
+        resumes: Whether a record goes on.
         delivery: Brings the records to MLflow.
         sweep: What the runs belong to.
         launcher: Runs jobs in other processes, if any does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resumes: bool = False) -> None:
+        self.resumes = resumes
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
         self.stopped = False
@@ -77,7 +79,10 @@ class Session:
                     return self.already(words)
             elif launcher := launcher_of(hydra):
                 return self.launch(launcher, config, folder, words)
-            run = Run.start(config, folder, self.command, words, self.delivery, parent)
+            if self.resumes and parent is None:
+                run = Run.reopen(config, folder, words, self.delivery)
+            else:
+                run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
             print(error, file=sys.stderr)

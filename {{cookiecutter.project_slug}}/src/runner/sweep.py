@@ -159,7 +159,7 @@ class Sweep:
             "jobs": [
                 {
                     "run": job.run.id, "status": job.status, **job.values, "value": job.value,
-                    "seconds": round((job.run.ended - job.run.started).total_seconds(), 1),
+                    "seconds": round(job.run.seconds, 1),
                 }
                 for job in jobs
             ],

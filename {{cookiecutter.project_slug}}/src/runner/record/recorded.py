@@ -53,6 +53,8 @@ class RecordedRun:
         points: Every value of each metric, in the order of logging.
         datasets: Signals that were read: signal, version, md5, source, rows, context, schema.
         artifacts: Paths relative to `folder`.
+        has_model: Whether a fitted model was recorded.
+        idle: Seconds between an end and a resumption.
     """
 
     folder: Path
@@ -72,6 +74,8 @@ class RecordedRun:
     points: dict[str, list[Point]] = field(default_factory=dict)
     datasets: list[Event] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
+    has_model: bool = False
+    idle: float = 0.0
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -86,6 +90,11 @@ class RecordedRun:
         return OmegaConf.load(self.folder / "config.yaml")
 
     @property
+    def seconds(self) -> float:
+        """How long it was at work; the time before it was resumed does not count."""
+        return (self.ended - self.started).total_seconds() - self.idle
+
+    @property
     def is_ingest(self) -> bool:
         """Whether it only receives signals."""
         return "'signals'" in self.params.get("task.uses", "")
@@ -93,6 +102,13 @@ class RecordedRun:
     def series(self, name: str) -> list[Point]:
         """Every value of a metric by step; values of one step in the order of logging."""
         return sorted(self.points.get(name, []), key=lambda point: point[:2])
+
+    def has_point(self, name: str, value: float, step: int) -> bool:
+        """Whether a metric had just this value at this step."""
+        text = repr(float(value))  # of what is not a number, too
+        return any(
+            point.step == step and repr(point.value) == text for point in self.points.get(name, [])
+        )
 
     def model(self) -> Any:
         """The fitted model."""
@@ -130,9 +146,13 @@ class RecordedRun:
             case "dataset":
                 self.datasets.append(event)
             case "artifact":
-                self.artifacts.append(event["path"])
+                if event["path"] not in self.artifacts:  # written again
+                    self.artifacts.append(event["path"])
+            case "model":
+                self.has_model = True
             case "resume":
                 self.status, self.error = "RUNNING", None
+                self.idle += (_moment(event) - self.ended).total_seconds()
             case "end":
                 self.status, self.error = event["status"], event["error"]
         self.ended = _moment(event)

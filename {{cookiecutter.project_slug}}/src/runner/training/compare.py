@@ -245,7 +245,7 @@ def _print(group: Group, asked: str | None, several: bool) -> None:
             run.id, run.experiment, model_of(run), shown(member.value, member.low, member.high),
             "" if member.difference is None else shown(*member.difference, sign="+"),
             member.verdict, _time(run.metrics.get("seconds/fit")),
-            _time((run.ended - run.started).total_seconds()),
+            _time(run.seconds),
         )  # fmt: skip
     console.print(table)
     for member in group.members[1:]:

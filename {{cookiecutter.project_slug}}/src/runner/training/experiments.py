@@ -109,7 +109,7 @@ def _time(
     if len(runs) > len(finished):
         told += f", and {len(runs) - len(finished)} that did not finish"
     # a run within another one takes place in its time
-    taken = sum((run.ended - run.started).total_seconds() for run in runs if run.parent is None)
+    taken = sum(run.seconds for run in runs if run.parent is None)
     if runs:
         told += f"; {duration(taken)} of computing"
     return told + (f"; {budget:g} working days set aside" if budget else "")
