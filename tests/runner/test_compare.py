@@ -25,7 +25,6 @@ LABEL = (TRUTH > 0).astype(np.int8)
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "root", lambda: tmp_path)
-    monkeypatch.setattr(command, "choices", lambda _: ["baseline", "weather"])
     return tmp_path / "outputs"
 
 
@@ -151,7 +150,7 @@ def test_compare_by_a_metric_of_which_less_is_better(
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [((), "no finished run yet"), (("weather",), "weather: this experiment has no finished run"),
+    [((), "no finished run yet"), (("weather",), "weather: the experiment has no run yet"),
      (("zzzz",), "zzzz: no such run")],
 )  # fmt: skip
 def test_compare_without_runs_says_what_to_do(outputs: Path, words, says) -> None:

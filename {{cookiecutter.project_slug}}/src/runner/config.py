@@ -12,12 +12,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
+from runner.metrics import ENDS, train_objectives
 from runner.path_names import checked_path
 from runner.schema import CHOICES, Config
 
 SECRET_WORDS = re.compile(
     r"(^|[._-])(password|passwd|token|secret|api_?key|credentials?)($|[._=-])", re.I
 )
+
+TRAIN = "runner.training.train.train"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -62,6 +65,7 @@ def check(config: DictConfig) -> None:
     with open_dict(config):  # from here on values have their types, and defaults are there
         config.merge_with(OmegaConf.to_container(typed, resolve=False))
     _check_values(config)
+    _check_objective(config)
     for group in config.task.get("uses", []):
         if config.get(group) is None:
             raise UserError(
@@ -144,6 +148,17 @@ def _check_values(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if value is not None and value < minimum:
             raise UserError(f"{key}: {value} is too few; write {minimum} or more")
+
+
+def _check_objective(config: DictConfig) -> None:
+    """The names of `train` are known before it runs; what other tasks return is not."""
+    name = config.objective
+    if name is None or config.task._target_ != TRAIN:
+        return
+    known = train_objectives(config.evaluation.folds, config.seeds)
+    end = next((end for end in ENDS if name.endswith(end)), "")
+    if name.removesuffix(end) not in known:
+        raise UserError(f"objective: task=train returns no metric '{name}'. {nearest(name, known)}")
 
 
 def _check_threshold(threshold: DictConfig) -> None:

@@ -1,7 +1,26 @@
-"""The one exception for mistakes that a person can correct, and what else is told in a line."""
+"""The exceptions that are told to people without a traceback, and what the exit codes mean."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What `python run.py` ends with.
+
+    Attributes:
+        FINISHED: All went well.
+        FAILED: A task or the runner failed, or the answer of a command is no.
+        UNUSABLE: Nothing can be made of what was typed, configured or delivered.
+        DECISION: The work is done, and a person has to decide about its result.
+        INTERRUPTED: Stopped by Ctrl+C or SIGTERM.
+    """
+
+    FINISHED = 0
+    FAILED = 1
+    UNUSABLE = 2
+    DECISION = 3
+    INTERRUPTED = 130
 
 
 class UserError(Exception):
@@ -9,6 +28,36 @@ class UserError(Exception):
 
     The app prints the message without a traceback and leaves with exit code 2.
     """
+
+
+class ObjectiveError(UserError):
+    """A run does not have the metric that runs are compared by."""
+
+
+class ResultRefused(UserError):
+    """The result of a task that did its work does not keep a limit; exit code 3."""
+
+
+def exit_code(errors: Iterable[BaseException], held: bool = False) -> ExitCode:
+    """The exit code of a command, which is that of the gravest error.
+
+    Args:
+        errors: What went wrong.
+        held: Whether something is held for a person to decide.
+    """
+    kinds = {_kind(error) for error in errors} | ({ExitCode.DECISION} if held else set())
+    gravest = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.UNUSABLE, ExitCode.DECISION)
+    return next((kind for kind in gravest if kind in kinds), ExitCode.FINISHED)
+
+
+def _kind(error: BaseException) -> ExitCode:
+    if full_disk(error):
+        return ExitCode.FAILED
+    if isinstance(error, ResultRefused):
+        return ExitCode.DECISION
+    if isinstance(error, UserError):
+        return ExitCode.UNUSABLE
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
 
 
 def is_interrupt(error: BaseException | None) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import logging
-import math
 import os
 import secrets
 import sys
@@ -17,13 +16,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from runner.composition import register_resolvers
-from runner.errors import UserError
-from runner.metrics import objective
+from runner.errors import ObjectiveError, UserError
 from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
-from runner.session import check_job, execute, resume_collector
+from runner.session import check_job, execute, resume_collector, score
 
 POLL = 0.5  # seconds between looks at whether the parent lives
 
@@ -37,7 +35,7 @@ class Job:
         config: Its configuration as YAML, with references to the environment.
         words: Its overrides.
         folder: The run's folder.
-        parent: Id of the sweep's run.
+        parent: Id of the sweep's run; None for a job that belongs to none.
         command: What was typed.
     """
 
@@ -45,7 +43,7 @@ class Job:
     config: str
     words: list[str]
     folder: str
-    parent: str
+    parent: str | None
     command: list[str]
 
 
@@ -100,10 +98,13 @@ def work(job: Job) -> Outcome:
         except Exception as fault:
             error = RuntimeError(f"{type(fault).__name__}: {fault}")
         else:
-            value = metrics.get(objective(config.objective, metrics), math.nan)
             held = any(name.startswith("held/") and metrics[name] for name in metrics)
+            try:
+                value = score(run, metrics)
+            except ObjectiveError as told:
+                error = told
     ids = [each.id for each in run.family() if each.ended]
-    said += " FAILED" if error else ""
+    said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
 
 
@@ -134,7 +135,7 @@ def folder_of(job: Job) -> Path:
     """The run's folder; another one where a scheduler has begun the job a second time."""
     folder = Path(job.folder)
     if (folder / "journal.jsonl").exists():
-        return folder.with_name(f"{job.number}-{secrets.token_hex(4)}")
+        return folder.with_name(f"{folder.name.rpartition('-')[0]}-{secrets.token_hex(4)}")
     return folder
 
 

@@ -4,12 +4,12 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, full_disk, is_interrupt
-from runner.metrics import objective
+from runner.errors import ObjectiveError, ResultRefused, UserError, full_disk, is_interrupt
+from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
 if TYPE_CHECKING:
@@ -21,26 +21,32 @@ if TYPE_CHECKING:
     from runner.sweep import Sweep
 
 
+class SweepStopped(BaseException):
+    """A sweep ends before its time; Hydra would go on after an Exception."""
+
+
 class Session:
     """What one `python run.py` did: its runs, their failures, and the delivery beside them.
 
     Attributes:
         runs: Those of this process, with a sweep's own.
         errors: What ended them, or kept them from beginning.
+        stopped: Whether a failure has ended the sweep before its time.
         held: Whether something waits for a person.
-        is_refused: Whether the sweep could not be opened, so that none of its jobs runs.
         away: Ids of runs in other processes.
         command: What was typed.
+        resumes: Whether a record goes on.
         delivery: Brings the records to MLflow.
         sweep: What the runs belong to.
         launcher: Runs jobs in other processes, if any does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resumes: bool = False) -> None:
+        self.resumes = resumes
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
+        self.stopped = False
         self.held = False
-        self.is_refused = False
         self.away: list[str] = []
         self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
         self.delivery: Delivery | None = None
@@ -55,9 +61,6 @@ class Session:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         _remove_note(folder.parent)
-        if self.is_refused:
-            _remove_empty(folder, Path(config.outputs))
-            return None
         try:  # imports take a while, and whoever stops us then wants no empty folder
             from runner.record.delivery import Delivery
             from runner.record.run import Run
@@ -74,11 +77,16 @@ class Session:
                 if self.sweep is not None and self.sweep.is_done(words):
                     _remove_empty(folder, Path(config.outputs))
                     return self.already(words)
-            run = Run.start(config, folder, self.command, words, self.delivery, parent)
+            elif launcher := launcher_of(hydra):
+                return self.launch(launcher, config, folder, words)
+            if self.resumes and parent is None:
+                run = Run.reopen(config, folder, words, self.delivery)
+            else:
+                run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
-            self.errors.append(error)
             print(full_disk(error) or error, file=sys.stderr)
+            self.fail(error)
             return None
         except BaseException as error:
             _remove_empty(folder, Path(config.outputs))
@@ -95,13 +103,50 @@ class Session:
         except Pruned:
             return None
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
-            self.errors.append(error)
+            self.fail(error)
             return None
         except BaseException as error:
             self.errors.append(error)
             raise
         self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-        return metrics.get(objective(config.objective, metrics), math.nan)
+        try:
+            return score(run, metrics)
+        except ObjectiveError as error:
+            print(error, file=sys.stderr)
+            self.fail(error)
+            return None
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps what has gone wrong with a run.
+
+        Raises:
+            SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
+        """
+        self.errors.append(error)
+        if self.sweep is None:
+            return
+        if self.sweep.parent.config.fail_fast:
+            print("the sweep stops at its first failure (fail_fast); python run.py -m "
+                  f"resume={self.sweep.parent.id} goes on with it", file=sys.stderr)  # fmt: skip
+        elif not isinstance(error, ObjectiveError):
+            return
+        self.stopped = True
+        raise SweepStopped
+
+    def launch(
+        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
+    ) -> float | None:
+        """Has a launcher run a single task, in another process and maybe on another machine."""
+        from omegaconf import OmegaConf
+
+        from runner.parallel import Job
+        from runner.summary import shown
+
+        launcher.prepare(self, folder)
+        print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
+              f"its record is {shown(folder)}", flush=True)  # fmt: skip
+        text = OmegaConf.to_yaml(config, resolve=False)
+        return launcher.launch_run(Job(0, text, words, str(folder), None, self.command))
 
     def open_sweep(self, config: "DictConfig", folder: Path) -> str:
         """The id of the sweep's run, which is opened with the first job.
@@ -119,9 +164,10 @@ class Session:
                 self.delivery = Delivery.start(config)
             try:
                 self.sweep = Sweep.start(config, folder, self.command, self.delivery)
-            except UserError:
-                self.is_refused = True
-                raise
+            except UserError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
+                raise SweepStopped from error
             self.runs.append(self.sweep.parent)
         return self.sweep.parent.id
 
@@ -139,7 +185,12 @@ class Session:
             stopped = [
                 error for error in self.errors if not isinstance(error, Exception | SystemExit)
             ]
-            self.sweep.close(stopped[0] if stopped else None)
+            status = "KILLED" if stopped else "FAILED" if self.stopped else None
+            try:
+                self.sweep.close(status)
+            except ResultRefused as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
 
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
@@ -169,6 +220,27 @@ def resume_collector() -> None:
         gc.enable()
 
 
+def launcher_of(hydra: Any) -> "OtherProcesses | None":
+    """The launcher that was typed for a single run, which Hydra would not ask.
+
+    One that the configuration names by default is for sweeps.
+
+    Raises:
+        UserError: It can run the jobs of a sweep only.
+    """
+    typed = [word for word in hydra.overrides.hydra if word.startswith("hydra/launcher=")]
+    if not typed or typed[-1] == "hydra/launcher=basic":
+        return None
+    from hydra.utils import instantiate
+
+    from hydra_plugins.runner_launchers import OtherProcesses
+
+    launcher = instantiate(hydra.launcher)
+    if not isinstance(launcher, OtherProcesses):
+        raise UserError(f"{typed[-1]} runs the jobs of a sweep; add -m")
+    return launcher
+
+
 def words_of(hydra: Any) -> list[str]:
     """A job's overrides as they were typed: what comes from the environment is still named only."""
     from omegaconf import OmegaConf
@@ -176,6 +248,27 @@ def words_of(hydra: Any) -> list[str]:
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(words, list)
     return list(map(str, words))
+
+
+def score(run: "Run", metrics: Mapping[str, float]) -> float:
+    """The objective of a run that has finished; not a number where it has no value.
+
+    Raises:
+        ObjectiveError: There is no such metric, and the run is a job of a sweep, or the objective
+            was typed. An experiment's own says nothing about the metrics of other tasks.
+    """
+    name = objective(run.config.objective, metrics)
+    if name in metrics:
+        return metrics[name]
+    is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
+    is_asked = run.config.objective is not None and (run.parent is not None or is_typed)
+    is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
+    if not is_asked or (is_binary and needs_threshold(name)):
+        return math.nan
+    from runner.config import nearest
+
+    known = [each for each in metrics if not each.endswith(ENDS)]
+    raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 
 
 def execute(run: "Run") -> dict[str, float]:

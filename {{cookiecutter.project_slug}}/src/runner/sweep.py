@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner.errors import UserError
+from runner.errors import ResultRefused, UserError
 from runner.metrics import greater_is_better, objective
 from runner.project import root
 from runner.pruning import STUDY
@@ -107,11 +107,14 @@ class Sweep:
         self._told += 1
         return f"{self._told} of {self.expected}"
 
-    def close(self, error: BaseException | None) -> None:
+    def close(self, status: str | None) -> None:
         """Records the results, names the best job, and ends the run.
 
         Args:
-            error: What ended the sweep before its time, if anything did.
+            status: FAILED or KILLED where the sweep ends before its time; None where it does not.
+
+        Raises:
+            ResultRefused: No job has a value of the objective that was asked for.
         """
         jobs = self.jobs()
         best = best_of(jobs, self._chosen)
@@ -120,9 +123,11 @@ class Sweep:
             if best is not None:
                 self._tag(jobs, best)
         finally:
-            failed = not any(job.run.status == "FINISHED" for job in jobs)
-            status = "KILLED" if error is not None else "FAILED" if failed else "FINISHED"
-            self.parent.finish(status)
+            is_done = any(job.run.status == "FINISHED" for job in jobs)
+            self.parent.finish(status or ("FINISHED" if is_done else "FAILED"))
+        if is_done and best is None and status is None and self._chosen is not None:
+            raise ResultRefused(f"objective: no job has a value of '{self._chosen}', so that none "
+                                "is the best")  # fmt: skip
 
     def jobs(self) -> list[Job]:
         """All of its jobs, in their order; of one that was done again, the last."""
@@ -154,7 +159,7 @@ class Sweep:
             "jobs": [
                 {
                     "run": job.run.id, "status": job.status, **job.values, "value": job.value,
-                    "seconds": round((job.run.ended - job.run.started).total_seconds(), 1),
+                    "seconds": round(job.run.seconds, 1),
                 }
                 for job in jobs
             ],

@@ -20,7 +20,7 @@ from runner.metrics import number
 from runner.project import root
 from runner.record.address import MASK
 from runner.record.embedded import recorded_store, store_file
-from runner.record.recorded import RecordedRun, load_run, read_run
+from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, load_run, read_run
 
 NOT_COMPARED = ("seconds/", "system/")
 OURS = ("outputs", "tracking.uri", "threads")
@@ -34,7 +34,7 @@ def rerun(arguments: list[str]) -> int:
         0 if every metric is equal to the last digit, else 1.
     """
     parser = argparse.ArgumentParser("python run.py rerun", description=__doc__)
-    parser.add_argument("run", help="a run's id or the beginning of it, its folder, or `last`")
+    parser.add_argument("run", help=NAMES_OF_RUNS)
     recorded = load_run(parser.parse_args(arguments).run)
     for note in _surroundings(recorded):
         print(f"note: {note}")

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.composition import choices
 from runner.errors import UserError
 from runner.metrics import METRICS, Metric, greater_is_better, main_metric
 from runner.project import root
-from runner.record.recorded import RecordedRun, find_run, folders, read_run
-from runner.training.experiments import best_run, duration, is_debug, judged_on, runs_of
+from runner.record.ranking import best_run, is_debug, judged_on
+from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, find_run, folders, read_run
+from runner.training.experiments import duration, runs_of
 from runner.training.paired import Difference, paired_difference
 from runner.training.predictions import Predictions, read_predictions
 
 NOT_COMPARED = (
-    *("experiment.", "hydra.", "outputs", "project", "package", "rows.", "task.", "tracking."),
+    *("experiment.", "fail_fast", "hydra.", "outputs", "package", "project", "rows.", "task."),
+    "tracking.",
 )
 NOTHING = "-"
 
@@ -69,8 +70,8 @@ def compare(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python run.py compare", description=__doc__)
     parser.add_argument(
         "what", nargs="*",
-        help="ids of runs, or names of experiments for their best run; the id of a run that has "
-        "runs within it stands for those; nothing: the best run of every experiment",
+        help=f"{NAMES_OF_RUNS}; a run that has runs within it stands for those; nothing: the best "
+        "run of every experiment",
     )  # fmt: skip
     parser.add_argument("--metric", help="such as log_loss; default: ROC AUC, of a number R²")
     parser.add_argument("--output", type=Path, help="where the page is written")
@@ -90,7 +91,6 @@ def compare(arguments: list[str]) -> int:
 
 def _chosen(what: Sequence[str]) -> list[RecordedRun]:
     outputs = root() / "outputs"
-    names = choices("experiment")
     if not what:
         found = [best_run(runs_of(outputs / folder.name)) for folder in sorted(outputs.glob("*/"))]
         runs = [run for run in found if run is not None]
@@ -100,14 +100,7 @@ def _chosen(what: Sequence[str]) -> list[RecordedRun]:
         return runs
     runs = []
     for word in what:
-        if word in names or (outputs / word).is_dir():
-            best = best_run(runs_of(outputs / word))
-            if best is None:
-                raise UserError(f"{word}: this experiment has no finished run that was judged on "
-                                f"a whole test part; python run.py +experiment={word}")  # fmt: skip
-            runs.append(best)
-        else:
-            runs += _with_children(find_run(outputs, word), outputs)
+        runs += _with_children(find_run(outputs, word), outputs)
     return list({run.id: run for run in runs}.values())
 
 
@@ -252,7 +245,7 @@ def _print(group: Group, asked: str | None, several: bool) -> None:
             run.id, run.experiment, model_of(run), shown(member.value, member.low, member.high),
             "" if member.difference is None else shown(*member.difference, sign="+"),
             member.verdict, _time(run.metrics.get("seconds/fit")),
-            _time((run.ended - run.started).total_seconds()),
+            _time(run.seconds),
         )  # fmt: skip
     console.print(table)
     for member in group.members[1:]:

@@ -1,5 +1,6 @@
 """The task `train`: fit one model, learn its threshold, judge it on the test part."""
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 from runner import findings, project
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
-from runner.errors import UserError
+from runner.errors import ResultRefused
 from runner.record.run import Run
 from runner.signals.contract_file import read_contracts
 from runner.training import slices
@@ -28,6 +29,8 @@ from runner.training.progress import after_epoch
 from runner.training.repeated import repeated
 from runner.training.threshold import learn
 
+log = logging.getLogger(__name__)
+
 HANDFUL, COPIES = 16, 64  # rows that debug=overfit learns by heart, and how often each
 
 
@@ -39,35 +42,40 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         `threshold` unless none is valid; `seeds/…` and `cv/…` where several models are judged.
 
     Raises:
-        UserError: The data cannot answer the question (no such signal, one class, an empty part);
-            or an ensemble costs more than it may, and then everything but a model is recorded.
+        UserError: The data cannot answer the question (no such signal, one class, an empty part).
+        ResultRefused: An ensemble costs more than it may; everything but a model is recorded.
     """
     with run.stage("data"):
         dataset = load_dataset(config, run)
         parts = _parts(config, dataset)
         groups = None if config.debug.overfit else slices.columns(config, dataset)
-    with run.stage("fit"):
-        moment = None if config.debug.overfit else dataset.moments("train")
-        watched = after_epoch(config, run, dataset, parts["validation"])
-        estimator = fit(config, dataset, parts["train"], moment, watched)
-        predictions = {
-            part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
-            for part in ("validation", "test")
-        }
+    kept = run.recorded_model()
+    if kept is None:
+        with run.stage("fit"):
+            moment = None if config.debug.overfit else dataset.moments("train")
+            watched = after_epoch(config, run, dataset, parts["validation"])
+            estimator = fit(config, dataset, parts["train"], moment, watched)
+            predictions = _predictions(estimator, dataset, parts)
+    else:
+        log.info("the model was fitted before the run was resumed, and is taken from the record")
+        estimator = kept[0]
+        predictions = _predictions(estimator, dataset, parts)
     priced: dict[str, float] = {}
     refusal = None
     if isinstance(estimator, Ensemble):
         with run.stage("price"):
             priced, refusal = price(config, run, dataset, parts, predictions, estimator)
     threshold: dict[str, Any] = {}
-    if dataset.kind == Kind.BINARY:
+    if kept is not None:
+        threshold = kept[1].get("threshold", {})
+    elif dataset.kind == Kind.BINARY:
         label = parts["validation"][1]
         learned = learn(config.threshold, label, predictions["validation"])
         if refusal is None:
             threshold = in_force(config, run, dataset, learned, label)
         else:  # of a model that is not kept, none comes into force
             threshold = {"value": learned.value}
-    if refusal is None:
+    if refusal is None and kept is None:
         _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
         metrics = _judge(config, dataset, parts, predictions, threshold.get("value")) | priced
@@ -101,7 +109,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         run.log_artifact(write_card(run.folder, refusal), "card.html")
-        raise UserError(refusal)
+        raise ResultRefused(refusal)
     return metrics
 
 
@@ -119,6 +127,13 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
     # copies, so that an estimator's least number of rows per leaf or category does not bind
     copies = (pl.concat([handful[0]] * COPIES), np.tile(handful[1], COPIES))
     return {"train": copies, "validation": handful, "test": handful}
+
+
+def _predictions(estimator: Any, dataset: Dataset, parts: dict[str, Part]) -> dict[str, Floats]:
+    return {
+        part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
+        for part in ("validation", "test")
+    }
 
 
 def _log_model(
