@@ -14,7 +14,6 @@ from tracking_server import Server
 
 from runner.errors import UserError
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.names import LENGTH, mlflow_name, mlflow_path
 from runner.record.recorded import read_run
 from runner.record.recorder import Recorder
@@ -112,7 +111,7 @@ def test_tag_with_a_name_of_the_runners_own_is_refused(tmp_path: Path, name: str
 def recording(folder: Path) -> Recorder:
     folder.mkdir(parents=True)
     config = OmegaConf.create({"tracking": {"uri": "none"}})
-    return Recorder(folder, Masking(config), Journal(folder / "journal.jsonl"))
+    return Recorder(folder, Journal(folder / "journal.jsonl"))
 
 
 def log(recorder: Recorder, what: str, name: str) -> None:

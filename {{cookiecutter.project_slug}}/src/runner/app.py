@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     # most of an import's cost is the garbage collector
     gc.disable()
-    sys.stdout = Output(sys.stdout)
+    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
     try:
         read_environment()
         word = arguments[0] if arguments else "--help"

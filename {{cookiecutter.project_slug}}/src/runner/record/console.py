@@ -4,10 +4,14 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from runner.secrets import mask
+
+_LONGEST = 1024 * 1024  # characters of a line that are kept back
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -47,14 +51,35 @@ class _MaskedFile:
     def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
         self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
         self._mask = mask
-        self.flush, self.close = self._file.flush, self._file.close
+        self._rest = ""
+        self._lock = threading.RLock()
+        self.flush = self._file.flush
 
     def write(self, text: str) -> int:
-        return self._file.write(self._mask(_ESCAPES.sub("", text)))
+        """Write whole lines, and keep the rest: a secret may come in pieces."""
+        with self._lock:
+            self._rest += text
+            end = max(self._rest.rfind("\n"), self._rest.rfind("\r")) + 1
+            if not end and len(self._rest) > _LONGEST:
+                end = len(self._rest)
+            if end:
+                lines, self._rest = self._rest[:end], self._rest[end:]
+                self._file.write(self._mask(_ESCAPES.sub("", lines)))
+        return len(text)
+
+    def close(self) -> None:
+        """Write what has no end of a line, and close."""
+        with self._lock:
+            if self._rest:
+                self._file.write(self._mask(_ESCAPES.sub("", self._rest)))
+            self._file.close()
 
 
 class Output:
-    """A stream whose reader may go away, as with `| head`: what is left to say is dropped then."""
+    """A terminal, or where its text is led to: secrets are masked.
+
+    Its reader may go away, as with `| head`: what is left to say is dropped then.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -62,10 +87,10 @@ class Output:
     def write(self, text: str) -> int:
         """Write, or drop the text."""
         try:
-            return self._stream.write(text)
+            self._stream.write(mask(text))
         except BrokenPipeError:
             self._drop()
-            return len(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush, or drop what is left."""

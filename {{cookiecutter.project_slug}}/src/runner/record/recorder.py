@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.names import checked_name
+from runner.secrets import mask, mask_file, mask_patch
 
 if TYPE_CHECKING:
     import polars
@@ -22,26 +22,20 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Writes values and files of a record.
+    """Writes values and files of a record, without secrets.
 
     Attributes:
         folder: Where the record is written first.
     """
 
-    def __init__(self, folder: Path, masking: Masking, journal: Journal) -> None:
+    def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder = folder
-        self._masking = masking
         self._journal = journal
         self._params: dict[str, str] = {}
         self._has_model = False
 
-    def masked(self, text: str) -> str:
-        """The text without what the configuration took from the environment."""
-        return self._masking.text(text)
-
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what does not change in a run; saying another value later is an error."""
-        mask = self._masking.text
         texts = {checked_name(name, "param"): mask(str(value)) for name, value in params.items()}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:
@@ -61,13 +55,12 @@ class Recorder:
 
     def log_tag(self, name: str, value: object) -> None:
         """Record a text that may change."""
-        text = self._masking.text(str(value))
-        self._journal.write("tag", name=checked_name(name, "tag"), value=text)
+        self._journal.write("tag", name=checked_name(name, "tag"), value=str(value))
 
     def log_provenance(self, name: str, value: Any) -> None:
         """Record something that this run was made from; any JSON value."""
         name = checked_name(name, "provenance")
-        self._journal.write("provenance", name=name, value=self._masking.values(value))
+        self._journal.write("provenance", name=name, value=value)
 
     def log_dataset(
         self,
@@ -95,7 +88,7 @@ class Recorder:
             signal=signal,
             version=version,
             md5=md5,
-            source=self._masking.text(source),
+            source=source,
             rows=rows,
             context=context,
             schema=dict(schema),
@@ -103,13 +96,14 @@ class Recorder:
 
     def log_text(self, text: str, name: str) -> None:
         """Record a text as the file `artifacts/<name>`."""
-        self._keep(f"artifacts/{name}", self._masking.text(text))
+        self._keep(f"artifacts/{name}", text)
 
     def log_artifact(self, path: Path, name: str) -> None:
         """Record a file as `artifacts/<name>`; it is copied unless it lies there already."""
         target = self._target(f"artifacts/{name}")
         if path.resolve() != target.resolve():
             shutil.copyfile(path, target)
+        mask_file(target)
         self._journal.write("artifact", path=f"artifacts/{name}", name=name)
 
     def log_figure(self, figure: "Figure", name: str) -> None:
@@ -148,7 +142,7 @@ class Recorder:
         input_example.write_parquet(target.with_name("input_example.parquet"))
         numpy.save(target.with_name("output_example.npy"), numpy.asarray(output_example))
         text = json.dumps(dict(metadata or {}), ensure_ascii=False)
-        target.with_name("metadata.json").write_text(self._masking.text(text), encoding="utf-8")
+        target.with_name("metadata.json").write_text(mask(text), encoding="utf-8")
         self._journal.write("model", path="model")
 
     @contextmanager
@@ -178,16 +172,19 @@ class Recorder:
 
     def _keep(self, path: str, text: str) -> None:
         """Write a text file of the record."""
-        self._target(path).write_text(text, encoding="utf-8")
+        self._target(path).write_text(mask(text), encoding="utf-8")
         self._journal.write("artifact", path=path, name=path.removeprefix("artifacts/"))
 
     def _keep_patch(self, patch: bytes) -> None:
-        self._target("artifacts/uncommitted.patch").write_bytes(patch)
+        masked, files = mask_patch(patch)
+        if files:
+            self.log_provenance("git_masked", files)
+        self._target("artifacts/uncommitted.patch").write_bytes(masked)
         self._journal.write(
             "artifact", path="artifacts/uncommitted.patch", name="uncommitted.patch"
         )
 
     def _target(self, path: str) -> Path:
-        target = self.folder / path
+        target = self.folder / mask(path)  # as the journal has it
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

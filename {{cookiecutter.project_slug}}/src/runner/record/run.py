@@ -19,9 +19,9 @@ from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal
 from runner.record.liveness import identity
-from runner.record.masking import Masking
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
+from runner.secrets import mask, mask_within, register_addresses
 
 
 class Run(Recorder):
@@ -61,7 +61,7 @@ class Run(Recorder):
         self._git: provenance.Git | None = None
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-            super().__init__(folder, Masking(config), Journal(folder / "journal.jsonl", goes_on))
+            super().__init__(folder, Journal(folder / "journal.jsonl", goes_on))
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
         except OSError as error:
@@ -156,20 +156,19 @@ class Run(Recorder):
             user=_user(),
             writer=identity(),
         )
-        config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
-        config["tracking"]["uri"] = self._masking.address
+        config = OmegaConf.to_container(self.config, resolve=True)
+        register_addresses(config)
+        config = mask_within(config)
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        self.log_text(
-            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
-        )
+        self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
         self.log_params(_flat(config))
-        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
 
     def _observe(self, command: list[str]) -> None:
         """Begin to keep what happens around the run: console, load, code and machine."""
-        self._console = Console(self.folder / "console.log", self._masking.text)
+        self._console = Console(self.folder / "console.log", mask)
         self._system = SystemMetrics(self._journal.metric)
         self._system.start()
         root = project.root()
@@ -180,7 +179,7 @@ class Run(Recorder):
             self.log_tag("rerun.of", origin)
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
-        self.log_provenance("command", self._masking.text(shlex.join(command)))
+        self.log_provenance("command", shlex.join(command))
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
@@ -211,7 +210,7 @@ class Run(Recorder):
             if self._console:
                 self._console.stop()
             try:
-                reason = self._masking.text(_reason(error)) if error else None
+                reason = _reason(error) if error else None
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
             finally:
@@ -224,7 +223,7 @@ class Run(Recorder):
 
     def mlflow_page(self) -> str | None:
         """Where a server shows the run, as soon as it is there; None for an embedded store."""
-        base = self._masking.address
+        base = mask(str(self.config.tracking.uri))
         noted = read_json(self.folder / "delivery.json")
         if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
             return None

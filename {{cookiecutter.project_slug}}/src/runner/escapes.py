@@ -1,0 +1,83 @@
+"""Finds a text however it was escaped: in repr, JSON, YAML, HTML, addresses, a shell, or Base64."""
+
+import html.entities
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+
+_ALONE = 8  # characters; a shorter text is found where no letter or digit stands beside it
+_IN_BASE64 = 8  # characters; fewer turn up in pictures by chance
+
+
+def escapes(value: str) -> Iterable[str]:
+    """Regular expressions for a text as it is, however it is escaped, and in Base64."""
+    yield from _base64(value)
+    form = "".join(_escaped(character) for character in re.findall(r"\s+|\\+|[^\s\\]", value))
+    if len(value) < _ALONE or value.isalpha():
+        before = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2}))"
+        form = f"{before}{form}(?![A-Za-z0-9])"
+    yield form
+
+
+_WHITE = r"(?:\s|\\[nrt]?|\\x(?:20|0[9ad])|%(?:25)*(?i:20|0[9ad])|\+|&(?:nbsp|#x?[0-9A-Fa-f]+);)+"
+"""White space, in any escaping, also where a line was broken at it."""
+
+
+def _escaped(character: str) -> str:
+    """A regular expression for a character, and for all that quoting may make of it.
+
+    As it is, behind backslashes (repr, JSON, a shell), percent-encoded, and in HTML; one within
+    another, so that backslashes and `%25` are several. Of spaces and backslashes it takes a run.
+    """
+    if character.isspace():
+        return _WHITE
+    if character[0] == "\\":
+        return r"(?:\\|%(?:25)*5[Cc]|&(?:amp;)*#(?:92|x5[Cc]);){1,64}"
+    if character.isascii() and character.isalnum():
+        return character
+    code = ord(character)
+    data = character.encode("utf-8", "surrogatepass")
+    utf16 = character.encode("utf-16-be", "surrogatepass")
+    units = [utf16[place : place + 2].hex() for place in range(0, len(utf16), 2)]
+    forms = [
+        re.escape(character),
+        "".join(f"%(?:25)*(?i:{byte:02x})" for byte in data),
+        r"\\{1,16}".join(f"x(?i:{byte:02x})" for byte in data),
+        r"\\{1,16}".join(f"u(?i:{unit})" for unit in units),
+        f"U(?i:{code:08x})",
+        rf"&(?:amp;)*#(?:0*{code}|(?i:x0*{code:x}));",
+    ]
+    if name := html.entities.codepoint2name.get(code):
+        forms.append(f"&(?:amp;)*{name};")
+    if code < 256:
+        forms += [f"%(?:25)*(?i:{code:02x})", f"x(?i:{code:02x})"]
+    match character:
+        case "'":  # in a shell, and in YAML
+            forms = [r"'\"'\"'", r"'\\{1,16}''", "''", *forms]
+        case "%":
+            forms = ["%(?:25|%)*", *forms]
+    if 0xD800 <= code < 0xE000:  # half a character: what was written instead
+        forms += [r"\?", "\ufffd"]
+    return rf"\\{{0,16}}(?:{'|'.join(dict.fromkeys(forms))})"
+
+
+def _base64(value: str) -> set[str]:
+    """The value within Base64, as of `user:password`: it begins at one of three places in it."""
+    encodings: list[Callable[[], bytes]] = [
+        lambda: value.encode("utf-8", "surrogateescape"),
+        lambda: value.encode("latin-1"),
+    ]
+    forms = set()
+    for encode in encodings:
+        try:
+            data = encode()
+        except UnicodeEncodeError:
+            continue
+        for place in range(3):
+            text = b64encode(bytes(place) + data).decode()
+            # without the characters that hold bits of what is beside it
+            core = text[-(-8 * place // 6) : 8 * (place + len(data)) // 6]
+            if len(core) >= _IN_BASE64:
+                core = core.replace("+", "(?:[+-]|%2[Bb])").replace("/", r"(?:[/_]|\\/|%2[Ff])")
+                forms.add(core + r"[A-Za-z0-9+/_-]{0,2}(?:={1,2}|(?:%3[Dd]){1,2})?")
+    return forms
