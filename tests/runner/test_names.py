@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from tracking_server import Server
 
 from runner.errors import UserError
@@ -110,7 +109,6 @@ def test_tag_with_a_name_of_the_runners_own_is_refused(tmp_path: Path, name: str
 
 def recording(folder: Path) -> Recorder:
     folder.mkdir(parents=True)
-    config = OmegaConf.create({"tracking": {"uri": "none"}})
     return Recorder(folder, Journal(folder / "journal.jsonl"))
 
 

@@ -19,46 +19,68 @@ def escapes(value: str) -> Iterable[str]:
     yield form
 
 
-_WHITE = r"(?:\s|\\[nrt]?|\\x(?:20|0[9ad])|%(?:25)*(?i:20|0[9ad])|\+|&(?:nbsp|#x?[0-9A-Fa-f]+);)+"
+_PERCENT = "%(?:25)*"
+"""What begins a byte in an address, in one that is part of another too."""
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
+_AND = rf"(?:&|{_PERCENT}26)(?:amp(?:;|{_PERCENT}3[Bb]))*"
+_NUMBER = rf"{_AND}(?:#|{_PERCENT}23)"
+_END = rf"(?:;|{_PERCENT}3[Bb])"
+_WHITE = (
+    rf"(?:\s|{_BACKSLASH}[nrt]?|{_BACKSLASH}x(?:20|0[9ad])|{_PERCENT}(?i:20|0[9ad])|\+"
+    rf"|{_PERCENT}2[Bb]|{_NUMBER}x?[0-9A-Fa-f]+{_END})+"
+)
 """White space, in any escaping, also where a line was broken at it."""
+_FOLD = rf"(?:{_BACKSLASH}{{1,16}}(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*)?"
+"""Where YAML breaks a line behind what it has escaped."""
 
 
 def _escaped(character: str) -> str:
     """A regular expression for a character, and for all that quoting may make of it.
 
-    As it is, behind backslashes (repr, JSON, a shell), percent-encoded, and in HTML; one within
-    another, so that backslashes and `%25` are several. Of spaces and backslashes it takes a run.
+    One escape may be within another, so backslashes and `%25` are several. Of spaces and of
+    backslashes it takes a run.
     """
     if character.isspace():
         return _WHITE
     if character[0] == "\\":
-        return r"(?:\\|%(?:25)*5[Cc]|&(?:amp;)*#(?:92|x5[Cc]);){1,64}"
+        return rf"(?:{_BACKSLASH}|{_NUMBER}(?:92|x5[Cc]){_END}){{1,64}}"
     if character.isascii() and character.isalnum():
         return character
+    form = _one(character)
+    if character == "%":
+        form = f"(?:{form}|%)+"
+    if character == "'":  # in a shell, and in YAML
+        double = _one('"')
+        form = f"{form}(?:{double}{form}{double}{form}|{form}{form}?)?"
+    return f"{form}{_FOLD}"
+
+
+def _one(character: str) -> str:
+    return rf"{_BACKSLASH}{{0,16}}(?:{'|'.join(_forms(character))})"
+
+
+def _forms(character: str) -> list[str]:
+    """Of one character: as it is, its bytes, its number, and its name."""
     code = ord(character)
     data = character.encode("utf-8", "surrogatepass")
     utf16 = character.encode("utf-16-be", "surrogatepass")
     units = [utf16[place : place + 2].hex() for place in range(0, len(utf16), 2)]
+    again = rf"{_BACKSLASH}{{1,16}}"
     forms = [
         re.escape(character),
-        "".join(f"%(?:25)*(?i:{byte:02x})" for byte in data),
-        r"\\{1,16}".join(f"x(?i:{byte:02x})" for byte in data),
-        r"\\{1,16}".join(f"u(?i:{unit})" for unit in units),
+        "".join(f"{_PERCENT}(?i:{byte:02x})" for byte in data),
+        again.join(f"x(?i:{byte:02x})" for byte in data),
+        again.join(f"u(?i:{unit})" for unit in units),
         f"U(?i:{code:08x})",
-        rf"&(?:amp;)*#(?:0*{code}|(?i:x0*{code:x}));",
+        rf"{_NUMBER}(?:0*{code}|(?i:x0*{code:x})){_END}",
     ]
     if name := html.entities.codepoint2name.get(code):
-        forms.append(f"&(?:amp;)*{name};")
+        forms.append(f"{_AND}{name}{_END}")
     if code < 256:
-        forms += [f"%(?:25)*(?i:{code:02x})", f"x(?i:{code:02x})"]
-    match character:
-        case "'":  # in a shell, and in YAML
-            forms = [r"'\"'\"'", r"'\\{1,16}''", "''", *forms]
-        case "%":
-            forms = ["%(?:25|%)*", *forms]
+        forms += [f"{_PERCENT}(?i:{code:02x})", f"x(?i:{code:02x})"]
     if 0xD800 <= code < 0xE000:  # half a character: what was written instead
         forms += [r"\?", "\ufffd"]
-    return rf"\\{{0,16}}(?:{'|'.join(dict.fromkeys(forms))})"
+    return forms
 
 
 def _base64(value: str) -> set[str]:

@@ -87,6 +87,8 @@ class Secrets:
         if value.lstrip().startswith(("[", "{")):  # may be taken apart, as by `oc.decode`
             for part in _PIECES.findall(value):
                 self._add(part, is_secret=False)
+        if quoted := re.fullmatch(r"\s*([\"'])(.+)\1\s*", value, re.DOTALL):
+            self._add(quoted[2], is_secret)
         self._add(value, is_secret)
 
     def add_addresses(self, text: str) -> None:
