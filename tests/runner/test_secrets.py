@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import re
 import shlex
 import sys
 import threading
@@ -385,7 +386,8 @@ def test_record_holds_no_secret_in_any_form(
         run = do(config, leaks(value, tmp_path_factory.mktemp("own")), words, serves=False)
     core = base64.b64encode(value.strip().encode()).decode()[:-4]
     assert not held(place, *PIECES, core)
-    assert "cannot log in with '***" in (run.folder / "artifacts" / "traceback.txt").read_text()
+    told = (run.folder / "artifacts" / "traceback.txt").read_text()
+    assert re.search(r"cannot log in with .\*{3}., b.\*{3}", told)
     assert run.folder.joinpath("console.log").read_text().count("***") > 2 * len(INNER)
 
 
@@ -469,7 +471,7 @@ def test_token_for_the_store_is_in_no_file_of_the_delivery(
 
 
 @pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize("password", ["Zq7W/kX9vJ2", "Zq7W%2FkX9vJ2", "Zq7W@a:b/kX9vJ2"])
+@pytest.mark.parametrize("password", ["Zq7W/kX9vJ2", "Zq7W%2FkX9vJ2", "Zq7W:@kX9vJ2"])
 def test_password_with_a_slash_is_masked_whatever_a_driver_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:

@@ -56,6 +56,7 @@ _LOGIN = re.compile(
 )
 _QUERY = re.compile(r"(?<=[?&;])(?P<name>[A-Za-z_][\w.-]*)=(?P<value>[^&;#\s\"'<>]+)")
 _HEAD = 8192  # bytes in which a file that is no text shows it
+_AT_ONCE = 16 * 1024 * 1024  # bytes; a larger file is masked line by line
 _ASSIGNED = re.compile(
     r"(?P<before>(?P<name>[A-Za-z][\w.-]*)[\"']?\s*(?::|=)\s*)"
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\s\"',;(){}\[\]#]+))"
@@ -215,22 +216,27 @@ def without_logins(text: str) -> str:
 
 
 def mask_file(path: Path) -> None:
-    """Mask a text file where it lies, line by line; any other would be broken and stays."""
+    """Mask a text file where it lies; any other would be broken and stays."""
     with path.open("rb") as file:
         if b"\0" in file.read(_HEAD):
             return
         file.seek(0)
-        if all(_masked_line(line) == line for line in file):
-            return
-        file.seek(0)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as masked:
-            masked.writelines(map(_masked_line, file))
-    part.replace(path)
+        parts = [file.read()] if path.stat().st_size <= _AT_ONCE else file
+        masked = path.with_name(f"{path.name}.part")
+        is_changed = False
+        with masked.open("wb") as copy:
+            for part in parts:
+                written = _masked_bytes(part)
+                is_changed |= written != part
+                copy.write(written)
+    if is_changed:
+        masked.replace(path)
+    else:
+        masked.unlink()
 
 
-def _masked_line(line: bytes) -> bytes:
-    return mask(line.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+def _masked_bytes(data: bytes) -> bytes:
+    return mask(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
