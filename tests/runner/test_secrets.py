@@ -387,7 +387,7 @@ def test_record_holds_no_secret_in_any_form(
     core = base64.b64encode(value.strip().encode()).decode()[:-4]
     assert not held(place, *PIECES, core)
     told = (run.folder / "artifacts" / "traceback.txt").read_text()
-    assert re.search(r"cannot log in with .\*{3}., b.\*{3}", told)
+    assert re.search(r"cannot log in with .\*{3}.*, b.\*{3}", told)
     assert run.folder.joinpath("console.log").read_text().count("***") > 2 * len(INNER)
 
 

@@ -30,7 +30,8 @@ _WHITE = (
     rf"|{_PERCENT}2[Bb]|{_NUMBER}x?[0-9A-Fa-f]+{_END})+"
 )
 """White space, in any escaping, also where a line was broken at it."""
-_FOLD = rf"(?:{_BACKSLASH}{{1,16}}(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*)?"
+_BREAK = rf"(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*"
+_FOLD = rf"(?:{_BACKSLASH}{{1,16}}{_BREAK})?"
 """Where YAML breaks a line behind what it has escaped."""
 
 
@@ -43,7 +44,7 @@ def _escaped(character: str) -> str:
     if character.isspace():
         return _WHITE
     if character[0] == "\\":
-        return rf"(?:{_BACKSLASH}|{_NUMBER}(?:92|x5[Cc]){_END}){{1,64}}"
+        return rf"(?:{_BACKSLASH}(?:{_BREAK})?|{_NUMBER}(?:92|x5[Cc]){_END}){{1,64}}"
     if character.isascii() and character.isalnum():
         return character
     form = _one(character)
