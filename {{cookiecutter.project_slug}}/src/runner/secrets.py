@@ -8,6 +8,7 @@ import os
 import re
 import socket
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,18 +29,21 @@ _NAMES = (
     *("secrets", "passwords", "credentials", "apikeys", "accesskeys"),
 )
 _WHOLE_NAMES = ("auth", "authorization", "pass")
-_ABOUT = frozenset(
-    "class column columns count days dir enabled endpoint expires expiry field fields file folder"
-    " format header headers host hours id ids index kind length limit max method min mode name names"
-    " param parameter path pattern policy port position provider ratio regex required scheme seconds"
-    " size sock timeout ttl type uri url".split()
+_ABOUT = (
+    *("class", "column", "columns", "count", "days", "dir", "enabled", "endpoint", "expires"),
+    *("expiry", "field", "fields", "file", "folder", "format", "header", "headers", "host"),
+    *("hours", "id", "ids", "index", "kind", "length", "limit", "max", "method", "min", "mode"),
+    *("name", "names", "param", "parameter", "path", "pattern", "policy", "port", "position"),
+    *("provider", "ratio", "regex", "required", "scheme", "seconds", "size", "sock", "timeout"),
+    *("ttl", "type", "uri", "url"),
 )
 """What a secret's name is followed by where the value says something about it: `token_pattern`."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_USUAL = frozenset(
-    "true false none null yes no on off auto default test debug info warning error production"
-    " staging development local localhost".split()
+_USUAL = (
+    *("true", "false", "none", "null", "yes", "no", "on", "off", "auto", "default", "test"),
+    *("debug", "info", "warning", "error", "production", "staging", "development", "local"),
+    *("localhost"),
 )
 _NUMBER = re.compile(r"[-+]?[\d.,:]{1,5}")
 _WORDS = re.compile(
@@ -279,7 +283,7 @@ def is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _PARTS.findall(name)]
     if not words or words[-1] in _ABOUT:
         return False
-    pairs = (first + second for first, second in zip(words, words[1:], strict=False))
+    pairs = (first + second for first, second in pairwise(words))
     return any(word.endswith(_NAMES) for word in (*words, *pairs)) or any(
         word in _WHOLE_NAMES for word in words
     )
