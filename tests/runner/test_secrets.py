@@ -74,7 +74,7 @@ VALUES = st.tuples(TEXTS, TEXTS, st.sampled_from(["", "\n", "\r\n", " "])).map(
 PIECES = ("Zq7W", "kX9vJ2")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(VALUES, st.sampled_from(sorted(INNER)), st.sampled_from(sorted(OUTER)))
 def test_value_is_masked_however_it_is_quoted(value: str, inner: str, outer: str) -> None:
     secrets.clear()
@@ -370,7 +370,7 @@ def repository(little_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @settings(
-    max_examples=15,
+    max_examples=6,
     deadline=None,
     phases=(Phase.generate,),  # a run takes too long to look for the smallest
     suppress_health_check=[HealthCheck.function_scoped_fixture],
