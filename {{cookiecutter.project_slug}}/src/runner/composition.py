@@ -14,6 +14,7 @@ from runner.config import check, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
 from runner.schema import TOP_LEVEL
+from runner.secrets import watch_resolver
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -36,6 +37,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
 def register_resolvers() -> None:
     """Makes `${root:}`, `${run_id:}` and `${experiment_name:}` known; call it before Hydra."""
+    watch_resolver()
     OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     # cached: a job has one id, however often it is read; its number gives each job its own

@@ -21,6 +21,7 @@ from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
+from runner.secrets import mask
 from runner.session import check_job, execute, resume_collector, score
 
 POLL = 0.5  # seconds between looks at whether the parent lives
@@ -85,7 +86,7 @@ def work(job: Job) -> Outcome:
             resume_collector()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
-            return Outcome(job.number, job.words, error=told)
+            return Outcome(job.number, job.words, error=UserError(mask(str(told))))
         error: Exception | None = None
         said = f"  run {run.id}"
         value, held = None, False
@@ -94,9 +95,9 @@ def work(job: Job) -> Outcome:
         except Pruned:
             said += " ended early"
         except UserError as told:
-            error = told
+            error = UserError(mask(str(told)))
         except Exception as fault:
-            error = RuntimeError(f"{type(fault).__name__}: {fault}")
+            error = RuntimeError(mask(f"{type(fault).__name__}: {fault}"))
         else:
             held = any(name.startswith("held/") and metrics[name] for name in metrics)
             try:

@@ -1,9 +1,11 @@
 """Where the project is, and what git says of it."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.secrets import register, register_environment
 
 
 def root() -> Path:
@@ -12,19 +14,23 @@ def root() -> Path:
 
 
 def read_environment() -> None:
-    """Sets the variables of `.env` that are not set yet.
+    """Sets the variables of `.env` that are not set yet, and has secrets masked from now on.
 
     Raises:
         UserError: The file cannot be read.
     """
     path = root() / ".env"
     if path.is_file():
-        from dotenv import load_dotenv
+        from dotenv import dotenv_values, load_dotenv
 
         try:
             load_dotenv(path)
+            names = dotenv_values(path, interpolate=False)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
+        for name in names:
+            register(os.environ.get(name, ""), name)
+    register_environment()
 
 
 def git(folder: Path, *words: str) -> str | None:

@@ -24,7 +24,7 @@ def opening(run: "Run") -> None:
     config = run.config
     rows = {"experiment": run.experiment}
     if config.experiment.question:
-        rows["question"] = run.masked(config.experiment.question)
+        rows["question"] = config.experiment.question
     rows["task"] = config.task._target_.rpartition(".")[2]
     uses = config.task.get("uses", [])
     if "dataset" in uses:
@@ -37,7 +37,7 @@ def opening(run: "Run") -> None:
             rows["model"] += f" of {config.model.member._target_.rpartition('.')[2]}"
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
-        rows["changed"] = run.masked(" ".join(changed))
+        rows["changed"] = " ".join(changed)
     _print_table(rows)
 
 

@@ -86,7 +86,7 @@ class Sweep:
             return cls(Run.resume(config, folder, delivery), config.objective)
         words = [word for word in command[1:] if word not in ("-m", "--multirun")]
         parent = Run.start(config, folder, command, words, delivery)
-        parent.log_provenance(WORDS, [parent.masked(word) for word in words])
+        parent.log_provenance(WORDS, words)
         return cls(parent, config.objective)
 
     def is_done(self, overrides: Sequence[str]) -> bool:

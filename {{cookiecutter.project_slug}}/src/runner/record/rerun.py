@@ -18,9 +18,9 @@ from pathlib import Path
 from runner.errors import UserError
 from runner.metrics import number
 from runner.project import root
-from runner.record.address import MASK
 from runner.record.embedded import recorded_store, store_file
 from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, load_run, read_run
+from runner.secrets import MASK
 
 NOT_COMPARED = ("seconds/", "system/")
 OURS = ("outputs", "tracking.uri", "threads")
@@ -135,6 +135,8 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
         # No hook of the user's runs for a checkout that is none of theirs.
         _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach",
              str(place), commit)  # fmt: skip
+        if masked := recorded.provenance.get("git_masked"):
+            print(f"note: uncommitted.patch has {MASK} in place of secrets, in {', '.join(masked)}")
         if patch.is_file():
             _git("apply", "--whitespace=nowarn", str(patch), folder=place)
         elif recorded.provenance.get("git_dirty"):

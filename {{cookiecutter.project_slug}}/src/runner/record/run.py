@@ -18,10 +18,10 @@ from runner.record import provenance
 from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.recorded import RecordedRun, read_run
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
+from runner.secrets import mask, mask_within, register_addresses
 
 
 PLACES = ("outputs", "tracking.uri")
@@ -72,7 +72,7 @@ class Run(Recorder):
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
             journal = Journal(folder / "journal.jsonl", goes_on)
-            super().__init__(folder, Masking(config), journal, recorded)
+            super().__init__(folder, journal, recorded)
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
         except BlockingIOError:
@@ -226,11 +226,9 @@ class Run(Recorder):
         )
         config = _masked(self.config)
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        self.log_text(
-            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
-        )
+        self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
         self.log_params(_flat(config))
-        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
 
@@ -240,7 +238,7 @@ class Run(Recorder):
         Args:
             command: As it was typed; None for a run that keeps the one that it began with.
         """
-        self._console = Console(self.folder / "console.log", self._masking.text)
+        self._console = Console(self.folder / "console.log", mask)
         self._system = SystemMetrics(self._sample, self._next_step("system/cpu_percent"))
         self._system.start()
         root = project.root()
@@ -252,7 +250,7 @@ class Run(Recorder):
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
         if command is not None:
-            self.log_provenance("command", self._masking.text(shlex.join(command)))
+            self.log_provenance("command", shlex.join(command))
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
@@ -296,7 +294,7 @@ class Run(Recorder):
             if self._console:
                 self._console.stop()
             try:
-                reason = self._masking.text(_reason(error)) if error else None
+                reason = _reason(error) if error else None
                 was_given_up = not self.delivery.is_registered(self.id)
                 writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
@@ -313,7 +311,7 @@ class Run(Recorder):
 
     def mlflow_page(self) -> str | None:
         """Where a server shows the run, as soon as it is there; None for an embedded store."""
-        base = self._masking.address
+        base = mask(str(self.config.tracking.uri))
         noted = read_json(self.folder / "delivery.json")
         if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
             return None
@@ -341,10 +339,9 @@ def _reason(error: BaseException) -> str:
 
 def _masked(config: DictConfig) -> Any:
     """The composed config as it is recorded."""
-    masking = Masking(config)
-    values = masking.values(OmegaConf.to_container(config, resolve=True))
-    values["tracking"]["uri"] = masking.address
-    return values
+    values = OmegaConf.to_container(config, resolve=True)
+    register_addresses(values)
+    return mask_within(values)
 
 
 def _runs_within(recorded: RecordedRun) -> list[RecordedRun]:
