@@ -12,22 +12,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from pages import ROOT, blocks, commands, put
 
-ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[0-9a-f]{8}\b|\d(?:[\d.,:]*\d)?")
 NEAR = 0.02
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    kind: str
-    title: str
-    text: str
 
 
 class Reader:
@@ -49,10 +39,10 @@ class Reader:
         for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
             if block.kind == "console":
                 code = re.search(r"exit code (\d)", block.title)
-                for command, shown in commands(block.text):
+                for command, shown in commands(block):
                     self.type(command, shown, int(code.group(1)) if code else 0)
-            elif "/" in block.title and "shortened" not in block.title:
-                self.write(*block.title.partition(", ")[::2], block.text)
+            elif block.path and block.where != "shortened":
+                put(self.folder, block)
 
     def type(self, command: str, shown: list[str], code: int = 0) -> str:
         """Type a command, and compare what it prints with what the page shows."""
@@ -75,38 +65,6 @@ class Reader:
         missing = first_missing(shown, done.stdout.splitlines())
         assert missing is None, f"$ {command}\nshows no line like: {missing}\n{done.stdout}"
         return done.stdout
-
-    def write(self, path: str, where: str, text: str) -> None:
-        """Put a block into a file, all of it or at the place that its title names."""
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not where:
-            file.write_text(text, encoding="utf-8")
-            return
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        if where == "at the end":
-            at = len(lines)
-        else:
-            word = re.escape(where.removeprefix("inside ").removeprefix("after "))
-            (at,) = [at for at, line in enumerate(lines, 1) if re.match(f"(# )?{word}", line)]
-        lines.insert(at, text)
-        file.write_text("".join(lines), encoding="utf-8")
-
-
-def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page."""
-    return [Block(*match.groups(default="")) for match in FENCE.finditer(page)]
-
-
-def commands(text: str) -> list[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that are shown under it."""
-    found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif line.strip() and line != "…":
-            found[-1][1].append(line)
-    return found
 
 
 def first_missing(shown: list[str], printed: list[str]) -> str | None:

@@ -1,4 +1,8 @@
-"""No score is compared with a number that somebody wrote down: thresholds are learned."""
+"""No score is compared with a number that somebody wrote down: thresholds are learned.
+
+One number is no threshold of yours: 0.5 in the method `predict` of an estimator, which names the
+likelier of two classes, as scikit-learn's own do. No decision is taken there.
+"""
 
 import ast
 import re
@@ -21,15 +25,19 @@ ADVICE = (
     "(threshold=precision threshold.target=0.8) and take the value from the record, "
     "load_run(…).metrics['threshold'], or from the model's metadata"
 )
-TRIVIAL = (0, 1)  # an empty sum or the bound of a probability is no threshold
+TRIVIAL = (-1, 0, 1)  # an empty sum or the bound of a probability is no threshold
+LIKELIER = 0.5  # in an estimator's predict: the likelier of two classes
 
 
 def literals(source: str) -> Iterator[tuple[int, str]]:
     """Lines and texts of comparisons between a score and a number in Python source."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    in_predict = set(_in_predict(tree))
+    for node in ast.walk(tree):
+        allowed = (*TRIVIAL, LIKELIER) if node in in_predict else TRIVIAL
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            if any(map(_is_score, sides)) and any(map(_is_number, sides)):
+            if any(map(_is_score, sides)) and any(_is_number(side, allowed) for side in sides):
                 yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             # polars, pandas and numpy compare by name as well
@@ -38,8 +46,16 @@ def literals(source: str) -> Iterator[tuple[int, str]]:
             else:
                 names = ("greater", "greater_equal", "less", "less_equal")
                 scored = node.func.attr in names and any(map(_is_score, node.args))
-            if scored and any(map(_is_number, node.args)):
+            if scored and any(_is_number(argument, allowed) for argument in node.args):
                 yield node.lineno, ast.unparse(node)
+
+
+def _in_predict(tree: ast.AST) -> Iterator[ast.AST]:
+    """What stands in the method `predict` of a class."""
+    for node in ast.walk(tree):
+        for method in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(method, ast.FunctionDef) and method.name == "predict":
+                yield from ast.walk(method)
 
 
 def _is_score(node: ast.expr) -> bool:
@@ -75,15 +91,13 @@ def _gives_score(call: ast.Call) -> bool:
     )
 
 
-def _is_number(node: ast.expr) -> bool:
-    if isinstance(node, ast.UnaryOp):
-        return _is_number(node.operand)
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, int | float)
-        and not isinstance(node.value, bool)
-        and node.value not in TRIVIAL
-    )
+def _is_number(node: ast.expr, allowed: tuple[float, ...]) -> bool:
+    """Whether this is a number that somebody wrote down, other than the allowed ones."""
+    try:
+        value = ast.literal_eval(node)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and value not in allowed
 
 
 def keys(node: object, path: str = "") -> Iterator[tuple[str, object]]:
