@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mistakes import mistakes_in
 
 from runner.composition import CONF, compose
+from runner.errors import UserError
 from runner.project import root
 
 SCORES = re.compile(
@@ -118,15 +120,25 @@ FILES = [
 CONFIGURATIONS = sorted(CONF.rglob("*.yaml"))
 
 
+def refuse(file: Path, found: list[str]) -> None:
+    """Raises what was found, each with the file, and what to do instead."""
+    if found:
+        name = file.relative_to(root()).as_posix()
+        raise UserError("\n".join([*(f"{name}{each}" for each in found), ADVICE]))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_score_is_compared_with_a_literal(path: Path) -> None:
-    found = [f"{path.relative_to(root())}:{line}: {text}" for line, text in
-             literals(path.read_text(encoding="utf-8"))]  # fmt: skip
-    assert not found, "\n".join([*found, ADVICE])
+    try:
+        found = [f":{line}: {text}" for line, text in literals(path.read_text(encoding="utf-8"))]
+    except SyntaxError as error:
+        name = path.relative_to(root()).as_posix()
+        raise UserError(f"{name}:{error.lineno}: invalid Python: {error.msg}") from None
+    refuse(path, found)
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_threshold_is_written_into_the_configuration(path: Path) -> None:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = [f"{path.relative_to(root())}: {key}: {value}" for key, value in keys(content)]
-    assert not found, "\n".join([*found, ADVICE])
+    with mistakes_in(path.relative_to(root()).as_posix()), path.open("rb") as file:
+        content = yaml.safe_load(file)
+    refuse(path, [f": {key}: {value}" for key, value in keys(content)])
