@@ -25,7 +25,7 @@ ANSWERS = {
     "project_slug": "flight-delays",
     "package_name": "flight_delays",
     "example": "flights",
-    "author_name": "Your Name",
+    "author_name": "Ada",
 }
 
 

@@ -3,7 +3,8 @@
 A console block's commands are typed in order; each line shown under a command has to begin a line
 of what it prints, in the same order. Runs differ in ids, times and seconds, so numbers only have to
 be there, except those with two decimals or more: they have to be near. `…` stands for anything. A
-block with a path as its title is put into that file. Blocks of other kinds are not followed.
+block with a path as its title is put into that file. Blocks of other kinds are not followed. Every
+number has as many decimals as the terminal shows.
 """
 
 import os
@@ -81,9 +82,18 @@ def is_like(expected: str, line: str) -> bool:
     texts = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (expected, line)]
     if not re.match(re.escape(texts[0]).replace("…", ".*"), texts[1]):
         return False
-    pairs = zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False)
+    pairs = list(zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False))
+    if "…" not in expected and any(
+        decimals(shown) != decimals(printed) for shown, printed in pairs
+    ):
+        return False
     precise = [pair for pair in pairs if re.fullmatch(r"\d\.\d{2,}", pair[0])]
     return all(abs(float(shown) - float(printed)) <= NEAR for shown, printed in precise)
+
+
+def decimals(number: str) -> int:
+    """How many digits stand after the point."""
+    return len(number.partition(".")[2])
 
 
 def generate(folder: Path, *answers: str) -> Reader:
@@ -165,6 +175,9 @@ def test_two_csv_files_become_a_recorded_run(tmp_path: Path) -> None:
         ("roc_auc", "roc_auc   0.6296  [0.6214, 0.6382]", True),
         ("roc_auc  0.62 [0.61, 0.63]", "roc_auc  0.63   [0.62, 0.64]", True),
         ("roc_auc  0.62", "roc_auc  0.69", False),
+        ("0.6257", "0.6256712304981", False),
+        ("0.6257 of 3,322", "0.6258 of 3,321", True),
+        ("roc_auc  0.6257", "roc_auc  0.626", False),
         ("features  a, … c (x)", "features  a, b, c (x), d", True),
         ("features  a, … e (x)", "features  a, b, c (x), d", False),
         ("question  Are evenings worse?", "question  Are mornings worse?", False),
