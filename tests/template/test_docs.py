@@ -130,8 +130,7 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     assert not [word for word in words if f"`{word}`" not in text]
 
 
-NUMBERS = dict(zip("one two three four five six seven eight nine ten".split(), range(1, 11),
-                   strict=True))  # fmt: skip
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def test_counts_in_prompt_and_pages_are_those_of_a_project(bake) -> None:
@@ -148,9 +147,9 @@ def test_counts_in_prompt_and_pages_are_those_of_a_project(bake) -> None:
     }
     for (page, noun), count in counts.items():
         text = (ROOT / page).read_text(encoding="utf-8")
-        words = re.findall(rf"\b({'|'.join(NUMBERS)}) {noun}\b", text, re.IGNORECASE)
+        words = re.findall(rf"\b({'|'.join(NUMBERS)}) {noun}\b", text.lower())
         assert words, (page, noun)
-        assert {NUMBERS[word.lower()] for word in words} == {count}, (page, noun)
+        assert {NUMBERS.index(word) for word in words} == {count}, (page, noun)
 
 
 def test_pages_list_all_that_can_be_typed(bake) -> None:
