@@ -60,6 +60,12 @@ def configuration() -> str:
             "is not here stops the run before it begins, with the nearest one that exists."
         ),
         "",
+        (
+            "A `_target_` names a class or function that is called with the keys beside it, and so "
+            "does the command line. Review a pull request that changes `conf/` as code, and take "
+            "no configuration from somebody whose code you would not run."
+        ),
+        "",
         "`python run.py +experiment=baseline --cfg job` prints what a run would see.",
         "",
         "## Keys",

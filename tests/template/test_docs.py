@@ -152,6 +152,17 @@ def test_counts_in_prompt_and_pages_are_those_of_a_project(bake) -> None:
         assert {NUMBERS.index(word) for word in words} == {count}, (page, noun)
 
 
+def test_page_that_names_code_to_be_called_says_to_review_it(bake) -> None:
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "benchmarks" not in path.name]
+    calls = re.compile(r"^_target_:|reader, value: \w+\.|`_target_`.*`reader`|a dotted path", re.M)
+    texts = {path: path.read_text(encoding="utf-8") for path in [*pages, bake() / "README.md"]}
+    found = {path.name: "as code" in text for path, text in texts.items() if calls.search(text)}
+    assert {"own-model.md", "add-a-task.md", "receive-signals.md", "contracts.md", "README.md"} <= {
+        *found
+    }
+    assert all(found.values()), found
+
+
 def test_pages_list_all_that_can_be_typed(bake) -> None:
     printed = subprocess.run(
         [sys.executable, "run.py"], cwd=bake(), capture_output=True, encoding="utf-8", check=True
