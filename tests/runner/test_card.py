@@ -16,7 +16,7 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Page(HTMLParser):
@@ -68,7 +68,10 @@ def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) 
 def test_card_verdict_depends_on_the_interval(tmp_path: Path) -> None:
     wide = METRICS | {"test/roc_auc/low": 0.45}
     worse = METRICS | {"test/roc_auc": 0.4, "test/roc_auc/low": 0.3, "test/roc_auc/high": 0.45}
-    assert "Not to be told from the baseline" in card(write_run(tmp_path / "1", metrics=wide)).text
+    assert (
+        "No significant difference from the baseline"
+        in card(write_run(tmp_path / "1", metrics=wide)).text
+    )
     assert "Worse than the baseline" in card(write_run(tmp_path / "2", metrics=worse)).text
     unknown = METRICS | {"test/roc_auc/low": float("nan")}
     assert "the baseline:" not in card(write_run(tmp_path / "3", metrics=unknown)).text

@@ -90,11 +90,11 @@ def test_compare_ranks_runs_on_the_same_rows_and_says_which_differences_are_real
     assert order == ["aaaa1111", "bbbb2222", "cccc3333"]
     by_run = {line.split()[0]: line for line in output.splitlines() if "3 min" in line}
     assert "best" in by_run["aaaa1111"]
-    assert "not to be told from the best" in by_run["bbbb2222"]
+    assert "no significant difference" in by_run["bbbb2222"]
     assert "  worse  " in by_run["cccc3333"]
     assert "seed - → 1" in output
     assert "model.C" in output
-    for said in ("not to be told from the best", "worse", "ROC AUC", "aaaa1111"):
+    for said in ("no significant difference", "worse", "ROC AUC", "aaaa1111"):
         assert said in page
 
 
@@ -135,7 +135,7 @@ def test_compare_says_where_nothing_can_be_paired(
     a_run(outputs, "cccc3333", 3.0, **{"debug.rows": "2000"})
     output, _ = told(capsys, outputs, "aaaa", "bbbb", "cccc")
     assert "no predictions to pair" in output
-    assert "a debug run: not to be compared" in output
+    assert "debug run, not comparable" in output
 
 
 def test_compare_by_a_metric_of_which_less_is_better(

@@ -7,6 +7,7 @@ pictures and style are inside, and nothing is fetched.
 import base64
 import json
 import math
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,6 +115,7 @@ def environment(templates: Path) -> Environment:
         "duration": _duration,
         "known": lambda value: "\N{EN DASH}" if value in (None, "None") else value,
         "number": number,
+        "pieces": lambda text: re.findall(r"[^.,/=]*[.,/=]+|[^.,/=]+", str(text)),
         "share": lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%",
         "short": lambda moment: f"{moment.day} {moment:%b %Y}".replace(" ", "\N{NO-BREAK SPACE}"),
         "words": words,
@@ -145,7 +147,7 @@ def _verdict(run: RecordedRun) -> dict[str, Any] | None:
                 if above
                 else "Worse than the baseline"
                 if below
-                else "Not to be told from the baseline"
+                else "No significant difference from the baseline"
             )
         if 0 <= mark.value <= 1 and greater_is_better(objective):  # from the baseline to perfect
             chance = max(chance, 0.0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars
     from matplotlib.figure import Figure
 
+DPI = 180  # of figures: enlarged on the card, one is about 900 pixels wide
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Recorder:
     def log_figure(self, figure: "Figure", name: str) -> None:
         """Record a figure as `artifacts/figures/<name>.png`."""
         target = self._target(f"artifacts/figures/{name}.png")
-        figure.savefig(target, dpi=110)
+        figure.savefig(target, dpi=DPI)
         self.log_artifact(target, f"figures/{name}.png")
 
     def log_model(
