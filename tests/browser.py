@@ -56,7 +56,7 @@ def stumbles(
         timeout=180,
     )
     found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
-    assert found and found[1], done.stderr
+    assert found, done.stderr
     seen: dict[str, list[str]] = json.loads(html.unescape(found[1]))
     assert len(seen) == len(pages) * len(widths), done.stderr
     return [f"{where}: {fault}" for where, faults in seen.items() for fault in faults]

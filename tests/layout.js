@@ -103,6 +103,12 @@ function faults(page, width) {
     const last = figures.lastElementChild.getBoundingClientRect();
     const gap = figures.getBoundingClientRect().right - last.right;
     if (gap > 2) found.add(`the last row of figures ends ${Math.round(gap)} pixels early`);
+    const sizes = [...figures.children].map((each) => each.getBoundingClientRect().width);
+    if (Math.max(...sizes) > 2.1 * Math.min(...sizes)) found.add("one figure dwarfs the others");
+    const first = figures.firstElementChild;
+    first.querySelector("summary").click();
+    const missing = figures.clientWidth - first.getBoundingClientRect().width;
+    if (missing > 2) found.add("a click on a figure does not enlarge it");
   }
   return [...found];
 }

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from folders import METRICS, write_run
 from omegaconf import OmegaConf
 
@@ -107,6 +108,20 @@ def test_card_names_the_weakest_slices(tmp_path: Path) -> None:
     assert "carrier=HA1,1200.5500[0.5100, 0.5900]worse" in text
     assert "carrier=AA2,3000.6900[0.6600, 0.7200]" in text
     assert text.count("]worse") == 1
+
+
+@pytest.mark.parametrize(("count", "says"), [
+    (12, "the weakest first"), (14, "the 12 weakest of 14 (all are in slices.json)"),
+])  # fmt: skip
+def test_card_counts_slices_as_it_lists_them(tmp_path: Path, count: int, says: str) -> None:
+    folder = write_run(tmp_path)
+    one = {"rows": 10, "value": 0.5, "low": 0.4, "high": 0.6, "is_worse": False}
+    slices = [one | {"name": f"hour={number:02}"} for number in range(count)]
+    told = {"metric": "roc_auc", "whole": 0.7, "slices": slices}
+    (folder / "artifacts" / "slices.json").write_text(json.dumps(told))
+    text = card(folder).text
+    assert f"on groups of test rows, {says}; 0.7000 on all" in text
+    assert text.count("hour=") == 12
 
 
 def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:

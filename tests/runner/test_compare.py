@@ -1,5 +1,6 @@
 """`compare`: what is ranked together, whether a difference is real, what differs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_compare_ranks_runs_on_the_same_rows_and_says_which_differences_are_real
     assert "model.C" in output
     for said in ("no significant difference", "worse", "ROC AUC", "aaaa1111"):
         assert said in page
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_compare_cuts_no_verdict_on_a_terminal(
+    outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    experiment = "a_long_name_of_an_experiment"
+    model = {"model._target_": "sklearn.ensemble.HistGradientBoostingClassifier"}
+    a_run(outputs, "aaaa1111", 1.0, **model)
+    a_run(outputs, "bbbb2222", 1.01, experiment=experiment, **model)
+    a_run(outputs, "cccc3333", 1.5, **model, **{"debug.rows": "2000"})
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(width)}.items():
+        monkeypatch.setenv(name, value)
+    output, _ = told(capsys, outputs, "aaaa", "bbbb", "cccc")
+    table = re.sub(r"\x1b\[[\d;]*m", "", output).partition("bbbb2222: ")[0]
+    assert max(map(len, table.splitlines())) <= width
+    for word in ("no significant difference", "debug run, not comparable", experiment):
+        assert word in table
 
 
 def test_compare_never_ranks_runs_on_other_rows_together(

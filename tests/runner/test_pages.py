@@ -39,7 +39,7 @@ def draw_figures(folder: Path, count: int) -> None:
 
 
 def cards(folder: Path) -> list[Path]:
-    """Cards with all that one may hold, in words that are short and long; of every count of figures."""
+    """Cards with all that one may hold, in short and in long words, and with 1 to 8 figures."""
     found = []
     for kind, (key, feature) in WIDE.items():
         features = [f"{feature}_{number}" for number in range(14)]
