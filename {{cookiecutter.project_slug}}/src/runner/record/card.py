@@ -115,11 +115,11 @@ def environment(templates: Path) -> Environment:
         "duration": _duration,
         "known": lambda value: "\N{EN DASH}" if value in (None, "None") else value,
         "number": number,
-        "pieces": lambda text: re.findall(r"[^.,/=]*[.,/=]+|[^.,/=]+", str(text)),
         "share": lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%",
         "short": lambda moment: f"{moment.day} {moment:%b %Y}".replace(" ", "\N{NO-BREAK SPACE}"),
         "words": words,
     }
+    environment.filters["pieces"] = _pieces
     return environment
 
 
@@ -334,6 +334,11 @@ def _system(run: RecordedRun) -> dict[str, str]:
 def words(name: str) -> str:
     """A name as it is spoken."""
     return name.replace("_", " ")
+
+
+def _pieces(text: object) -> list[str]:
+    """A text, apart where a line may end within it: after a dot, a comma, a slash or =."""
+    return re.findall(r"[^.,/=]*[.,/=]+|[^.,/=]+", str(text))
 
 
 def _duration(seconds: float) -> str:

@@ -319,7 +319,9 @@ def _drawn(group: Group, asked: str | None) -> dict[str, Any]:
     members = []
     for member in group.members:
         ends = share(member.low), share(member.high)
-        mark = Mark("worse" if member.verdict == "worse" else "test", share(member.value) or 0.0, *ends)
+        mark = Mark(
+            "worse" if member.verdict == "worse" else "test", share(member.value) or 0.0, *ends
+        )
         members.append((member, mark))
     return {
         "group": group,
