@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.errors import UserError, full_disk, is_interrupt
 from runner.metrics import number
 from runner.project import root
+from runner.terminal import show_table
 
 if TYPE_CHECKING:
     from runner.record.run import Run
@@ -43,24 +44,16 @@ def opening(run: "Run") -> None:
 
 def closing(run: "Run", metrics: Mapping[str, float]) -> None:
     """Prints the metrics with their intervals, the threshold and where the record lies."""
-    from rich.console import Console
-    from rich.table import Table
-
     parts = [part for part in ("validation", "test") if f"{part}/rows" in metrics]
     if parts:
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("")
-        for part in parts:
-            table.add_column(part, justify="left")
-        table.add_column("baseline", justify="left")
+        rows_of_metrics = []
         for name in HEADLINES:
             if any(f"{part}/{name}" in metrics for part in parts):
                 baseline = metrics.get(f"{parts[-1]}/{name}/baseline")
                 told = [_with_interval(metrics, f"{part}/{name}") for part in parts]
-                table.add_row(name, *told, "" if baseline is None else f"{baseline:,.4f}")
-        console = Console(highlight=False)
-        console.width = max(console.width, 100)  # an interval stays on its line
-        console.print(table)
+                told.append("" if baseline is None else f"{baseline:,.4f}")
+                rows_of_metrics.append((name, *told))
+        show_table(("", *parts, "baseline"), rows_of_metrics)
     elif metrics:
         _print_table({name: number(value) for name, value in metrics.items()})
     rows = _repeated(metrics)

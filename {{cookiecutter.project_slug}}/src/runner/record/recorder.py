@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from runner.record.recorded import RecordedRun
 
+DPI = 180  # of figures: enlarged on the card, one is about 900 pixels wide
 FINGERPRINT = "dataset.fingerprint"
-
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Recorder:
         """Record a figure as `artifacts/figures/<name>.png`."""
         name = checked_artifact(f"figures/{name}.png")
         target = self._target(f"artifacts/{name}")
-        figure.savefig(target, dpi=110)
+        figure.savefig(target, dpi=DPI)
         self.log_artifact(target, name)
 
     def log_model(
