@@ -89,7 +89,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     # most of an import's cost is the garbage collector
     gc.disable()
-    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
+    sys.stdout = Output(sys.stdout)
+    if sys.stderr is not None:  # it may be closed
+        sys.stderr = Output(sys.stderr)
     try:
         read_environment()
         word = arguments[0] if arguments else "--help"
