@@ -236,7 +236,7 @@ def test_what_stands_in_env_is_masked_but_no_place(
 ) -> None:
     monkeypatch.setattr(project, "root", lambda: tmp_path)
     said = {
-        "SHOP_CODE": "x9/k2",
+        "SHOP_CODE": "x9%k2+z",
         "SHOP": "https://me:pw-99@shop.example.com/v1",
         "TZ": "Asia/Tokyo",
     }
