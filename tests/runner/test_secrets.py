@@ -231,6 +231,24 @@ def test_variables_that_are_called_secrets_are_masked(monkeypatch: pytest.Monkey
     assert mask("by pr0xy%2Fpass, or 'pr0xy'") == "by ***, or '***'"
 
 
+def test_what_stands_in_env_is_masked_but_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    said = {
+        "SHOP_CODE": "x9%k2+z",
+        "SHOP": "https://me:pw-99@shop.example.com/v1",
+        "TZ": "Asia/Tokyo",
+    }
+    for name in said:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text("".join(f"{name}={text}\n" for name, text in said.items()))
+    project.read_environment()
+    text = "x9%k2+z, pw-99 at https://shop.example.com/v1 in Asia/Tokyo"
+    assert mask(text) == "***, *** at https://shop.example.com/v1 in Asia/Tokyo"
+
+
 @pytest.mark.parametrize(
     "name",
     [

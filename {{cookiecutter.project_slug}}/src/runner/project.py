@@ -1,11 +1,11 @@
 """Where the project is, and what git says of it."""
 
-import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from runner.errors import UserError
-from runner.secrets import register, register_environment
+from runner.secrets import register_environment
 
 
 def root() -> Path:
@@ -20,17 +20,16 @@ def read_environment() -> None:
         UserError: The file cannot be read.
     """
     path = root() / ".env"
+    names: Collection[str] = ()
     if path.is_file():
         from dotenv import dotenv_values, load_dotenv
 
         try:
             load_dotenv(path)
-            names = dotenv_values(path, interpolate=False)
+            names = dotenv_values(path, interpolate=False).keys()
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
-        for name in names:
-            register(os.environ.get(name, ""), name)
-    register_environment()
+    register_environment(names)
 
 
 def git(folder: Path, *words: str) -> str | None:

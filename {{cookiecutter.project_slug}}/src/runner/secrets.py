@@ -7,6 +7,7 @@ it is escaped, and by place in addresses, whose parts say which of them is a sec
 import os
 import re
 import socket
+from collections.abc import Collection
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -47,7 +48,7 @@ _USUAL = (
 )
 _NUMBER = re.compile(r"[-+]?[\d.,:]{1,5}")
 _WORDS = re.compile(
-    r"(?=.{1,30}\Z)[A-Za-z]{1,16}\d{0,3}(?:[-_. ](?:[A-Za-z]{1,16}\d{0,3}|\d{1,3}))*"
+    r"(?=.{1,30}\Z)[A-Za-z]{1,16}\d{0,3}(?:[-_. /](?:[A-Za-z]{1,16}\d{0,3}|\d{1,3}))*"
 )
 """Words, as places and people are called: in a variable that is no secret's, no secret either."""
 
@@ -162,13 +163,16 @@ def register_addresses(node: Any) -> None:
             register_addresses(value)
 
 
-def register_environment() -> None:
-    """Have the values of variables that are called secrets masked, and logins in addresses."""
+def register_environment(private: Collection[str] = ()) -> None:
+    """Have variables masked that are called secrets, and the logins in addresses of any other.
+
+    Args:
+        private: Names of others to be masked, such as those in `.env`.
+    """
     for name, value in os.environ.items():
-        if is_secret_variable(name):
+        register_addresses(value)
+        if is_secret_variable(name) or (name in private and "://" not in value):
             register(value, name)
-        elif "://" in value:
-            register_addresses(value)
 
 
 def watch_resolver() -> None:

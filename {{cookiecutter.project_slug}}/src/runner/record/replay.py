@@ -29,7 +29,7 @@ from runner.record.delivery import (
     read_json,
 )
 from runner.record.embedded import unported
-from runner.secrets import MASK, mask, register, register_addresses, register_environment
+from runner.secrets import MASK, mask, register, register_environment
 
 if TYPE_CHECKING:
     from runner.record.store import Store, StoredRun
@@ -43,10 +43,8 @@ def main(pending: Path) -> int:
     """Serve a store's pending runs until there are none and the parent has gone."""
     gc.disable()  # Much of an import's cost; on again when the store is open.
     register_environment()
-    uri = os.environ[URI_VARIABLE]
-    register_addresses(uri)
     if read_json(pending / "store.json").get("uri") == MASK:  # the whole of it is secret
-        register(uri)
+        register(os.environ[URI_VARIABLE])
     sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
     parent = _Parent()
     lock = FileLock(pending / "lock", thread_local=False)
