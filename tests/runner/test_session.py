@@ -13,7 +13,7 @@ from runner import app
 from runner.composition import paired
 from runner.config import _check_objective
 from runner.dataset.kind import Kind
-from runner.errors import ExitCode, ObjectiveError, ResultRefused, UserError, exit_code
+from runner.errors import ExitCode, ObjectiveError, RefusedError, UserError, exit_code
 from runner.metrics import METRICS
 from runner.session import Session, SweepStopped, score
 
@@ -23,7 +23,7 @@ GRAVEST_FIRST = (
     (SystemExit(0), 1),  # a task that leaves by itself has failed
     (UserError("what was typed"), 2),
     (ObjectiveError("what was typed"), 2),
-    (ResultRefused("a limit"), 3),
+    (RefusedError("a limit"), 3),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ObjectiveError, ResultRefused, UserError, is_interrupt
+from runner.errors import ObjectiveError, RefusedError, UserError, is_interrupt
 from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
@@ -73,8 +73,9 @@ class Session:
             words = words_of(hydra)
             parent = None
             if hydra.mode == RunMode.MULTIRUN:
-                parent = self.open_sweep(config, Path(hydra.sweep.dir))
-                if self.sweep is not None and self.sweep.is_done(words):
+                sweep = self.open_sweep(config, Path(hydra.sweep.dir))
+                parent = sweep.parent.id
+                if sweep.is_done(words):
                     _remove_empty(folder, Path(config.outputs))
                     return self.already(words)
             elif launcher := launcher_of(hydra):
@@ -92,6 +93,10 @@ class Session:
             _remove_empty(folder, Path(config.outputs))
             raise
         self.runs.append(run)
+        return self.execute(run)
+
+    def execute(self, run: "Run") -> float | None:
+        """Runs the task of a run that has been opened, and gives its objective."""
         from runner.pruning import Pruned
 
         try:
@@ -133,19 +138,15 @@ class Session:
         self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
     ) -> float | None:
         """Has a launcher run a single task, in another process and maybe on another machine."""
-        from omegaconf import OmegaConf
-
-        from runner.parallel import Job
         from runner.summary import shown
 
         launcher.prepare(self, folder)
         print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
               f"its record is {shown(folder)}", flush=True)  # fmt: skip
-        text = OmegaConf.to_yaml(config, resolve=False)
-        return launcher.launch_run(Job(0, text, words, str(folder), None, self.command))
+        return launcher.launch_run(config, words)
 
-    def open_sweep(self, config: "DictConfig", folder: Path) -> str:
-        """The id of the sweep's run, which is opened with the first job.
+    def open_sweep(self, config: "DictConfig", folder: Path) -> "Sweep":
+        """The sweep, whose run is opened with the first job.
 
         Args:
             config: The job's configuration.
@@ -160,7 +161,7 @@ class Session:
                 self.delivery = Delivery.start(config)
             self.sweep = Sweep.start(config, folder, self.command, self.delivery)
             self.runs.append(self.sweep.parent)
-        return self.sweep.parent.id
+        return self.sweep
 
     def already(self, words: "Sequence[str]") -> float:
         """The objective of a job that has finished before the sweep was interrupted."""
@@ -179,7 +180,7 @@ class Session:
             status = "KILLED" if stopped else "FAILED" if self.stopped else None
             try:
                 self.sweep.close(status)
-            except ResultRefused as error:
+            except RefusedError as error:
                 print(error, file=sys.stderr)
                 self.errors.append(error)
 

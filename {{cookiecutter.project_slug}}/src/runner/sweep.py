@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner.errors import ResultRefused, UserError
+from runner.errors import RefusedError, UserError
 from runner.metrics import greater_is_better, objective
 from runner.project import root
 from runner.pruning import STUDY
@@ -114,7 +114,7 @@ class Sweep:
             status: FAILED or KILLED where the sweep ends before its time; None where it does not.
 
         Raises:
-            ResultRefused: No job has a value of the objective that was asked for.
+            RefusedError: No job has a value of the objective that was asked for.
         """
         jobs = self.jobs()
         best = best_of(jobs, self._chosen)
@@ -126,7 +126,7 @@ class Sweep:
             is_done = any(job.run.status == "FINISHED" for job in jobs)
             self.parent.finish(status or ("FINISHED" if is_done else "FAILED"))
         if is_done and best is None and status is None and self._chosen is not None:
-            raise ResultRefused(f"objective: no job has a value of '{self._chosen}', so that none "
+            raise RefusedError(f"objective: no job has a value of '{self._chosen}', so that none "
                                 "is the best")  # fmt: skip
 
     def jobs(self) -> list[Job]:

@@ -24,7 +24,6 @@ from runner.record.recorded import RecordedRun, read_run
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
 
-
 PLACES = ("outputs", "tracking.uri")
 """Keys of the config that another place of the project changes."""
 
