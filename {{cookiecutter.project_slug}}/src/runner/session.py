@@ -246,19 +246,20 @@ def score(run: "Run", metrics: Mapping[str, float]) -> float:
     """The objective of a run that has finished; not a number where it has no value.
 
     Raises:
-        ObjectiveError: There is no such metric, and the run is a job of a sweep, or the objective
-            was typed. An experiment's own says nothing about the metrics of other tasks.
+        ObjectiveError: There is no such metric, and the run trains, is a job of a sweep, or its
+            objective was typed. An experiment's own says nothing about the metrics of other tasks.
     """
+    from runner.config import TRAIN, nearest
+
     name = objective(run.config.objective, metrics)
     if name in metrics:
         return metrics[name]
     is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
-    is_asked = run.config.objective is not None and (run.parent is not None or is_typed)
+    is_meant = is_typed or run.parent is not None or run.config.task._target_ == TRAIN
+    is_asked = run.config.objective is not None and is_meant
     is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
     if not is_asked or (is_binary and needs_threshold(name)):
         return math.nan
-    from runner.config import nearest
-
     known = [each for each in metrics if not each.endswith(ENDS)]
     raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 

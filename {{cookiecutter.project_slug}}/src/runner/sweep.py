@@ -16,6 +16,7 @@ from runner.project import root
 from runner.pruning import STUDY
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, find_run, folders, read_run
+from runner.record.rerun import quoted
 from runner.record.run import Run
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def resumed(run: str) -> list[str]:
         raise UserError(f"resume={run}: this run is no sweep; a sweep is what `-m` starts")
     if recorded.status == "RUNNING":
         raise UserError(f"resume={run}: this sweep is still at work")
-    return ["-m", *words, f"hydra.sweep.dir='{folder.as_posix()}'"]
+    return ["-m", *words, f"hydra.sweep.dir={quoted(folder)}"]
 
 
 def best_of(jobs: Sequence[Job], chosen: str | None) -> Job | None:
