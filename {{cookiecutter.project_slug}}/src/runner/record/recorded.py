@@ -252,9 +252,13 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         raise UserError(f"{run}: {len(found)} runs begin so ({names}); type more of it")
     import difflib
 
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    experiments = (folder.relative_to(outputs).parts[0] for folder in all_folders)
+    shown = {name: name for name in experiments} | {
+        name: _shown(folder, outputs) for name, folder in known.items()
+    }
+    near = difflib.get_close_matches(text, shown, n=3, cutoff=0.6)
     if near:
-        hint = "the nearest: " + ", ".join(_shown(known[name], outputs) for name in near)
+        hint = "the nearest: " + ", ".join(shown[name] for name in near)
     else:
         hint = "the latest: " + ", ".join(_shown(one, outputs) for one in list(known.values())[-3:])
     raise UserError(f"{run}: no such run in {outputs}; {hint}")
