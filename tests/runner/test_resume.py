@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from data_project import DataProject
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from runner import resume
@@ -257,6 +258,23 @@ def test_resumed_task_that_logs_its_model_again_keeps_the_first(
     monkeypatch.setattr(recorder.Recorder, "recorded_model", lambda _: None)
     execute(go_on(config))
     assert twice(Path(config.outputs) / PLACE) == []
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "o'brien", "a,b", "a=b", "{a}", "[a]"])
+def test_run_is_resumed_in_its_folder_whatever_that_is_called(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = Path("/home") / name / "10-00-00-aaaa1111"
+    words = ["seed=1", "experiment.question='Why, then?'"]
+    run = RecordedRun(folder, "aaaa1111", status="FAILED", provenance={"overrides": words})
+    monkeypatch.setattr(resume, "find_run", lambda *_: folder)
+    monkeypatch.setattr(resume, "read_run", lambda _: run)
+    overrides = OverridesParser.create().parse_overrides(resume.resumed("last"))
+    assert [each.input_line for each in overrides[:-1]] == words
+    assert (overrides[-1].get_key_element(), overrides[-1].value()) == (
+        "hydra.run.dir",
+        str(folder),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 
 from runner import app
 from runner.composition import paired
-from runner.config import _check_objective
+from runner.config import TRAIN, _check_objective
 from runner.dataset.kind import Kind
-from runner.errors import ExitCode, ObjectiveError, ResultRefused, UserError, exit_code
+from runner.errors import ExitCode, ObjectiveError, RefusedError, UserError, exit_code
 from runner.metrics import METRICS
 from runner.session import Session, SweepStopped, score
 
@@ -23,7 +23,7 @@ GRAVEST_FIRST = (
     (SystemExit(0), 1),  # a task that leaves by itself has failed
     (UserError("what was typed"), 2),
     (ObjectiveError("what was typed"), 2),
-    (ResultRefused("a limit"), 3),
+    (RefusedError("a limit"), 3),
 )
 
 
@@ -102,8 +102,10 @@ def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
     assert names | {"price"} == set(METRICS)
 
 
-def a_run(objective: str | None, *overrides: str, parent: str | None = None) -> Any:
-    config = OmegaConf.create({"objective": objective})
+def a_run(
+    objective: str | None, *overrides: str, parent: str | None = None, task: str = "own.task"
+) -> Any:
+    config = OmegaConf.create({"objective": objective, "task": {"_target_": task}})
     return SimpleNamespace(id="aaaa1111", config=config, overrides=list(overrides), parent=parent)
 
 
@@ -120,6 +122,8 @@ def test_objective_of_a_single_run_matters_where_it_was_typed(word: str) -> None
         score(a_run("x", "seed=1", word), {"y": 1.0})
     assert score(a_run("x", "seed=1"), {"y": 1.0}) != 1.0  # an experiment's, of another task
     assert score(a_run("x", word), {"x": 2.0}) == 2.0
+    with pytest.raises(ObjectiveError):  # of a label that is no number
+        score(a_run("validation/r2", task=TRAIN), {"validation/base_rate": 0.2})
 
 
 def test_metric_without_a_valid_threshold_is_no_mistake() -> None:

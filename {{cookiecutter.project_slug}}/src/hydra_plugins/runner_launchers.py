@@ -24,6 +24,7 @@ from runner.project import root
 if TYPE_CHECKING:
     from runner.parallel import Job, Outcome
     from runner.session import Session
+    from runner.sweep import Sweep
 
 POLL = 0.5  # seconds between looks at what was submitted; a look is one at a file
 
@@ -74,28 +75,37 @@ class OtherProcesses(Launcher):
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             configs.append(config)
-        parent = self.session.open_sweep(own(configs[0]), Path(self.config.hydra.sweep.dir))
+        sweep = self.session.open_sweep(own(configs[0]), Path(self.config.hydra.sweep.dir))
         values: dict[int, float | None] = {}
         waiting = []
         for config in configs:
             number, words = config.hydra.job.num, words_of(config.hydra)
-            if self.session.sweep.is_done(words):
+            if sweep.is_done(words):
                 values[number] = self.session.already(words)
                 continue
             folder = f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}"
             text = OmegaConf.to_yaml(own(config), resolve=False)
-            waiting.append(Job(number, text, words, folder, parent, self.session.command))
-        self.session.sweep.expect(initial_job_idx + len(configs))
+            waiting.append(Job(number, text, words, folder, sweep.parent.id, self.session.command))
+        sweep.expect(initial_job_idx + len(configs))
         if waiting:
             # closed where a failure ends the sweep, which ends the jobs that are still at work
             with contextlib.closing(self.outcomes(waiting)) as outcomes:
                 for outcome in outcomes:
                     values[outcome.number] = outcome.value
-                    self._take(outcome)
+                    self._take(outcome, sweep)
         return [_told(config, values[config.hydra.job.num]) for config in configs]
 
-    def launch_run(self, job: "Job") -> float | None:
-        """Runs a single job, no sweep, and gives its objective; what it has printed is shown."""
+    def launch_run(self, config: DictConfig, words: list[str]) -> float | None:
+        """Runs a single job, no sweep, and gives its objective; what it has printed is shown.
+
+        Args:
+            config: Its configuration without Hydra's part.
+            words: Its overrides.
+        """
+        from runner.parallel import Job
+
+        text = OmegaConf.to_yaml(config, resolve=False)
+        job = Job(0, text, words, str(self.folder), None, self.session.command)
         with contextlib.closing(self.outcomes([job])) as outcomes:
             (outcome,) = outcomes
         console = self.folder / "console.log"
@@ -106,10 +116,10 @@ class OtherProcesses(Launcher):
         self._keep(outcome)
         return outcome.value
 
-    def _take(self, outcome: "Outcome") -> None:
+    def _take(self, outcome: "Outcome", sweep: "Sweep") -> None:
         """Tells what came of a job, and keeps it for the end of the command."""
         value = "" if outcome.value is None else f"  {outcome.value:.4f}"
-        said = f"{self.session.sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
+        said = f"{sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
         print(said, flush=True)
         if outcome.error is not None:
             print(outcome.error, file=sys.stderr)

@@ -51,8 +51,7 @@ class OptunaSweeper(Sweeper):
         base = next(swept(self.composed))
         search = Search.of(self.composed, arguments, base)
         folder = Path(self.composed.hydra.sweep.dir)
-        self.session.open_sweep(own(base), folder)
-        self.session.sweep.expect(self.n_trials)
+        self.session.open_sweep(own(base), folder).expect(self.n_trials)
         search.run(folder, self._launch, self.n_trials, self.n_jobs)
 
     def _launch(self, words: list[list[str]], number: int) -> Sequence[float | None]:

@@ -34,7 +34,7 @@ class ObjectiveError(UserError):
     """A run does not have the metric that runs are compared by."""
 
 
-class ResultRefused(UserError):
+class RefusedError(UserError):
     """The result of a task that did its work does not keep a limit; exit code 3."""
 
 
@@ -53,7 +53,7 @@ def exit_code(errors: Iterable[BaseException], held: bool = False) -> ExitCode:
 def _kind(error: BaseException) -> ExitCode:
     if full_disk(error):
         return ExitCode.FAILED
-    if isinstance(error, ResultRefused):
+    if isinstance(error, RefusedError):
         return ExitCode.DECISION
     if isinstance(error, UserError):
         return ExitCode.UNUSABLE

@@ -4,6 +4,7 @@ from runner import sweep
 from runner.errors import UserError
 from runner.project import root
 from runner.record.recorded import RecordedRun, find_run, read_run
+from runner.record.rerun import quoted
 from runner.secrets import MASK
 
 
@@ -26,7 +27,7 @@ def resumed(name: str) -> list[str]:
     if run.status == "FINISHED":
         raise UserError(f"resume={name}: this run has finished; python run.py rerun {run.id} "
                         "repeats it")  # fmt: skip
-    return [*_overrides(run), f"hydra.run.dir='{run.folder.as_posix()}'"]
+    return [*_overrides(run), f"hydra.run.dir={quoted(run.folder)}"]
 
 
 def _overrides(run: RecordedRun) -> list[str]:

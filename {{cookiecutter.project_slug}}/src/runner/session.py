@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ObjectiveError, ResultRefused, UserError, full_disk, is_interrupt
+from runner.errors import ObjectiveError, RefusedError, UserError, full_disk, is_interrupt
 from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
@@ -73,8 +73,9 @@ class Session:
             words = words_of(hydra)
             parent = None
             if hydra.mode == RunMode.MULTIRUN:
-                parent = self.open_sweep(config, Path(hydra.sweep.dir))
-                if self.sweep is not None and self.sweep.is_done(words):
+                sweep = self.open_sweep(config, Path(hydra.sweep.dir))
+                parent = sweep.parent.id
+                if sweep.is_done(words):
                     _remove_empty(folder, Path(config.outputs))
                     return self.already(words)
             elif launcher := launcher_of(hydra):
@@ -92,10 +93,14 @@ class Session:
             _remove_empty(folder, Path(config.outputs))
             if (full := full_disk(error)) is None:
                 raise
-            self.errors.append(error)
             print(full, file=sys.stderr)
+            self.fail(error)
             return None
         self.runs.append(run)
+        return self.execute(run)
+
+    def execute(self, run: "Run") -> float | None:
+        """Runs the task of a run that has been opened, and gives its objective."""
         from runner.pruning import Pruned
 
         try:
@@ -137,19 +142,15 @@ class Session:
         self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
     ) -> float | None:
         """Has a launcher run a single task, in another process and maybe on another machine."""
-        from omegaconf import OmegaConf
-
-        from runner.parallel import Job
         from runner.summary import shown
 
         launcher.prepare(self, folder)
         print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
               f"its record is {shown(folder)}", flush=True)  # fmt: skip
-        text = OmegaConf.to_yaml(config, resolve=False)
-        return launcher.launch_run(Job(0, text, words, str(folder), None, self.command))
+        return launcher.launch_run(config, words)
 
-    def open_sweep(self, config: "DictConfig", folder: Path) -> str:
-        """The id of the sweep's run, which is opened with the first job.
+    def open_sweep(self, config: "DictConfig", folder: Path) -> "Sweep":
+        """The sweep, whose run is opened with the first job.
 
         Args:
             config: The job's configuration.
@@ -169,7 +170,7 @@ class Session:
                 self.errors.append(error)
                 raise SweepStopped from error
             self.runs.append(self.sweep.parent)
-        return self.sweep.parent.id
+        return self.sweep
 
     def already(self, words: "Sequence[str]") -> float:
         """The objective of a job that has finished before the sweep was interrupted."""
@@ -188,7 +189,7 @@ class Session:
             status = "KILLED" if stopped else "FAILED" if self.stopped else None
             try:
                 self.sweep.close(status)
-            except ResultRefused as error:
+            except RefusedError as error:
                 print(error, file=sys.stderr)
                 self.errors.append(error)
 
@@ -254,19 +255,20 @@ def score(run: "Run", metrics: Mapping[str, float]) -> float:
     """The objective of a run that has finished; not a number where it has no value.
 
     Raises:
-        ObjectiveError: There is no such metric, and the run is a job of a sweep, or the objective
-            was typed. An experiment's own says nothing about the metrics of other tasks.
+        ObjectiveError: There is no such metric, and the run trains, is a job of a sweep, or its
+            objective was typed. An experiment's own says nothing about the metrics of other tasks.
     """
+    from runner.config import TRAIN, nearest
+
     name = objective(run.config.objective, metrics)
     if name in metrics:
         return metrics[name]
     is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
-    is_asked = run.config.objective is not None and (run.parent is not None or is_typed)
+    is_meant = is_typed or run.parent is not None or run.config.task._target_ == TRAIN
+    is_asked = run.config.objective is not None and is_meant
     is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
     if not is_asked or (is_binary and needs_threshold(name)):
         return math.nan
-    from runner.config import nearest
-
     known = [each for each in metrics if not each.endswith(ENDS)]
     raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 

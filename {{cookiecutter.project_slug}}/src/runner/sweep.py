@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner.errors import ResultRefused, UserError
+from runner.errors import RefusedError, UserError
 from runner.metrics import greater_is_better, objective
 from runner.project import root
 from runner.pruning import STUDY
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, find_run, folders, read_run
+from runner.record.rerun import quoted
 from runner.record.run import Run
 from runner.terminal import show_table
 
@@ -115,7 +116,7 @@ class Sweep:
             status: FAILED or KILLED where the sweep ends before its time; None where it does not.
 
         Raises:
-            ResultRefused: No job has a value of the objective that was asked for.
+            RefusedError: No job has a value of the objective that was asked for.
         """
         jobs = self.jobs()
         best = best_of(jobs, self._chosen)
@@ -127,7 +128,7 @@ class Sweep:
             is_done = any(job.run.status == "FINISHED" for job in jobs)
             self.parent.finish(status or ("FINISHED" if is_done else "FAILED"))
         if is_done and best is None and status is None and self._chosen is not None:
-            raise ResultRefused(f"objective: no job has a value of '{self._chosen}', so that none "
+            raise RefusedError(f"objective: no job has a value of '{self._chosen}', so that none "
                                 "is the best")  # fmt: skip
 
     def jobs(self) -> list[Job]:
@@ -210,7 +211,7 @@ def resumed(run: str) -> list[str]:
         raise UserError(f"resume={run}: this run is no sweep; a sweep is what `-m` starts")
     if recorded.status == "RUNNING":
         raise UserError(f"resume={run}: this sweep is still at work")
-    return ["-m", *words, f"hydra.sweep.dir='{folder.as_posix()}'"]
+    return ["-m", *words, f"hydra.sweep.dir={quoted(folder)}"]
 
 
 def best_of(jobs: Sequence[Job], chosen: str | None) -> Job | None:

@@ -127,13 +127,7 @@ class RecordedRun:
     def _take(self, event: Event) -> None:
         match event["kind"]:
             case "start":
-                self.id = event["id"]
-                self.project, _, self.experiment = event["experiment"].rpartition("/")
-                self.name, self.parent = event["name"], event.get("parent")
-                above = list(self.folder.parents)  # A copied folder may lie less deep.
-                depth = event.get("depth", len(self.name.split(" ")))
-                self.outputs = above[min(depth, len(above) - 1)]
-                self.started = _moment(event)
+                self._begin(event)
             case "params":
                 self.params |= event["values"]
             case "tag":
@@ -146,16 +140,27 @@ class RecordedRun:
             case "dataset":
                 self.datasets.append(event)
             case "artifact":
-                if event["path"] not in self.artifacts:  # written again
-                    self.artifacts.append(event["path"])
+                self.artifacts.append(event["path"])
             case "model":
                 self.has_model = True
-            case "resume":
-                self.status, self.error = "RUNNING", None
-                self.idle += (_moment(event) - self.ended).total_seconds()
-            case "end":
-                self.status, self.error = event["status"], event["error"]
+            case "end" | "resume":
+                self._turn(event)
         self.ended = _moment(event)
+
+    def _begin(self, event: Event) -> None:
+        self.id = event["id"]
+        self.project, _, self.experiment = event["experiment"].rpartition("/")
+        self.name, self.parent = event["name"], event.get("parent")
+        above = list(self.folder.parents)  # A copied folder may lie less deep.
+        depth = event.get("depth", len(self.name.split(" ")))
+        self.outputs = above[min(depth, len(above) - 1)]
+        self.started = _moment(event)
+
+    def _turn(self, event: Event) -> None:
+        """Takes the end of the run, or that it goes on after one."""
+        self.status, self.error = event.get("status", "RUNNING"), event.get("error")
+        if event["kind"] == "resume":
+            self.idle += (_moment(event) - self.ended).total_seconds()
 
 
 def _moment(event: Event) -> datetime:
@@ -189,6 +194,7 @@ def read_run(folder: Path) -> RecordedRun:
         for event in events:
             writer = event.get("writer", writer)
             run._take(event)
+    run.artifacts = list(dict.fromkeys(run.artifacts))  # one may have been written again
     if run.status == "RUNNING" and not (writer and is_at_work(writer, journal)):
         run.status = "KILLED"
     return run
@@ -246,9 +252,13 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         raise UserError(f"{run}: {len(found)} runs begin so ({names}); type more of it")
     import difflib
 
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    experiments = (folder.relative_to(outputs).parts[0] for folder in all_folders)
+    shown = {name: name for name in experiments} | {
+        name: _shown(folder, outputs) for name, folder in known.items()
+    }
+    near = difflib.get_close_matches(text, shown, n=3, cutoff=0.6)
     if near:
-        hint = "the nearest: " + ", ".join(_shown(known[name], outputs) for name in near)
+        hint = "the nearest: " + ", ".join(shown[name] for name in near)
     else:
         hint = "the latest: " + ", ".join(_shown(one, outputs) for one in list(known.values())[-3:])
     raise UserError(f"{run}: no such run in {outputs}; {hint}")

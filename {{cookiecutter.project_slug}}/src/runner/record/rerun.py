@@ -65,19 +65,19 @@ def _words(recorded: RecordedRun, folder: Path) -> list[str]:
         else:
             raise UserError(f"{recorded.id}: the override {word} was masked in the record, so it "
                             "cannot be run again")  # fmt: skip
-    words += [f"outputs={_quoted(recorded.outputs)}", f"hydra.run.dir={_quoted(folder)}"]
+    words += [f"outputs={quoted(recorded.outputs)}", f"hydra.run.dir={quoted(folder)}"]
     before = Path(recorded.params.get("outputs", recorded.outputs))
     uri = recorded_store(recorded.params.get("tracking.uri", ""), before, recorded.outputs)
     if store := store_file(uri):
         store = store if store.is_file() else root() / "mlflow.db"
-        words.append(f"tracking.uri={_quoted(f'sqlite:///{store.as_posix()}')}")
+        words.append(f"tracking.uri={quoted(f'sqlite:///{store.as_posix()}')}")
     cores = recorded.provenance.get("cpu_count")
     if recorded.params.get("threads") == "None" and cores != os.cpu_count():
         words.append(f"threads={cores}")
     return words
 
 
-def _quoted(value: Path | str) -> str:
+def quoted(value: Path | str) -> str:
     """A value that Hydra's grammar takes as it is."""
     text = value.as_posix() if isinstance(value, Path) else value
     return "'" + text.replace("'", "\\'") + "'"

@@ -23,7 +23,6 @@ from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
 from runner.secrets import mask, mask_within, register_addresses
 
-
 PLACES = ("outputs", "tracking.uri")
 """Keys of the config that another place of the project changes."""
 

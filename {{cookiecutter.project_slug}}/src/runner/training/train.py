@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner import findings, project
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
-from runner.errors import ResultRefused
+from runner.errors import RefusedError
 from runner.record.run import Run
 from runner.signals.contract_file import read_contracts
 from runner.training import slices
@@ -43,40 +44,25 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
 
     Raises:
         UserError: The data cannot answer the question (no such signal, one class, an empty part).
-        ResultRefused: An ensemble costs more than it may; everything but a model is recorded.
+        RefusedError: An ensemble costs more than it may; everything but a model is recorded.
     """
     with run.stage("data"):
         dataset = load_dataset(config, run)
         parts = _parts(config, dataset)
         groups = None if config.debug.overfit else slices.columns(config, dataset)
-    kept = run.recorded_model()
-    if kept is None:
-        with run.stage("fit"):
-            moment = None if config.debug.overfit else dataset.moments("train")
-            watched = after_epoch(config, run, dataset, parts["validation"])
-            estimator = fit(config, dataset, parts["train"], moment, watched)
-            predictions = _predictions(estimator, dataset, parts)
-    else:
-        log.info("the model was fitted before the run was resumed, and is taken from the record")
-        estimator = kept[0]
-        predictions = _predictions(estimator, dataset, parts)
+    estimator, noted, predictions = _fitted(config, run, dataset, parts)
     priced: dict[str, float] = {}
     refusal = None
     if isinstance(estimator, Ensemble):
         with run.stage("price"):
             priced, refusal = price(config, run, dataset, parts, predictions, estimator)
-    threshold: dict[str, Any] = {}
-    if kept is not None:
-        threshold = kept[1].get("threshold", {})
-    elif dataset.kind == Kind.BINARY:
-        label = parts["validation"][1]
-        learned = learn(config.threshold, label, predictions["validation"])
+    if noted is not None:
+        threshold = noted.get("threshold", {})
+    else:
+        label, prediction = parts["validation"][1], predictions["validation"]
+        threshold = _threshold(config, run, dataset, label, prediction, refusal is not None)
         if refusal is None:
-            threshold = in_force(config, run, dataset, learned, label)
-        else:  # of a model that is not kept, none comes into force
-            threshold = {"value": learned.value}
-    if refusal is None and kept is None:
-        _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
+            _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
         metrics = _judge(config, dataset, parts, predictions, threshold.get("value")) | priced
         if "hold" in threshold:
@@ -109,7 +95,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         run.log_artifact(write_card(run.folder, refusal), "card.html")
-        raise ResultRefused(refusal)
+        raise RefusedError(refusal)
     return metrics
 
 
@@ -129,11 +115,42 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
     return {"train": copies, "validation": handful, "test": handful}
 
 
+def _fitted(
+    config: DictConfig, run: Run, dataset: Dataset, parts: dict[str, Part]
+) -> tuple[Any, dict[str, Any] | None, dict[str, Floats]]:
+    """The fitted model, what is noted with it if it is in the record already, its predictions."""
+    if (recorded := run.recorded_model()) is not None:
+        log.info("the model was fitted before the run was resumed, and is taken from the record")
+        return *recorded, _predictions(recorded[0], dataset, parts)
+    with run.stage("fit"):
+        moment = None if config.debug.overfit else dataset.moments("train")
+        watched = after_epoch(config, run, dataset, parts["validation"])
+        estimator = fit(config, dataset, parts["train"], moment, watched)
+        return estimator, None, _predictions(estimator, dataset, parts)
+
+
 def _predictions(estimator: Any, dataset: Dataset, parts: dict[str, Part]) -> dict[str, Floats]:
     return {
         part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
         for part in ("validation", "test")
     }
+
+
+def _threshold(
+    config: DictConfig,
+    run: Run,
+    dataset: Dataset,
+    label: NDArray[Any],
+    prediction: Floats,
+    is_refused: bool,
+) -> dict[str, Any]:
+    """What is kept with the model about its threshold; empty where the label is not binary."""
+    if dataset.kind != Kind.BINARY:
+        return {}
+    learned = learn(config.threshold, label, prediction)
+    if is_refused:  # of a model that is not kept, none comes into force
+        return {"value": learned.value}
+    return in_force(config, run, dataset, learned, label)
 
 
 def _log_model(
