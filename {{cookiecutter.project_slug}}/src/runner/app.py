@@ -67,14 +67,15 @@ class CheckFirst:
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every value of a sweep, before its jobs are launched."""
-        from runner.composition import explain, remember_compositions, swept
+        from runner.composition import explain, normalise_params, remember_compositions, swept
 
+        normalise_params(config)
         remember_compositions()
         try:
             for job in swept(config):
                 _refuse_wrong(job)
         except Exception as error:
-            told = explain(error)
+            told = explain(error, config.hydra.overrides.task)
             if isinstance(told, UserError):
                 print(told, file=sys.stderr)
                 sys.exit(2)
@@ -154,7 +155,7 @@ def _run(arguments: Sequence[str]) -> int:
             print("stopped before the run began", file=sys.stderr)
         session.errors.append(error)
     except Exception as error:
-        told = explain(error)
+        told = explain(error, words)
         if told is error:
             raise
         raise told from error
@@ -202,11 +203,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _refuse_wrong(config: "DictConfig") -> None:
     """Hydra turns a callback's exception into a warning; leaving the process it cannot stop."""
-    from runner.composition import own
-    from runner.config import check
+    from runner.composition import check_composed
 
     try:
-        check(own(config))
+        check_composed(config)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

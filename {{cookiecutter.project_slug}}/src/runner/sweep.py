@@ -355,7 +355,7 @@ def _value(run: RecordedRun, chosen: str | None) -> float | None:
 
 
 def _key(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(overrides))
+    return tuple(sorted(word.lstrip("+") for word in overrides))
 
 
 def _split(word: str) -> tuple[str, str]:
