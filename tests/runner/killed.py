@@ -1,5 +1,7 @@
 """Kills commands at any of their steps: at each change of a file, as if by SIGKILL.
 
+Or lets another command run at any step of the first, as if both were typed at once.
+
 Started as a process of its own, it imports what the commands need once, and forks for every command
 that it reads from its input.
 """
@@ -21,17 +23,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 SOURCE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "src"
 WRITING = os.O_WRONLY | os.O_RDWR
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
-IMPORTED = (
-    *("dvc.cli", "dvc.commands.add", "dvc.commands.checkout", "dvc.repo"),
-    *(
-        "runner.holds",
-        "runner.new",
-        "runner.lineage",
-        "runner.signals.ingest",
-        "runner.training.in_force",
-    ),
-)
-"""What commands would spend their time with."""
+READS = ("os.listdir", "os.scandir")
 KILLED = -signal.SIGKILL if os.name != "nt" else 1
 
 
@@ -44,11 +36,18 @@ class Ended(NamedTuple):
 
 
 class Commands:
-    """Runs commands in projects; use it as a context."""
+    """Runs commands in projects; use it as a context.
+
+    Args:
+        modules: What the commands would spend their time with importing.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *self._modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,18 +58,22 @@ class Commands:
     def __exit__(self, *_: object) -> None:
         self._process.communicate(timeout=60)
 
-    def run(self, root: Path, code: str, die_at: int = 0, in_dvc: bool = False) -> Ended:
+    def run(
+        self, root: Path, code: str, at: int = 0, meanwhile: str = "", in_dvc: bool = False
+    ) -> Ended:
         """Runs a command.
 
         Args:
             root: The project.
             code: Python; what it raises is shown as the app shows it.
-            die_at: The step that it is killed at, the first one is 1; 0 for none.
+            at: The step that it is killed at, the first one is 1; 0 for none.
+            meanwhile: What another process does at this step instead; then reading has steps, too.
             in_dvc: Whether what DVC does has steps, too.
         """
         assert self._process.stdin
         assert self._process.stdout
-        asked = {"root": str(root), "code": code, "die_at": die_at, "in_dvc": in_dvc}
+        asked = {"root": str(root), "code": code, "at": at}
+        asked |= {"meanwhile": meanwhile, "in_dvc": in_dvc}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return Ended(*json.loads(self._process.stdout.readline()))
@@ -83,7 +86,7 @@ class Commands:
             root = before.with_name("killed")
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(before, root, symlinks=True)
-            ended = self.run(root, code, step, in_dvc)
+            ended = self.run(root, code, step, in_dvc=in_dvc)
             assert ended.code == KILLED, f"step {step} of {ended.steps}: {ended.output}"
             yield step, root
 
@@ -114,15 +117,18 @@ class _Steps:
     To open a file for writing is two: the file may be there, and empty.
     """
 
-    def __init__(self, root: str, die_at: int) -> None:
-        self.root, self.die_at, self.made, self.pauses = root, die_at, 0, False
+    def __init__(self, root: str, at: int, meanwhile: str) -> None:
+        self.root, self.at, self.meanwhile, self.made, self.pauses = root, at, meanwhile, 0, False
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.pauses or event not in ("open", *CHANGES):
+        reads = READS if self.meanwhile else ()
+        if self.pauses or event not in ("open", *CHANGES, *reads):
             return
         path, flags = arguments[0], arguments[-1]
-        if isinstance(path, int) or (event == "open" and not flags & WRITING):
+        if isinstance(path, int) or path is None:
+            return
+        if event == "open" and not flags & WRITING and not self.meanwhile:
             return
         path = os.fsdecode(path)
         if Path(path).is_absolute() and not path.startswith(self.root + os.sep):
@@ -130,20 +136,30 @@ class _Steps:
         if path.endswith("/.index/lock"):  # taking it changes nothing
             return
         self._step()
+        if self.meanwhile:
+            return
         if event == "open" and flags & (os.O_TRUNC | os.O_CREAT) and not flags & os.O_APPEND:
-            if self.made + 1 == self.die_at:
+            if self.made + 1 == self.at:
                 self.pauses = True
                 os.open(path, flags, 0o666)
             self._step()
 
     def _step(self) -> None:
         self.made += 1
-        if self.made == self.die_at:
+        if self.made != self.at:
+            return
+        if not self.meanwhile:
             os.kill(os.getpid(), signal.SIGKILL)
+        self.pauses = True
+        if not (pid := os.fork()):
+            os._exit(_run(self.meanwhile))
+        if os.waitpid(pid, 0)[1]:
+            os.kill(os.getpid(), signal.SIGABRT)
+        self.pauses = False
 
 
 def _serve() -> None:
-    for module in IMPORTED:
+    for module in sys.argv[1:]:
         importlib.import_module(module)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -164,14 +180,15 @@ def _end(asked: dict[str, Any], answer: int) -> NoReturn:
     """Runs a command in the forked process, and ends it."""
     from dvc.cli import main as dvc
 
-    import runner.project
     import runner.signals.publish as publishing
-    from runner.errors import UserError
+    from runner.project import root as real_root
 
     root = Path(asked["root"])
     os.chdir(root)
-    runner.project.root = lambda: root
-    steps = _Steps(str(root), asked["die_at"])
+    for module in list(sys.modules.values()):
+        if getattr(module, "root", None) is real_root:
+            module.root = lambda: root
+    steps = _Steps(str(root), asked["at"], asked["meanwhile"])
 
     def in_process(_: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         steps.pauses = not asked["in_dvc"]
@@ -180,22 +197,28 @@ def _end(asked: dict[str, Any], answer: int) -> NoReturn:
         return subprocess.CompletedProcess(arguments, code, "", "dvc failed")
 
     publishing.dvc = in_process
-    code = 0
-    try:
-        exec(asked["code"], {})
-    except UserError as error:
-        code = 2
-        print(error)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        code = 1
-        traceback.print_exc()
+    code = _run(asked["code"])
     steps.pauses = True
-    sys.stdout.flush()
-    sys.stderr.flush()
     os.write(answer, str(steps.made).encode())
     os._exit(code)
+
+
+def _run(code: str) -> int:
+    """Runs Python; what it raises ends it as it ends the app."""
+    from runner.errors import UserError
+
+    try:
+        exec(code, {})
+    except UserError as error:
+        print(error)
+        return 2
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ FEW = 5
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Commands]:
-    with Commands() as commands:
+    with Commands("dvc.repo", "runner.lineage", "runner.new", "runner.training.in_force",
+                  "runner.signals.ingest") as commands:  # fmt: skip
         yield commands
 
 
