@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from folders import make_old, write_run
 from killed import Commands
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from runner.errors import UserError
 from runner.record import clean as cleaning
@@ -28,7 +30,7 @@ def project(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def delivered(project: Path, place: str) -> Path:
+def delivered(project: Path, place: str, *more: dict[str, str]) -> Path:
     """An old run that is in the store as the delivery process brings it there."""
     uri = f"sqlite:///{project}/mlflow.db"
     folder = write_run(project / "outputs", place, params={"tracking.uri": uri}, commit="0123")
@@ -45,6 +47,7 @@ def delivered(project: Path, place: str) -> Path:
         {"kind": "metric", "name": "odds", "value": "inf", "step": 0},
         {"kind": "tag", "name": "note", "value": "first"},
         {"kind": "artifact", "path": "artifacts/plots/a.svg", "name": "plots/a.svg"},
+        *more,
         json.loads(end),
     ]
     lines = [json.dumps({"time": 1, **event}) + "\n" for event in events]
@@ -220,6 +223,27 @@ def test_clean_keeps_a_run_that_mlflow_has_not_all_of(
     assert f"aaaa1111: {what} is not there)" in capsys.readouterr().out
 
 
+def test_clean_keeps_a_run_whose_model_mlflow_has_not(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def log_model(client: MlflowClient, experiment: str, run: str, *_: object) -> None:
+        model = client.create_logged_model(experiment, "m", run, tags={"record.model": "true"})
+        client.log_outputs(run, [LoggedModelOutput(model.model_id, 0)])
+        (project / "MLmodel").write_text("flavors: {}")
+        client.log_model_artifact(model.model_id, str(project / "MLmodel"))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+
+    monkeypatch.setattr("runner.record.model.log_model", log_model)
+    model = {"kind": "model", "path": "model"}
+    folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111", model)
+    cleaning.clean([])
+    assert "would remove 1" in capsys.readouterr().out
+    _lose(project, "delete from logged_model_tags where tag_key = 'record.model'")
+    cleaning.clean(["--yes"])
+    assert folder.exists()
+    assert "its model is not there" in capsys.readouterr().out
+
+
 # ---------------------------------------------------------------- killed, and several at once
 
 CLEAN = """
@@ -367,6 +391,8 @@ def test_clean_removes_a_worktree_that_git_was_killed_over(
         if state != "half made":
             shutil.rmtree(place)
             place.mkdir()
+        with FileLock(f"{place}.lock"):  # as its rerun has it as long as it lives
+            assert is_in_use(place)
         assert not is_in_use(place)
         make_old(place)
     cleaning.clean(["--yes"])

@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from data_project import DataProject, replace
-from killed import Commands, differences
+from killed import SOURCE, Commands, differences
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 
@@ -179,9 +180,115 @@ def test_killed_command_is_finished_by_typing_it_again(
     _repeat_everywhere(before, commands, command, few=True)
 
 
+EXPERIMENT = """
+from runner.new import new
+new(["experiment", "idea", "--question", "Is it late?", "--owner", "Ada"])
+"""
+SIGNAL = """
+from runner.new import new
+new(["signal", "shops2", "--from", "data/raw/shops.csv"])
+"""
+IMPORT = """
+from runner.new import new
+new(["signal", "shops2", "--from", "signals/shops.yaml"])
+"""
+
+
+@pytest.mark.parametrize(
+    "code", [EXPERIMENT, SIGNAL, IMPORT], ids=["experiment", "signal", "import"]
+)
+def test_new_file_is_whole_or_not_there(before: DataProject, commands: Commands, code: str) -> None:
+    after = Path(shutil.copytree(before.root, before.root.with_name("after"), symlinks=True))
+    done = commands.run(after, code)
+    assert done.code == 0, done.output
+    for step, root in commands.killed(before.root, code, range(1, done.steps + 1)):
+        again = commands.run(root, code)
+        assert again.code == 0 or "is there already" in again.output, f"step {step}: {again}"
+        assert differences(after, root, _clock) == [], f"step {step}"
+
+
+SET_UP = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(SOURCE.parent / "tools")!r})
+import setup
+fake = "import shutil, sys; shutil.copyfile(sys.argv[-1], '.venv/content')"
+setup.find_uv = lambda root: [sys.executable, "-c", fake]
+root = Path.cwd()
+setup.install(root, [root / "requirements.lock"], root / "build.lock")
+"""
+
+
+def _set_up_everywhere(tmp_path: Path, commands: Commands, few: int) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    for name in ("requirements.lock", "build.lock"):
+        (before / name).write_text("a==1\n")
+    done = commands.run(Path(shutil.copytree(before, tmp_path / "after")), SET_UP)
+    assert done.code == 0, done.output
+    steps = range(1, done.steps + 1)
+    for step, root in commands.killed(before, SET_UP, steps[:: max(1, len(steps) // few)]):
+        again = commands.run(root, SET_UP)
+        assert again.code == 0, f"step {step}: {again.output}"
+        subprocess.run([root / ".venv/bin/python", "-c", ""], check=True)
+        assert (root / ".venv/content").read_text() == "a==1\n", f"step {step}"
+
+
+def test_killed_set_up_is_finished_by_typing_it_again(tmp_path: Path, commands: Commands) -> None:
+    _set_up_everywhere(tmp_path, commands, FEW)
+
+
+@pytest.mark.long
+def test_set_up_killed_at_any_step_is_done_again(tmp_path: Path, commands: Commands) -> None:
+    _set_up_everywhere(tmp_path, commands, 1000)
+
+
+def test_set_up_that_failed_is_not_taken_for_an_older_one(
+    tmp_path: Path, commands: Commands
+) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("a==1\n")
+    (tmp_path / "build.lock").write_text("b==1\n")
+    assert commands.run(tmp_path, SET_UP).code == 0
+    lock.write_text("a==2\n")
+    killed = SET_UP.replace(
+        "sys.argv[-1], '.venv/content')", "'build.lock', '.venv/content'); 1 / 0"
+    )
+    assert "did not work" in commands.run(tmp_path, killed).output
+    lock.write_text("a==1\n")
+    assert commands.run(tmp_path, SET_UP).code == 0
+    assert (tmp_path / ".venv/content").read_text() == "a==1\n"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("command", BEGIN)
 def test_command_killed_at_any_step_is_finished_by_the_next(
     before: DataProject, commands: Commands, command: str
 ) -> None:
     _repeat_everywhere(before, commands, command, few=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["ingest", "first ingest", "holds release"])
+def test_command_killed_with_dvc_at_any_step_is_finished_by_the_next(
+    before: DataProject, commands: Commands, command: str
+) -> None:
+    _repeat_everywhere(before, commands, command, few=False, in_dvc=True)
+
+
+@pytest.mark.long
+def test_putting_back_a_killed_publication_may_be_killed_too(
+    before: DataProject, commands: Commands
+) -> None:
+    code = _good(before, commands)
+    after = Path(shutil.copytree(before.root, before.root.with_name("after"), symlinks=True))
+    done = commands.run(after, code)
+    ((_, root),) = commands.killed(before.root, code, [done.steps - 6])
+    half = DataProject(root.rename(root.with_name("half")))
+    again = commands.run(Path(shutil.copytree(half.root, root, symlinks=True)), code)
+    assert "putting back" in again.output
+    for step, twice in commands.killed(half.root, code, range(1, again.steps + 1)):
+        read = commands.run(twice, READ)
+        assert read.code == 0, f"step {step}: {read.output}"
+        assert commands.run(twice, code).code == 0
+        assert differences(after, twice, _clock) == [], f"step {step}"

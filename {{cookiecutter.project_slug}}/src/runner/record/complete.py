@@ -44,7 +44,7 @@ def _of_its_end(stored: "Run", recorded: RecordedRun) -> Iterator[str]:
     if stored.info.status != recorded.status:
         yield f"its end: it is {stored.info.status} there and {recorded.status} here"
     if refused := stored.data.tags.get("record.refused"):
-        yield refused
+        yield f"what it refused ({refused})"
     sent = read_json(recorded.folder / "delivery.json").get("offset", 0)
     if read_events(recorded.folder / "journal.jsonl", sent)[0]:
         yield "the end of its journal"

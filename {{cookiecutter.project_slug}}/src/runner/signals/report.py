@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from runner.atomic import write_atomically
 from runner.signals import aside, profile
 from runner.signals.contract import Contract, Field
 from runner.signals.diff import FIFTH, GAP, LAST_FIFTH, MEDIAN, gap, moved, null_share, shares
@@ -97,7 +98,7 @@ def write_report(
     )  # fmt: skip
     target = path(contract.root, hold)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    write_atomically(target, page)
     return target
 
 
