@@ -18,7 +18,7 @@ from runner.record.address import real_address
 from runner.record.delivery import read_json
 from runner.record.embedded import address, correct, recorded_store, store_file
 from runner.record.liveness import WriterLock
-from runner.record.recorded import folders, read_run
+from runner.record.recorded import folders, read_run, subfolders
 from runner.record.rerun import WORKTREES, is_in_use, remove_worktree
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _items(outputs: Path, limit: float) -> Iterator[Item]:
     for item in _runs(outputs, limit):
         running |= item.kept == RUNNING
         yield item
-    for path in sorted((outputs / REMOVING).glob("*")):  # whoever removed it was killed
+    for path in sorted(subfolders(outputs / REMOVING)):  # whoever removed it was killed
         yield Item(path, _used(path))
     before = min(limit, time.time() - _JUST_NOW)
     yield from _empty(outputs, before)
@@ -132,7 +132,7 @@ def _runs(outputs: Path, limit: float) -> Iterator[Item]:
 
 def _last(folder: Path) -> float:
     """When a run or one within it was last written to."""
-    times = [path.stat().st_mtime for path in folder.rglob("journal.jsonl")]
+    times = [path.stat().st_mtime for path in _inside(folder) if path.name == "journal.jsonl"]
     if not times:
         raise FileNotFoundError(folder)
     return max(times)
@@ -145,7 +145,7 @@ def _run(outputs: Path, folder: Path, limit: float, stores: "_Stores") -> Item:
         return Item(folder, 0, RUNNING)
     if _last(folder) >= limit:
         return Item(folder, 0)
-    if any(outputs.glob(f".pending/*/{run.id}.run")):
+    if any((pending / f"{run.id}.run").exists() for pending in subfolders(outputs / ".pending")):
         return Item(folder, 0, PENDING)
     uri = recorded_store(
         run.params.get("tracking.uri", ""), Path(run.params.get("outputs", outputs)), outputs
@@ -208,20 +208,17 @@ class _Stores:
 
 def _empty(outputs: Path, before: float) -> Iterator[Item]:
     """Folders of runs that were killed before they wrote anything, and those above them."""
-    found: list[Path] = []
+    level = [path for path in subfolders(outputs) if not path.name.startswith(".")]
     for depth in range(1, 6):
-        for path in sorted(outputs.glob("/".join("*" * depth))):
-            if path.relative_to(outputs).parts[0].startswith(".") or not path.is_dir():
-                continue
-            if depth > 2 and not _RUN.fullmatch(path.name):
-                continue
-            if any(path.is_relative_to(above) for above in found):
-                continue
-            inside = [path, *path.rglob("*")]
+        below: list[Path] = []
+        for path in sorted(level):
+            inside = [path, *_inside(path)]
             with suppress(FileNotFoundError):
-                if all(each.is_dir() and each.stat().st_mtime < before for each in inside):
-                    found.append(path)
+                if any(not each.is_dir() or each.stat().st_mtime >= before for each in inside):
+                    below += subfolders(path)
+                elif depth <= 2 or _RUN.fullmatch(path.name):
                     yield Item(path, 0)
+        level = below
 
 
 _RUN = re.compile(r".+-[0-9a-f]{8}")  # how a run's folder is called
@@ -232,11 +229,10 @@ def _drafts(outputs: Path, before: float) -> Iterator[Item]:
     """Files that were being written when their process was killed."""
     places = [outputs, *(root() / name for name in ("conf", "holds", "signals"))]
     places += [root() / "data" / name for name in ("held", "signals", "versions")]
-    for path in sorted(path for place in places for path in place.rglob("*.part")):
+    for path in sorted(path for place in places for path in _inside(place)):
         with suppress(FileNotFoundError):
-            stat = path.stat()
-            if _DRAFT.fullmatch(path.name) and path.is_file() and stat.st_mtime < before:
-                yield Item(path, stat.st_size)
+            if _DRAFT.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
+                yield Item(path, path.stat().st_size)
 
 
 def _caches(folder: Path, limit: float, running: bool) -> Iterator[Item]:
@@ -250,7 +246,7 @@ def _caches(folder: Path, limit: float, running: bool) -> Iterator[Item]:
 
 def _worktrees(outputs: Path, limit: float, running: bool) -> Iterator[Item]:
     """What is left of reruns that were killed."""
-    for path in sorted((outputs / WORKTREES).glob("*/")):
+    for path in sorted(subfolders(outputs / WORKTREES)):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < limit:
                 yield Item(path, _used(path), IN_USE if running or is_in_use(path) else None)
@@ -283,7 +279,7 @@ def _delete(item: Item, outputs: Path) -> Path:
         path = _taken_away(item, outputs) if item.last is not None else path
         shutil.rmtree(path, ignore_errors=True)
     elif path.is_dir():  # only what is empty: a run may be about to begin in it
-        for folder in sorted(path.rglob("*"), reverse=True):
+        for folder in sorted(_inside(path), reverse=True):
             folder.rmdir()
         path.rmdir()
     else:
@@ -297,8 +293,11 @@ def _taken_away(item: Item, outputs: Path) -> Path:
     Raises:
         BlockingIOError: It goes on, so that it stays.
     """
-    locks = [WriterLock(journal) for journal in item.path.rglob("journal.jsonl")]
+    locks: list[WriterLock] = []
     try:
+        for path in _inside(item.path):
+            if path.name == "journal.jsonl":
+                locks.append(WriterLock(path))
         if _last(item.path) != item.last:
             raise BlockingIOError
         target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
@@ -321,9 +320,15 @@ def _remove_empty(folder: Path, outputs: Path) -> None:
         folder = folder.parent
 
 
+def _inside(folder: Path) -> Iterator[Path]:
+    """All files and folders in a folder, those below too, while other processes remove some."""
+    for place, names, files in os.walk(folder):  # a glob of Python 3.11 would raise
+        yield from (Path(place, name) for name in (*names, *files))
+
+
 def _used(folder: Path) -> int:
     size = 0
-    for path in folder.rglob("*"):
+    for path in _inside(folder):
         with suppress(FileNotFoundError):  # another process removes it
             size += path.lstat().st_size if path.is_file() else 0
     return size
