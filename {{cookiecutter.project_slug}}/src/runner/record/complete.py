@@ -60,10 +60,11 @@ def _of_values(stored: "Run", recorded: RecordedRun, events: Sequence[Event]) ->
     for name in recorded.points:
         points = [point for point in recorded.series(name) if not math.isinf(point.value)]
         last = [point.value for point in points if point.step == points[-1].step]
-        value = stored.data.metrics.get(mlflow_name(name))
-        if points and not any(_is_same(value, each) for each in last):
+        there = stored.data.metrics.get(mlflow_name(name))
+        if points and not any(_is_same(there, each) for each in last):
             yield f"metric {name}"
-    read = {(each.dataset.name, each.dataset.digest) for each in stored.inputs.dataset_inputs}
+    inputs = stored.inputs.dataset_inputs if stored.inputs else []
+    read = {(each.dataset.name, each.dataset.digest) for each in inputs}
     for event in recorded.datasets:
         if (event["signal"], event["md5"]) not in read:
             yield f"dataset {event['signal']}"
