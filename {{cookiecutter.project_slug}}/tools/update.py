@@ -44,6 +44,10 @@ def main(arguments: list[str]) -> int:
         sys.exit("uv is not installed: run make setup first.")
     command = [*uv, "tool", "run", "--quiet", CRUFT, "update", "--skip-apply-ask", *arguments]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        status = ["git", "status", "--porcelain"]
+        if subprocess.run(status, cwd=ROOT, capture_output=True, check=False).stdout:
+            print("The working tree has changes: commit them, or put them away: git stash -u\n"
+                  "Of an update that was interrupted, too; then run it again.")  # fmt: skip
         return 1
     if conflicts():
         print("Both you and the template changed these; resolve them, then: make lock setup test")

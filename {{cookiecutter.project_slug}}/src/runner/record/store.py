@@ -51,7 +51,7 @@ from mlflow.exceptions import MlflowException
 T = TypeVar("T")
 
 _METRICS, _TEXTS = 1000, 100  # What MLflow takes in one batch.
-_PARAM, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
+PARAM_LENGTH, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 _WRONG_VALUES = (ValueError, TypeError, OverflowError)
 
@@ -282,12 +282,12 @@ class StoredRun:
         for event in events:
             kinds[event["kind"]].append(event)
         values = {name: value for each in kinds["params"] for name, value in each["values"].items()}
-        params = [Param(mlflow_name(name), value[:_PARAM]) for name, value in values.items()]
-        tags = [RunTag(mlflow_name(name), value[:_TAG]) for name, value in _tags(events).items()]
+        params = [Param(mlflow_name(name), value[:PARAM_LENGTH]) for name, value in values.items()]
+        tags = [RunTag(mlflow_name(name), value[:_TAG]) for name, value in tags_of(events).items()]
         metrics = [
             Metric(mlflow_name(each["name"]), float(each["value"]), each["time"], each["step"])
             for each in kinds["metric"]
-            if not math.isinf(float(each["value"]))  # See `_tags`.
+            if not math.isinf(float(each["value"]))  # See `tags_of`.
         ]
         inputs = [_dataset(each) for each in kinds["dataset"]]
         client, run_id = self._client, self._id
@@ -394,7 +394,7 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(root, _WRONG_VALUES) and not isinstance(root, OSError | MlflowException)
 
 
-def _tags(events: Sequence[Event]) -> dict[str, str]:
+def tags_of(events: Sequence[Event]) -> dict[str, str]:
     """What becomes a tag: tags, provenance, and metrics without end, which MLflow would change."""
     tags: dict[str, str] = {}
     for event in events:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.secrets import mask, mask_addresses, register_addresses
 from runner.signals import date_patterns, draft_table, generated_key, snapshot, source
@@ -75,7 +76,7 @@ def draft(root: Path, name: str, place: str) -> Contract:
     contract = contract_of(parse(text, path), path).complete()
     parts = snapshot.split(contract, source.receive(contract))
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
     for breach in broken(contract, parts, now):
         print(f"signal {name}: {breach.message}")
     return contract

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.secrets import mask_addresses
 from runner.signals import generated_key
@@ -56,7 +57,7 @@ def import_contract(root: Path, name: str, place: str, source: str | None) -> Co
     text = _with_the_rest(text, path, data)
     contract = contract_of(parse(text, path), path)
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
     return contract
 
 

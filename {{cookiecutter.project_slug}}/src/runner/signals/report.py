@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from runner.atomic import write_atomically
 from runner.secrets import mask
 from runner.signals import aside, profile
 from runner.signals.contract import Contract, Field
@@ -99,7 +100,7 @@ def write_report(
     )  # fmt: skip
     target = path(contract.root, hold)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(mask(page), encoding="utf-8")
+    write_atomically(target, mask(page))
     return target
 
 
