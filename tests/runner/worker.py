@@ -76,11 +76,15 @@ def work(run: Run) -> None:
     run.log_text("hello", "notes/hello.txt")
     if "nested" in options:
         nest(run)
-    if options.get("end") == "kill":
+    end(options.get("end"))
+
+
+def end(how: str | None) -> None:
+    if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if options.get("end") == "unspeakable":
+    if how == "unspeakable":
         raise UnspeakableError
-    if options.get("end") == "fail":
+    if how == "fail":
         raise ZeroDivisionError("no way to divide")
 
 

@@ -144,7 +144,7 @@ def _boot() -> str:
 def _namespace() -> str:
     """Identifies the processes that can be seen from here: a container has its own."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

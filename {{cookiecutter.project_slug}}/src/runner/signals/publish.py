@@ -239,8 +239,12 @@ def _write(delivery: Delivery) -> Publication:
         staging = snapshots.home(contract.root) / ".index" / f"{contract.name}.staging"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        for name in written:
-            write_rows(parts[name], staging / f"{name}.parquet")
+        try:
+            for name in written:
+                write_rows(parts[name], staging / f"{name}.parquet")
+        except BaseException:  # on a full disk, half of a snapshot would keep what is needed
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         snapshots.write_index(contract, {"publishing": True, "before": _text(contract)})
         folder.mkdir(exist_ok=True)
         for name in written:
