@@ -62,7 +62,7 @@ def table(bench: ModelsBench) -> str:
     for question in QUESTIONS:
         main, second = question.metrics
         columns = (
-            "model", LABELS[main], "minus the best", "", LABELS[second],
+            "model", "verdict", LABELS[main], "minus the best", LABELS[second],
             "from command to record", "fitting", "memory",
         )  # fmt: skip
         lines = [
@@ -72,7 +72,7 @@ def table(bench: ModelsBench) -> str:
         ]
         for model, fitted in bench.ranked(question):
             cells = (
-                name(model), shown(fitted, main), fitted.difference, fitted.verdict,
+                name(model), fitted.verdict, shown(fitted, main), fitted.difference,
                 shown(fitted, second), fitted.seconds, fitted.fit, fitted.memory,
             )  # fmt: skip
             lines.append(f"| {' | '.join(map(str, cells))} |")

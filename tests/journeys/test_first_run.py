@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import CHROMIUM
 from journey import QUICK, Project, copy, judged
 
-CHROMIUM = Path("/usr/bin/chromium")
 FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
 
 LOADS = """
@@ -145,14 +145,14 @@ def test_card_shows_the_run(first, only_run) -> None:
 
 
 def test_card_opens_in_a_browser(first, only_run, tmp_path: Path) -> None:
-    if not CHROMIUM.exists():
+    if CHROMIUM is None:
         pytest.skip("no Chromium here")
     project, _ = first
     card = project.artifact(only_run, "card.html")
     picture = tmp_path / "card.png"
     done = subprocess.run(
         [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             *("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
             *(f"--screenshot={picture}", "--window-size=1200,1600", card.as_uri()),
         ],

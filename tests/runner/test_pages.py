@@ -1,12 +1,12 @@
 """Every page that is written, laid out in a browser: can it be read, on any screen?"""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from browser import stumbles
 from folders import METRICS, write_run
 from test_compare import a_run, outputs  # noqa: F401
 from test_report import CELSIUS, SAID, Report, month, report  # noqa: F401
@@ -14,9 +14,6 @@ from test_report import CELSIUS, SAID, Report, month, report  # noqa: F401
 from runner.metrics import METRICS as LABELLED
 from runner.record.card import write_card
 from runner.training.compare import compare
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser import stumbles
 
 WIDE = {"short": ("seed", "hour"), "long": ("model.l2_regularization", "departure_minute_of_day")}
 CLASS = "sklearn.ensemble.HistGradientBoostingClassifier"

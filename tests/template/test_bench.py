@@ -126,7 +126,7 @@ def test_models_page_ranks_the_models_with_intervals_time_and_memory(tmp_path):
     target = tmp_path / "models.md"
     page = quick_page("models", target)
     lines = [line for line in page.splitlines() if line.startswith("| ")]
-    measured = "* [[]*, *[]] | * | * | * [[]*, *[]] | * s | * s | * GiB |"
+    measured = "* | * [[]*, *[]] | * | * [[]*, *[]] | * s | * s | * GiB |"
     for model, questions in {
         "`logistic_regression`": 2,
         "`ridge`": 1,
