@@ -49,8 +49,8 @@ def _escaped(character: str) -> str:
     if character.isascii() and character.isalnum():
         return character
     form = _one(character)
-    if character == "%":
-        form = f"(?:{form}|%)+"
+    if character == "%":  # which stands twice where texts are put together by it
+        form = f"(?:{form})" + "{1,2}"
     if character == "'":  # in a shell, and in YAML
         double = _one('"')
         form = f"{form}(?:{double}{form}{double}{form}|{form}{form}?)?"
@@ -58,7 +58,8 @@ def _escaped(character: str) -> str:
 
 
 def _one(character: str) -> str:
-    return f"(?:{_BACKSLASHES})?(?:{'|'.join(_forms(character))})"
+    # each form once: what can be read in two ways is tried in all combinations
+    return f"(?:{_BACKSLASHES})?(?:{'|'.join(dict.fromkeys(_forms(character)))})"
 
 
 def _forms(character: str) -> list[str]:
