@@ -155,6 +155,25 @@ def test_picture_in_a_page_is_not_broken_by_a_mask() -> None:
 
 
 @pytest.mark.parametrize(
+    "run", ["%", "%25", "\\", "'", "''", " ", "+", "&amp;", "\\n", "\\\\n ", "%5C"]
+)
+def test_text_that_is_almost_a_secret_is_read_to_its_end(run: str) -> None:
+    for inside in "%'\\ é&":
+        register(f"Zq7W{inside}kX9vJ2{inside}{inside}end")
+    text = f"Zq7W{run * 3000}kX9vJ{run * 3000}"
+    assert mask(text) == text
+
+
+@pytest.mark.parametrize("word", ["a", "a1", "a:", "a.b-", "://", "@", "a@", "?a=", "/"])
+def test_long_word_beside_an_address_is_read_to_its_end(word: str) -> None:
+    text = f"see https://host/ and {word * 50_000}"
+    assert mask(text).startswith("see https://host/ and ")
+    line = f"+{word * 50_000}".encode()
+    patch = b"diff --git a/x b/x\n@@ -0,0 +1 @@\n" + line
+    assert secrets.mask_patch(patch)[0].startswith(b"diff --git a/x b/x\n@@ -0,0 +1 @@\n+")
+
+
+@pytest.mark.parametrize(
     ("address", "shown"),
     [
         ("postgresql://me:pw@host/db", "postgresql://me:***@host/db"),

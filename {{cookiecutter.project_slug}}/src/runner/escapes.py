@@ -22,6 +22,7 @@ def escapes(value: str) -> Iterable[str]:
 _PERCENT = "%(?:25)*"
 """What begins a byte in an address, in one that is part of another too."""
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
+_BACKSLASHES = _BACKSLASH + "{1,16}"
 _AND = rf"(?:&|{_PERCENT}26)(?:amp(?:;|{_PERCENT}3[Bb]))*"
 _NUMBER = rf"{_AND}(?:#|{_PERCENT}23)"
 _END = rf"(?:;|{_PERCENT}3[Bb])"
@@ -31,7 +32,7 @@ _WHITE = (
 )
 """White space, in any escaping, also where a line was broken at it."""
 _BREAK = rf"(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*"
-_FOLD = rf"(?:{_BACKSLASH}{{1,16}}{_BREAK})?"
+_FOLD = f"(?:{_BACKSLASHES}{_BREAK})?"
 """Where YAML breaks a line behind what it has escaped."""
 
 
@@ -44,12 +45,12 @@ def _escaped(character: str) -> str:
     if character.isspace():
         return _WHITE
     if character[0] == "\\":
-        return rf"(?:{_BACKSLASH}(?:{_BREAK})?|{_NUMBER}(?:92|x5[Cc]){_END}){{1,64}}"
+        return f"(?:{_BACKSLASH}(?:{_BREAK})?|{_NUMBER}(?:92|x5[Cc]){_END})" + "{1,64}"
     if character.isascii() and character.isalnum():
         return character
     form = _one(character)
-    if character == "%":
-        form = f"(?:{form}|%)+"
+    if character == "%":  # which stands twice where texts are put together by it
+        form = f"(?:{form})" + "{1,2}"
     if character == "'":  # in a shell, and in YAML
         double = _one('"')
         form = f"{form}(?:{double}{form}{double}{form}|{form}{form}?)?"
@@ -57,7 +58,8 @@ def _escaped(character: str) -> str:
 
 
 def _one(character: str) -> str:
-    return rf"{_BACKSLASH}{{0,16}}(?:{'|'.join(_forms(character))})"
+    # each form once: what can be read in two ways is tried in all combinations
+    return f"(?:{_BACKSLASHES})?(?:{'|'.join(dict.fromkeys(_forms(character)))})"
 
 
 def _forms(character: str) -> list[str]:
@@ -66,12 +68,11 @@ def _forms(character: str) -> list[str]:
     data = character.encode("utf-8", "surrogatepass")
     utf16 = character.encode("utf-16-be", "surrogatepass")
     units = [utf16[place : place + 2].hex() for place in range(0, len(utf16), 2)]
-    again = rf"{_BACKSLASH}{{1,16}}"
     forms = [
         re.escape(character),
         "".join(f"{_PERCENT}(?i:{byte:02x})" for byte in data),
-        again.join(f"x(?i:{byte:02x})" for byte in data),
-        again.join(f"u(?i:{unit})" for unit in units),
+        _BACKSLASHES.join(f"x(?i:{byte:02x})" for byte in data),
+        _BACKSLASHES.join(f"u(?i:{unit})" for unit in units),
         f"U(?i:{code:08x})",
         rf"{_NUMBER}(?:0*{code}|(?i:x0*{code:x})){_END}",
     ]

@@ -53,9 +53,9 @@ _WORDS = re.compile(
 """Words, as places and people are called: in a variable that is no secret's, no secret either."""
 
 _PIECES = re.compile(r"[^\s\[\]{},:\"']{8,}")
-_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]{0,30}://[^\s\"'<>]+")
 _LOGIN = re.compile(
-    r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^/@\s:\"'<>\[?#]*)"
+    r"(?P<scheme>[A-Za-z][\w+.-]{0,30})://(?P<user>[^/@\s:\"'<>\[?#]*)"
     # up to the last @ before a slash; else a slash is the password's, unless the rest is a port's
     r"(?::(?P<password>[^/?#\s\"'<>]*|(?!\d{1,5}[/?#])(?:(?!://)[^@\s\"'<>])+))?@"
 )
@@ -63,7 +63,7 @@ _QUERY = re.compile(r"(?<=[?&;])(?P<name>[A-Za-z_][\w.-]*)=(?P<value>[^&;#\s\"'<
 _HEAD = 8192  # bytes in which a file that is no text shows it
 _AT_ONCE = 16 * 1024 * 1024  # bytes; a larger file is masked line by line
 _ASSIGNED = re.compile(
-    r"(?P<before>(?P<name>[A-Za-z][\w.-]*)[\"']?\s*(?::|=)\s*)"
+    r"(?P<before>(?P<name>[A-Za-z][\w.-]{0,60})[\"']?\s*(?::|=)\s*)"
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\s\"',;(){}\[\]#]+))"
 )
 _TOKEN_PASSWORDS = ("", "x-oauth-basic")
