@@ -336,6 +336,7 @@ def test_clean_removes_folders_of_runs_that_never_began(
 ) -> None:
     never = project / "outputs/a/2020-01-01/10-00-00-aaaa1111"
     (never / "artifacts").mkdir(parents=True)
+    (never / "multirun.yaml").write_text("hydra: {}")
     make_old(project / "outputs")
     begins = project / "outputs/a/2020-01-02/10-00-00-bbbb2222"
     begins.mkdir(parents=True)
