@@ -76,6 +76,15 @@ def received_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     return project
 
 
+@pytest.fixture(autouse=True)
+def no_secrets() -> Iterator[None]:
+    """What a test has registered is none of the next one's."""
+    yield
+    from runner import secrets
+
+    secrets.clear()
+
+
 @pytest.fixture
 def project(
     received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def only_record(outputs: Path) -> Path:
 
 @needs_containers
 def test_run_in_another_container_is_running_and_then_finished(place: Path, start: Any) -> None:
-    start(place, seconds=8).stdout.readline()  # its delivery serves the other's run too
+    end = place / "end"
+    start(place, until=end).stdout.readline()  # its delivery serves the other's run too
     inside = start(place, within=CONTAINER, seconds=3)
     record = inside.stdout.readline().split()[1]
     folder = next(each for each in folders(place / "outputs") if each.name.endswith(record))
@@ -59,6 +61,7 @@ def test_run_in_another_container_is_running_and_then_finished(place: Path, star
         assert dict(StoreFile(place).runs()).get(record, "RUNNING") == "RUNNING"
         time.sleep(0.1)
     assert "delivered" in inside.communicate(timeout=60)[0]
+    end.touch()
     assert read_run(folder).status == "FINISHED"
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
 
@@ -136,7 +139,8 @@ def test_run_that_another_process_writes_is_not_resumed(place: Path, start: Any)
 
 
 def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) -> None:
-    worker = start(place, seconds=4)
+    end = place / "end"
+    worker = start(place, until=end)
     record = worker.stdout.readline().split()[1]
     (pending,) = place.glob("outputs/.pending/*/")
     marker = pending / f"{record}.run"
@@ -144,6 +148,29 @@ def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) ->
     content = json.loads(marker.read_text())
     marker.write_text(json.dumps({**content, "writer": NOBODY}))  # as if its process were gone
     wait_until(lambda: dict(StoreFile(place).runs())[record] == "KILLED")
+    end.touch()
     assert "delivered" in worker.communicate(timeout=60)[0]
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
     assert_complete(place)
+
+
+@needs_containers
+def test_small_file_written_by_two_containers_at_once_is_whole(tmp_path: Path) -> None:
+    """Both processes are number 1, each among its own."""
+    code = (
+        "import sys; from pathlib import Path; from runner.atomic import write_atomically\n"
+        "for number in range(300): write_atomically(Path(sys.argv[1]), sys.argv[2] * 2000)"
+    )
+    path = tmp_path / "status.json"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen(
+            [*CONTAINER, sys.executable, "-c", code, str(path), letter], env=environment
+        )
+        for letter in "ab"
+    ]
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            assert path.read_text() in ("a" * 2000, "b" * 2000)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [each.name for each in tmp_path.iterdir()] == ["status.json"]

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from tracking_server import Server
 
 from runner.errors import UserError
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.names import LENGTH, mlflow_name, mlflow_path
 from runner.record.recorded import read_run
 from runner.record.recorder import Recorder
@@ -176,8 +174,7 @@ def test_step_that_no_store_takes_is_refused(tmp_path: Path, step: int) -> None:
 
 def recording(folder: Path) -> Recorder:
     folder.mkdir(parents=True)
-    config = OmegaConf.create({"tracking": {"uri": "none"}})
-    return Recorder(folder, Masking(config), Journal(folder / "journal.jsonl"))
+    return Recorder(folder, Journal(folder / "journal.jsonl"))
 
 
 def log(recorder: Recorder, what: str, name: str) -> None:

@@ -21,6 +21,7 @@ from runner.atomic import write_atomically
 from runner.config import nearest
 from runner.errors import UserError
 from runner.lock import data_lock
+from runner.secrets import mask_within
 from runner.terminal import show
 
 OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
@@ -387,6 +388,7 @@ def _write(root: Path, hold: Hold) -> None:
     path = root / file_name(hold.id)
     path.parent.mkdir(exist_ok=True)
     said = asdict(hold)
+    said["why"] = mask_within(hold.why)
     said["breaches"] = [dict(each) for each in said["breaches"]]
     said["delivery"] = list(hold.delivery)
     said = {key: value for key, value in said.items() if value is not None}

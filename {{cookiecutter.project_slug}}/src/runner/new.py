@@ -12,9 +12,16 @@ from runner.project import git, root
 
 NOT_NAMES = (
     *("default", "comparisons"),
+    *(
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)),
+    ),
     *("false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes"),
 )
-"""The first are folders of `outputs` already; Hydra or YAML read the others as something else."""
+"""Folders of `outputs` already; devices on Windows; words with a meaning for Hydra or YAML."""
 
 
 def new(arguments: list[str]) -> int:
@@ -37,9 +44,9 @@ def new(arguments: list[str]) -> int:
     experiment.add_argument("--until", type=_day, help="last day, YYYY-MM-DD")
     experiment.add_argument("--from", dest="source", help="experiment to start from")
     given = parser.parse_args(arguments)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", given.name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", given.name):
         raise UserError(
-            f"{given.name}: a name has lower case letters, digits and _, such as my_idea"
+            f"{given.name}: a name has up to 100 lower case letters, digits and _, such as my_idea"
         )
     if given.name in NOT_NAMES:
         raise UserError(f"{given.name}: this word has a meaning of its own; take another name")

@@ -21,6 +21,7 @@ from runner.errors import UserError
 from runner.record.address import store_key
 from runner.record.embedded import portable
 from runner.record.liveness import is_at_work
+from runner.secrets import mask, register_addresses, register_environment, watch_resolver
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -64,12 +65,13 @@ class Delivery:
             config: Its `outputs` and `tracking` are used.
             serves: False where another process delivers, such as a sweep's.
         """
-        from runner.record.masking import Masking  # The delivery process needs no omegaconf.
-
+        watch_resolver()
+        register_environment()
         outputs = Path(config.outputs).resolve()
         uri = str(config.tracking.uri)
+        register_addresses(uri)
         try:
-            return cls(outputs, uri, Masking(config).address, serves)
+            return cls(outputs, uri, mask(uri), serves)
         except OSError as error:
             raise UserError(
                 f"the folder for runs cannot be written: {outputs} ({error.strerror}); "

@@ -10,6 +10,7 @@ from typing import Any
 from runner.errors import UserError
 from runner.record.liveness import WriterLock, identity
 from runner.record.names import checked_name
+from runner.secrets import mask, mask_within
 
 Event = dict[str, Any]
 
@@ -26,6 +27,8 @@ def now() -> int:
 
 class Journal:
     """Appends events to a file; one `write` to the operating system each, without a buffer.
+
+    Secrets are masked here, whoever writes.
 
     A new journal refuses a file that exists: two runs never share a folder. One that goes on needs
     it, and that no other process writes it.
@@ -49,14 +52,15 @@ class Journal:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""
-        event = {"kind": kind, "time": now(), **values}
-        self._append(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+        event = {"kind": kind, "time": now(), **mask_within(values)}
+        line = json.dumps(event, ensure_ascii=False, default=lambda value: mask(str(value)))
+        self._append(line + "\n")
 
     def metric(self, name: str, value: float, step: int) -> None:
         """Append a metric; the line is put together by hand because this is called in loops."""
         encoded = self._names.get(name)
         if encoded is None:
-            encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
+            encoded = self._names[name] = json.dumps(mask(checked_name(name, "metric")))
         value, step = float(value), int(step)
         if not -LARGEST_STEP <= step <= LARGEST_STEP:
             raise UserError(f"step of metric {name!r} must be within ±{LARGEST_STEP}, got {step}")

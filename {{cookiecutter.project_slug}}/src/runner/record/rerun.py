@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from runner.errors import UserError
 from runner.metrics import number
 from runner.project import root
-from runner.record.address import MASK
 from runner.record.embedded import recorded_store, store_file
-from runner.record.recorded import RecordedRun, load_run, read_run
+from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, load_run, read_run
+from runner.secrets import MASK
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -40,7 +40,7 @@ def rerun(arguments: list[str]) -> int:
         0 if every metric is equal to the last digit, else 1.
     """
     parser = argparse.ArgumentParser("python run.py rerun", description=__doc__)
-    parser.add_argument("run", help="a run's id or the beginning of it, its folder, or `last`")
+    parser.add_argument("run", help=NAMES_OF_RUNS)
     recorded = load_run(parser.parse_args(arguments).run)
     for note in _surroundings(recorded):
         print(f"note: {note}")
@@ -71,19 +71,19 @@ def _words(recorded: RecordedRun, folder: Path) -> list[str]:
         else:
             raise UserError(f"{recorded.id}: the override {word} was masked in the record, so it "
                             "cannot be run again")  # fmt: skip
-    words += [f"outputs={_quoted(recorded.outputs)}", f"hydra.run.dir={_quoted(folder)}"]
+    words += [f"outputs={quoted(recorded.outputs)}", f"hydra.run.dir={quoted(folder)}"]
     before = Path(recorded.params.get("outputs", recorded.outputs))
     uri = recorded_store(recorded.params.get("tracking.uri", ""), before, recorded.outputs)
     if store := store_file(uri):
         store = store if store.is_file() else root() / "mlflow.db"
-        words.append(f"tracking.uri={_quoted(f'sqlite:///{store.as_posix()}')}")
+        words.append(f"tracking.uri={quoted(f'sqlite:///{store.as_posix()}')}")
     cores = recorded.provenance.get("cpu_count")
     if recorded.params.get("threads") == "None" and cores != os.cpu_count():
         words.append(f"threads={cores}")
     return words
 
 
-def _quoted(value: Path | str) -> str:
+def quoted(value: Path | str) -> str:
     """A value that Hydra's grammar takes as it is."""
     text = value.as_posix() if isinstance(value, Path) else value
     return "'" + text.replace("'", "\\'") + "'"
@@ -143,6 +143,8 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
         # No hook of the user's runs for a checkout that is none of theirs.
         _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach",
              str(place), commit)  # fmt: skip
+        if masked := recorded.provenance.get("git_masked"):
+            print(f"note: uncommitted.patch has {MASK} in place of secrets, in {', '.join(masked)}")
         if patch.is_file():
             _git("apply", "--whitespace=nowarn", str(patch), folder=place)
         elif recorded.provenance.get("git_dirty"):

@@ -23,10 +23,10 @@ from filelock import FileLock
 from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.record import embedded
-from runner.record.address import without_password
 from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
 from runner.record.names import checked_artifact, mlflow_name, mlflow_path, named_so
+from runner.secrets import mask
 
 # Before MLflow is imported, because it reads some of these then.
 os.environ.update(
@@ -355,7 +355,7 @@ class StoredRun:
         self.finished = True
 
     def _refused(self, what: str, error: BaseException) -> None:
-        self._refusal = without_password(f"{what[:500]}: {error}")[:_TAG]
+        self._refusal = mask(f"{what[:500]}: {error}")[:_TAG]
         self._say(f"MLflow refused {self._refusal}")
         self._client.set_tag(self._id, "record.refused", self._refusal)
 
@@ -376,7 +376,7 @@ class StoredRun:
 
     def _say(self, line: str) -> None:
         with (self._folder / "delivery.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+            file.write(f"{time.strftime('%H:%M:%S')} {mask(line)}\n")
 
 
 class _DeletedError(Exception):
