@@ -314,7 +314,8 @@ def _meet_everywhere(project: Path, commands: Commands, few: int) -> None:
         _again(project, kept)
         ended = commands.run(project, CLEAN, step, meanwhile=CLEAN)
         assert ended.code == 0, f"step {step}: {ended.output}"
-        assert [each.name for each in (project / "outputs").iterdir()] == [".pending"], step
+        left = [each.name for each in (project / "outputs").iterdir()]
+        assert left == [".pending"], f"step {step}: {ended.output}"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")

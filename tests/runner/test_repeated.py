@@ -139,8 +139,9 @@ BEGIN: dict[str, Callable[[DataProject, Commands], str]] = {
 
 
 def _clock(path: str) -> bool:
-    """What tells times of files, or who is at work."""
-    return path.startswith((".dvc/tmp/", "data/signals/.index/")) or path.endswith(".part")
+    """What tells times of files, or who is at work, and drafts."""
+    is_draft = path.endswith(".part") or (path.startswith(".dvc/cache/") and path.endswith(".tmp"))
+    return is_draft or path.startswith((".dvc/tmp/", "data/signals/.index/"))
 
 
 def _untimed(project: Path) -> Path:

@@ -303,8 +303,13 @@ def _taken_away(item: Item, outputs: Path) -> Path:
         if _last(item.path) != item.last:
             raise BlockingIOError
         target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
-        target.parent.mkdir(exist_ok=True)
-        return item.path.rename(target)
+        while True:
+            target.parent.mkdir(exist_ok=True)
+            try:
+                return item.path.rename(target)
+            except FileNotFoundError:  # or another one has just removed the empty folder
+                if not item.path.exists():
+                    raise
     finally:
         for lock in locks:
             lock.release()
