@@ -89,6 +89,7 @@ DENIED = "cannot be removed"
 GONE = "gone already: another process removes, too"
 
 REMOVING = ".removing"  # in `outputs`: what was a run and is being removed
+OF_HYDRA = "multirun.yaml"  # what it writes before a sweep has a record
 _JUST_NOW = 60  # seconds in which a folder may still be empty, and a draft become a file
 
 
@@ -213,8 +214,9 @@ def _empty(outputs: Path, before: float) -> Iterator[Item]:
         below: list[Path] = []
         for path in sorted(level):
             inside = [path, *_inside(path)]
+            files = [each for each in inside if not each.is_dir() and each.name != OF_HYDRA]
             with suppress(FileNotFoundError):
-                if any(not each.is_dir() or each.stat().st_mtime >= before for each in inside):
+                if files or any(each.stat().st_mtime >= before for each in inside):
                     below += subfolders(path)
                 elif depth <= 2 or _RUN.fullmatch(path.name):
                     yield Item(path, 0)
@@ -279,8 +281,8 @@ def _delete(item: Item, outputs: Path) -> Path:
         path = _taken_away(item, outputs) if item.last is not None else path
         shutil.rmtree(path, ignore_errors=True)
     elif path.is_dir():  # only what is empty: a run may be about to begin in it
-        for folder in sorted(_inside(path), reverse=True):
-            folder.rmdir()
+        for each in sorted(_inside(path), reverse=True):
+            each.unlink() if each.name == OF_HYDRA else each.rmdir()
         path.rmdir()
     else:
         path.unlink()
@@ -301,8 +303,13 @@ def _taken_away(item: Item, outputs: Path) -> Path:
         if _last(item.path) != item.last:
             raise BlockingIOError
         target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
-        target.parent.mkdir(exist_ok=True)
-        return item.path.rename(target)
+        while True:
+            target.parent.mkdir(exist_ok=True)
+            try:
+                return item.path.rename(target)
+            except FileNotFoundError:  # or another one has just removed the empty folder
+                if not item.path.exists():
+                    raise
     finally:
         for lock in locks:
             lock.release()
