@@ -191,7 +191,7 @@ def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
         find_run(tmp_path, "aaaa")
     with pytest.raises(UserError, match="the nearest: aaaa2222"):
         find_run(tmp_path, "aaaa2223")
-    with pytest.raises(UserError, match="the nearest: weather$"):
+    with pytest.raises(UserError, match=r"the nearest: weather$"):
         find_run(tmp_path, "wether")
     with pytest.raises(UserError, match=r"the latest: aaaa1111 \(weather, 2026-11-01 10-00-00\)"):
         find_run(tmp_path, "xyz")
