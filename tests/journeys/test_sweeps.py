@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from bowl import BOWL, X, write_bowl
 from journey import QUICK, Project, judged
@@ -166,6 +167,43 @@ def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
     states = [run.info.status for run in project.runs("bowl")]
     assert states.count("FINISHED") == 5
     assert set(states) <= {"FINISHED", "KILLED"}
+
+
+def test_workers_of_a_killed_sweep_end_with_it(project: Project) -> None:
+    write_bowl(project)
+    process = project.start("-m", *BOWL, *JOBLIB, "task.parameters.seconds=0.1,60", f"{X}=1,2")
+    wait_for(project, process, 4)
+    workers = [
+        each for each in psutil.Process(process.pid).children(recursive=True)
+        if each.status() != psutil.STATUS_ZOMBIE and "loky" in " ".join(each.cmdline())
+    ]  # fmt: skip
+    assert len(workers) >= 2
+    process.kill()
+    process.communicate(timeout=20)
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
+def test_sweep_that_is_resumed_twice_at_once_runs_each_job_once(project: Project) -> None:
+    write_bowl(project)
+    process = project.start("-m", *BOWL, "task.parameters.seconds=0.5", f"{X}=1,2,3,4")
+    wait_for(project, process, 2)
+    process.kill()
+    process.communicate(timeout=20)
+    (folder,) = project.root.glob("outputs/bowl/*/*")
+    resumed = [project.start("-m", f"resume={folder.name[-8:]}") for _ in range(2)]
+    errors = [each.communicate(timeout=120)[1] for each in resumed]
+    assert sorted(each.returncode for each in resumed) == [0, 2], errors
+    assert sum("still at work" in text for text in errors) == 1
+    runs = [read_run(folder / name) for name in finished(folder)]
+    assert sorted(run.params[X] for run in runs) == ["1", "2", "3", "4"]
+
+
+def wait_for(project: Project, process: Any, begun: int) -> None:
+    limit = time.monotonic() + 90
+    while len(list(project.root.glob("outputs/bowl/*/*/[0-9]-*/config.yaml"))) < begun:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.02)
 
 
 def test_secret_that_was_typed_is_not_left_where_jobs_were_submitted(project: Project) -> None:

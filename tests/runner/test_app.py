@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template"))
 
 from baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner.composition import normalise
+from runner.composition import as_typed, normalise
 from runner.config import nearest
 
 QUESTION = """Why, then? It's [odd]: "50 %" = {half} #1"""
@@ -51,7 +51,14 @@ def type_in(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         (["+experiment=x"], ["+experiment=x"]),
         (["-m", "experiment=a,b"], ["-m", "+experiment=a,b"]),
         (["seed=1", "experiment=x"], ["seed=1", "+experiment=x"]),
-        (["experiment.owner=Ada"], ["experiment.owner=Ada"]),
+        (["experiment.owner=Ada"], ["++experiment.owner=Ada"]),
+        (["model.tol=1", "+model.tol=1"], ["++model.tol=1", "++model.tol=1"]),
+        (["model.C=1,2", "~model.C"], ["++model.C=1,2", "~model.C"]),
+        (["task.parameters.x=1"], ["task.parameters.x=1"]),
+        (["hydra.run.dir=a.b"], ["hydra.run.dir=a.b"]),
+        (["model=null"], ["model='null'"]),
+        (["-m", "dataset=2026,flights"], ["-m", "dataset='2026',flights"]),
+        (["model@model.member=1"], ["model@model.member='1'"]),
         (["experiments"], ["experiments"]),
         (["experiment/deep=x"], ["experiment/deep=x"]),
         (["~experiment"], ["~experiment"]),
@@ -63,14 +70,34 @@ def test_normalise_lets_an_experiment_do_without_a_plus(typed, meant) -> None:
     assert normalise(typed) == meant
 
 
-@given(st.lists(st.text(min_size=1)))
+WORDS = st.one_of(
+    st.text(),
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["", "+", "++", "~", "-"]),
+        st.sampled_from(["model", "model.C", "hydra/launcher", "seed", "experiment", "dataset.pin.x"]),
+        st.sampled_from(["", "=1", "=null", "=a,1", "='1'", "=[1]", "=${x}", "=glob(*)"]),
+    ),
+)
+
+
+@given(st.lists(WORDS))
 def test_normalise_changes_nothing_else_and_nothing_twice(words) -> None:
     once = normalise(words)
     assert normalise(once) == once
-    kept = [word for word in words if not word.startswith("experiment=")]
-    assert [word for word in once if not word.startswith("+experiment=")] == [
-        word for word in kept if not word.startswith("+experiment=")
-    ]
+    for word, given_to_hydra in zip(words, once, strict=True):
+        key, _, value = word.partition("=")
+        new_key, _, new_value = given_to_hydra.partition("=")
+        assert new_key.lstrip("+") == key.lstrip("+")
+        assert new_value.replace("'", "") == value.replace("'", "")
+
+
+@given(WORDS)
+def test_record_holds_what_was_typed_without_added_signs(word) -> None:
+    (given_to_hydra,) = normalise([word])
+    assert normalise([as_typed(given_to_hydra)]) == [given_to_hydra]
+    if not word.startswith(("+", "experiment=")) and "." in word.partition("=")[0]:
+        assert as_typed(given_to_hydra) == word
 
 
 def test_nearest_names_the_nearest_or_all() -> None:

@@ -77,7 +77,8 @@ def test_recorded_run_with_a_torn_last_line_is_read(tmp_path: Path) -> None:
 def test_recorded_status_without_an_end_depends_on_the_process(tmp_path: Path) -> None:
     here = write_run(tmp_path, "a/b/c-00000001", status=None, writer=identity())
     gone = write_run(tmp_path, "a/b/c-00000002", status=None, writer=NOBODY)
-    there = write_run(tmp_path, "a/b/c-00000003", status=None, writer={**NOBODY, "host": "other"})
+    other = {**NOBODY, "boot": "another machine's"}
+    there = write_run(tmp_path, "a/b/c-00000003", status=None, writer=other)
     assert read_run(here).status == "RUNNING"
     assert read_run(gone).status == "KILLED"
     assert read_run(there).status == "RUNNING"

@@ -49,6 +49,10 @@ class Delivery:
     def register(self, *_: Any) -> None:
         """Nothing is sent."""
 
+    def is_registered(self, _run_id: str) -> bool:
+        """Nothing was given up."""
+        return True
+
 
 def plain_draw(run: Run, *_: Any) -> None:
     """Takes the place of the figures, which take a second."""

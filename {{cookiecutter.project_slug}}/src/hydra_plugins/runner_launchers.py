@@ -278,12 +278,12 @@ class RayLauncher(OtherProcesses):
 def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
     from joblib import Parallel, delayed
 
-    from runner.parallel import work
+    from runner.parallel import work_for
 
     pool = Parallel(n_jobs=count, return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning, "joblib")
-        yield from pool(delayed(work)(job) for job in jobs)
+        yield from pool(delayed(work_for)(os.getpid(), job) for job in jobs)
 
 
 @contextlib.contextmanager

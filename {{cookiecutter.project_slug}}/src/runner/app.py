@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ExitCode, UserError, exit_code, is_interrupt
+from runner.errors import ExitCode, UserError, exit_code, full_disk, is_interrupt
 from runner.project import read_environment, root
-from runner.record.console import Output
+from runner.record.console import open_standard_streams
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -67,14 +67,15 @@ class CheckFirst:
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every value of a sweep, before its jobs are launched."""
-        from runner.composition import explain, remember_compositions, swept
+        from runner.composition import explain, normalise_params, remember_compositions, swept
 
+        normalise_params(config)
         remember_compositions()
         try:
             for job in swept(config):
                 _refuse_wrong(job)
         except Exception as error:
-            told = explain(error)
+            told = explain(error, config.hydra.overrides.task)
             if isinstance(told, UserError):
                 print(told, file=sys.stderr)
                 sys.exit(2)
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     # most of an import's cost is the garbage collector
     gc.disable()
-    sys.stdout = Output(sys.stdout)
+    open_standard_streams()
     try:
         read_environment()
         word = arguments[0] if arguments else "--help"
@@ -112,8 +113,13 @@ def main(arguments: Sequence[str]) -> int:
         if is_interrupt(error):
             print("stopped", file=sys.stderr)
             return ExitCode.INTERRUPTED
-        print(error, file=sys.stderr)
+        print(full_disk(error) or error, file=sys.stderr)
         return exit_code([error])
+    except Exception as error:
+        if (full := full_disk(error)) is None:
+            raise
+        print(full, file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -149,7 +155,7 @@ def _run(arguments: Sequence[str]) -> int:
             print("stopped before the run began", file=sys.stderr)
         session.errors.append(error)
     except Exception as error:
-        told = explain(error)
+        told = explain(error, words)
         if told is error:
             raise
         raise told from error
@@ -197,11 +203,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _refuse_wrong(config: "DictConfig") -> None:
     """Hydra turns a callback's exception into a warning; leaving the process it cannot stop."""
-    from runner.composition import own
-    from runner.config import check
+    from runner.composition import check_composed
 
     try:
-        check(own(config))
+        check_composed(config)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

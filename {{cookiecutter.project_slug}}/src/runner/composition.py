@@ -1,6 +1,8 @@
 """From words on the command line to a composed configuration, with Hydra's errors in our words."""
 
 import copy
+import itertools
+import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -8,34 +10,68 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from hydra.errors import OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from runner.config import check, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
 from runner.schema import TOP_LEVEL
+from runner.secrets import watch_resolver
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 CONF = root() / "conf"
 REMEMBERED = 256  # compositions of a sweep's jobs
+VALUES = 10_000  # of one key in a sweep, each of which is composed and checked first
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
-    """Lets `experiment=x` stand for `+experiment=x`, also in a sweep; the rest stays as it is.
+    """What Hydra is given for what was typed.
 
-    `dataset.pin.<signal>` is a key that nobody has written down before.
+    `experiment=x` stands for `+experiment=x`. A key below a section, such as `model.C`, may be one
+    that no file lists: `++` adds it, and the schema or the model's class says whether there is such
+    a key. The choice of a group is a name, also where it reads as a number or null.
     """
-    added = {"experiment=": "+", "dataset.pin.": "++"}
-    return [
-        next((sign for key, sign in added.items() if word.startswith(key)), "") + word
-        for word in arguments
-    ]
+    return [_added(_quoted(word)) for word in arguments]
+
+
+def as_typed(word: str) -> str:
+    """An override without the `++` that `normalise` adds."""
+    return word.removeprefix("++") if _added(word.removeprefix("++")) == word else word
+
+
+def _added(word: str) -> str:
+    if word.startswith("experiment="):
+        return f"+{word}"
+    below = re.match(r"\+?(\w+)\.", word)
+    # the task's own parameters stand in its file, all of them
+    is_open = below is not None and below[1] in TOP_LEVEL and below[1] != "task"
+    return f"++{word.removeprefix('+')}" if is_open else word
+
+
+def _quoted(word: str) -> str:
+    key, _, value = word.partition("=")
+    names = value.split(",")
+    if not (_is_group(key) and all(re.fullmatch(r"[\w.+-]+", name) for name in names)):
+        return word
+    return f"{key}={','.join(name if _is_plain(name) else repr(name) for name in names)}"
+
+
+def _is_plain(name: str) -> bool:
+    """Whether Hydra reads it as a text."""
+    is_constant = name.lower() in ("null", "true", "false", "inf", "nan")
+    return name[0].isalpha() and not is_constant
+
+
+def _is_group(key: str) -> bool:
+    name = key.lstrip("+").partition("@")[0]
+    return re.fullmatch(r"\w+(/\w+)*", name) is not None and os.path.isdir(CONF / name)
 
 
 def register_resolvers() -> None:
     """Makes `${root:}`, `${run_id:}` and `${experiment_name:}` known; call it before Hydra."""
+    watch_resolver()
     OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     # cached: a job has one id, however often it is read; its number gives each job its own
@@ -68,11 +104,50 @@ def compose(*overrides: str) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            config = hydra.compose("config", overrides=normalise(overrides))
+            config = hydra.compose(
+                "config", overrides=normalise(overrides), return_hydra_config=True
+            )
     except Exception as error:
-        raise explain(error) from error
-    check(config)
+        raise explain(error, overrides) from error
+    check_composed(config)
+    with flag_override(config, ["struct", "readonly"], False):
+        del config["hydra"]
     return config
+
+
+def check_composed(config: DictConfig) -> None:
+    """Checks what Hydra composed for a run, before anything runs.
+
+    The model's class, whose import takes seconds, is asked only where a parameter was typed that
+    the model's file does not list.
+
+    Args:
+        config: Holds Hydra's own part too.
+
+    Raises:
+        UserError: Names the first wrong key, with the nearest valid name.
+    """
+    job = own(config)
+    check(job)
+    if "model" in job.task.get("uses", []) and _typed_parameters(config) - _listed(config):
+        from runner.training.groups import check_members
+        from runner.training.parameters import check_model
+
+        check_model(job)
+        check_members(job)
+
+
+def _typed_parameters(config: DictConfig) -> set[str]:
+    typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    assert isinstance(typed, list)
+    keys = (str(word).lstrip("+").partition("=")[0] for word in typed)
+    return {key.removeprefix("model.") for key in keys if key.startswith("model.")}
+
+
+def _listed(config: DictConfig) -> set[str]:
+    """Parameters in the file of the chosen model."""
+    path = CONF / "model" / f"{config.hydra.runtime.choices.get('model')}.yaml"
+    return set(map(str, OmegaConf.load(path))) if path.is_file() else set()
 
 
 def remember_compositions() -> None:
@@ -95,6 +170,21 @@ def remember_compositions() -> None:
         return copied
 
     loader.load_sweep_config = load
+
+
+def normalise_params(config: DictConfig) -> None:
+    """Has the keys of `hydra.sweeper.params` as they would be typed.
+
+    Args:
+        config: What Hydra composed for the sweep as a whole.
+    """
+    params = config.hydra.sweeper.get("params")
+    if params:
+        written = OmegaConf.to_container(params, resolve=False)
+        assert isinstance(written, dict)
+        named = {_added(f"{key}=").removesuffix("="): value for key, value in written.items()}
+        with flag_override(config, ["struct", "readonly"], False):
+            config.hydra.sweeper.params = named
 
 
 def swept(config: DictConfig) -> Iterator[DictConfig]:
@@ -120,13 +210,18 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     values: dict[str, list[str]] = {}
     intervals = []
     sweeper = config.hydra.runtime.choices["hydra/sweeper"]
-    overrides = OverridesParser.create().parse_overrides([*words, *map(str, typed)])
+    parser = OverridesParser.create(config_loader=loader)
+    overrides = parser.parse_overrides([*words, *map(str, typed)])
     for override in overrides:
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
         elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            listed = itertools.islice(override.sweep_string_iterator(), VALUES + 1)
+            values[key] = [f"{key}={value}" for value in listed]
+            if len(values[key]) > VALUES:
+                raise UserError(f"{override.input_line}: a sweep over a key takes at most {VALUES} "
+                                "values")  # fmt: skip
         elif "optuna" not in sweeper:
             raise UserError(f"{override.input_line}: an interval is searched, which is said with "
                             "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
@@ -211,26 +306,44 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def explain(error: Exception) -> Exception:
-    """A Hydra or OmegaConf error about the user's words, said our way; any other stays itself."""
+def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
+    """A Hydra or OmegaConf error about the user's words, said our way; any other stays itself.
+
+    Args:
+        error: What Hydra raised.
+        typed: The overrides: the nearest key is looked for in what they choose.
+    """
+    if isinstance(error, UserError):
+        return error
     text = str(error)
     cause = str(error.__cause__) if error.__cause__ else ""
-    if match := re.search(r"Could not find '([\w/-]+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([\w/-]+)/([^'/]*)'", text):
         group, name = match.groups()
         near = nearest(name, choices(group))
         return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
     if match := re.search(r"Could not (override|append|delete)\w* '([^']+)'", text):
         verb, key = match.group(1), match.group(2).split("@")[0]
-        return _no_match(verb, key, "No match in the defaults list" in text)
+        return _no_match(verb, key, "No match in the defaults list" in text, typed)
     if match := re.search(r"Multiple values for ([\w/]+)\.", text):
         return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     if "Key '" in text + cause and "is not in struct" in text + cause:
         key = re.search(r"full_key: (\S+)", text + cause)
         name = key.group(1) if key else text.splitlines()[0]
-        return UserError(f"{name}: no such key. {_near_key(name)}")
-    ambiguous = re.search(r"Ambiguous value for argument '(.*)'", text)
-    if ambiguous or isinstance(error, OverrideParseException):
-        said = ambiguous.group(1) if ambiguous else getattr(error, "override", text)
+        return UserError(f"{name}: no such key. {_near_key(name, typed)}")
+    several = re.match(r"Ambiguous value for argument '(.*)'\n", text) or re.match(
+        r"Sweep parameters '(.*)' requires --multirun", text
+    )
+    if several:
+        key, _, value = as_typed(several.group(1)).partition("=")
+        return UserError(
+            f"{key}: several values ({value}) are a sweep: add -m. Or write a list as {key}=[a,b], "
+            f"and a text with a comma in quotes of its own: '{key}=\"a, b\"'"
+        )
+    if match := re.match(r"Error merging override ([^=]*)", text):
+        reason = (cause or "it cannot be read").splitlines()[0]
+        return UserError(f"{as_typed(match.group(1))}: {reason}")
+    if isinstance(error, OverrideParseException):
+        said = as_typed(str(getattr(error, "override", text)))
         return UserError(
             f"{said}: cannot be read. Hydra gives commas, brackets and braces a meaning: "
             "put text into quotes of its own, such as 'experiment.question=\"Why, then?\"'"
@@ -241,35 +354,44 @@ def explain(error: Exception) -> Exception:
         return UserError(f"{place}:{mark.line + 1}: this is no YAML: {error.problem}")
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
         return UserError(f"{error.filename}: cannot be written ({error.strerror})")
-    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
-        detail = " ".join(line.strip() for line in text.splitlines()[:2])
+    if "hydra" in _origins(error) or "omegaconf" in _origins(error):
+        detail = " ".join(line.strip() for line in (text or cause).splitlines()[:2])
         return UserError(f"{detail} (python run.py lists what can be typed)")
     return error
 
 
-def _no_match(verb: str, key: str, is_group: bool) -> UserError:
+def _origins(error: Exception) -> set[str]:
+    """Top-level modules of the error's class and of the code that raised it."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    raised = str(place.tb_frame.f_globals.get("__name__", "")) if place is not None else ""
+    return {type(error).__module__.partition(".")[0], raised.partition(".")[0]}
+
+
+def _no_match(verb: str, key: str, is_group: bool, typed: Sequence[str]) -> UserError:
     if verb == "override" and key in _groups():
         return UserError(
             f"{key}: it is overridden where it cannot be. An experiment's file must open with "
             "'# @package _global_', in its very first line"
         )
-    if is_group or (CONF / key).is_dir():
+    if is_group or os.path.isdir(CONF / key):
         return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
     # only then something has to be composed to know
     may_hold = verb == "override" and key.partition(".")[0] in TOP_LEVEL
-    if may_hold and any(known.startswith(f"{key}.") or known == key for known in _keys()):
+    if may_hold and any(known.startswith(f"{key}.") or known == key for known in _keys(typed)):
         return UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
-    return UserError(f"{key}: no such key. {_near_key(key)}")
+    return UserError(f"{key}: no such key. {_near_key(key, typed)}")
 
 
-def _near_key(key: str) -> str:
+def _near_key(key: str, typed: Sequence[str]) -> str:
     """The nearest key: a sibling where the parent is right, any otherwise."""
     if key.startswith("hydra."):
         return "What launchers and sweepers take stands in conf/hydra/"
     parent = key.rpartition(".")[0]
     if not parent:
         return nearest(key, TOP_LEVEL)
-    known = _keys()
+    known = _keys(typed)
     siblings = [one for one in known if one.rpartition(".")[0] == parent]
     return nearest(key, siblings or known)
 
@@ -282,9 +404,14 @@ def _groups() -> list[str]:
     ]
 
 
-def _keys() -> list[str]:
-    """Every key of the default configuration, dotted."""
-    return _dotted(OmegaConf.to_container(compose(), resolve=False), "")
+def _keys(typed: Sequence[str]) -> list[str]:
+    """Every key of the configuration that the typed choices of groups give, dotted."""
+    chosen = [word.partition(",")[0] for word in typed if _is_group(word.partition("=")[0])]
+    try:
+        config = compose(*chosen)
+    except UserError:  # another mistake
+        config = compose()
+    return _dotted(OmegaConf.to_container(config, resolve=False), "")
 
 
 def _dotted(node: object, path: str) -> list[str]:

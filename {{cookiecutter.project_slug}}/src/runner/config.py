@@ -5,19 +5,21 @@ import datetime
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from typing import get_args, get_type_hints
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
 from runner.metrics import ENDS, train_objectives
-from runner.schema import CHOICES, Config
+from runner.path_names import checked_path
+from runner.schema import CHOICES, RANGES, Config
+from runner.secrets import is_secret_name
 
-SECRET_WORDS = re.compile(
-    r"(^|[._-])(password|passwd|token|secret|api_?key|credentials?)($|[._=-])", re.I
-)
+_INTERPOLATION = re.compile(r"\$\{.*\}", re.DOTALL)
+_LITERAL_DEFAULT = re.compile(r"oc\.env:[^${}]*,(?!\s*(?:null|''|\"\")?\s*\})[^${}]*\}")
+_SETTING = re.compile(r"([\w.@/-]+)[\"']?\s*[:=]\s*([^\s,{}\[\]]+)")
 
 TRAIN = "runner.training.train.train"
 
@@ -46,8 +48,6 @@ def check(config: DictConfig) -> None:
         typed = OmegaConf.merge(OmegaConf.structured(Config), config)
     except (ValidationError, ConfigTypeError) as error:
         key = error.full_key or str(error.key)
-        if "is not a ListConfig" in str(error):
-            raise UserError(f"{key}: it must be a list, such as {key}=[a,b]") from None
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from None
     except OmegaConfBaseException as error:
         missing = re.search(r"Environment variable '(\w+)' not found", str(error))
@@ -80,13 +80,53 @@ def check_overrides(overrides: Sequence[str]) -> None:
         UserError: Names the key and what to do instead.
     """
     for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
-        if SECRET_WORDS.search(key) and value and not value.startswith("${oc.env:"):
-            variable = "${oc.env:" + re.sub(r"\W+", "_", key).upper() + "}"
-            raise UserError(
-                f"{key}: a secret on the command line would stay in the record; "
-                f"set it in the environment and write {key}='{variable}'"
-            )
+        for key, value in _typed(override):
+            if _is_typed_secret(key, value):
+                variable = "${oc.env:" + re.sub(r"\W+", "_", key).upper() + "}"
+                raise UserError(
+                    f"{key}: a secret on the command line would stay in the record; "
+                    f"set it in the environment and write '{variable}' as its value"
+                )
+
+
+def _typed(override: str) -> Iterator[tuple[str, object]]:
+    """Keys and single values of an override, those inside lists and dicts too."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        value = parsed.value()
+    except HydraException:  # it is refused later; until then nothing of it may be shown
+        yield from _SETTING.findall(override.lstrip("+~"))
+        return
+    key = str(parsed.key_or_group)
+    if parsed.is_sweep_override():
+        value = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else None
+    yield from _single(key, value)
+
+
+def _single(key: str, node: object) -> Iterator[tuple[str, object]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _single(f"{key}.{name}", value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _single(key, value)
+    else:
+        yield key, node
+
+
+def _is_typed_secret(key: str, value: object) -> bool:
+    if not any(is_secret_name(name) for name in re.split(r"[./@]", key)):
+        return False
+    if value is None or isinstance(value, bool | float):
+        return False
+    if isinstance(value, int):
+        return value > 999  # else a place or a count, as in `pad_token=0`
+    text = str(value).strip("'\"")
+    is_reference = _INTERPOLATION.fullmatch(text) and not _LITERAL_DEFAULT.search(text)
+    return bool(text) and not is_reference
 
 
 def read_now(config: DictConfig) -> datetime.datetime | None:
@@ -122,6 +162,9 @@ def read_moment(config: DictConfig) -> datetime.datetime:
 
 def _check_values(config: DictConfig) -> None:
     read_now(config)
+    checked_path(config.project, "project:")  # the store's artifacts lie in a folder of this name
+    if not all(part.isidentifier() for part in config.package.split(".")):
+        raise UserError(f"package: '{config.package}' is not the name of a Python package")
     until = config.experiment.get("until")
     try:
         datetime.date.fromisoformat(str(until or "2027-01-31"))
@@ -134,16 +177,25 @@ def _check_values(config: DictConfig) -> None:
             f"experiment.conclusion: missing; an experiment that is {config.experiment.status} "
             "says in a sentence what was learned"
         )
+    for key, interval in RANGES.items():
+        node = OmegaConf.select(config, key)
+        values = (
+            {f"{key}.{name}": value for name, value in node.items()}
+            if isinstance(node, DictConfig)
+            else {key: node}
+        )
+        for name, value in values.items():
+            if value is not None and not _is_within(interval, value):
+                raise UserError(f"{name} must be in {interval}, got {value}")
     if config.get("threshold"):
         _check_threshold(config.threshold)
-    least = {"threads": 1, "debug.rows": 1, "seed": 0, "seeds": 1, "evaluation.folds": 2} | {
-        f"evaluation.{name}": 1
-        for name in ("bootstrap", "importance_rows", "importance_repeats", "slice_rows")
-    }
-    for key, minimum in least.items():
-        value = OmegaConf.select(config, key)
-        if value is not None and value < minimum:
-            raise UserError(f"{key}: {value} is too few; write {minimum} or more")
+
+
+def _is_within(interval: str, value: float) -> bool:
+    low, high = map(float, interval[1:-1].split(","))
+    is_above = low <= value if interval[0] == "[" else low < value
+    is_below = value <= high if interval[-1] == "]" else value < high
+    return is_above and is_below
 
 
 def _check_objective(config: DictConfig) -> None:
@@ -159,18 +211,11 @@ def _check_objective(config: DictConfig) -> None:
 
 def _check_threshold(threshold: DictConfig) -> None:
     policy = threshold.policy
-    if policy in ("precision", "recall"):
-        if not 0 < (threshold.target or 0) < 1:
-            raise UserError(
-                f"threshold.target: {policy} needs a share between 0 and 1, such as 0.8"
-            )
-        if not 0.5 <= threshold.confidence < 1:
-            raise UserError(
-                f"threshold.confidence: {threshold.confidence} is none; write 0.9 or 0.95"
-            )
-    if policy == "top_k" and not 0 < (threshold.capacity or 0) <= 1:
-        raise UserError("threshold.capacity: top_k needs the share of rows that can be acted upon, "
-                        "such as 0.1")  # fmt: skip
+    if policy in ("precision", "recall") and threshold.target is None:
+        raise UserError(f"threshold.target is missing: {policy} needs a share, such as 0.8")
+    if policy == "top_k" and threshold.capacity is None:
+        raise UserError("threshold.capacity is missing: top_k needs the share of rows that can be "
+                        "acted upon, such as 0.1")  # fmt: skip
     known = ("false_positive", "false_negative", "true_positive", "true_negative")
     for name in threshold.costs:
         if name not in known:
@@ -187,7 +232,8 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
         if key not in kinds:
             place = f"{path}{key}"
             where = f"under '{path.rstrip('.')}'" if path else "at the top level"
-            raise UserError(f"{place}: no such key {where}. {nearest(key, kinds)}")
+            siblings = [f"{path}{name}" for name in kinds]
+            raise UserError(f"{place}: no such key {where}. {nearest(place, siblings)}")
     for parameter in dataclasses.fields(schema):
         required = (
             parameter.default is dataclasses.MISSING
@@ -203,7 +249,12 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
             ),
             None,
         )
-        if kind is None or OmegaConf.is_missing(node, parameter.name):
+        if OmegaConf.is_missing(node, parameter.name):
+            continue
+        if kind is None:
+            if parameter.name in node:
+                key = f"{path}{parameter.name}"
+                _check_shape(node, parameter.name, kinds[parameter.name], key)
             continue
         child = node.get(parameter.name)
         if isinstance(child, DictConfig) and isinstance(kind, type):
@@ -211,3 +262,29 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
         elif child is not None:
             key = f"{path}{parameter.name}"
             raise UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
+
+
+def _check_shape(node: Any, name: Any, kind: Any, key: str) -> None:
+    """Stops where a list, a mapping or a single value stands in the place of another."""
+    if OmegaConf.is_interpolation(node, name):
+        return
+    if OmegaConf.is_missing(node, name):
+        raise UserError(f"{key} has no value")
+    value = node[name]
+    if type(None) in get_args(kind):
+        if value is None:
+            return
+        (kind,) = (one for one in get_args(kind) if one is not type(None))
+    shape = get_origin(kind)
+    if shape is dict and not isinstance(value, DictConfig):
+        raise UserError(f"{key} must be a mapping, such as {key}.NAME=VALUE, got {value}")
+    if shape is list and not isinstance(value, ListConfig):
+        raise UserError(f"{key}: it must be a list, such as {key}=[a,b]")
+    if shape is None and kind is not Any and OmegaConf.is_config(value):
+        raise UserError(f"{key} must be a single value, got {value}")
+    if shape is dict:
+        for entry in value:
+            _check_shape(value, entry, get_args(kind)[1], f"{key}.{entry}")
+    elif shape is list:
+        for place in range(len(value)):
+            _check_shape(value, place, get_args(kind)[0], f"{key}[{place}]")

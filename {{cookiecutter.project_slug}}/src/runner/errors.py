@@ -1,6 +1,7 @@
 """The exceptions that are told to people without a traceback, and what the exit codes mean."""
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 
@@ -50,6 +51,8 @@ def exit_code(errors: Iterable[BaseException], held: bool = False) -> ExitCode:
 
 
 def _kind(error: BaseException) -> ExitCode:
+    if full_disk(error):
+        return ExitCode.FAILED
     if isinstance(error, RefusedError):
         return ExitCode.DECISION
     if isinstance(error, UserError):
@@ -59,6 +62,23 @@ def _kind(error: BaseException) -> ExitCode:
 
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl+C is behind it: within an import, an extension makes an ImportError of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    return any(isinstance(each, KeyboardInterrupt) for each in _chain(error))
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """A line for people where a full disk is behind it, else None."""
+    for each in _chain(error):
+        is_full = isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)
+        # polars and SQLite give no number
+        if is_full or any(text in str(each) for text in ("No space left on", "disk is full")):
+            names = (getattr(each, name, None) for name in ("filename2", "filename"))
+            place = next((f" for {name}" for name in names if name), "")
+            return f"no space left on the disk{place}: free some, then run the same again"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error with those that it comes from."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error is not None

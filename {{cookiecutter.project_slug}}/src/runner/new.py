@@ -6,14 +6,22 @@ import json
 import math
 import re
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.project import git, root
 
 NOT_NAMES = (
     *("default", "comparisons"),
+    *(
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)),
+    ),
     *("false", "inf", "nan", "no", "none", "null", "off", "on", "true", "yes"),
 )
-"""The first are folders of `outputs` already; Hydra or YAML read the others as something else."""
+"""Folders of `outputs` already; devices on Windows; words with a meaning for Hydra or YAML."""
 
 
 def new(arguments: list[str]) -> int:
@@ -36,9 +44,9 @@ def new(arguments: list[str]) -> int:
     experiment.add_argument("--until", type=_day, help="last day, YYYY-MM-DD")
     experiment.add_argument("--from", dest="source", help="experiment to start from")
     given = parser.parse_args(arguments)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", given.name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", given.name):
         raise UserError(
-            f"{given.name}: a name has lower case letters, digits and _, such as my_idea"
+            f"{given.name}: a name has up to 100 lower case letters, digits and _, such as my_idea"
         )
     if given.name in NOT_NAMES:
         raise UserError(f"{given.name}: this word has a meaning of its own; take another name")
@@ -97,7 +105,8 @@ def _experiment(given: argparse.Namespace) -> int:
         int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
     )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    write_atomically(
+        path,
         "# @package _global_\n"
         f"# python run.py +experiment={given.name}\n{origin}"
         f"{body.rstrip()}\n\n"
@@ -107,7 +116,6 @@ def _experiment(given: argparse.Namespace) -> int:
         f"  budget_days: {days}\n"
         f"  until: {given.until or 'null'}\n"
         "  status: active\n",
-        encoding="utf-8",
     )
     print(f"conf/experiment/{given.name}.yaml is written; run it:\n"
           f"python run.py +experiment={given.name}")  # fmt: skip

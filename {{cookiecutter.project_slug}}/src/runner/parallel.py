@@ -1,11 +1,14 @@
 """A job of a sweep in a process of its own, which may have done others before."""
 
 import contextlib
+import functools
 import gc
 import logging
 import os
 import secrets
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +21,10 @@ from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
+from runner.secrets import mask
 from runner.session import check_job, execute, resume_collector, score
+
+POLL = 0.5  # seconds between looks at whether the parent lives
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def work(job: Job) -> Outcome:
             resume_collector()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
-            return Outcome(job.number, job.words, error=told)
+            return Outcome(job.number, job.words, error=UserError(mask(str(told))))
         error: Exception | None = None
         said = f"  run {run.id}"
         value, held = None, False
@@ -89,9 +95,9 @@ def work(job: Job) -> Outcome:
         except Pruned:
             said += " ended early"
         except UserError as told:
-            error = told
+            error = UserError(mask(str(told)))
         except Exception as fault:
-            error = RuntimeError(f"{type(fault).__name__}: {fault}")
+            error = RuntimeError(mask(f"{type(fault).__name__}: {fault}"))
         else:
             held = any(name.startswith("held/") and metrics[name] for name in metrics)
             try:
@@ -101,6 +107,29 @@ def work(job: Job) -> Outcome:
     ids = [each.id for each in run.family() if each.ended]
     said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+def work_for(parent: int, job: Job) -> Outcome:
+    """Runs a job in a process that ends when its parent does, however that ends.
+
+    Args:
+        parent: The parent's process id.
+        job: What is run.
+    """
+    _end_with(parent)
+    return work(job)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Watches the parent from now on; where it is killed, joblib keeps its workers for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def folder_of(job: Job) -> Path:

@@ -3,9 +3,9 @@
 from runner import sweep
 from runner.errors import UserError
 from runner.project import root
-from runner.record.address import MASK
 from runner.record.recorded import RecordedRun, find_run, read_run
 from runner.record.rerun import quoted
+from runner.secrets import MASK
 
 
 def resumed(name: str) -> list[str]:

@@ -224,3 +224,24 @@ CHOICES = {
     "ablation.leave_out": ("signals", "features", "groups"),
     "threshold.policy": ("cost", "f_beta", "precision", "recall", "top_k"),
 }
+
+RANGES = {
+    "seed": "[0, 2000000000]",  # LightGBM takes 31 bits, and `seeds` counts on from here
+    "seeds": "[1, 1000]",
+    "threads": "[1, 1024]",
+    "experiment.budget_days": "[0, 10000]",
+    "evaluation.bootstrap": "[1, 100000]",
+    "evaluation.importance_rows": "[1, 1000000000]",
+    "evaluation.importance_repeats": "[1, 1000]",
+    "evaluation.slice_rows": "[1, 1000000000]",
+    "evaluation.folds": "[2, 100]",
+    "ablation.tolerance": "[0, 1]",
+    "ablation.minutes": "[0, 100000]",
+    "debug.rows": "[1, 1000000000]",
+    "threshold.target": "(0, 1)",
+    "threshold.confidence": "[0.5, 1)",
+    "threshold.costs": "[-1000000000, 1000000000]",
+    "threshold.capacity": "(0, 1]",
+    "threshold.beta": "[0, 1000]",
+}
+"""The interval of every number; a round bracket leaves its end out."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ObjectiveError, RefusedError, UserError, is_interrupt
+from runner.composition import as_typed
+from runner.errors import ObjectiveError, RefusedError, UserError, full_disk, is_interrupt
 from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
@@ -48,7 +49,7 @@ class Session:
         self.stopped = False
         self.held = False
         self.away: list[str] = []
-        self.command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        self.command = [Path(sys.argv[0]).name, *map(as_typed, sys.argv[1:])]
         self.delivery: Delivery | None = None
         self.sweep: Sweep | None = None
         self.launcher: OtherProcesses | None = None
@@ -86,12 +87,16 @@ class Session:
                 run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
-            print(error, file=sys.stderr)
+            print(full_disk(error) or error, file=sys.stderr)
             self.fail(error)
             return None
-        except BaseException:
+        except BaseException as error:
             _remove_empty(folder, Path(config.outputs))
-            raise
+            if (full := full_disk(error)) is None:
+                raise
+            print(full, file=sys.stderr)
+            self.fail(error)
+            return None
         self.runs.append(run)
         return self.execute(run)
 
@@ -159,7 +164,12 @@ class Session:
 
             if self.delivery is None:
                 self.delivery = Delivery.start(config)
-            self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            try:
+                self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            except UserError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
+                raise SweepStopped from error
             self.runs.append(self.sweep.parent)
         return self.sweep
 
@@ -239,7 +249,7 @@ def words_of(hydra: Any) -> list[str]:
 
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(words, list)
-    return list(map(str, words))
+    return [as_typed(str(word)) for word in words]
 
 
 def score(run: "Run", metrics: Mapping[str, float]) -> float:
@@ -315,8 +325,25 @@ def check_job(config: "DictConfig") -> None:
 
     check(config)
     limit_threads(config.threads)
+    _check_task(config.task._target_)
     _check_model(config)
     _check_data(config)
+
+
+def _check_task(target: str) -> None:
+    """Checks that there is such a function; what fails within its module fails in the run."""
+    import importlib.util
+
+    module, _, function = target.rpartition(".")
+    try:
+        is_there = bool(function) and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        is_there = False
+    if not is_there:
+        raise UserError(
+            f"task._target_: no module '{module}'; name a function by its dotted path, such as "
+            "runner.training.train.train"
+        )
 
 
 def _check_model(config: "DictConfig") -> None:
@@ -340,7 +367,9 @@ def _check_data(config: "DictConfig") -> None:
         plan = make_plan(config, as_it_stands=True)
         if "model" in uses:
             from runner.training.groups import check_ensemble
+            from runner.training.repeated import check_block
 
+            check_block(config.evaluation.block, config.dataset.features)
             check_ensemble(config, plan)
 
 

@@ -18,6 +18,7 @@ from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, find_run, folders, read_run
 from runner.record.rerun import quoted
 from runner.record.run import Run
+from runner.terminal import show_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +88,7 @@ class Sweep:
             return cls(Run.resume(config, folder, delivery), config.objective)
         words = [word for word in command[1:] if word not in ("-m", "--multirun")]
         parent = Run.start(config, folder, command, words, delivery)
-        parent.log_provenance(WORDS, [parent.masked(word) for word in words])
+        parent.log_provenance(WORDS, words)
         return cls(parent, config.objective)
 
     def is_done(self, overrides: Sequence[str]) -> bool:
@@ -241,9 +242,6 @@ def over_seeds(jobs: Sequence[Job], name: str) -> list[dict[str, Any]]:
 
 def show(told: dict[str, Any]) -> None:
     """Prints the jobs of a sweep, the best first, and the means over seeds."""
-    from rich.console import Console
-    from rich.table import Table
-
     name = told["objective"]
     sign = 1 if greater_is_better(name) else -1
     jobs = sorted(
@@ -252,17 +250,13 @@ def show(told: dict[str, Any]) -> None:
     )
     own = ("run", "status", "value", "seconds")
     keys = [key for key in (jobs[0] if jobs else {}) if key not in own]
-    console = Console(highlight=False)
-    console.width = max(console.width, 120)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("run", *keys, name or "objective", ""):
-        table.add_column(column, no_wrap=True)
+    rows = []
     for job in jobs:
         value = "-" if job["value"] is None else f"{job['value']:,.4f}"
         word = "best" if job["run"] == told["best"] else ""
         word = word if job["status"] == "FINISHED" else job["status"]
-        table.add_row(job["run"], *(shown(job[key]) for key in keys), value, word)
-    console.print(table)
+        rows.append((job["run"], *(shown(job[key]) for key in keys), value, word))
+    show_table(("run", *keys, name or "objective", ""), rows)
     for group in told["over_seeds"]:
         said = " ".join(f"{key}={value}" for key, value in group.items()
                         if key not in ("mean", "sd", "seeds"))  # fmt: skip
@@ -288,6 +282,8 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    from runner.training.figures import counted
+
     sign = 1 if greater_is_better(name) else -1
     drawn = sorted(jobs, key=lambda job: sign * (job.value or 0.0))[-LINES:]
     keys = list(drawn[0].values)
@@ -310,7 +306,8 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
     for height, value in ((0, low), (1, high)):
         axes.text(len(keys) + 0.02, height, f"{value:.4g}", fontsize=8, va="center", bbox=BEHIND)
     axes.set_xticks(range(len(keys) + 1), [*keys, name], fontsize=8)
-    axes.set(yticks=[], title="What was chosen, and what came of it", ylim=(-0.06, 1.06))
+    title = counted("What was chosen, and what came of it", len(drawn), len(jobs))
+    axes.set(yticks=[], title=title, ylim=(-0.06, 1.06))
     axes.set_xlim(-0.1, len(keys) + 0.35)
     axes.spines[:].set_visible(False)
     figure.subplots_adjust(left=0.06, right=0.96, top=0.9, bottom=0.1)
@@ -358,7 +355,7 @@ def _value(run: RecordedRun, chosen: str | None) -> float | None:
 
 
 def _key(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(overrides))
+    return tuple(sorted(word.lstrip("+") for word in overrides))
 
 
 def _split(word: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from runner import project
 from runner.config import nearest, read_moment, read_now
 from runner.dataset import expressions, join
 from runner.dataset.join import MOMENT
+from runner.dataset.split import check_split
 from runner.errors import UserError
 from runner.signals import versions
 from runner.signals.contract import Contract, known
@@ -172,6 +173,7 @@ def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
             f"{key} needs a moment, and {spine.name} has no event time; "
             "name one of MOMENTS as dataset.moment, or split by random"
         )
+    check_split(chosen.split)
     parts = OmegaConf.to_container(chosen.split)
     assert isinstance(parts, dict)
     return Plan(

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -10,6 +10,29 @@ from runner.errors import UserError
 
 PARTS = ("train", "validation", "test")
 PART = pl.Enum(PARTS)
+
+
+def check_split(split: Mapping[str, str]) -> None:
+    """Checks the sizes of the validation and the test part.
+
+    Args:
+        split: `by`, `validation` and `test` of `dataset.split`.
+
+    Raises:
+        UserError: One is neither a duration, by time, nor a share, at random.
+    """
+    sizes = {key: str(split[key]) for key in ("validation", "test")}
+    for key, size in sizes.items():
+        if split["by"] == "time" and not re.fullmatch(r"[1-9]\d{0,3}(h|d|w|mo|q|y)", size):
+            raise UserError(
+                f"dataset.split.{key} must be a duration such as 1mo, 2w or 10d, got {size!r}"
+            )
+        if split["by"] == "random" and not (re.fullmatch(r"0?\.\d+", size) and float(size) > 0):
+            raise UserError(
+                f"dataset.split.{key} must be a share of the rows such as 0.2, got {size!r}"
+            )
+    if split["by"] == "random" and sum(map(float, sizes.values())) >= 1:
+        raise UserError("dataset.split: validation and test take all rows; leave some to train on")
 
 
 def by_time(moments: pl.Series, validation: str, test: str, zone: str) -> pl.Series:
@@ -21,11 +44,6 @@ def by_time(moments: pl.Series, validation: str, test: str, zone: str) -> pl.Ser
         test: The same; the test period begins with a calendar period of this length.
         zone: The time zone of the calendar.
     """
-    for key, duration in (("validation", validation), ("test", test)):
-        if not re.fullmatch(r"[1-9]\d*(h|d|w|mo|q|y)", duration):
-            raise UserError(
-                f"dataset.split.{key}: '{duration}' is no duration; write 1mo, 2w or 10d"
-            )
     local = pl.lit(moments.max()).dt.convert_time_zone(zone)
     start = local.dt.truncate(test)
     before = start.dt.offset_by(f"-{validation}")
@@ -48,15 +66,7 @@ def at_random(keys: Sequence[pl.Series], validation: str, test: str) -> pl.Serie
         validation: A share such as 0.2.
         test: The same.
     """
-    shares = []
-    for key, share in (("validation", validation), ("test", test)):
-        if not re.fullmatch(r"0?\.\d+", share) or float(share) <= 0:
-            raise UserError(
-                f"dataset.split.{key}: '{share}' is no share of the rows; write one like 0.2"
-            )
-        shares.append(float(share))
-    if sum(shares) >= 1:
-        raise UserError("dataset.split: validation and test take all rows; leave some to train on")
+    shares = (float(validation), float(test))
     texts = pl.select(
         pl.concat_str([key.cast(pl.String) for key in keys], separator="\0")
     ).to_series()

@@ -1,5 +1,6 @@
 """Reads what a run left behind in its folder."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -204,16 +205,26 @@ def folders(outputs: Path) -> list[Path]:
     """Every run's folder, the oldest first; runs within a run lie in its folder."""
 
     def found() -> Iterator[Path]:
-        for depth in ("*/*/*", "*/*/*/*", "*/*/*/*/*"):
-            for journal in outputs.glob(f"{depth}/journal.jsonl"):
-                if not journal.relative_to(outputs).parts[0].startswith("."):
-                    yield journal.parent
+        level = [path for path in subfolders(outputs) if not path.name.startswith(".")]
+        for depth in range(2, 6):
+            level = [path for folder in level for path in subfolders(folder)]
+            if depth > 2:
+                yield from (path for path in level if (path / "journal.jsonl").exists())
 
     # the tenth job of a sweep comes after the ninth
     return sorted(
         found(),
         key=lambda folder: [part.zfill(32) for part in folder.relative_to(outputs).parts[1:]],
     )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder; none if another process has just removed it, as `clean` does."""
+    try:  # a glob of Python 3.11 would raise
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def find_run(outputs: Path, run: str | Path) -> Path:

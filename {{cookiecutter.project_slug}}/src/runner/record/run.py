@@ -6,23 +6,22 @@ import secrets
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from runner import project
-from runner.errors import UserError
+from runner.errors import UserError, full_disk
 from runner.record import provenance
 from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal
-from runner.record.liveness import identity
-from runner.record.masking import Masking
 from runner.record.recorded import RecordedRun, read_run
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
+from runner.secrets import mask, mask_within, register_addresses
 
 PLACES = ("outputs", "tracking.uri")
 """Keys of the config that another place of the project changes."""
@@ -72,9 +71,11 @@ class Run(Recorder):
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
             journal = Journal(folder / "journal.jsonl", goes_on)
-            super().__init__(folder, Masking(config), journal, recorded)
+            super().__init__(folder, journal, recorded)
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
+        except BlockingIOError:
+            raise UserError(f"run {self.id} is still at work: another process writes it") from None
         except OSError as error:
             raise UserError(
                 f"the run's folder cannot be written: {folder} ({error.strerror}); "
@@ -118,8 +119,9 @@ class Run(Recorder):
         """
         run = cls(config, folder.resolve(), delivery, goes_on=True)
         # in this order: whoever is about to take its marker away sees that the journal has grown
-        run._journal.write("resume", writer=identity())
-        delivery.register(run.id, run.folder)
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
         return run
 
     @classmethod
@@ -157,10 +159,14 @@ class Run(Recorder):
                     "run keeps its configuration: restore conf/, or start a new run"
                 )
         run = cls(config, folder, delivery, goes_on=True, recorded=recorded)
+        if read_run(folder).ended != recorded.ended:  # before this process had the journal's lock
+            run._journal.close()
+            raise UserError(f"run {recorded.id}: another process has just gone on with it")
         run.parent, run.overrides = recorded.parent, overrides
         run._before = {each.name: each.folder for each in _runs_within(recorded)}
-        run._journal.write("resume", writer=identity())
-        delivery.register(run.id, run.folder)
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
         run.log_params({name: value for name, value in values.items() if name not in PLACES})
         return run
 
@@ -203,7 +209,8 @@ class Run(Recorder):
         """Begin the record, with the configuration in it."""
         self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
-        self.delivery.register(self.id, self.folder)
+        writer = self._journal.writer()
+        self.delivery.register(self.id, self.folder, writer)
         self._journal.write(
             "start",
             id=self.id,
@@ -214,15 +221,13 @@ class Run(Recorder):
             package=self.config.package,
             model="model" in self.config.task.get("uses", []),
             user=_user(),
-            writer=identity(),
+            writer=writer,
         )
         config = _masked(self.config)
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        self.log_text(
-            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
-        )
+        self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
         self.log_params(_flat(config))
-        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
 
@@ -232,8 +237,8 @@ class Run(Recorder):
         Args:
             command: As it was typed; None for a run that keeps the one that it began with.
         """
-        self._console = Console(self.folder / "console.log", self._masking.text)
-        self._system = SystemMetrics(self._journal.metric, self._next_step("system/cpu_percent"))
+        self._console = Console(self.folder / "console.log", mask)
+        self._system = SystemMetrics(self._sample, self._next_step("system/cpu_percent"))
         self._system.start()
         root = project.root()
         outputs = Path(self.config.outputs).resolve()
@@ -244,10 +249,17 @@ class Run(Recorder):
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
         if command is not None:
-            self.log_provenance("command", self._masking.text(shlex.join(command)))
+            self.log_provenance("command", shlex.join(command))
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
+
+    def _sample(self, name: str, value: float, step: int) -> None:
+        """Keep what was measured of the machine: a sign of life, also for the runs within."""
+        self._journal.metric(name, value, step)
+        for run in self.family():
+            if run is not self and not run.ended:
+                run._journal.touch()
 
     def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
@@ -265,6 +277,12 @@ class Run(Recorder):
             status: FINISHED, FAILED or KILLED.
             error: What ended the run, if anything did; its traceback becomes an artifact.
         """
+        # a full disk ended it: that is told, and not that it is still full
+        is_full = suppress(OSError) if full_disk(error) else nullcontext()
+        with is_full:
+            self._close(status, error)
+
+    def _close(self, status: str, error: BaseException | None) -> None:
         try:
             if error is not None:
                 self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
@@ -275,9 +293,13 @@ class Run(Recorder):
             if self._console:
                 self._console.stop()
             try:
-                reason = self._masking.text(_reason(error)) if error else None
+                reason = _reason(error) if error else None
+                was_given_up = not self.delivery.is_registered(self.id)
+                writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
+                if was_given_up:  # taken for dead, as after an hour in which the machine slept
+                    self.delivery.register(self.id, self.folder, writer)
             finally:
                 self._journal.close()
 
@@ -288,7 +310,7 @@ class Run(Recorder):
 
     def mlflow_page(self) -> str | None:
         """Where a server shows the run, as soon as it is there; None for an embedded store."""
-        base = self._masking.address
+        base = mask(str(self.config.tracking.uri))
         noted = read_json(self.folder / "delivery.json")
         if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
             return None
@@ -316,10 +338,9 @@ def _reason(error: BaseException) -> str:
 
 def _masked(config: DictConfig) -> Any:
     """The composed config as it is recorded."""
-    masking = Masking(config)
-    values = masking.values(OmegaConf.to_container(config, resolve=True))
-    values["tracking"]["uri"] = masking.address
-    return values
+    values = OmegaConf.to_container(config, resolve=True)
+    register_addresses(values)
+    return mask_within(values)
 
 
 def _runs_within(recorded: RecordedRun) -> list[RecordedRun]:

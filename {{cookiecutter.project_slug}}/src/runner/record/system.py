@@ -35,8 +35,9 @@ class SystemMetrics(threading.Thread):
         step, done = self._first_step, False
         while not done:
             done = self._stopped.wait(INTERVAL if step > self._first_step else 1.0)
-            for name, value in next(samples).items():
-                self._log(f"system/{name}", value, step)
+            with suppress(OSError):  # a full disk, which the task meets too
+                for name, value in next(samples).items():
+                    self._log(f"system/{name}", value, step)
             step += 1
 
 

@@ -67,14 +67,15 @@ def build(
         threads: The same for `n_jobs`; None for all cores.
 
     Raises:
-        UserError: A classifier is asked for a number, or a regressor for a class.
+        UserError: A classifier is asked for a number, or a regressor for a class; the class that
+            the label asks for does not take a parameter.
     """
     values: dict[str, Any] = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
     target, regressor = values.pop("_target_"), values.pop("_regressor_", None)
     if kind == Kind.REGRESSION and regressor:
         target = regressor
     chosen = parameters.load("_target_", target)
-    estimator: BaseEstimator = chosen(**values)
+    estimator: BaseEstimator = parameters.make(chosen, values)
     _check_kind(estimator, kind, target)
     known = parameters.names(chosen)
     _fill_in(estimator, known, seed, threads)

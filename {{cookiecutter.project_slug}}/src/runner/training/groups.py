@@ -50,12 +50,24 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
         if group not in {*found, *(said or plan.contracts)}:
             raise UserError(f"model.members.{group}: there is no such group. "
                             f"{nearest(str(group), found)}")  # fmt: skip
-    _check_members(config)
+    check_members(config)
 
 
-def _check_members(config: DictConfig) -> None:
+def check_members(config: DictConfig) -> None:
+    """Checks the parameters of an ensemble's members; any other model passes.
+
+    Raises:
+        UserError: A member's class does not take a parameter, or is an ensemble itself.
+    """
+    if not is_ensemble(config.model):
+        return
+    if not isinstance(config.model.get("members"), DictConfig):
+        raise UserError("model.members must be a mapping of groups to models, got "
+                        f"{config.model.get('members')}")  # fmt: skip
     members = {f"members.{group}": each for group, each in config.model.members.items()}
-    for place, model in {"member": config.model.member, **members}.items():
+    for place, model in {"member": config.model.get("member"), **members}.items():
+        if not isinstance(model, DictConfig):
+            raise UserError(f"model.{place} must be a model with a _target_, got {model}")
         if is_ensemble(model):
             raise UserError(f"model.{place}: a member cannot be an ensemble itself")
         alone = config.copy()
@@ -71,7 +83,8 @@ def said_groups(model: DictConfig) -> dict[str, list[str]] | None:
     """The groups that the configuration names; None for a group by signal."""
     if not model.get("groups"):
         return None
-    said = OmegaConf.to_container(model.groups, resolve=True)
+    groups = model.groups
+    said = OmegaConf.to_container(groups, resolve=True) if OmegaConf.is_config(groups) else groups
     if not isinstance(said, dict) or not all(isinstance(each, list) for each in said.values()):
         raise UserError("model.groups: name the signals or features of each group, such as "
                         "model.groups: {timetable: [flights], sky: [weather]}")  # fmt: skip

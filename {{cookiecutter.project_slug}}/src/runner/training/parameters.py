@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ class MissingExtraError(UserError):
 
 
 def check_model(config: DictConfig) -> None:
-    """Checks the model's parameters against its class, or both of its classes.
+    """Checks the model's parameters against its class.
+
+    Of a model with two classes, one for labels that are numbers, the label tells which is fitted,
+    and only the data tell the label: what one of them takes passes here, and `make` checks it
+    again.
 
     Raises:
         UserError: The class cannot be imported or does not take a parameter.
@@ -28,34 +33,55 @@ def check_model(config: DictConfig) -> None:
     if "model" not in config.task.get("uses", []):
         return
     model = config.model
-    if "_target_" not in model:
+    if model.get("_target_") is None:
         raise UserError("model._target_: missing; name an estimator's class, such as "
                         "sklearn.linear_model.LogisticRegression")  # fmt: skip
     values = OmegaConf.to_container(model, resolve=True)
     assert isinstance(values, dict)
     parameters = {str(key): value for key, value in values.items() if key not in KEYS}
-    for key in KEYS:
-        if key not in model:
-            continue
-        estimator = load(key, model[key])
-        known = names(estimator)
-        for name in parameters:
-            if name not in known:
-                raise UserError(
-                    f"model.{name}: {estimator.__name__} takes no such parameter. "
-                    f"{nearest(name, known)}"
-                )
-        _check_values(estimator, parameters)
+    refusals = []
+    for estimator in [load(key, str(model[key])) for key in KEYS if model.get(key) is not None]:
+        try:
+            make(estimator, parameters)
+        except UserError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
+
+
+def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
+    """An estimator with these parameters; scikit-learn's check of types and ranges comes first.
+
+    Raises:
+        UserError: The class does not take a parameter or its value.
+    """
+    known = names(estimator)
+    for name in parameters:
+        if name not in known:
+            near = nearest(name, known)
+            raise UserError(f"model.{name}: {estimator.__name__} takes no such parameter. {near}")
+        value = parameters[name]
+        if isinstance(value, int) and abs(value) >= 2**63:  # libraries are written in C
+            raise UserError(f"model.{name} must be in [-2**63, 2**63), got {value}")
+    try:
+        made = estimator(**parameters)
+        if hasattr(made, "_parameter_constraints"):  # a class of one's own has none
+            made._validate_params()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model: {str(error).splitlines()[0]}") from error
+    return made
 
 
 def load(key: str, target: str) -> type[Any]:
     """The class that the configuration names.
 
     Raises:
-        UserError: It cannot be imported; MissingExtraError where an extra has it.
+        UserError: It cannot be imported, or is not an estimator; MissingExtraError where an extra
+            has it.
     """
     try:
-        return get_class(target)
+        estimator = get_class(target)
     except Exception as error:
         cause = error.__cause__ or error
         missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
@@ -65,6 +91,9 @@ def load(key: str, target: str) -> type[Any]:
                 f"`make setup ARGS={extra}` (python tools/setup.py {extra})"
             ) from error
         raise UserError(f"model.{key}: cannot import '{target}' ({cause})") from error
+    if not hasattr(estimator, "fit"):
+        raise UserError(f"model.{key}: {target} is not an estimator, it has no method fit")
+    return estimator
 
 
 def names(estimator: type[Any]) -> set[str]:
@@ -79,16 +108,6 @@ def names(estimator: type[Any]) -> set[str]:
             for name, aliases in _ConfigAliases._get_all_param_aliases().items():
                 found |= {name, *aliases}
     return found
-
-
-def _check_values(estimator: type[Any], values: dict[str, Any]) -> None:
-    """Lets scikit-learn check types and ranges now, as it would when it fits."""
-    try:
-        made = estimator(**values)
-        if hasattr(made, "_parameter_constraints"):  # a class of one's own has none
-            made._validate_params()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model: {str(error).splitlines()[0]}") from error
 
 
 def _extra(module: str) -> str | None:

@@ -1,7 +1,7 @@
 """A model judged several times: by cross-validation, and with several seeds."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -86,6 +86,7 @@ def folds(config: DictConfig, dataset: Dataset) -> list[tuple[pl.Series, pl.Seri
         UserError: There is nothing to block by, or too little of it.
     """
     count, block = config.evaluation.folds, config.evaluation.block
+    check_block(block, dataset.features)
     open_rows = dataset.frame[PART] != "test"
     places = open_rows.arg_true().to_numpy()
     if block is None and MOMENT in dataset.frame.columns:
@@ -120,12 +121,24 @@ def _by_time(dataset: Dataset, places: Rows, count: int) -> Iterator[tuple[Rows,
         yield np.flatnonzero(period < last), np.flatnonzero(period == last)
 
 
-def _groups(dataset: Dataset, block: str) -> NDArray[Any]:
-    if block not in dataset.features:
+def check_block(block: str | None, features: Sequence[str]) -> None:
+    """Checks what keeps rows together in a fold.
+
+    Args:
+        block: `evaluation.block`.
+        features: Those of the dataset.
+
+    Raises:
+        UserError: It is neither time nor a feature.
+    """
+    names = ["time", *features]
+    if block is not None and block not in names:
         raise UserError(
-            f"evaluation.block: '{block}' is no feature of this dataset. "
-            f"{nearest(block, ['time', *dataset.features])}"
+            f"evaluation.block: '{block}' is no feature of this dataset. {nearest(block, names)}"
         )
+
+
+def _groups(dataset: Dataset, block: str) -> NDArray[Any]:
     return dataset.frame[block].cast(pl.String).fill_null("").to_numpy()
 
 
