@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
-from runner.schema import CHOICES, RANGES, Config
+from runner.schema import CHOICES, RANGES, TOP_LEVEL, Config
 
 SECRET_WORDS = re.compile(
     r"(^|[._-])(password|passwd|token|secret|api_?key|credentials?)($|[._=-])", re.I
@@ -60,6 +60,8 @@ def check(config: DictConfig) -> None:
         config.merge_with(OmegaConf.to_container(typed, resolve=False))
     _check_values(config)
     for group in config.task.get("uses", []):
+        if group not in TOP_LEVEL:
+            raise UserError(f"task.uses: no such key '{group}'. {nearest(group, TOP_LEVEL)}")
         if config.get(group) is None:
             raise UserError(
                 f"this task needs a {group} and none is chosen: "
