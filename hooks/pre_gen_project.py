@@ -1,7 +1,6 @@
 """Refuse, before anything is generated, answers that would not work."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -74,7 +73,7 @@ def remove_outer_folders(slug: str, output: str) -> None:
     outer = [str(Path(output, *parts[:count])) for count in range(len(parts) - 1, 0, -1)]
     if outer:
         subprocess.Popen(
-            [sys.executable, "-c", REMOVE, os.getcwd(), *outer],
+            [sys.executable, "-c", REMOVE, str(Path.cwd()), *outer],
             cwd=Path.cwd().anchor,  # an occupied folder cannot be removed everywhere
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
