@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,13 +149,13 @@ class ModelsBench:
         call = self.clock.run(
             self.project, "run.py", "compare", *found, python=self.python, COLUMNS="300"
         )
-        columns: list[int] = []
+        columns: dict[str, int] = {}
         for line in call.output.splitlines():
             if line.startswith("run "):
-                columns = [line.index(name) for name in ("minus the best", "fit", "whole run")]
+                columns = {name: line.index(name) for name in ("verdict", "minus the best")}
             elif columns and line[:8] in found and line[8:9] == " ":
-                difference, verdict = told(line[columns[0] : columns[1]])
-                found[line[:8]].difference, found[line[:8]].verdict = difference, verdict
+                found[line[:8]].verdict = cell(line, columns["verdict"])
+                found[line[:8]].difference = cell(line, columns["minus the best"])
         silent = [name for name, fitted in found.items() if not fitted.verdict]
         if silent:
             sys.exit(f"run.py compare says nothing of {silent}:\n{call.output}")
@@ -175,7 +174,6 @@ def recorded(folder: Path) -> dict[str, float]:
     return {event["name"]: event["value"] for event in events}
 
 
-def told(cells: str) -> tuple[str, str]:
-    """A difference with its interval, and what it says: the two columns before the times."""
-    parts: Sequence[str] = re.split(r"\s{3,}", cells.strip())
-    return (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
+def cell(line: str, start: int) -> str:
+    """What a line of a table holds in the column that starts there; "" if nothing."""
+    return re.split(r"\s{3,}", line[start:])[0].strip()

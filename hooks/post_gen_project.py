@@ -85,6 +85,20 @@ def template_origin(answers: dict[str, Any]) -> str | None:
     return without_secrets(url) or None
 
 
+def link_docs(project: Path, url: str | None) -> None:
+    """Let the README say where the template and its docs are, if others can reach that address."""
+    readme, words = project / "README.md", "`docs/` of the template"
+    if url and re.fullmatch(r"https?://[^\s<>()\[\]]+", url):
+        linked = words.replace("the template", f"[the template]({url})")
+    elif url and re.fullmatch(r"(ssh|git)://[\w.@:/~-]+|[\w.-]+@[\w.-]+:[\w./~-]+", url):
+        linked = f"{words} (`{url}`)"
+    else:
+        return  # a folder of this machine
+    text = readme.read_text(encoding="utf-8")
+    with readme.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text.replace(words, linked))
+
+
 def remember_template(project: Path, answers: dict[str, Any], url: str) -> bool:
     """Write `.cruft.json` as `cruft create` would, if the clone is what its commit says."""
     commit = git(Path(answers["_repo_dir"]), "rev-parse", "HEAD").stdout.strip()
@@ -141,11 +155,13 @@ def main() -> None:
     """Finish the project that cookiecutter has just written."""
     project = Path.cwd()
     prune(project, ANSWERS)
+    under_cruft = "_commit" in ANSWERS
+    url = without_secrets(ANSWERS["_template"]) if under_cruft else template_origin(ANSWERS)
+    link_docs(project, url)
     # cruft runs this hook at every update: more than pruning would stop it.
-    if "_commit" in ANSWERS:
+    if under_cruft:
         return
     notes = []
-    url = template_origin(ANSWERS)
     if (project / ".git").exists():
         notes.append("This folder is a repository already: nothing is committed.")
         linked = (project / ".cruft.json").exists()

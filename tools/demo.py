@@ -24,10 +24,22 @@ def template_digest() -> str:
     return digest.hexdigest()
 
 
+def author() -> list[str]:
+    """Who owns the demo's experiments: whom git knows here, or nobody in particular."""
+    answers = []
+    for key, default in (("name", "Whoever runs the demo"), ("email", "demo@example.com")):
+        command = ["git", "config", f"user.{key}"]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+        value = done.stdout.strip()
+        answers.append(f"author_{key}={default if not value or '{' in value else value}")
+    return answers
+
+
 def generate() -> None:
     """Generate the project anew if the template has changed; its environment is kept."""
     stamp, kept = FOLDER / "template.txt", FOLDER / "kept.venv"
-    wanted = template_digest()
+    answers = author()
+    wanted = "\n".join([template_digest(), *answers])
     if PROJECT.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         print(f"{PROJECT} is there already.", flush=True)
         return
@@ -36,7 +48,7 @@ def generate() -> None:
     if (PROJECT / ".venv").exists():
         (PROJECT / ".venv").rename(kept)
     shutil.rmtree(PROJECT, ignore_errors=True)
-    command = [python(ROOT), "-m", "cookiecutter", str(ROOT), "--no-input"]
+    command = [python(ROOT), "-m", "cookiecutter", str(ROOT), "--no-input", *answers]
     # Its words on what to do next are for those who generate by hand.
     subprocess.run([*command, "--output-dir", str(FOLDER)], check=True, stdout=subprocess.DEVNULL)
     if kept.exists():

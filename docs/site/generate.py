@@ -25,7 +25,7 @@ ANSWERS = {
     "project_slug": "flight-delays",
     "package_name": "flight_delays",
     "example": "flights",
-    "author_name": "Your Name",
+    "author_name": "Ada",
 }
 
 
@@ -58,6 +58,12 @@ def configuration() -> str:
             "Every key that a run understands. Any of them can be changed where you type the "
             "command, `python run.py seed=1 model.C=0.1`, or in an experiment's file. A key that "
             "is not here stops the run before it begins, with the nearest one that exists."
+        ),
+        "",
+        (
+            "A `_target_` names a class or function that is called with the keys beside it, and so "
+            "does the command line. Review a pull request that changes `conf/` as code, and take "
+            "no configuration from somebody whose code you would not run."
         ),
         "",
         "`python run.py +experiment=baseline --cfg job` prints what a run would see.",

@@ -1,8 +1,12 @@
 """Whatever happens to a run, its record is complete or says what is pending."""
 
+import json
 import os
 import random
+import shlex
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -157,6 +161,77 @@ def test_run_stopped_while_it_starts_says_so_and_leaves_no_empty_folder(project:
     assert process.returncode == 130
     assert "stopped" in errors
     assert all(any(folder.iterdir()) for folder in project.root.glob("outputs/baseline/*/*"))
+
+
+STREAMS = (">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full")
+
+
+@pytest.mark.parametrize("streams", STREAMS)
+def test_closed_or_full_streams_change_no_exit_code(project: Project, streams: str) -> None:
+    add_task(project, "fails_for_two")
+
+    def code(*words: str) -> int:
+        line = shlex.join([project.python, "run.py", *words])
+        done = subprocess.run(["sh", "-c", f"{line} {streams}"], cwd=project.root, timeout=240)
+        return done.returncode
+
+    assert code("holds") == 0
+    assert code("modle=x") == 2
+    assert code("task=fails_for_two") == 0
+    (run,) = project.runs("fails_for_two")
+    assert run.info.status == "FINISHED"
+    journal = project.folders()[-1] / "journal.jsonl"
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+def can_mount() -> bool:
+    try:
+        within = [*OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        return not subprocess.run(within, capture_output=True).returncode
+    except FileNotFoundError:
+        return False
+
+
+OWN_MOUNTS = ("unshare", "--mount", *(("--map-root-user",) if os.getuid() else ()))
+FULL = """
+set -u
+mount -t tmpfs -o size=3m tmpfs outputs
+python=$1; shift
+for free in $*; do
+    rm -f outputs/ballast
+    cat /dev/zero > outputs/ballast 2>/dev/null
+    truncate --size="-${free}k" outputs/ballast
+    echo "free $free"
+    "$python" run.py +experiment=baseline debug=smoke evaluation.bootstrap=20 2>&1
+    echo "code $?"
+done
+rm outputs/ballast
+"$python" run.py deliver
+"$python" run.py +experiment=baseline debug=smoke evaluation.bootstrap=20
+echo "code $?"
+find outputs -name '*.part'
+for run in outputs/baseline/*/*/; do tail -n 1 "$run/journal.jsonl" | cut -c 1-60; done
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mounts of one's own here")
+@pytest.mark.parametrize(
+    "free", [(8, 200), pytest.param((0, 4, 60, 100, 200, 300, 400, 500), marks=LONG)]
+)
+def test_disk_that_fills_is_told_in_a_line(project: Project, free: tuple[int, ...]) -> None:
+    shutil.rmtree(project.root / "outputs", ignore_errors=True)
+    (project.root / "outputs").mkdir()
+    words = [*OWN_MOUNTS, "sh", "-c", FULL, "sh", project.python, *map(str, free)]
+    done = subprocess.run(words, cwd=project.root, capture_output=True, text=True, timeout=240)
+    output = done.stdout + done.stderr
+    for each in ("Traceback", "lost sys.stderr", "Exception in", ".part"):
+        assert each not in output, output
+    codes = [line for line in output.splitlines() if line.startswith("code ")]
+    assert codes == ["code 1"] * len(free) + ["code 0"], output
+    assert output.count("no space left on the disk") == len(free), output
+    statuses = [status for _, status in StoreFile(project.root).runs()]
+    assert statuses.count("FINISHED") == 1
+    assert "RUNNING" not in statuses
 
 
 def test_sweep_has_a_run_for_each_value_and_one_delivery(project: Project) -> None:

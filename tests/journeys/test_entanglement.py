@@ -76,7 +76,7 @@ def test_a_feature_of_two_signals_stops_an_ensemble_before_it_runs(project) -> N
 def test_an_ensemble_that_costs_too_much_is_recorded_without_a_model(project) -> None:
     rows = ("debug.rows=null", "model.member.max_iter=2", "model.blast_radius=0.01")
     few = ("dataset.features=[carrier,visibility]", "dataset.slices=[]")
-    done = project.run(ENSEMBLE, *QUICK[1:], *rows, *few, "model.max_price=0", code=2)
+    done = project.run(ENSEMBLE, *QUICK[1:], *rows, *few, "model.max_price=0", code=3)
     assert "model.max_price: the ensemble is 0.0" in done.stderr
     (run,) = project.runs()
     assert run.info.status == "FAILED"

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from bowl import BOWL, X, write_bowl
 from journey import QUICK, Project, judged
+
+from runner.record.recorded import read_run
 
 SMALL = ("experiment=boosted_trees", "debug=smoke", *QUICK)
 
@@ -166,6 +169,43 @@ def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
     assert set(states) <= {"FINISHED", "KILLED"}
 
 
+def test_workers_of_a_killed_sweep_end_with_it(project: Project) -> None:
+    write_bowl(project)
+    process = project.start("-m", *BOWL, *JOBLIB, "task.parameters.seconds=0.1,60", f"{X}=1,2")
+    wait_for(project, process, 4)
+    workers = [
+        each for each in psutil.Process(process.pid).children(recursive=True)
+        if each.status() != psutil.STATUS_ZOMBIE and "loky" in " ".join(each.cmdline())
+    ]  # fmt: skip
+    assert len(workers) >= 2
+    process.kill()
+    process.communicate(timeout=20)
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
+def test_sweep_that_is_resumed_twice_at_once_runs_each_job_once(project: Project) -> None:
+    write_bowl(project)
+    process = project.start("-m", *BOWL, "task.parameters.seconds=0.5", f"{X}=1,2,3,4")
+    wait_for(project, process, 2)
+    process.kill()
+    process.communicate(timeout=20)
+    (folder,) = project.root.glob("outputs/bowl/*/*")
+    resumed = [project.start("-m", f"resume={folder.name[-8:]}") for _ in range(2)]
+    errors = [each.communicate(timeout=120)[1] for each in resumed]
+    assert sorted(each.returncode for each in resumed) == [0, 2], errors
+    assert sum("still at work" in text for text in errors) == 1
+    runs = [read_run(folder / name) for name in finished(folder)]
+    assert sorted(run.params[X] for run in runs) == ["1", "2", "3", "4"]
+
+
+def wait_for(project: Project, process: Any, begun: int) -> None:
+    limit = time.monotonic() + 90
+    while len(list(project.root.glob("outputs/bowl/*/*/[0-9]-*/config.yaml"))) < begun:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
 def test_secret_that_was_typed_is_not_left_where_jobs_were_submitted(project: Project) -> None:
     write_bowl(project)
     typed = "experiment.question=hush-hush"
@@ -218,6 +258,168 @@ def test_64_jobs_on_two_processes_are_64_complete_runs_in_the_embedded_store(
     assert not [log for log in logs if "locked" in log.read_text()]
 
 
+SEARCH = ("hydra/sweeper=optuna", f"{X}=interval(0,4)", "hydra.sweeper.n_trials=3")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((f"{X}=1,2,3",), id="one by one"),
+        pytest.param((f"{X}=1,2,3", *JOBLIB), id="joblib", marks=pytest.mark.long),
+        pytest.param(SEARCH, id="search"),
+    ],
+)
+def test_objective_that_no_job_has_ends_a_sweep_at_its_first_job(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    done = project.run("-m", "task=bowl", "objective=height/logloss", *words, code=2)
+    assert "has no metric 'height/logloss'. Did you mean 'height/log_loss'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    (parent,) = [run for run in project.runs("bowl") if "mlflow.parentRunId" not in run.data.tags]
+    assert parent.info.status == "FAILED"
+    assert parent.data.metrics["jobs/finished"] < 3
+    folder = Path(parent.data.tags["record.folder"])
+    assert (
+        project.run("-m", f"resume={folder.name[-8:]}", code=2).stderr.count("has no metric") == 1
+    )
+
+
+def test_objective_typed_for_a_single_run_is_named_and_the_run_is_kept(project: Project) -> None:
+    write_bowl(project)
+    done = project.run("task=bowl", "objective=height/logloss", code=2)
+    assert "Did you mean 'height/log_loss'?" in done.stderr
+    (run,) = project.runs("bowl")
+    assert run.info.status == "FINISHED"
+    done = project.run("objective=test/rocauc", code=2)
+    assert "Did you mean 'test/roc_auc'?" in done.stderr
+    done = project.run("-m", "objective=test/rocauc", "seed=1,2", code=2)
+    assert done.stderr.count("'test/rocauc'") == 1
+    assert len(project.runs()) == 1
+
+
+def test_sweep_without_any_value_of_its_objective_is_no_success(project: Project) -> None:
+    write_bowl(project)
+    done = project.run("-m", *BOWL, f"{X}=1,2", "task.parameters.way=undefined", code=3)
+    assert "no job has a value of 'height/log_loss'" in done.stderr
+
+
+@pytest.mark.parametrize("launcher", [pytest.param((), marks=pytest.mark.long), JOBLIB])
+def test_sweep_that_fails_fast_ends_at_its_first_failure_and_goes_on_later(
+    project: Project, launcher: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    # the others would take longer than the test
+    ways = ("task.parameters.way=broken,round", f"{X}=1,2,3", "task.parameters.seconds=0.1")
+    done = project.run("-m", *BOWL, *ways, "fail_fast=true", *launcher, code=1)
+    assert "stops at its first failure (fail_fast)" in done.stderr
+    assert "UserWarning" not in done.stderr
+    (folder,) = project.root.glob("outputs/bowl/*/*")
+    assert len(list(folder.glob("*/journal.jsonl"))) < 6
+    (parent,) = [run for run in project.runs("bowl") if "mlflow.parentRunId" not in run.data.tags]
+    assert parent.info.status == "FAILED"
+    project.change("src/flight_delays/bowl.py", "raise RuntimeError", "print")
+    project.run("-m", f"resume={folder.name[-8:]}")
+    assert len(finished(folder)) == 6
+
+
+@pytest.mark.parametrize("launcher", [(), pytest.param(JOBLIB, marks=pytest.mark.long)])
+def test_sweep_over_paired_values_has_a_job_for_each_pair(
+    project: Project, launcher: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    zipped = ("hydra/sweeper=zip", *BOWL, *launcher)
+    project.run("-m", *zipped, f"{X}=1,2,5", "seed=range(7,10)", "task.parameters.steps=0")
+    (path,) = project.root.glob("outputs/bowl/*/*/artifacts/sweep.json")
+    jobs = json.loads(path.read_text())["jobs"]
+    assert {(job[X], job["seed"]) for job in jobs} == {("1", "7"), ("2", "8"), ("5", "9")}
+    assert sorted(job["value"] for job in jobs) == [0, 1, 9]
+    done = project.run("-m", *zipped, f"{X}=1,2,5", "seed=7,8", code=2)
+    assert done.stderr.strip().endswith(f"same length: {X} has 3, seed has 2")
+    done = project.run("hydra/sweeper=zip", "seed=7", code=2)
+    assert "add -m" in done.stderr
+    assert len(list(project.root.glob("outputs/bowl/*/*"))) == 1
+
+
+@pytest.mark.parametrize("launcher", [pytest.param(JOBLIB, marks=pytest.mark.long), SUBMITTED])
+def test_single_run_goes_where_the_launcher_says(
+    project: Project, launcher: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    done = project.run(*BOWL, *launcher, f"{X}=5")
+    assert "height/log_loss  9" in done.stdout
+    (run,) = project.runs("bowl")
+    assert run.info.status == "FINISHED"
+    assert "mlflow.parentRunId" not in run.data.tags
+    assert run.data.metrics["height/log_loss"] == 9
+    done = project.run(*BOWL, *launcher, "task.parameters.way=broken", code=1)
+    assert (done.stdout + done.stderr).count("RuntimeError: the bowl is broken") == 1
+    done = project.run("task=bowl", "objective=height/loss", *launcher, code=2)
+    assert "Did you mean 'height/log_loss'?" in done.stderr
+    assert "hydra/launcher=slurm" not in done.stderr
+    assert len(list(project.root.glob("outputs/bowl/*/*"))) == 3
+
+
+@pytest.mark.parametrize("launcher", [JOBLIB, pytest.param(SUBMITTED, marks=pytest.mark.long)])
+def test_single_run_elsewhere_ends_when_it_is_stopped_here(
+    project: Project, launcher: tuple[str, ...]
+) -> None:
+    write_bowl(project)
+    process = project.start(*BOWL, *launcher, "task.parameters.seconds=60")
+    limit = time.monotonic() + 60
+    while not list(project.root.glob("outputs/bowl/*/*/config.yaml")):
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    (folder,) = project.root.glob("outputs/bowl/*/*")
+    project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
+    while read_run(folder).status == "RUNNING":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    project.run("resume=last")
+    (run,) = project.runs("bowl")
+    assert run.info.status == "FINISHED"
+
+
+def test_failed_run_goes_on_in_its_record_and_is_one_run_in_mlflow(project: Project) -> None:
+    task = project.root / "src/flight_delays/late.py"
+    task.write_text(
+        '"""Trains, and fails where a model is there already."""\n\n'
+        "from runner.training import train as module\n\n\n"
+        "def late(config, run):\n"
+        '    """Trains."""\n'
+        "    def fail(*_):\n"
+        '        raise RuntimeError("no luck")\n'
+        "    module.importance = fail\n"
+        "    return module.train(config, run)\n",
+        encoding="utf-8",
+    )
+    project.write(
+        "conf/task/late.yaml",
+        "# late\n_target_: flight_delays.late.late\nuses: [dataset, model, threshold]\n",
+    )
+    words = ("task=late", "experiment=baseline", *QUICK)
+    project.run(*words, code=1)
+    (failed,) = project.runs("baseline")
+    assert failed.info.status == "FAILED"
+    task.write_text(task.read_text().replace("    module.importance = fail\n", ""))
+    done = project.run("resume=last")
+    assert "is taken from the record" in done.stdout
+    (run,) = project.runs("baseline")
+    assert (run.info.run_id, run.info.status) == (failed.info.run_id, "FINISHED")
+    assert len(run.outputs.model_outputs) == 1
+    assert len(run.inputs.dataset_inputs) == len(failed.inputs.dataset_inputs)
+    for name in judged(run):
+        assert len(project.mlflow.get_metric_history(run.info.run_id, name)) == 1
+    project.run(*words)
+    (other,) = [each for each in project.runs("baseline") if each.info.run_id != run.info.run_id]
+    assert judged(other) == judged(run)
+    assert project.artifacts(other) | {"traceback.txt"} == project.artifacts(run)
+
+
 def finished(folder: Path) -> dict[str, bytes]:
     """Journals of the jobs that are done, without what is added to the best one."""
     journals = {
@@ -240,5 +442,5 @@ def test_sweep_that_cannot_be_resumed_says_why(project: Project, words, says) ->
     assert says in done.stderr
     (run,) = project.runs("boosted_trees")
     done = project.run("-m", f"resume={run.data.tags['record.id']}", code=2)
-    assert "this run is no sweep" in done.stderr
+    assert "this run has finished" in done.stderr
     assert isinstance(done, subprocess.CompletedProcess)

@@ -3,7 +3,8 @@
 A console block's commands are typed in order; each line shown under a command has to begin a line
 of what it prints, in the same order. Runs differ in ids, times and seconds, so numbers only have to
 be there, except those with two decimals or more: they have to be near. `…` stands for anything. A
-block with a path as its title is put into that file. Blocks of other kinds are not followed.
+block with a path as its title is put into that file. Blocks of other kinds are not followed. Every
+number has as many decimals as the terminal shows.
 """
 
 import os
@@ -12,22 +13,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from pages import ROOT, blocks, commands, put
 
-ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[0-9a-f]{8}\b|\d(?:[\d.,:]*\d)?")
 NEAR = 0.02
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    kind: str
-    title: str
-    text: str
 
 
 class Reader:
@@ -49,10 +40,10 @@ class Reader:
         for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
             if block.kind == "console":
                 code = re.search(r"exit code (\d)", block.title)
-                for command, shown in commands(block.text):
+                for command, shown in commands(block):
                     self.type(command, shown, int(code.group(1)) if code else 0)
-            elif "/" in block.title and "shortened" not in block.title:
-                self.write(*block.title.partition(", ")[::2], block.text)
+            elif block.path and block.where != "shortened":
+                put(self.folder, block)
 
     def type(self, command: str, shown: list[str], code: int = 0) -> str:
         """Type a command, and compare what it prints with what the page shows."""
@@ -76,38 +67,6 @@ class Reader:
         assert missing is None, f"$ {command}\nshows no line like: {missing}\n{done.stdout}"
         return done.stdout
 
-    def write(self, path: str, where: str, text: str) -> None:
-        """Put a block into a file, all of it or at the place that its title names."""
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not where:
-            file.write_text(text, encoding="utf-8")
-            return
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        if where == "at the end":
-            at = len(lines)
-        else:
-            word = re.escape(where.removeprefix("inside ").removeprefix("after "))
-            (at,) = [at for at, line in enumerate(lines, 1) if re.match(f"(# )?{word}", line)]
-        lines.insert(at, text)
-        file.write_text("".join(lines), encoding="utf-8")
-
-
-def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page."""
-    return [Block(*match.groups(default="")) for match in FENCE.finditer(page)]
-
-
-def commands(text: str) -> list[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that are shown under it."""
-    found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif line.strip() and line != "…":
-            found[-1][1].append(line)
-    return found
-
 
 def first_missing(shown: list[str], printed: list[str]) -> str | None:
     """The first line that is shown and not printed after the one before it."""
@@ -123,9 +82,18 @@ def is_like(expected: str, line: str) -> bool:
     texts = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (expected, line)]
     if not re.match(re.escape(texts[0]).replace("…", ".*"), texts[1]):
         return False
-    pairs = zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False)
+    pairs = list(zip(NUMBER.findall(expected), NUMBER.findall(line), strict=False))
+    if "…" not in expected and any(
+        decimals(shown) != decimals(printed) for shown, printed in pairs
+    ):
+        return False
     precise = [pair for pair in pairs if re.fullmatch(r"\d\.\d{2,}", pair[0])]
     return all(abs(float(shown) - float(printed)) <= NEAR for shown, printed in precise)
+
+
+def decimals(number: str) -> int:
+    """How many digits stand after the point."""
+    return len(number.partition(".")[2])
 
 
 def generate(folder: Path, *answers: str) -> Reader:
@@ -207,6 +175,9 @@ def test_two_csv_files_become_a_recorded_run(tmp_path: Path) -> None:
         ("roc_auc", "roc_auc   0.6296  [0.6214, 0.6382]", True),
         ("roc_auc  0.62 [0.61, 0.63]", "roc_auc  0.63   [0.62, 0.64]", True),
         ("roc_auc  0.62", "roc_auc  0.69", False),
+        ("0.6257", "0.6256712304981", False),
+        ("0.6257 of 3,322", "0.6258 of 3,321", True),
+        ("roc_auc  0.6257", "roc_auc  0.626", False),
         ("features  a, … c (x)", "features  a, b, c (x), d", True),
         ("features  a, … e (x)", "features  a, b, c (x), d", False),
         ("question  Are evenings worse?", "question  Are mornings worse?", False),

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,15 @@ def received_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     return project
 
 
+@pytest.fixture(autouse=True)
+def no_secrets() -> Iterator[None]:
+    """What a test has registered is none of the next one's."""
+    yield
+    from runner import secrets
+
+    secrets.clear()
+
+
 @pytest.fixture
 def project(
     received_project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,11 +121,16 @@ def start(little_project: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
     places: set[Path] = set()
 
-    def start(place: Path, environment: dict[str, str] | None = None, **options: Any) -> Any:
+    def start(
+        place: Path,
+        environment: dict[str, str] | None = None,
+        within: Sequence[str] = (),
+        **options: Any,
+    ) -> Any:
         places.add(place)
         words = [f"{name}={value}" for name, value in {"place": place, **options}.items()]
         process = subprocess.Popen(
-            [sys.executable, str(WORKER), *words],
+            [*within, sys.executable, str(WORKER), *words],
             cwd=little_project,
             env={**os.environ, "PYTHONPATH": str(little_project / "src"), **(environment or {})},
             stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from typing import Any
 from runner.record.journal import Journal
 from runner.record.liveness import identity
 
-NOBODY = {"host": identity()["host"], "boot": "another", "pid": 1, "started": "0"}
+NOBODY = {**identity(), "pid": 1, "started": "0"}
 """A process on this machine that is no more."""
 
 PARAMS = {

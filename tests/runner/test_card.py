@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from folders import METRICS, write_run
 from omegaconf import OmegaConf
 
@@ -16,7 +17,7 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Page(HTMLParser):
@@ -68,7 +69,10 @@ def test_card_tells_question_owner_status_verdict_and_threshold(tmp_path: Path) 
 def test_card_verdict_depends_on_the_interval(tmp_path: Path) -> None:
     wide = METRICS | {"test/roc_auc/low": 0.45}
     worse = METRICS | {"test/roc_auc": 0.4, "test/roc_auc/low": 0.3, "test/roc_auc/high": 0.45}
-    assert "Not to be told from the baseline" in card(write_run(tmp_path / "1", metrics=wide)).text
+    assert (
+        "No significant difference from the baseline"
+        in card(write_run(tmp_path / "1", metrics=wide)).text
+    )
     assert "Worse than the baseline" in card(write_run(tmp_path / "2", metrics=worse)).text
     unknown = METRICS | {"test/roc_auc/low": float("nan")}
     assert "the baseline:" not in card(write_run(tmp_path / "3", metrics=unknown)).text
@@ -104,6 +108,20 @@ def test_card_names_the_weakest_slices(tmp_path: Path) -> None:
     assert "carrier=HA1,1200.5500[0.5100, 0.5900]worse" in text
     assert "carrier=AA2,3000.6900[0.6600, 0.7200]" in text
     assert text.count("]worse") == 1
+
+
+@pytest.mark.parametrize(("count", "says"), [
+    (12, "the weakest first"), (14, "the 12 weakest of 14 (all are in slices.json)"),
+])  # fmt: skip
+def test_card_counts_slices_as_it_lists_them(tmp_path: Path, count: int, says: str) -> None:
+    folder = write_run(tmp_path)
+    one = {"rows": 10, "value": 0.5, "low": 0.4, "high": 0.6, "is_worse": False}
+    slices = [one | {"name": f"hour={number:02}"} for number in range(count)]
+    told = {"metric": "roc_auc", "whole": 0.7, "slices": slices}
+    (folder / "artifacts" / "slices.json").write_text(json.dumps(told))
+    text = card(folder).text
+    assert f"on groups of test rows, {says}; 0.7000 on all" in text
+    assert text.count("hour=") == 12
 
 
 def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:

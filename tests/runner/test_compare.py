@@ -1,5 +1,6 @@
 """`compare`: what is ranked together, whether a difference is real, what differs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ LABEL = (TRUTH > 0).astype(np.int8)
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "root", lambda: tmp_path)
-    monkeypatch.setattr(command, "choices", lambda _: ["baseline", "weather"])
     return tmp_path / "outputs"
 
 
@@ -90,12 +90,30 @@ def test_compare_ranks_runs_on_the_same_rows_and_says_which_differences_are_real
     assert order == ["aaaa1111", "bbbb2222", "cccc3333"]
     by_run = {line.split()[0]: line for line in output.splitlines() if "3 min" in line}
     assert "best" in by_run["aaaa1111"]
-    assert "not to be told from the best" in by_run["bbbb2222"]
+    assert "no significant difference" in by_run["bbbb2222"]
     assert "  worse  " in by_run["cccc3333"]
     assert "seed - → 1" in output
     assert "model.C" in output
-    for said in ("not to be told from the best", "worse", "ROC AUC", "aaaa1111"):
+    for said in ("no significant difference", "worse", "ROC AUC", "aaaa1111"):
         assert said in page
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_compare_cuts_no_verdict_on_a_terminal(
+    outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    experiment = "a_long_name_of_an_experiment"
+    model = {"model._target_": "sklearn.ensemble.HistGradientBoostingClassifier"}
+    a_run(outputs, "aaaa1111", 1.0, **model)
+    a_run(outputs, "bbbb2222", 1.01, experiment=experiment, **model)
+    a_run(outputs, "cccc3333", 1.5, **model, **{"debug.rows": "2000"})
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(width)}.items():
+        monkeypatch.setenv(name, value)
+    output, _ = told(capsys, outputs, "aaaa", "bbbb", "cccc")
+    table = re.sub(r"\x1b\[[\d;]*m", "", output).partition("bbbb2222: ")[0]
+    assert max(map(len, table.splitlines())) <= width
+    for word in ("no significant difference", "debug run, not comparable", experiment):
+        assert word in table
 
 
 def test_compare_never_ranks_runs_on_other_rows_together(
@@ -135,7 +153,7 @@ def test_compare_says_where_nothing_can_be_paired(
     a_run(outputs, "cccc3333", 3.0, **{"debug.rows": "2000"})
     output, _ = told(capsys, outputs, "aaaa", "bbbb", "cccc")
     assert "no predictions to pair" in output
-    assert "a debug run: not to be compared" in output
+    assert "debug run, not comparable" in output
 
 
 def test_compare_by_a_metric_of_which_less_is_better(
@@ -151,7 +169,7 @@ def test_compare_by_a_metric_of_which_less_is_better(
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [((), "no finished run yet"), (("weather",), "weather: this experiment has no finished run"),
+    [((), "no finished run yet"), (("weather",), "weather: the experiment has no run yet"),
      (("zzzz",), "zzzz: no such run")],
 )  # fmt: skip
 def test_compare_without_runs_says_what_to_do(outputs: Path, words, says) -> None:

@@ -4,8 +4,8 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +24,7 @@ from store_reader import (
 )
 from tracking_server import Server
 
+from runner.record.liveness import identity
 from runner.record.recorded import folders, read_run
 
 
@@ -138,7 +139,7 @@ def test_deliver_twice_changes_nothing(place: Path, start: Any, deliver: Any) ->
 
 
 def dead_writer() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "boot": "before", "pid": 1, "started": "1"}
+    return {**identity(), "pid": 1, "started": "1"}
 
 
 def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
@@ -150,7 +151,7 @@ def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
     (pending,) = place.glob("outputs/.pending/*/")
     marker = {
         "folder": str(folder.relative_to(place / "outputs")),
-        "writer": {**dead_writer(), "host": "elsewhere"},
+        "writer": {**dead_writer(), "boot": "another machine's"},
     }
     path = pending / f"{folder.name[-8:]}.run"
     path.write_text(json.dumps(marker))
@@ -523,3 +524,40 @@ def test_what_mlflow_refuses_does_not_keep_the_rest_back(place: Path, start: Any
     assert run.info.status == "FINISHED"
     assert run.data.params["model.key"] == "x" * 6000
     assert points(next(iter(journals(place).values())))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"kind": "artifact", "path": "artifacts/../e.txt", "name": "../e.txt"},
+        {"kind": "artifact", "path": "artifacts/" + "x" * 300, "name": "x" * 300},
+        {"kind": "metric", "name": "loss", "value": 1.0, "step": 2**70},
+    ],
+    ids=["outside", "too long", "too large"],
+)
+def test_one_bad_record_does_not_keep_the_others_back(
+    place: Path, start: Any, deliver: Any, event: dict[str, Any]
+) -> None:
+    start(place, points=2).communicate(timeout=60)
+    (delivered,) = folders(place / "outputs")
+    (pending,) = place.glob("outputs/.pending/*/")
+    first, *rest = (delivered / "journal.jsonl").read_text().splitlines()
+    line = json.dumps({"time": json.loads(first)["time"], **event})
+    for name, added in (("aaaa0000", [line]), ("bbbb0000", [])):
+        folder = shutil.copytree(delivered, delivered.with_name(f"10-00-01-{name}"))
+        (folder / "delivery.json").unlink()
+        lines = [first.replace(delivered.name[-8:], name), *added, *rest]
+        (folder / "journal.jsonl").write_text("\n".join(lines) + "\n")
+        (folder / "e.txt").write_text("of another place")
+        marker = {"folder": str(folder.relative_to(place / "outputs")), "writer": dead_writer()}
+        (pending / f"{name}.run").write_text(json.dumps(marker))
+    done = deliver(place)
+    assert done.stdout.splitlines()[-1] == "2 delivered", done.stdout
+    statuses = dict(StoreFile(place).runs())
+    assert (statuses["aaaa0000"], statuses["bbbb0000"]) == ("FINISHED", "FINISHED")
+    assert "record.refused" in {tag for run in runs_of(place) for tag in run.data.tags}
+
+
+def runs_of(place: Path) -> list[Any]:
+    found = client(place)
+    return list(found.search_runs([each.experiment_id for each in found.search_experiments()]))

@@ -28,7 +28,7 @@ from runner.training.estimator import predict
 from runner.training.fit import fit
 from runner.training.fusion import fit_fusion
 from runner.training.groups import check_ensemble, groups_of
-from runner.training.price import price
+from runner.training.price import _refusal, price
 
 GROUPS = {"clock": ["hour", "shop"], "sky": ["rain", "wind", "cloud"], "plane": ["seats", "maker"]}
 TREES = {
@@ -417,6 +417,27 @@ def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
     assert refusal is not None
     assert f"{metrics['validation/price']:.4f}" in refusal
     assert "model.max_price" in refusal
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "is_refused", "is_undecided"),
+    [
+        (0.005, 0.001, 0.009, False, False),
+        (0.005, 0.001, 0.02, False, True),
+        (0.01, 0.01, 0.01, False, True),
+        (0.02, 0.005, 0.03, True, True),
+        (0.02, 0.015, 0.03, True, False),
+        (0.02, float("nan"), float("nan"), True, False),
+    ],
+)
+def test_a_price_whose_interval_holds_the_limit_is_undecided(
+    caplog, value: float, low: float, high: float, is_refused: bool, is_undecided: bool
+) -> None:
+    measured = {"validation/price": value, "validation/price/low": low,
+                "validation/price/high": high}  # fmt: skip
+    refusal = _refusal(measured, 0.01, "ROC AUC")
+    assert (refusal is not None) == is_refused
+    assert ("undecided" in (refusal or caplog.text)) == is_undecided
 
 
 def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> None:

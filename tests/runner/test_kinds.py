@@ -333,3 +333,20 @@ def test_figures_of_each_kind_can_be_drawn() -> None:
         figure.canvas.draw()
     said = {text.get_text() for figure in drawn for text in figure.axes[0].texts}
     assert any(text.endswith("%") for text in said)
+
+
+def test_figure_that_leaves_some_out_says_so() -> None:
+    few, many = (
+        [slices.Slice(f"hour={number}", 9, 0.5, 0.4, 0.6, False) for number in range(count)]
+        for count in (12, 14)
+    )
+    drawn = [
+        figures.slices(few, 0.7, "ROC AUC"),
+        figures.slices(many, 0.7, "ROC AUC"),
+        figures.importance([str(number) for number in range(20)], np.ones((20, 3)), "ROC AUC"),
+    ]
+    assert [figure.axes[0].get_title() for figure in drawn] == [
+        "The weakest slices (test)",
+        "The weakest slices (test): 12 of 14",
+        "Permutation importance: 12 of 20",
+    ]

@@ -88,6 +88,51 @@ def test_what_is_no_threshold_is_left_alone(text: str) -> None:
     assert not list(LINT.literals(text)), text
 
 
+LIKELIEST = [
+    "scores > 0.5",
+    "self.predict_proba(features)[:, 1] >= 0.5",
+    "self.decision_function(features) > 0",
+    "np.where(proba[:, 1] >= .5, 'late', 'on time')",
+    "np.greater(proba, 0.5)",
+    "proba.gt(0.5)",
+    "self.predict_proba(features).argmax(axis=1)",
+    "(lambda proba: proba > 0.5)(features)",
+]
+CHOSEN = ["scores > 0.3", "proba >= .51", "-0.5 < score", "np.greater(proba, 0.7)",
+          "model.decision_function(features) > -0.5"]  # fmt: skip
+
+
+def method(name: str, text: str, head: str = "class Own(ClassifierMixin, BaseEstimator):") -> str:
+    """A class with a method that gives this back."""
+    return f"{head}\n    def {name}(self, features):\n        return ({text})\n"
+
+
+@pytest.mark.parametrize("text", LIKELIEST)
+def test_likelier_class_of_an_estimator_is_left_alone(text: str) -> None:
+    assert not list(LINT.literals(method("predict", text)))
+
+
+@pytest.mark.parametrize("text", [text for text in LIKELIEST if ".5" in text])
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda text: method("predict_proba", text),
+        lambda text: method("flag", text),
+        lambda text: method("predict", text, head="if True:"),
+        lambda text: f"def predict(features):\n    return ({text})",
+        lambda text: text,
+    ],
+    ids=["predict_proba", "another method", "nested function", "function", "module"],
+)
+def test_one_half_outside_of_predict_is_found(code, text: str) -> None:
+    assert list(LINT.literals(code(text)))
+
+
+@pytest.mark.parametrize("text", CHOSEN)
+def test_other_number_in_predict_is_found(text: str) -> None:
+    assert list(LINT.literals(method("predict", text)))
+
+
 def test_number_under_a_thresholds_key_is_found() -> None:
     content = {"model": {"decision_threshold": 0.4, "depth": 3}, "cutoff": 2, "threshold": {
         "policy": "precision", "target": 0.8}, "thresholded": 3}  # fmt: skip

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from tracking_server import Server
 
 from runner.errors import UserError
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.names import LENGTH, mlflow_name, mlflow_path
 from runner.record.recorded import read_run
 from runner.record.recorder import Recorder
@@ -109,10 +107,74 @@ def test_tag_with_a_name_of_the_runners_own_is_refused(tmp_path: Path, name: str
         log(recording(tmp_path / "run"), "tag", name)
 
 
+LEAVING = ("", "..", "../a", "a/../../b", "..\\a", "/a", "a//b", "a/", "./a", "a/.", "a\0b",
+           "a\ud800", "x" * 300, "猫" * 100, "a/" + "\t" * 60)  # fmt: skip
+PATHS = st.one_of(
+    st.sampled_from(LEAVING),
+    st.lists(st.sampled_from(["a", "b", "..", ".", "", "\\", "猫", "c.txt"]), max_size=5).map(
+        "/".join
+    ),
+    TEXTS,
+)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@settings(deadline=None, max_examples=300)
+@given(PATHS)
+@example("../e.txt")
+@example("a/b")
+def test_artifact_lands_in_its_folder_or_is_refused_at_once(name: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "above" / "run"
+        recorder = recording(folder)
+        before = files(Path(place))
+        refused = ""
+        try:
+            recorder.log_text("x", name)
+        except UserError as error:
+            refused = str(error)
+        made = [path for path in files(Path(place)) if path not in before]
+        assert made == ([] if refused else [folder / "artifacts" / name])
+        assert bool((folder / "journal.jsonl").read_text()) == (not refused)
+        assert len(refused.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_artifact_name_that_leaves_is_refused_by_every_call(tmp_path: Path, name: str) -> None:
+    from matplotlib.figure import Figure
+
+    recorder = recording(tmp_path / "run")
+    file = tmp_path / "file.txt"
+    file.write_text("x")
+    with pytest.raises(UserError, match="artifact name"):
+        recorder.log_text("x", name)
+    with pytest.raises(UserError, match="artifact name"):
+        recorder.log_artifact(file, name)
+    if name not in ("", ".."):  # figures/.png and figures/...png are names
+        with pytest.raises(UserError, match="artifact name"):
+            recorder.log_figure(Figure(), f"../{name}")
+
+
+def test_stage_with_a_wrong_name_is_refused_before_its_work(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="metric name"),
+        recording(tmp_path / "run").stage("x" * 300),
+    ):
+        pytest.fail("worked in vain")
+
+
+@pytest.mark.parametrize("step", [2**63, -(2**63), 10**20])
+def test_step_that_no_store_takes_is_refused(tmp_path: Path, step: int) -> None:
+    with pytest.raises(UserError, match="step of metric 'loss' must be within"):
+        recording(tmp_path / "run").log_metric("loss", 1.0, step)
+
+
 def recording(folder: Path) -> Recorder:
     folder.mkdir(parents=True)
-    config = OmegaConf.create({"tracking": {"uri": "none"}})
-    return Recorder(folder, Masking(config), Journal(folder / "journal.jsonl"))
+    return Recorder(folder, Journal(folder / "journal.jsonl"))
 
 
 def log(recorder: Recorder, what: str, name: str) -> None:

@@ -120,6 +120,16 @@ def test_mistake_in_a_server_names_its_line(
         ("type: api\nlocation: https://me:hunter2@a/b", ""),
         ("type: api\nlocation: https://a/b?x=1&api_key=hunter2", ""),
         ("type: custom", "reader=own.read my_token=hunter2"),
+        *(
+            ("type: custom", f"reader=own.read {name}=hunter2")
+            for name in ("accessKey", "authToken", "privateKey", "connectionString", "pwd")
+        ),
+        ("type: api\nlocation: https://a", "authToken=hunter2"),
+        ("type: custom\nlocation: Server=a;Pwd=hunter2;Port=1", "reader=own.read"),
+        ("type: api\nlocation: https://hunter2@a/b", ""),
+        ("type: api\nlocation: https://me:/hunter2@a/b", ""),
+        ("type: api\nlocation: https://a/b?code=hunter2", ""),
+        ("type: api\nlocation: https://a/b?Pwd=hunter2", ""),
         (
             "type: custom\nlocation: https://me:hunter2@git/a\npath: a\nformat: csv",
             "reader=dvc rev=1",

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
 from runner.record import provenance
-from runner.record.address import real_address, store_key, without_password
+from runner.record.address import real_address, store_key
 from runner.record.console import Console, Output
-from runner.record.masking import Masking
 from runner.record.provenance import LARGEST_FILE, Git
 
 
@@ -108,67 +106,12 @@ def test_no_repository_is_recorded_as_such(tmp_path: Path) -> None:
     assert patch == b""
 
 
-def test_values_from_the_environment_are_masked_wherever_they_turn_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("A_TOKEN", "very-secret")
-    monkeypatch.setenv("A_DIGIT", "1")
-    config = OmegaConf.create(
-        {
-            "token": "${oc.env:A_TOKEN}",
-            "chain": "${token}",
-            "address": "https://x:${oc.env:A_TOKEN}@host/${digit}",
-            "digit": "${oc.env:A_DIGIT}",
-            "missing": "${oc.env:NOT_SET,fallback}",
-            "names": ["x1", "${token}"],
-            "number": 1,
-        }
-    )
-    masked = Masking(config).values(OmegaConf.to_container(config, resolve=True))
-    assert masked == {
-        "token": "***",
-        "chain": "***",
-        "address": "https://x:***@host/1",
-        "digit": "***",
-        "missing": "fallback",
-        "names": ["x1", "***"],
-        "number": 1,
-    }
-
-
-def test_address_of_the_store_stays_a_path_unless_it_holds_a_secret(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("SOMEBODY", "anna")
-
-    def shown(uri: str) -> str:
-        config = {"owner": "${oc.env:SOMEBODY}", "tracking": {"uri": uri}}
-        return Masking(OmegaConf.create(config)).address
-
-    assert shown("sqlite:////home/anna/mlflow.db") == "sqlite:////home/anna/mlflow.db"
-    assert shown("http://me:pw@host") == "http://me:***@host"
-    assert shown("http://host/${oc.env:SOMEBODY}") == "http://host/***"
-
-
 def test_masked_address_is_found_again_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "http://me:pw@host:5000"
     monkeypatch.setenv("SOMEWHERE", uri)
     key = store_key("http://me:other@host:5000")
     assert real_address("http://me:***@host:5000", lambda one: one == key) == uri
     assert real_address("sqlite:///a.db", lambda _: False) == "sqlite:///a.db"
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("postgresql://me:pw@host/db", "postgresql://me:***@host/db"),
-        ("mlflow at http://me:p:w@host and on", "mlflow at http://me:***@host and on"),
-        ("sqlite:////a/b@c:d.db", "sqlite:////a/b@c:d.db"),
-        ("http://host:5000/x@y", "http://host:5000/x@y"),
-    ],
-)
-def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
-    assert without_password(address) == shown
 
 
 def test_output_without_a_reader_does_not_stop_the_run() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def test_recorded_run_with_a_torn_last_line_is_read(tmp_path: Path) -> None:
 def test_recorded_status_without_an_end_depends_on_the_process(tmp_path: Path) -> None:
     here = write_run(tmp_path, "a/b/c-00000001", status=None, writer=identity())
     gone = write_run(tmp_path, "a/b/c-00000002", status=None, writer=NOBODY)
-    there = write_run(tmp_path, "a/b/c-00000003", status=None, writer={**NOBODY, "host": "other"})
+    other = {**NOBODY, "boot": "another machine's"}
+    there = write_run(tmp_path, "a/b/c-00000003", status=None, writer=other)
     assert read_run(here).status == "RUNNING"
     assert read_run(gone).status == "KILLED"
     assert read_run(there).status == "RUNNING"
@@ -107,6 +109,80 @@ def test_find_run_by_id_beginning_folder_and_last(tmp_path: Path) -> None:
     assert find_run(tmp_path, "last") == newest
 
 
+@pytest.fixture
+def several(tmp_path: Path) -> dict[str, Path]:
+    """Runs of three experiments, a sweep with its job, and a reception of signals at the end."""
+
+    def judged(value: float, **params: str) -> dict[str, object]:
+        metrics = {"validation/roc_auc": value, "validation/log_loss": value, "test/rows": 9.0}
+        return {"metrics": metrics, "params": params, "dataset.judged": "rows"}
+
+    day = "2026-11-0"
+    return {
+        "good": write_run(tmp_path, f"baseline/{day}1/10-00-00-aaaa1111", **judged(0.9)),
+        "poor": write_run(tmp_path, f"baseline/{day}2/10-00-00-bbbb1111", **judged(0.6)),
+        "debug": write_run(tmp_path, f"baseline/{day}3/10-00-00-cccc1111",
+                           **judged(0.99, **{"debug.rows": "2000"})),
+        "failed": write_run(tmp_path, f"baseline/{day}4/10-00-00-dddd1111", "FAILED"),
+        "worst": write_run(tmp_path, f"weather/{day}5/10-00-00-eeee1111", **judged(0.5)),
+        "least": write_run(tmp_path, f"loss/{day}5/11-00-00-ffff1111",
+                           **judged(0.2, objective="validation/log_loss")),
+        "more": write_run(tmp_path, f"loss/{day}5/12-00-00-abcd1111",
+                          **judged(0.3, objective="validation/log_loss")),
+        "own": write_run(tmp_path, f"bowl/{day}6/10-00-00-aaaa2222", metrics={"height": 1.0}),
+        "sweep": write_run(tmp_path, f"weather/{day}7/10-00-00-bbbb2222", metrics={}),
+        "job": write_run(tmp_path, f"weather/{day}7/10-00-00-bbbb2222/0-cccc2222", **judged(0.7)),
+        "ingest": write_run(tmp_path, f"ingest/{day}8/10-00-00-dddd2222", metrics={"rows/a": 3.0},
+                            params={"task.uses": "['signals']"}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("last", "sweep"),  # neither its job nor the reception of signals
+        ("last:baseline", "failed"),
+        ("last:ingest", "ingest"),
+        ("last:weather", "sweep"),
+        ("baseline", "good"),
+        ("best:baseline", "good"),
+        ("weather", "job"),
+        ("loss", "least"),  # its own objective, of which less is better
+        ("bowl", "own"),  # no model is judged: the last that has finished
+        ("ingest", "ingest"),
+        ("dddd2", "ingest"),
+    ],
+)
+def test_find_run_by_name(tmp_path: Path, several: dict[str, Path], name: str, run: str) -> None:
+    assert find_run(tmp_path, name) == several[run]
+
+
+def test_find_run_best_of_all_is_judged_as_the_latest(
+    tmp_path: Path, several: dict[str, Path]
+) -> None:
+    for gone in ("least", "more"):
+        shutil.rmtree(several[gone])
+    assert find_run(tmp_path, "best") == several["good"]
+    write_run(tmp_path, "new/2026-11-09/10-00-00-aaaa3333", **{"dataset.judged": "other"},
+              metrics={"validation/roc_auc": 0.4, "test/rows": 9.0})  # fmt: skip
+    assert find_run(tmp_path, "best").name == "10-00-00-aaaa3333"
+
+
+def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
+    write_run(tmp_path, params={"debug.rows": "2000"})
+    with pytest.raises(UserError, match=r"^baseline: no finished run .*`last:baseline`"):
+        find_run(tmp_path, "baseline")
+    with pytest.raises(UserError, match=r"^best: no finished run .*`last` names"):
+        find_run(tmp_path, "best")
+    with pytest.raises(
+        UserError, match=r"^best:weather: the experiment has no run yet; .*=weather"
+    ):
+        find_run(tmp_path, "best:weather")
+    for text in ("first:baseline", "last:", "best:nothing", ":", "../baseline"):
+        with pytest.raises(UserError, match="no such run"):
+            find_run(tmp_path, text)
+
+
 def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is none in"):
         find_run(tmp_path, "aaaa1111")
@@ -116,6 +192,8 @@ def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
         find_run(tmp_path, "aaaa")
     with pytest.raises(UserError, match="the nearest: aaaa2222"):
         find_run(tmp_path, "aaaa2223")
+    with pytest.raises(UserError, match="the nearest: weather$"):
+        find_run(tmp_path, "wether")
     with pytest.raises(UserError, match=r"the latest: aaaa1111 \(weather, 2026-11-01 10-00-00\)"):
         find_run(tmp_path, "xyz")
     with pytest.raises(UserError, match="no such run"):

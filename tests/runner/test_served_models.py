@@ -20,7 +20,6 @@ from runner.dataset.dataset import Dataset
 from runner.dataset.kind import Kind
 from runner.errors import UserError
 from runner.record.journal import Journal
-from runner.record.masking import Masking
 from runner.record.recorder import Recorder
 from runner.signals import source
 from runner.signals.received import ensure_received
@@ -156,7 +155,7 @@ def configuration(name: str) -> DictConfig:
 def record(folder: Path, config: DictConfig, dataset: Dataset, estimator: Any) -> Path:
     """The model as a run records it; returns its folder."""
     folder.mkdir()
-    recorder = Recorder(folder, Masking(config), Journal(folder / "journal.jsonl"))
+    recorder = Recorder(folder, Journal(folder / "journal.jsonl"))
     features = dataset.part("train")[0]
     train._log_model(config, recorder, dataset, estimator, features, {})  # type: ignore[arg-type]
     return folder / "model"

@@ -243,6 +243,7 @@ def test_record_of_the_model_holds_no_classified_value(
     )
     (tmp_path / "artifacts").mkdir()
     run = MagicMock(id="aaaa1111", folder=tmp_path)
+    run.recorded_model.return_value = None
     train.train(config, run)
     estimator, example, output, metadata = run.log_model.call_args.args
     assert 0 < metadata["threshold"]["value"] < 1

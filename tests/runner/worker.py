@@ -70,6 +70,8 @@ def work(run: Run) -> None:
             run.log_metric("loss", 1 / (step + 1), step)
             if seconds:
                 time.sleep(seconds / points)
+    while "until" in options and not Path(options["until"]).exists():
+        time.sleep(0.05)
     print("said on stdout")
     run.log_text("hello", "notes/hello.txt")
     if "nested" in options:

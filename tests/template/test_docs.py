@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from pages import ROOT, blocks, commands
 
-ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 
 
@@ -128,6 +128,66 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     options = importlib.import_module("runner.signals.type_options").OPTIONS
     words |= {*quality.METRICS, *quality.OPERATORS, *itertools.chain(*options.values())}
     assert not [word for word in words if f"`{word}`" not in text]
+
+
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def test_counts_in_prompt_and_pages_are_those_of_a_project(bake) -> None:
+    flights, empty = bake(), bake(example="none")
+    asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    counts = {
+        ("cookiecutter.json", "signals"): len(list(flights.glob("signals/*.yaml"))),
+        ("cookiecutter.json", "experiments"): len(list(flights.glob("conf/experiment/*.yaml"))),
+        ("cookiecutter.json", "steps"): len(
+            re.findall(r"^\d\. ", (empty / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+        ),
+        ("README.md", "questions"): len([key for key in asked if not key.startswith("_")]),
+        ("docs/tutorial.md", "short questions"): len([key for key in asked if key[0] != "_"]),
+    }
+    for (page, noun), count in counts.items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        words = re.findall(rf"\b({'|'.join(NUMBERS)}) {noun}\b", text.lower())
+        assert words, (page, noun)
+        assert {NUMBERS.index(word) for word in words} == {count}, (page, noun)
+
+
+def test_page_that_names_code_to_be_called_says_to_review_it(bake) -> None:
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "benchmarks" not in path.name]
+    calls = re.compile(r"^_target_:|reader, value: \w+\.|`_target_`.*`reader`|a dotted path", re.M)
+    texts = {path: path.read_text(encoding="utf-8") for path in [*pages, bake() / "README.md"]}
+    found = {path.name: "as code" in text for path, text in texts.items() if calls.search(text)}
+    assert {"own-model.md", "add-a-task.md", "receive-signals.md", "contracts.md", "README.md"} <= {
+        *found
+    }
+    assert all(found.values()), found
+
+
+def test_pages_list_all_that_can_be_typed(bake) -> None:
+    printed = subprocess.run(
+        [sys.executable, "run.py"], cwd=bake(), capture_output=True, encoding="utf-8", check=True
+    )
+    existing = sections(printed.stdout.splitlines())
+    shown = 0
+    for path in (ROOT / "docs").rglob("*.md"):
+        for block in blocks(path.read_text(encoding="utf-8")):
+            for command, lines in commands(block):
+                if block.kind == "console" and command == "python run.py":
+                    listed = sections(lines)
+                    assert listed == {name: existing[name] for name in listed}, path
+                    shown += len(listed)
+    assert shown >= 2, "tasks and experiments are shown at least once"
+
+
+def sections(lines: list[str]) -> dict[str, list[list[str]]]:
+    """The words of the indented lines under each heading of `python run.py`."""
+    found: dict[str, list[list[str]]] = {}
+    for line in lines:
+        if re.fullmatch("[A-Z][a-z]+", line):
+            found[line] = []
+        elif found and line.startswith("  "):
+            found[list(found)[-1]].append(line.split())
+    return found
 
 
 def keys(kind: type, prefix: str = "") -> list[str]:

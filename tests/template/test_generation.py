@@ -97,7 +97,55 @@ def test_generated_files_hold_nothing_of_the_template(bake, answers):
         assert "cookiecutter" not in text.lower(), name
         assert not re.search(r"\bTODO\b|\bFIXME\b", text), name
         assert "\r" not in text, name
-    assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) <= 60
+    assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) <= 66
+
+
+# What no program runs or evaluates.
+TEXTS = re.compile(
+    r"README.md|LICENSE|\.env\.example|\.(git|docker|dvc)ignore|(\.dvc|data/signals)/\.gitignore"
+)
+
+
+@pytest.mark.parametrize("answers", OPTIONS, ids=options_id)
+def test_codeowners_covers_every_file_that_runs_code(bake, answers):
+    project = bake(**answers)
+    lines = (project / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    rules = [line.split() for line in lines if line and not line.startswith("#")]
+    assert all(len(rule) == 2 and rule[1] == "you@example.com" for rule in rules)
+    files = generated_files(project) | {"consumers.yaml", "conf/model/own.yaml", "signals/own.yaml"}
+    uncovered = [
+        name for name in files
+        if not TEXTS.fullmatch(name) and not any(owns(pattern, name) for pattern, _ in rules)
+    ]  # fmt: skip
+    assert not uncovered
+
+
+def owns(pattern: str, name: str) -> bool:
+    """Whether a pattern of CODEOWNERS matches: a folder with all in it, or the root's own files."""
+    if pattern == "/*":
+        return "/" not in name
+    return pattern.startswith("/") and pattern.endswith("/") and f"/{name}".startswith(pattern)
+
+
+@pytest.mark.parametrize(
+    ("email", "owner"),
+    [
+        ("ada+ml@mail.example.com", "ada+ml@mail.example.com"),
+        (" ada@example.com\n", "ada@example.com"),
+        ("", "@your-organisation/your-team"),
+        ("ada", "@your-organisation/your-team"),
+        ("@ada", "@your-organisation/your-team"),
+        ("ada@example.com # or bob", "@your-organisation/your-team"),
+        ("a b@example.com", "@your-organisation/your-team"),
+        ("zoë@example.com", "@your-organisation/your-team"),
+        ("a@b@c", "@your-organisation/your-team"),
+        ("ada@example.com\n/src/ @eve", "@your-organisation/your-team"),
+    ],
+)
+def test_codeowners_names_the_author_or_a_team(email, owner):
+    environment = Environment(loader=FileSystemLoader(ROOT / "templates"), autoescape=False)
+    template = '{%- from "text.jinja" import reviewer -%}{{ reviewer(email) }}'
+    assert environment.from_string(template).render(email=email) == owner
 
 
 @pytest.mark.parametrize("name", ["MIT", "Apache-2.0", "BSD-3-Clause"])

@@ -242,6 +242,45 @@ def test_cruft_file_holds_no_secret_of_the_url(origin, tmp_path, url, written):
     assert "secret" not in text + generation.output
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "https://ada:secret@example.com/t.git",
+            "of [the template](https://example.com/t.git) that",
+        ),
+        ("http://example.com:8080/a/t", "of [the template](http://example.com:8080/a/t) that"),
+        ("ssh://git@example.com/t.git", "of the template (`ssh://git@example.com/t.git`) that"),
+        ("git@example.com:team/t.git", "of the template (`git@example.com:team/t.git`) that"),
+        ("https://example.com/a b(c)", "of the template that"),
+        ("file:///srv/templates/t.git", "of the template that"),
+        ("C:\\templates\\t", "of the template that"),
+        (None, "of the template that"),
+    ],
+)
+@pytest.mark.parametrize("under_cruft", [False, True])
+def test_readme_says_where_the_docs_are(tmp_path, monkeypatch, url, shown, under_cruft):
+    source = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
+    hook: dict = {"__name__": "hook"}
+    exec(source.replace("{{ cookiecutter|tojson }}", "{}"), hook)
+    template = ROOT / "{{cookiecutter.project_slug}}" / "README.md"
+    shutil.copy(template, tmp_path / "README.md")
+    folder = tmp_path / "clone"
+    answers = {"_template": url or "../t", "_commit": "1" * 40, "_repo_dir": str(folder)}
+    answers |= {"example": "flights"}
+    if not under_cruft:
+        del answers["_commit"]
+        git(tmp_path, "init", "--quiet", str(folder))
+        if url:
+            git(folder, "remote", "add", "origin", url)
+    hook |= {"ANSWERS": answers, "prune": lambda *_: None, "first_commit": lambda *_: None}
+    monkeypatch.chdir(tmp_path)
+    hook["main"]()
+    readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"`docs/` {shown} this project comes from" in readme
+    assert "secret" not in readme
+
+
 @pytest.mark.parametrize("kind", ["no repository", "no origin", "changed"])
 def test_template_that_cannot_be_found_again_gets_the_line_to_type(origin, tmp_path, kind):
     folder = tmp_path / "template"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import polars
+from pages import blocks, put
 from sklearn.datasets import load_iris
 
 
@@ -24,17 +25,15 @@ def test_four_steps_lead_from_a_csv_to_a_recorded_run(template, tmp_path):
     answers = {"example": "none", "project_name": "Garden"}
     project = run_cookiecutter(template, tmp_path, answers).project
     readme = (project / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```(?:yaml|python)\n\s*# (\S+)\n(.*?)```", readme, re.DOTALL)
-    assert [name for name, _ in blocks] == [
+    files = [block for block in blocks(readme) if block.path]
+    assert [block.path for block in files] == [
         "signals/flowers.yaml",
         "src/garden/features.py",
         "conf/dataset/flowers.yaml",
     ]
     write_flowers(project / "data" / "raw" / "flowers.csv")
-    for name, content in blocks:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        unindented = re.sub(r"^   ", "", content, flags=re.MULTILINE)
-        (project / name).write_text(unindented.rstrip() + "\n", encoding="utf-8")
+    for block in files:
+        put(project, block)
     (command,) = re.findall(r"Run it: `python (.+)`", readme)
     result = subprocess.run(
         [sys.executable, *shlex.split(command)],

@@ -121,6 +121,36 @@ def test_update_leaves_alone_what_is_ours(updated):
     assert "# newer" not in text("requirements.lock")
 
 
+@pytest.mark.parametrize("code", ["{{ 7 * 7 }}", "{% set x = 1 %}", "{# x #}", "\\u007b{ 7 }}"])
+def test_answer_that_would_run_as_code_stops_the_update(bake, tmp_path, code):
+    project = tmp_path / "project"
+    shutil.copytree(bake(), project)
+    state = project / ".cruft.json"
+    text = state.read_text(encoding="utf-8")
+    state.write_text(text.replace('"Will a flight', f'"{code} Will a flight'), encoding="utf-8")
+    before = git(project, "status", "--porcelain")
+    result = subprocess.run(
+        [sys.executable, "tools/update.py"],
+        cwd=project,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "an answer holds template syntax" in result.stderr
+    assert "git log -p .cruft.json" in result.stderr
+    assert git(project, "status", "--porcelain") == before
+
+
+def test_plain_answers_stop_no_update(bake):
+    tools = bake() / "tools"
+    code = "import update; print(update.answers_hold_code())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tools, capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
 def run_its_tests(project: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     result = subprocess.run(

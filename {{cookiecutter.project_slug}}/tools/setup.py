@@ -26,15 +26,28 @@ def find_uv(root: Path = ROOT) -> list[str] | None:
     """The command that runs uv, if it is installed anywhere."""
     for folder in (str(scripts(root)), None):
         found = shutil.which("uv", path=folder)
-        if found:
+        if found and works(found):
             return [found]
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
+
+
+def works(uv: str) -> bool:
+    """Whether it is a whole program; a set-up that was killed may leave a part of one."""
+    try:
+        return subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def has_environment(root: Path) -> bool:
+    """Whether `.venv` was made to its end."""
+    return (scripts(root) / "activate").exists()  # what venv writes last
 
 
 def install_uv(root: Path, lock: Path) -> list[str]:
     """Install the uv that the lock names with pip."""
     print("Installing uv …", flush=True)
-    venv.create(root / ".venv", with_pip=True)
+    venv.create(root / ".venv", with_pip=True, clear=not has_environment(root))
     locked = re.search(r"^uv==(?:.*\\\n)*.*$", lock.read_text(encoding="utf-8"), re.MULTILINE)
     if locked is None:
         sys.exit(f"{lock.name} does not hold uv: add it to the requirements and lock again.")
@@ -62,11 +75,12 @@ def install(root: Path, locks: Sequence[Path], build: Path) -> None:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         print("The environment is up to date.", flush=True)
         return
+    stamp.unlink(missing_ok=True)  # until all is installed, the locks say nothing of what is there
     uv = find_uv(root)
     if uv is None:
         uv = install_uv(root, locks[0])
-    elif not scripts(root).is_dir():
-        venv.create(root / ".venv")
+    elif not has_environment(root):
+        venv.create(root / ".venv", clear=True)
     print(f"Installing what the locks hold into {root / '.venv'} …", flush=True)
     # Bytecode is compiled here, because a session may be told not to write it later.
     command = [*uv, "pip", "sync", "--quiet", "--python", python(root), "--require-hashes"]
@@ -79,19 +93,21 @@ def install(root: Path, locks: Sequence[Path], build: Path) -> None:
     print("The environment is ready.", flush=True)
 
 
-def extras(root: Path, asked: Sequence[str]) -> list[Path]:
-    """The locks of the extras that are asked for or were before; remembers them."""
+def chosen_extras(root: Path, asked: Sequence[str]) -> list[str]:
+    """The extras that are asked for or were installed before."""
     known = sorted(path.stem for path in (root / "src" / "runner" / "extras").glob("*.txt"))
     for name in asked:
         if name not in known:
             sys.exit(f"{name}: no such extra. There is: {', '.join(known)}.")
     noted = root / ".venv" / "extras.txt"
     before = noted.read_text(encoding="utf-8").split() if noted.exists() else []
-    chosen = [name for name in known if name in {*asked, *before}]
-    if chosen:
-        noted.parent.mkdir(exist_ok=True)
-        noted.write_text("\n".join(chosen) + "\n", encoding="utf-8")
-    return [root / f"requirements-{name}.lock" for name in chosen]
+    return [name for name in known if name in {*asked, *before}]
+
+
+def remember_extras(root: Path, extras: Sequence[str]) -> None:
+    """Note what was installed, for the next time."""
+    if extras:
+        (root / ".venv" / "extras.txt").write_text("\n".join(extras) + "\n", encoding="utf-8")
 
 
 def link_source(root: Path) -> None:
@@ -103,7 +119,9 @@ def link_source(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    chosen = extras(ROOT, sys.argv[1:])
-    install(ROOT, [path for path in [*LOCKS, *chosen] if path.exists()], BUILD)
+    chosen = chosen_extras(ROOT, sys.argv[1:])
+    locks = [*LOCKS, *(ROOT / f"requirements-{name}.lock" for name in chosen)]
+    install(ROOT, [path for path in locks if path.exists()], BUILD)
+    remember_extras(ROOT, chosen)
     link_source(ROOT)
     compileall.compile_dir(ROOT / "src", quiet=1)

@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from runner.project import root
 
 if TYPE_CHECKING:
     from runner.parallel import Job, Outcome
+    from runner.session import Session
+    from runner.sweep import Sweep
 
 POLL = 0.5  # seconds between looks at what was submitted; a look is one at a file
 
@@ -34,8 +37,16 @@ class OtherProcesses(Launcher):
     ) -> None:
         """Takes what Hydra has composed."""
         self.context, self.config = hydra_context, config
-        self.session = task_function.session  # type: ignore[attr-defined]
-        self.session.launcher = self
+        self.prepare(task_function.session, Path(config.hydra.sweep.dir))  # type: ignore[attr-defined]
+
+    def prepare(self, session: "Session", folder: Path) -> None:
+        """Takes whom the jobs belong to, and a folder for what the launcher itself writes.
+
+        Raises:
+            UserError: This machine lacks something.
+        """
+        self.session, self.folder = session, folder
+        session.launcher = self
         if missing := self.missing():
             raise UserError(missing)
 
@@ -44,7 +55,7 @@ class OtherProcesses(Launcher):
         return None
 
     @abstractmethod
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Runs the jobs and gives what came of each as soon as it is known."""
 
     def close(self) -> None:
@@ -64,34 +75,61 @@ class OtherProcesses(Launcher):
             with open_dict(config):
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             configs.append(config)
-        parent = self.session.open_sweep(own(configs[0]), Path(self.config.hydra.sweep.dir))
+        sweep = self.session.open_sweep(own(configs[0]), Path(self.config.hydra.sweep.dir))
         values: dict[int, float | None] = {}
         waiting = []
         for config in configs:
             number, words = config.hydra.job.num, words_of(config.hydra)
-            if self.session.sweep.is_done(words):
+            if sweep.is_done(words):
                 values[number] = self.session.already(words)
                 continue
             folder = f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}"
             text = OmegaConf.to_yaml(own(config), resolve=False)
-            waiting.append(Job(number, text, words, folder, parent, self.session.command))
-        self.session.sweep.expect(initial_job_idx + len(configs))
-        for outcome in self.outcomes(waiting) if waiting else ():
-            values[outcome.number] = outcome.value
-            self._take(outcome)
+            waiting.append(Job(number, text, words, folder, sweep.parent.id, self.session.command))
+        sweep.expect(initial_job_idx + len(configs))
+        if waiting:
+            # closed where a failure ends the sweep, which ends the jobs that are still at work
+            with contextlib.closing(self.outcomes(waiting)) as outcomes:
+                for outcome in outcomes:
+                    values[outcome.number] = outcome.value
+                    self._take(outcome, sweep)
         return [_told(config, values[config.hydra.job.num]) for config in configs]
 
-    def _take(self, outcome: "Outcome") -> None:
-        """Tells what came of a job, and keeps it for the end of the command."""
-        session = self.session
-        value = "" if outcome.value is None else f"  {outcome.value:.4f}"
-        said = f"{session.sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
-        print(said, flush=True)
-        session.away += outcome.delivered
-        session.held |= outcome.held
-        if outcome.error is not None:
-            session.errors.append(outcome.error)
+    def launch_run(self, config: DictConfig, words: list[str]) -> float | None:
+        """Runs a single job, no sweep, and gives its objective; what it has printed is shown.
+
+        Args:
+            config: Its configuration without Hydra's part.
+            words: Its overrides.
+        """
+        from runner.parallel import Job
+
+        text = OmegaConf.to_yaml(config, resolve=False)
+        job = Job(0, text, words, str(self.folder), None, self.session.command)
+        with contextlib.closing(self.outcomes([job])) as outcomes:
+            (outcome,) = outcomes
+        console = self.folder / "console.log"
+        printed = console.read_text(encoding="utf-8") if console.is_file() else ""
+        print(printed, end="")
+        if outcome.error is not None and str(outcome.error) not in printed:
             print(outcome.error, file=sys.stderr)
+        self._keep(outcome)
+        return outcome.value
+
+    def _take(self, outcome: "Outcome", sweep: "Sweep") -> None:
+        """Tells what came of a job, and keeps it for the end of the command."""
+        value = "" if outcome.value is None else f"  {outcome.value:.4f}"
+        said = f"{sweep.place()}  {' '.join(outcome.words)}{value}{outcome.said}"
+        print(said, flush=True)
+        if outcome.error is not None:
+            print(outcome.error, file=sys.stderr)
+        self._keep(outcome)
+
+    def _keep(self, outcome: "Outcome") -> None:
+        self.session.away += outcome.delivered
+        self.session.held |= outcome.held
+        if outcome.error is not None:
+            self.session.fail(outcome.error)
 
 
 class JoblibLauncher(OtherProcesses):
@@ -102,7 +140,7 @@ class JoblibLauncher(OtherProcesses):
         self.n_jobs = n_jobs or os.cpu_count() or 1
         self._has_begun = False
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Runs as many at a time as there are processes.
 
         Where a process is killed, as for want of memory, joblib ends all of them. Jobs that were at
@@ -159,7 +197,7 @@ class SlurmLauncher(OtherProcesses):
             "hydra/launcher=joblib is for one machine, hydra.launcher.cluster=local for a try"
         )
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Submits all as one array; what is still waiting when this is stopped is cancelled."""
         import submitit
         from submitit.core.utils import UncompletedJobError
@@ -168,13 +206,14 @@ class SlurmLauncher(OtherProcesses):
         from runner.parallel import Outcome, work
 
         logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns three times of each thing
-        folder = Path(self.config.hydra.sweep.dir) / "submitted"
+        folder = self.folder / "submitted"
         try:
             executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
             executor.update_parameters(**self.parameters)
             with source_on_path():
                 submitted = executor.map_array(work, jobs)
         except (AssertionError, NameError, RuntimeError, ValueError) as error:  # submitit's own
+            shutil.rmtree(folder, ignore_errors=True)
             raise UserError(f"hydra/launcher=slurm: {error}") from None
         by_id = {each.job_id: job for each, job in zip(submitted, jobs, strict=True)}
         try:
@@ -205,7 +244,7 @@ class RayLauncher(OtherProcesses):
         installed = importlib.util.find_spec("ray") is not None
         return None if installed else "hydra/launcher=ray: Ray is missing; make setup ARGS=ray"
 
-    def outcomes(self, jobs: "Sequence[Job]") -> "Iterator[Outcome]":
+    def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Has Ray run the jobs; what still runs when this is stopped is cancelled."""
         import ray
 
@@ -236,13 +275,15 @@ class RayLauncher(OtherProcesses):
                 ray.cancel(each, force=True)
 
 
-def _in_processes(jobs: "Sequence[Job]", count: int) -> "Iterator[Outcome]":
+def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
     from joblib import Parallel, delayed
 
-    from runner.parallel import work
+    from runner.parallel import work_for
 
     pool = Parallel(n_jobs=count, return_as="generator_unordered")
-    yield from pool(delayed(work)(job) for job in jobs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning, "joblib")
+        yield from pool(delayed(work_for)(os.getpid(), job) for job in jobs)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,29 @@
-"""The sweeper that the runner adds to Hydra's own; Hydra looks for it in this package only."""
+"""The sweepers that the runner adds to Hydra's own; Hydra looks for them in this package only."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+
+class ZipSweeper(BasicSweeper):
+    """Pairs the lists of values instead of combining each with each, as `zip` does in Python."""
+
+    @staticmethod
+    def split_arguments(
+        overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """The overrides of each job, in batches."""
+        from runner.composition import paired
+
+        jobs = [list(job) for job in paired(overrides)]
+        return list(BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size))
 
 
 class OptunaSweeper(Sweeper):
@@ -35,8 +51,7 @@ class OptunaSweeper(Sweeper):
         base = next(swept(self.composed))
         search = Search.of(self.composed, arguments, base)
         folder = Path(self.composed.hydra.sweep.dir)
-        self.session.open_sweep(own(base), folder)
-        self.session.sweep.expect(self.n_trials)
+        self.session.open_sweep(own(base), folder).expect(self.n_trials)
         search.run(folder, self._launch, self.n_trials, self.n_jobs)
 
     def _launch(self, words: list[list[str]], number: int) -> Sequence[float | None]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import ExitCode, UserError, exit_code, full_disk, is_interrupt
 from runner.project import read_environment, root
-from runner.record.console import Output
+from runner.record.console import open_standard_streams
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -37,11 +37,19 @@ python run.py                           list tasks, commands and experiments
 python run.py +experiment=NAME          train it and record the run
 python run.py KEY=VALUE …               change any key of conf/, such as model=dummy seed=1
 python run.py -m seed=1,2,3             sweep: one run for each value
-python run.py -m resume=ID              go on with a sweep that was interrupted
+python run.py resume=ID                 go on with a run or a sweep that has not finished
 python run.py task=NAME …               another task
 python run.py COMMAND --help            what a command takes
 python run.py … --cfg job               print the composed configuration and stop"""
 
+
+EXIT_CODES = """\
+0    it went well
+1    a task failed, or a command says no: doctor found something, a record is still on its way
+     (deliver), a rerun differs
+2    nothing can be made of what was typed, configured or delivered; the message says what to do
+3    the work is done and a person has to decide: something is held, or a result is refused
+130  stopped by Ctrl+C or SIGTERM"""
 
 OPTIONS = (
     *("--cfg", "-c", "--resolve", "--package", "-p", "--multirun", "-m", "--run", "-r"),
@@ -84,13 +92,11 @@ def main(arguments: Sequence[str]) -> int:
     """Runs what was typed.
 
     Returns:
-        0 when all went well, 1 for a failure of ours or the task's, 2 for a mistake in what was
-        typed or configured, 3 when something is held for a person to look at, 130 when
-        interrupted.
+        One of `runner.errors.ExitCode`, which says what each means.
     """
     # most of an import's cost is the garbage collector
     gc.disable()
-    sys.stdout = Output(sys.stdout)
+    open_standard_streams()
     try:
         read_environment()
         word = arguments[0] if arguments else "--help"
@@ -106,9 +112,14 @@ def main(arguments: Sequence[str]) -> int:
     except (UserError, KeyboardInterrupt) as error:
         if is_interrupt(error):
             print("stopped", file=sys.stderr)
-            return 130
-        print(error, file=sys.stderr)
-        return 2
+            return ExitCode.INTERRUPTED
+        print(full_disk(error) or error, file=sys.stderr)
+        return exit_code([error])
+    except Exception as error:
+        if (full := full_disk(error)) is None:
+            raise
+        print(full, file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -117,17 +128,18 @@ def _run(arguments: Sequence[str]) -> int:
 
     from runner.composition import CONF, explain, normalise, register_resolvers
     from runner.config import check_overrides
-    from runner.session import Session
+    from runner.session import Session, SweepStopped
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    resumes = any(word.startswith("resume=") for word in arguments)
     arguments = _resumed(arguments)
     check_overrides([word for word in arguments if not word.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _stop)
     words = normalise(arguments)
     sys.argv = [sys.argv[0], *words]
-    session = Session()
+    session = Session(resumes)
 
     def job(config: "DictConfig") -> float | None:
         return session.job(config)
@@ -136,8 +148,10 @@ def _run(arguments: Sequence[str]) -> int:
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except SweepStopped:
+        pass  # what has ended it is among the session's errors
     except KeyboardInterrupt as error:
-        if not session.runs:
+        if not session.runs and session.launcher is None:
             print("stopped before the run began", file=sys.stderr)
         session.errors.append(error)
     except Exception as error:
@@ -148,15 +162,11 @@ def _run(arguments: Sequence[str]) -> int:
     finally:
         session.close_sweep()
         session.close()
-    if session.interrupted:
-        return 130
-    if not session.errors:
-        return 3 if session.held else 0
-    return 2 if all(isinstance(error, UserError) for error in session.errors) else 1
+    return exit_code(session.errors, session.held)
 
 
 def _resumed(arguments: Sequence[str]) -> Sequence[str]:
-    """The words of the sweep that `resume=<id>` names; any others as they are."""
+    """The words of the run or sweep that `resume=<id>` names; any others as they are."""
     asked = [word.partition("=")[2] for word in arguments if word.startswith("resume=")]
     if not asked:
         return arguments
@@ -164,16 +174,20 @@ def _resumed(arguments: Sequence[str]) -> Sequence[str]:
     more = [word for word in others if word.startswith("hydra.sweeper.n_trials=")]
     refused = [word for word in others if word not in more]
     if refused:
-        raise UserError(f"resume={asked[0]}: a sweep goes on with the words it began with; "
+        raise UserError(f"resume={asked[0]} goes on with the overrides it began with; "
                         f"leave out {refused[0]}")  # fmt: skip
-    from runner.sweep import resumed
+    from runner.resume import resumed
 
     return [*resumed(asked[0]), *more]
 
 
 def _check_options(arguments: Sequence[str]) -> None:
-    """Refuses words with dashes that are none of Hydra's; it would take some for others."""
+    """Refuses words that Hydra would overlook, or take for others."""
     from runner.config import nearest
+
+    sweeper = next((word for word in arguments if word.startswith("hydra/sweeper=")), None)
+    if sweeper and not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments):
+        raise UserError(f"{sweeper} chooses the jobs of a sweep; add -m")
 
     for word in arguments:
         option = word.partition("=")[0]
@@ -229,6 +243,7 @@ def listing() -> str:
         lines.append(f"  +experiment={path.stem:<{width}} {_question(path)}")
     if not paths:
         lines.append("  none yet: python run.py new experiment NAME --question '…'")
+    lines += ["", "Exit codes", *(f"  {line}" for line in EXIT_CODES.splitlines())]
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from runner.config import check, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
 from runner.schema import TOP_LEVEL
+from runner.secrets import watch_resolver
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -70,6 +71,7 @@ def _is_group(key: str) -> bool:
 
 def register_resolvers() -> None:
     """Makes `${root:}`, `${run_id:}` and `${experiment_name:}` known; call it before Hydra."""
+    watch_resolver()
     OmegaConf.register_new_resolver("root", lambda: root().as_posix(), replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     # cached: a job has one id, however often it is read; its number gives each job its own
@@ -188,13 +190,14 @@ def normalise_params(config: DictConfig) -> None:
 def swept(config: DictConfig) -> Iterator[DictConfig]:
     """The configurations of a sweep: each value of each key once, the other keys at their first.
 
-    Of an interval, these are its ends.
+    Of an interval, these are its ends. Where lists are paired, these are all jobs.
 
     Args:
         config: What Hydra composed for the sweep as a whole.
 
     Raises:
-        UserError: An interval is given to a sweeper that does not search.
+        UserError: An interval is given to a sweeper that does not search, or lists to pair differ
+            in length.
         Exception: Hydra's own, for a value that cannot be composed.
     """
     from hydra.core.global_hydra import GlobalHydra
@@ -206,8 +209,10 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     values: dict[str, list[str]] = {}
     intervals = []
+    sweeper = config.hydra.runtime.choices["hydra/sweeper"]
     parser = OverridesParser.create(config_loader=loader)
-    for override in parser.parse_overrides([*words, *map(str, typed)]):
+    overrides = parser.parse_overrides([*words, *map(str, typed)])
+    for override in overrides:
         key = override.get_key_element()
         if not override.is_sweep_override():
             values[key] = [str(override.input_line)]
@@ -217,11 +222,14 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
             if len(values[key]) > VALUES:
                 raise UserError(f"{override.input_line}: a sweep over a key takes at most {VALUES} "
                                 "values")  # fmt: skip
-        elif "optuna" not in config.hydra.runtime.choices["hydra/sweeper"]:
+        elif "optuna" not in sweeper:
             raise UserError(f"{override.input_line}: an interval is searched, which is said with "
                             "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
         else:
             intervals.append(override)
+    if sweeper == "zip":
+        yield from (loader.load_sweep_config(config, list(job)) for job in paired(overrides))
+        return
     first = {key: each[0] for key, each in values.items()}
     base = loader.load_sweep_config(config, list(first.values()))
     for override in intervals:
@@ -232,6 +240,37 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     for key, each in values.items():
         for word in each[1:]:
             yield loader.load_sweep_config(config, list((first | {key: word}).values()))
+
+
+def paired(overrides: "Sequence[Override]") -> list[tuple[str, ...]]:
+    """The overrides of each job of a sweep whose lists of values are paired, first with first.
+
+    Args:
+        overrides: What was typed; a key without a list is the same in each job.
+
+    Raises:
+        UserError: The lists are not equally long, or there is none.
+    """
+    by_key = {override.get_key_element(): override for override in overrides}
+    lists = {
+        key: [f"{key}={value}" for value in override.sweep_string_iterator()]
+        for key, override in by_key.items()
+        if override.is_sweep_override()
+    }
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) != 1:
+        told = ", ".join(f"{key.lstrip('+~')} has {len(each)}" for key, each in lists.items())
+        raise UserError(
+            "hydra/sweeper=zip pairs lists of the same length: "
+            f"{told or 'no key has a list, such as seed=1,2,3'}"
+        )
+    (jobs,) = lengths
+    fixed = {
+        key: [f"{key}={override.get_value_element_as_str()}"] * jobs
+        for key, override in by_key.items()
+        if key not in lists
+    }
+    return list(zip(*((fixed | lists)[key] for key in by_key), strict=True))
 
 
 def ends(override: "Override", config: DictConfig) -> tuple[int, int] | tuple[float, float]:

@@ -5,18 +5,23 @@ import datetime
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
+from runner.metrics import ENDS, train_objectives
+from runner.path_names import checked_path
 from runner.schema import CHOICES, RANGES, TOP_LEVEL, Config
+from runner.secrets import is_secret_name
 
-SECRET_WORDS = re.compile(
-    r"(^|[._-])(password|passwd|token|secret|api_?key|credentials?)($|[._=-])", re.I
-)
+_INTERPOLATION = re.compile(r"\$\{.*\}", re.DOTALL)
+_LITERAL_DEFAULT = re.compile(r"oc\.env:[^${}]*,(?!\s*(?:null|''|\"\")?\s*\})[^${}]*\}")
+_SETTING = re.compile(r"([\w.@/-]+)[\"']?\s*[:=]\s*([^\s,{}\[\]]+)")
+
+TRAIN = "runner.training.train.train"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -59,6 +64,7 @@ def check(config: DictConfig) -> None:
     with open_dict(config):  # from here on values have their types, and defaults are there
         config.merge_with(OmegaConf.to_container(typed, resolve=False))
     _check_values(config)
+    _check_objective(config)
     for group in config.task.get("uses", []):
         if group not in TOP_LEVEL:
             raise UserError(f"task.uses: no such key '{group}'. {nearest(group, TOP_LEVEL)}")
@@ -76,13 +82,53 @@ def check_overrides(overrides: Sequence[str]) -> None:
         UserError: Names the key and what to do instead.
     """
     for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
-        if SECRET_WORDS.search(key) and value and not value.startswith("${oc.env:"):
-            variable = "${oc.env:" + re.sub(r"\W+", "_", key).upper() + "}"
-            raise UserError(
-                f"{key}: a secret on the command line would stay in the record; "
-                f"set it in the environment and write {key}='{variable}'"
-            )
+        for key, value in _typed(override):
+            if _is_typed_secret(key, value):
+                variable = "${oc.env:" + re.sub(r"\W+", "_", key).upper() + "}"
+                raise UserError(
+                    f"{key}: a secret on the command line would stay in the record; "
+                    f"set it in the environment and write '{variable}' as its value"
+                )
+
+
+def _typed(override: str) -> Iterator[tuple[str, object]]:
+    """Keys and single values of an override, those inside lists and dicts too."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        value = parsed.value()
+    except HydraException:  # it is refused later; until then nothing of it may be shown
+        yield from _SETTING.findall(override.lstrip("+~"))
+        return
+    key = str(parsed.key_or_group)
+    if parsed.is_sweep_override():
+        value = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else None
+    yield from _single(key, value)
+
+
+def _single(key: str, node: object) -> Iterator[tuple[str, object]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _single(f"{key}.{name}", value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _single(key, value)
+    else:
+        yield key, node
+
+
+def _is_typed_secret(key: str, value: object) -> bool:
+    if not any(is_secret_name(name) for name in re.split(r"[./@]", key)):
+        return False
+    if value is None or isinstance(value, bool | float):
+        return False
+    if isinstance(value, int):
+        return value > 999  # else a place or a count, as in `pad_token=0`
+    text = str(value).strip("'\"")
+    is_reference = _INTERPOLATION.fullmatch(text) and not _LITERAL_DEFAULT.search(text)
+    return bool(text) and not is_reference
 
 
 def read_now(config: DictConfig) -> datetime.datetime | None:
@@ -118,6 +164,9 @@ def read_moment(config: DictConfig) -> datetime.datetime:
 
 def _check_values(config: DictConfig) -> None:
     read_now(config)
+    checked_path(config.project, "project:")  # the store's artifacts lie in a folder of this name
+    if not all(part.isidentifier() for part in config.package.split(".")):
+        raise UserError(f"package: '{config.package}' is not the name of a Python package")
     until = config.experiment.get("until")
     try:
         datetime.date.fromisoformat(str(until or "2027-01-31"))
@@ -149,6 +198,17 @@ def _is_within(interval: str, value: float) -> bool:
     is_above = low <= value if interval[0] == "[" else low < value
     is_below = value <= high if interval[-1] == "]" else value < high
     return is_above and is_below
+
+
+def _check_objective(config: DictConfig) -> None:
+    """The names of `train` are known before it runs; what other tasks return is not."""
+    name = config.objective
+    if name is None or config.task._target_ != TRAIN:
+        return
+    known = train_objectives(config.evaluation.folds, config.seeds)
+    end = next((end for end in ENDS if name.endswith(end)), "")
+    if name.removesuffix(end) not in known:
+        raise UserError(f"objective: task=train returns no metric '{name}'. {nearest(name, known)}")
 
 
 def _check_threshold(threshold: DictConfig) -> None:

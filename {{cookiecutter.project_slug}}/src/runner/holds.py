@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from runner.atomic import write_atomically
 from runner.config import nearest
 from runner.errors import UserError
 from runner.lock import data_lock
+from runner.secrets import mask_within
 from runner.terminal import show
 
 OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
@@ -107,13 +108,16 @@ def holds(arguments: list[str]) -> int:
         return 0
     status = RELEASED if asked.command == "release" else REJECTED
     with data_lock(root):  # or a delivery that arrives now would open the hold again
-        hold = decide(root, asked.id, status, asked.by, asked.why)
+        hold = _half_decided(root, asked.id, status)
+        is_new = hold is None
+        hold = hold or decide(root, asked.id, status, asked.by, asked.why)
         module, _, function = DECIDED[hold.kind].rpartition(".")
         follow = getattr(importlib.import_module(module), function)
         try:
             files = follow(hold)
         except BaseException:  # it can be decided again when what stood in the way is gone
-            _write(root, replace(hold, status=OPEN, by=None, why=None, when=None))
+            if is_new:
+                _write(root, replace(hold, status=OPEN, by=None, why=None, when=None))
             raise
     print(f"{hold.id} is {hold.status}")
     print(f"keep the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
@@ -244,6 +248,23 @@ def file_name(name: str) -> str:
     return f"holds/{name}.yaml"
 
 
+def rows_folder(root: Path, name: str) -> Path:
+    """Where the rows of a hold are until what follows from its decision is done."""
+    return root / "data" / "held" / name
+
+
+def half_decided(root: Path, subjects: Collection[str]) -> list[Hold]:
+    """Decided holds whose rows are still here, as after a kill or a decision that came with git."""
+    folders = {path.name for path in (root / "data" / "held").glob("*")}
+    if not folders:
+        return []
+    return [
+        hold
+        for hold in read_holds(root)
+        if hold.id in folders and hold.subject in subjects and hold.status != OPEN
+    ]
+
+
 def tell(hold: Hold) -> str:
     """What a person must know and can do, in a few lines."""
     if hold.kind == "threshold":
@@ -269,6 +290,15 @@ def tell(hold: Hold) -> str:
         lines.append(f"  accept it:   {_command('release', hold)}")
     lines.append(f"  discard it:  {_command('reject', hold)}")
     return "\n".join(lines)
+
+
+def _half_decided(root: Path, name: str, status: str) -> Hold | None:
+    """The hold, if just this was decided and whoever did was killed before it was done."""
+    path = root / file_name(name)
+    if Path(name).name != name or not path.exists() or not rows_folder(root, name).exists():
+        return None
+    hold = _read(path)
+    return hold if hold.status == status else None
 
 
 def _said(breach: Breach) -> str:
@@ -358,6 +388,7 @@ def _write(root: Path, hold: Hold) -> None:
     path = root / file_name(hold.id)
     path.parent.mkdir(exist_ok=True)
     said = asdict(hold)
+    said["why"] = mask_within(hold.why)
     said["breaches"] = [dict(each) for each in said["breaches"]]
     said["delivery"] = list(hold.delivery)
     said = {key: value for key, value in said.items() if value is not None}

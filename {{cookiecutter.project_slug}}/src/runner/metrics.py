@@ -40,6 +40,10 @@ METRICS = {
     "price": Metric("Price", "how much better one model on all features is", False),
     "label_mean": Metric("Mean label", "in units of the label", None),
 }
+AT_THRESHOLD = ("precision", "recall", "f1", "flagged")
+ENDS = ("/low", "/high", "/baseline", "/sd", "/count")
+"""What stands beside a metric's value."""
+
 OBJECTIVES = tuple(
     f"{judged}/{name}"
     for judged in ("cv", "seeds/validation", "validation")
@@ -58,6 +62,24 @@ def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
     if chosen is not None:
         return chosen
     return next((name for name in OBJECTIVES if name in metrics), "validation/roc_auc")
+
+
+def train_objectives(folds: int | None, seeds: int) -> list[str]:
+    """Names of metrics that `task=train` can return, without the ends of their intervals.
+
+    Args:
+        folds: `evaluation.folds`.
+        seeds: `seeds`.
+    """
+    judged = ["validation", "test"]
+    judged += ["cv"] if folds else []
+    judged += ["seeds/validation", "seeds/test"] if seeds > 1 else []
+    return [f"{place}/{name}" for place in judged for name in METRICS]
+
+
+def needs_threshold(name: str) -> bool:
+    """Whether a metric has no value where no threshold is valid."""
+    return name.rpartition("/")[2] in AT_THRESHOLD
 
 
 def number(value: float) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.project import git, root
 
@@ -104,7 +105,8 @@ def _experiment(given: argparse.Namespace) -> int:
         int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
     )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    write_atomically(
+        path,
         "# @package _global_\n"
         f"# python run.py +experiment={given.name}\n{origin}"
         f"{body.rstrip()}\n\n"
@@ -114,7 +116,6 @@ def _experiment(given: argparse.Namespace) -> int:
         f"  budget_days: {days}\n"
         f"  until: {given.until or 'null'}\n"
         "  status: active\n",
-        encoding="utf-8",
     )
     print(f"conf/experiment/{given.name}.yaml is written; run it:\n"
           f"python run.py +experiment={given.name}")  # fmt: skip

@@ -1,12 +1,14 @@
 """A job of a sweep in a process of its own, which may have done others before."""
 
 import contextlib
+import functools
 import gc
 import logging
-import math
 import os
 import secrets
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +16,15 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from runner.composition import register_resolvers
-from runner.errors import UserError
-from runner.metrics import objective
+from runner.errors import ObjectiveError, UserError
 from runner.project import read_environment
 from runner.pruning import Pruned
 from runner.record.delivery import Delivery
 from runner.record.run import Run
-from runner.session import check_job, execute, resume_collector
+from runner.secrets import mask
+from runner.session import check_job, execute, resume_collector, score
+
+POLL = 0.5  # seconds between looks at whether the parent lives
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Job:
         config: Its configuration as YAML, with references to the environment.
         words: Its overrides.
         folder: The run's folder.
-        parent: Id of the sweep's run.
+        parent: Id of the sweep's run; None for a job that belongs to none.
         command: What was typed.
     """
 
@@ -40,7 +44,7 @@ class Job:
     config: str
     words: list[str]
     folder: str
-    parent: str
+    parent: str | None
     command: list[str]
 
 
@@ -82,7 +86,7 @@ def work(job: Job) -> Outcome:
             resume_collector()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
-            return Outcome(job.number, job.words, error=told)
+            return Outcome(job.number, job.words, error=UserError(mask(str(told))))
         error: Exception | None = None
         said = f"  run {run.id}"
         value, held = None, False
@@ -91,22 +95,48 @@ def work(job: Job) -> Outcome:
         except Pruned:
             said += " ended early"
         except UserError as told:
-            error = told
+            error = UserError(mask(str(told)))
         except Exception as fault:
-            error = RuntimeError(f"{type(fault).__name__}: {fault}")
+            error = RuntimeError(mask(f"{type(fault).__name__}: {fault}"))
         else:
-            value = metrics.get(objective(config.objective, metrics), math.nan)
             held = any(name.startswith("held/") and metrics[name] for name in metrics)
+            try:
+                value = score(run, metrics)
+            except ObjectiveError as told:
+                error = told
     ids = [each.id for each in run.family() if each.ended]
-    said += " FAILED" if error else ""
+    said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+def work_for(parent: int, job: Job) -> Outcome:
+    """Runs a job in a process that ends when its parent does, however that ends.
+
+    Args:
+        parent: The parent's process id.
+        job: What is run.
+    """
+    _end_with(parent)
+    return work(job)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Watches the parent from now on; where it is killed, joblib keeps its workers for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def folder_of(job: Job) -> Path:
     """The run's folder; another one where a scheduler has begun the job a second time."""
     folder = Path(job.folder)
     if (folder / "journal.jsonl").exists():
-        return folder.with_name(f"{job.number}-{secrets.token_hex(4)}")
+        return folder.with_name(f"{folder.name.rpartition('-')[0]}-{secrets.token_hex(4)}")
     return folder
 
 

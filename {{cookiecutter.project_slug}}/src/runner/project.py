@@ -1,9 +1,11 @@
 """Where the project is, and what git says of it."""
 
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.secrets import register_environment
 
 
 def root() -> Path:
@@ -12,19 +14,22 @@ def root() -> Path:
 
 
 def read_environment() -> None:
-    """Sets the variables of `.env` that are not set yet.
+    """Sets the variables of `.env` that are not set yet, and has secrets masked from now on.
 
     Raises:
         UserError: The file cannot be read.
     """
     path = root() / ".env"
+    names: Collection[str] = ()
     if path.is_file():
-        from dotenv import load_dotenv
+        from dotenv import dotenv_values, load_dotenv
 
         try:
             load_dotenv(path)
+            names = dotenv_values(path, interpolate=False).keys()
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
+    register_environment(names)
 
 
 def git(folder: Path, *words: str) -> str | None:

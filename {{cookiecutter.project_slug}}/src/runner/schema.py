@@ -190,6 +190,7 @@ class Config:
         threads: Threads for fits and frames; null for all cores.
         now: Pretend it is this moment, ISO 8601 with an offset; null for now.
         objective: The metric that runs are compared by; null for ROC AUC, of a number R².
+        fail_fast: A sweep stops at its first job that fails.
         signals: `task=ingest`: the signals to receive; empty for all.
         outputs: Folder of the run folders.
     """
@@ -211,6 +212,7 @@ class Config:
     threads: int | None = None
     now: str | None = None
     objective: str | None = None
+    fail_fast: bool = False
     signals: list[str] = field(default_factory=list)
 
 

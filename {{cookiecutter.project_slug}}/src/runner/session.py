@@ -4,13 +4,13 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.composition import as_typed
-from runner.errors import UserError, is_interrupt
-from runner.metrics import objective
+from runner.errors import ObjectiveError, RefusedError, UserError, full_disk, is_interrupt
+from runner.metrics import ENDS, needs_threshold, objective
 from runner.project import root
 
 if TYPE_CHECKING:
@@ -22,23 +22,31 @@ if TYPE_CHECKING:
     from runner.sweep import Sweep
 
 
+class SweepStopped(BaseException):
+    """A sweep ends before its time; Hydra would go on after an Exception."""
+
+
 class Session:
     """What one `python run.py` did: its runs, their failures, and the delivery beside them.
 
     Attributes:
         runs: Those of this process, with a sweep's own.
         errors: What ended them, or kept them from beginning.
+        stopped: Whether a failure has ended the sweep before its time.
         held: Whether something waits for a person.
         away: Ids of runs in other processes.
         command: What was typed.
+        resumes: Whether a record goes on.
         delivery: Brings the records to MLflow.
         sweep: What the runs belong to.
         launcher: Runs jobs in other processes, if any does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resumes: bool = False) -> None:
+        self.resumes = resumes
         self.runs: list[Run] = []
         self.errors: list[BaseException] = []
+        self.stopped = False
         self.held = False
         self.away: list[str] = []
         self.command = [Path(sys.argv[0]).name, *map(as_typed, sys.argv[1:])]
@@ -66,20 +74,34 @@ class Session:
             words = words_of(hydra)
             parent = None
             if hydra.mode == RunMode.MULTIRUN:
-                parent = self.open_sweep(config, Path(hydra.sweep.dir))
-                if self.sweep is not None and self.sweep.is_done(words):
+                sweep = self.open_sweep(config, Path(hydra.sweep.dir))
+                parent = sweep.parent.id
+                if sweep.is_done(words):
                     _remove_empty(folder, Path(config.outputs))
                     return self.already(words)
-            run = Run.start(config, folder, self.command, words, self.delivery, parent)
+            elif launcher := launcher_of(hydra):
+                return self.launch(launcher, config, folder, words)
+            if self.resumes and parent is None:
+                run = Run.reopen(config, folder, words, self.delivery)
+            else:
+                run = Run.start(config, folder, self.command, words, self.delivery, parent)
         except UserError as error:
             _remove_empty(folder, Path(config.outputs))
-            self.errors.append(error)
-            print(error, file=sys.stderr)
+            print(full_disk(error) or error, file=sys.stderr)
+            self.fail(error)
             return None
-        except BaseException:
+        except BaseException as error:
             _remove_empty(folder, Path(config.outputs))
-            raise
+            if (full := full_disk(error)) is None:
+                raise
+            print(full, file=sys.stderr)
+            self.fail(error)
+            return None
         self.runs.append(run)
+        return self.execute(run)
+
+    def execute(self, run: "Run") -> float | None:
+        """Runs the task of a run that has been opened, and gives its objective."""
         from runner.pruning import Pruned
 
         try:
@@ -87,16 +109,49 @@ class Session:
         except Pruned:
             return None
         except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
-            self.errors.append(error)
+            self.fail(error)
             return None
         except BaseException as error:
             self.errors.append(error)
             raise
         self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
-        return metrics.get(objective(config.objective, metrics), math.nan)
+        try:
+            return score(run, metrics)
+        except ObjectiveError as error:
+            print(error, file=sys.stderr)
+            self.fail(error)
+            return None
 
-    def open_sweep(self, config: "DictConfig", folder: Path) -> str:
-        """The id of the sweep's run, which is opened with the first job.
+    def fail(self, error: BaseException) -> None:
+        """Keeps what has gone wrong with a run.
+
+        Raises:
+            SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
+        """
+        self.errors.append(error)
+        if self.sweep is None:
+            return
+        if self.sweep.parent.config.fail_fast:
+            print("the sweep stops at its first failure (fail_fast); python run.py -m "
+                  f"resume={self.sweep.parent.id} goes on with it", file=sys.stderr)  # fmt: skip
+        elif not isinstance(error, ObjectiveError):
+            return
+        self.stopped = True
+        raise SweepStopped
+
+    def launch(
+        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
+    ) -> float | None:
+        """Has a launcher run a single task, in another process and maybe on another machine."""
+        from runner.summary import shown
+
+        launcher.prepare(self, folder)
+        print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
+              f"its record is {shown(folder)}", flush=True)  # fmt: skip
+        return launcher.launch_run(config, words)
+
+    def open_sweep(self, config: "DictConfig", folder: Path) -> "Sweep":
+        """The sweep, whose run is opened with the first job.
 
         Args:
             config: The job's configuration.
@@ -109,9 +164,14 @@ class Session:
 
             if self.delivery is None:
                 self.delivery = Delivery.start(config)
-            self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            try:
+                self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            except UserError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
+                raise SweepStopped from error
             self.runs.append(self.sweep.parent)
-        return self.sweep.parent.id
+        return self.sweep
 
     def already(self, words: "Sequence[str]") -> float:
         """The objective of a job that has finished before the sweep was interrupted."""
@@ -127,7 +187,12 @@ class Session:
             stopped = [
                 error for error in self.errors if not isinstance(error, Exception | SystemExit)
             ]
-            self.sweep.close(stopped[0] if stopped else None)
+            status = "KILLED" if stopped else "FAILED" if self.stopped else None
+            try:
+                self.sweep.close(status)
+            except RefusedError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
 
     def close(self) -> None:
         """Waits until the record has arrived, or says in one line why it is pending."""
@@ -157,6 +222,27 @@ def resume_collector() -> None:
         gc.enable()
 
 
+def launcher_of(hydra: Any) -> "OtherProcesses | None":
+    """The launcher that was typed for a single run, which Hydra would not ask.
+
+    One that the configuration names by default is for sweeps.
+
+    Raises:
+        UserError: It can run the jobs of a sweep only.
+    """
+    typed = [word for word in hydra.overrides.hydra if word.startswith("hydra/launcher=")]
+    if not typed or typed[-1] == "hydra/launcher=basic":
+        return None
+    from hydra.utils import instantiate
+
+    from hydra_plugins.runner_launchers import OtherProcesses
+
+    launcher = instantiate(hydra.launcher)
+    if not isinstance(launcher, OtherProcesses):
+        raise UserError(f"{typed[-1]} runs the jobs of a sweep; add -m")
+    return launcher
+
+
 def words_of(hydra: Any) -> list[str]:
     """A job's overrides as they were typed: what comes from the environment is still named only."""
     from omegaconf import OmegaConf
@@ -164,6 +250,28 @@ def words_of(hydra: Any) -> list[str]:
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     assert isinstance(words, list)
     return [as_typed(str(word)) for word in words]
+
+
+def score(run: "Run", metrics: Mapping[str, float]) -> float:
+    """The objective of a run that has finished; not a number where it has no value.
+
+    Raises:
+        ObjectiveError: There is no such metric, and the run trains, is a job of a sweep, or its
+            objective was typed. An experiment's own says nothing about the metrics of other tasks.
+    """
+    from runner.config import TRAIN, nearest
+
+    name = objective(run.config.objective, metrics)
+    if name in metrics:
+        return metrics[name]
+    is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
+    is_meant = is_typed or run.parent is not None or run.config.task._target_ == TRAIN
+    is_asked = run.config.objective is not None and is_meant
+    is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
+    if not is_asked or (is_binary and needs_threshold(name)):
+        return math.nan
+    known = [each for each in metrics if not each.endswith(ENDS)]
+    raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 
 
 def execute(run: "Run") -> dict[str, float]:

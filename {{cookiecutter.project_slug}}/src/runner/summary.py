@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import UserError, is_interrupt
+from runner.errors import UserError, full_disk, is_interrupt
 from runner.metrics import number
 from runner.project import root
+from runner.terminal import show_table
 
 if TYPE_CHECKING:
     from runner.record.run import Run
@@ -24,7 +25,7 @@ def opening(run: "Run") -> None:
     config = run.config
     rows = {"experiment": run.experiment}
     if config.experiment.question:
-        rows["question"] = run.masked(config.experiment.question)
+        rows["question"] = config.experiment.question
     rows["task"] = config.task._target_.rpartition(".")[2]
     uses = config.task.get("uses", [])
     if "dataset" in uses:
@@ -37,30 +38,22 @@ def opening(run: "Run") -> None:
             rows["model"] += f" of {config.model.member._target_.rpartition('.')[2]}"
     changed = [word for word in run.overrides if not word.startswith("+experiment=")]
     if changed:
-        rows["changed"] = run.masked(" ".join(changed))
+        rows["changed"] = " ".join(changed)
     _print_table(rows)
 
 
 def closing(run: "Run", metrics: Mapping[str, float]) -> None:
     """Prints the metrics with their intervals, the threshold and where the record lies."""
-    from rich.console import Console
-    from rich.table import Table
-
     parts = [part for part in ("validation", "test") if f"{part}/rows" in metrics]
     if parts:
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("")
-        for part in parts:
-            table.add_column(part, justify="left")
-        table.add_column("baseline", justify="left")
+        rows_of_metrics = []
         for name in HEADLINES:
             if any(f"{part}/{name}" in metrics for part in parts):
                 baseline = metrics.get(f"{parts[-1]}/{name}/baseline")
                 told = [_with_interval(metrics, f"{part}/{name}") for part in parts]
-                table.add_row(name, *told, "" if baseline is None else f"{baseline:,.4f}")
-        console = Console(highlight=False)
-        console.width = max(console.width, 100)  # an interval stays on its line
-        console.print(table)
+                told.append("" if baseline is None else f"{baseline:,.4f}")
+                rows_of_metrics.append((name, *told))
+        show_table(("", *parts, "baseline"), rows_of_metrics)
     elif metrics:
         _print_table({name: number(value) for name, value in metrics.items()})
     rows = _repeated(metrics)
@@ -83,7 +76,9 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
 
 def failed(run: "Run", error: BaseException) -> None:
     """Prints a user's mistake in a line or two, anything else with its traceback."""
-    if isinstance(error, UserError):
+    if full := full_disk(error):
+        print(full, file=sys.stderr)
+    elif isinstance(error, UserError):
         print(error, file=sys.stderr)
     elif is_interrupt(error):
         print("stopped; the record is kept", file=sys.stderr)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner.errors import UserError
+from runner.errors import RefusedError, UserError
 from runner.metrics import greater_is_better, objective
 from runner.project import root
 from runner.pruning import STUDY
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, find_run, folders, read_run
+from runner.record.rerun import quoted
 from runner.record.run import Run
+from runner.terminal import show_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +88,7 @@ class Sweep:
             return cls(Run.resume(config, folder, delivery), config.objective)
         words = [word for word in command[1:] if word not in ("-m", "--multirun")]
         parent = Run.start(config, folder, command, words, delivery)
-        parent.log_provenance(WORDS, [parent.masked(word) for word in words])
+        parent.log_provenance(WORDS, words)
         return cls(parent, config.objective)
 
     def is_done(self, overrides: Sequence[str]) -> bool:
@@ -107,11 +109,14 @@ class Sweep:
         self._told += 1
         return f"{self._told} of {self.expected}"
 
-    def close(self, error: BaseException | None) -> None:
+    def close(self, status: str | None) -> None:
         """Records the results, names the best job, and ends the run.
 
         Args:
-            error: What ended the sweep before its time, if anything did.
+            status: FAILED or KILLED where the sweep ends before its time; None where it does not.
+
+        Raises:
+            RefusedError: No job has a value of the objective that was asked for.
         """
         jobs = self.jobs()
         best = best_of(jobs, self._chosen)
@@ -120,9 +125,11 @@ class Sweep:
             if best is not None:
                 self._tag(jobs, best)
         finally:
-            failed = not any(job.run.status == "FINISHED" for job in jobs)
-            status = "KILLED" if error is not None else "FAILED" if failed else "FINISHED"
-            self.parent.finish(status)
+            is_done = any(job.run.status == "FINISHED" for job in jobs)
+            self.parent.finish(status or ("FINISHED" if is_done else "FAILED"))
+        if is_done and best is None and status is None and self._chosen is not None:
+            raise RefusedError(f"objective: no job has a value of '{self._chosen}', so that none "
+                                "is the best")  # fmt: skip
 
     def jobs(self) -> list[Job]:
         """All of its jobs, in their order; of one that was done again, the last."""
@@ -154,7 +161,7 @@ class Sweep:
             "jobs": [
                 {
                     "run": job.run.id, "status": job.status, **job.values, "value": job.value,
-                    "seconds": round((job.run.ended - job.run.started).total_seconds(), 1),
+                    "seconds": round(job.run.seconds, 1),
                 }
                 for job in jobs
             ],
@@ -204,7 +211,7 @@ def resumed(run: str) -> list[str]:
         raise UserError(f"resume={run}: this run is no sweep; a sweep is what `-m` starts")
     if recorded.status == "RUNNING":
         raise UserError(f"resume={run}: this sweep is still at work")
-    return ["-m", *words, f"hydra.sweep.dir='{folder.as_posix()}'"]
+    return ["-m", *words, f"hydra.sweep.dir={quoted(folder)}"]
 
 
 def best_of(jobs: Sequence[Job], chosen: str | None) -> Job | None:
@@ -235,9 +242,6 @@ def over_seeds(jobs: Sequence[Job], name: str) -> list[dict[str, Any]]:
 
 def show(told: dict[str, Any]) -> None:
     """Prints the jobs of a sweep, the best first, and the means over seeds."""
-    from rich.console import Console
-    from rich.table import Table
-
     name = told["objective"]
     sign = 1 if greater_is_better(name) else -1
     jobs = sorted(
@@ -246,17 +250,13 @@ def show(told: dict[str, Any]) -> None:
     )
     own = ("run", "status", "value", "seconds")
     keys = [key for key in (jobs[0] if jobs else {}) if key not in own]
-    console = Console(highlight=False)
-    console.width = max(console.width, 120)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("run", *keys, name or "objective", ""):
-        table.add_column(column, no_wrap=True)
+    rows = []
     for job in jobs:
         value = "-" if job["value"] is None else f"{job['value']:,.4f}"
         word = "best" if job["run"] == told["best"] else ""
         word = word if job["status"] == "FINISHED" else job["status"]
-        table.add_row(job["run"], *(shown(job[key]) for key in keys), value, word)
-    console.print(table)
+        rows.append((job["run"], *(shown(job[key]) for key in keys), value, word))
+    show_table(("run", *keys, name or "objective", ""), rows)
     for group in told["over_seeds"]:
         said = " ".join(f"{key}={value}" for key, value in group.items()
                         if key not in ("mean", "sd", "seeds"))  # fmt: skip
@@ -282,6 +282,8 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    from runner.training.figures import counted
+
     sign = 1 if greater_is_better(name) else -1
     drawn = sorted(jobs, key=lambda job: sign * (job.value or 0.0))[-LINES:]
     keys = list(drawn[0].values)
@@ -304,7 +306,8 @@ def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
     for height, value in ((0, low), (1, high)):
         axes.text(len(keys) + 0.02, height, f"{value:.4g}", fontsize=8, va="center", bbox=BEHIND)
     axes.set_xticks(range(len(keys) + 1), [*keys, name], fontsize=8)
-    axes.set(yticks=[], title="What was chosen, and what came of it", ylim=(-0.06, 1.06))
+    title = counted("What was chosen, and what came of it", len(drawn), len(jobs))
+    axes.set(yticks=[], title=title, ylim=(-0.06, 1.06))
     axes.set_xlim(-0.1, len(keys) + 0.35)
     axes.spines[:].set_visible(False)
     figure.subplots_adjust(left=0.06, right=0.96, top=0.9, bottom=0.1)

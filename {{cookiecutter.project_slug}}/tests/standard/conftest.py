@@ -1,18 +1,40 @@
 """Runs experiments on a small slice, in a folder and a store of their own."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from runner.composition import compose
+from runner.errors import UserError
 from runner.record.delivery import Delivery
 from runner.record.recorded import RecordedRun, load_run
 from runner.record.run import Run
 from runner.session import execute
 
 Runner = Callable[..., RecordedRun]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A mistake in the project is shown as its message: where, what is wrong, what to do."""
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(UserError):
+        report.longrepr = str(call.excinfo.value)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for one that leaves nothing to be tested, such as a broken conf/config.yaml."""
+    report = yield
+    error = report.call.excinfo.value if report.call and report.call.excinfo else None
+    if isinstance(error, UserError):
+        report.longrepr = str(error)
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -36,4 +58,7 @@ def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]
 
     yield run_one
     for delivery in deliveries:
-        assert delivery.wait(runs) is None, "a record did not arrive in MLflow"
+        problem = delivery.wait(runs)
+        if problem is not None:
+            raise UserError(f"A record did not arrive in MLflow: {problem}\n"
+                            "See whether MLflow works here: python run.py doctor")  # fmt: skip

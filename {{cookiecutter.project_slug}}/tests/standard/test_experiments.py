@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 import pytest
+from mistakes import mistakes_in
 
 from runner import load_dataset
 from runner.composition import choices, compose
+from runner.errors import UserError
 from runner.record.recorded import RecordedRun
 from runner.training.groups import is_ensemble
 
@@ -15,34 +17,70 @@ Runner = Callable[..., RecordedRun]
 EXPERIMENTS = choices("experiment")
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_runs_on_a_slice(name: str, run_experiment: Runner) -> None:
-    run = run_experiment(f"+experiment={name}", "debug=smoke")
-    assert run.status == "FINISHED"
-    assert run.metrics["test/rows"] > 0
-    assert (run.folder / "artifacts" / "card.html").stat().st_size > 0
-    assert run.model() is not None
+def file_of(name: str) -> str:
+    """The file of an experiment."""
+    return f"conf/experiment/{name}.yaml"
+
+
+@pytest.fixture
+def run_on_slice(run_experiment: Runner) -> Runner:
+    """Runs an experiment on a slice; an error names its file, and how to see it again."""
+
+    def run_one(name: str, debug: str = "debug=smoke") -> RecordedRun:
+        words = (f"+experiment={name}", debug)
+        with mistakes_in(file_of(name), f"it fails on a slice: python run.py {' '.join(words)}"):
+            return run_experiment(*words)
+
+    return run_one
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_same_seed_gives_the_same_metrics(name: str, run_experiment: Runner) -> None:
-    first, second = (run_experiment(f"+experiment={name}", "debug=smoke") for _ in range(2))
-    measured = [key for key in first.metrics if key.startswith(("validation/", "test/"))]
-    assert measured
-    assert {key: first.metrics[key] for key in measured} == {
-        key: second.metrics[key] for key in measured
-    }
+def test_experiment_runs_on_a_slice(name: str, run_on_slice: Runner) -> None:
+    run = run_on_slice(name)
+    card = run.folder / "artifacts" / "card.html"
+    missing = [
+        what
+        for what, there in (
+            ("rows in the test part (see dataset.split)", run.metrics.get("test/rows", 0) > 0),
+            ("a card", card.exists() and card.stat().st_size > 0),
+            ("a model", run.model() is not None),
+        )
+        if not there
+    ]
+    if run.status != "FINISHED" or missing:
+        raise UserError(
+            f"{file_of(name)}: its run on a slice is {run.status} and lacks "
+            f"{', '.join(missing) or 'nothing'}.\n"
+            f"See it with python run.py +experiment={name} debug=smoke"
+        )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_model_tells_a_handful_of_seen_rows_apart(name: str, run_experiment: Runner) -> None:
-    metrics = run_experiment(f"+experiment={name}", "debug=overfit").metrics
+def test_same_seed_gives_the_same_metrics(name: str, run_on_slice: Runner) -> None:
+    first, second = (run_on_slice(name).metrics for _ in range(2))
+    measured = [key for key in first if key.startswith(("validation/", "test/"))]
+    differing = [key for key in measured if first[key] != second.get(key)]
+    if differing or not measured:
+        shown = ", ".join(f"{key} {first[key]} and {second.get(key)}" for key in differing[:3])
+        raise UserError(
+            f"{file_of(name)}: two runs with one seed differ ({shown or 'no metrics'}).\n"
+            "Take everything random from the seed: give your estimator a parameter random_state, "
+            "which the run sets, and use no clock and no order of a set in features and estimators"
+        )
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_model_tells_a_handful_of_seen_rows_apart(name: str, run_on_slice: Runner) -> None:
+    metrics = run_on_slice(name, "debug=overfit").metrics
     score, constant = ("roc_auc", 0.5) if "test/roc_auc" in metrics else ("r2", 0.0)
     # few features and a linear model cannot memorise them all
-    assert metrics[f"test/{score}"] > constant + 0.1, (
-        f"{score} is {metrics[f'test/{score}']:.2f} on rows that the model was trained on, as good "
-        "as a constant: are its features empty, or the same in all rows?"
-    )
+    if not metrics[f"test/{score}"] > constant + 0.1:
+        raise UserError(
+            f"{file_of(name)}: {score} is {metrics[f'test/{score}']:.2f} on rows that the model "
+            f"was trained on, as good as a constant, {constant}.\n"
+            "Look whether dataset.features are empty or the same in all rows, and whether the "
+            f"model can learn: python run.py +experiment={name} debug=overfit"
+        )
 
 
 def breakages(name: str) -> dict[str, pl.Expr]:
@@ -61,12 +99,13 @@ def breakages(name: str) -> dict[str, pl.Expr]:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_broken_signal_moves_no_answer_of_an_ensemble_beyond_its_reach(
-    name: str, run_experiment: Runner
+    name: str, run_on_slice: Runner
 ) -> None:
-    config = compose(f"+experiment={name}", "debug=smoke")
+    with mistakes_in(file_of(name)):
+        config = compose(f"+experiment={name}", "debug=smoke")
     if not is_ensemble(config.model):
         return  # no other model promises that
-    ensemble = run_experiment(f"+experiment={name}", "debug=smoke").model()
+    ensemble = run_on_slice(name).model()
     features, _ = load_dataset(config).part("test")
     before = ensemble.scores(features)
     for group, columns in ensemble.names_.items():
@@ -74,4 +113,10 @@ def test_a_broken_signal_moves_no_answer_of_an_ensemble_beyond_its_reach(
             broken = features.with_columns(breakages(name)[what].alias(name) for name in columns)
             moved = ensemble.scores(broken) - before
             widest = (np.abs(moved) if moved.shape[1] == 1 else np.ptp(moved, axis=1)).max()
-            assert widest <= ensemble.reach()[group] + 1e-9, f"{group}: {what}"
+            if widest > ensemble.reach()[group] + 1e-9:
+                raise UserError(
+                    f"{file_of(name)}: {group} with values {what} moves an answer by {widest:.3f}, "
+                    f"more than its reach, {ensemble.reach()[group]:.3f}.\n"
+                    "Look at the members' own code, if they are yours; otherwise report it to the "
+                    "template with this message"
+                )

@@ -1,4 +1,8 @@
-"""No score is compared with a number that somebody wrote down: thresholds are learned."""
+"""No score is compared with a number that somebody wrote down: thresholds are learned.
+
+One number is no threshold of yours: 0.5 in the method `predict` of an estimator, which names the
+likelier of two classes, as scikit-learn's own do. No decision is taken there.
+"""
 
 import ast
 import re
@@ -7,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mistakes import mistakes_in
 
 from runner.composition import CONF, compose
+from runner.errors import UserError
 from runner.project import root
 
 SCORES = re.compile(
@@ -21,15 +27,19 @@ ADVICE = (
     "(threshold=precision threshold.target=0.8) and take the value from the record, "
     "load_run(…).metrics['threshold'], or from the model's metadata"
 )
-TRIVIAL = (0, 1)  # an empty sum or the bound of a probability is no threshold
+TRIVIAL = (-1, 0, 1)  # an empty sum or the bound of a probability is no threshold
+LIKELIER = 0.5  # in an estimator's predict: the likelier of two classes
 
 
 def literals(source: str) -> Iterator[tuple[int, str]]:
     """Lines and texts of comparisons between a score and a number in Python source."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    in_predict = set(_in_predict(tree))
+    for node in ast.walk(tree):
+        allowed = (*TRIVIAL, LIKELIER) if node in in_predict else TRIVIAL
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            if any(map(_is_score, sides)) and any(map(_is_number, sides)):
+            if any(map(_is_score, sides)) and any(_is_number(side, allowed) for side in sides):
                 yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             # polars, pandas and numpy compare by name as well
@@ -38,8 +48,16 @@ def literals(source: str) -> Iterator[tuple[int, str]]:
             else:
                 names = ("greater", "greater_equal", "less", "less_equal")
                 scored = node.func.attr in names and any(map(_is_score, node.args))
-            if scored and any(map(_is_number, node.args)):
+            if scored and any(_is_number(argument, allowed) for argument in node.args):
                 yield node.lineno, ast.unparse(node)
+
+
+def _in_predict(tree: ast.AST) -> Iterator[ast.AST]:
+    """What stands in the method `predict` of a class."""
+    for node in ast.walk(tree):
+        for method in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(method, ast.FunctionDef) and method.name == "predict":
+                yield from ast.walk(method)
 
 
 def _is_score(node: ast.expr) -> bool:
@@ -75,15 +93,13 @@ def _gives_score(call: ast.Call) -> bool:
     )
 
 
-def _is_number(node: ast.expr) -> bool:
-    if isinstance(node, ast.UnaryOp):
-        return _is_number(node.operand)
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, int | float)
-        and not isinstance(node.value, bool)
-        and node.value not in TRIVIAL
-    )
+def _is_number(node: ast.expr, allowed: tuple[float, ...]) -> bool:
+    """Whether this is a number that somebody wrote down, other than the allowed ones."""
+    try:
+        value = ast.literal_eval(node)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and value not in allowed
 
 
 def keys(node: object, path: str = "") -> Iterator[tuple[str, object]]:
@@ -104,15 +120,25 @@ FILES = [
 CONFIGURATIONS = sorted(CONF.rglob("*.yaml"))
 
 
+def refuse(file: Path, found: list[str]) -> None:
+    """Raises what was found, each with the file, and what to do instead."""
+    if found:
+        name = file.relative_to(root()).as_posix()
+        raise UserError("\n".join([*(f"{name}{each}" for each in found), ADVICE]))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_score_is_compared_with_a_literal(path: Path) -> None:
-    found = [f"{path.relative_to(root())}:{line}: {text}" for line, text in
-             literals(path.read_text(encoding="utf-8"))]  # fmt: skip
-    assert not found, "\n".join([*found, ADVICE])
+    try:
+        found = [f":{line}: {text}" for line, text in literals(path.read_text(encoding="utf-8"))]
+    except SyntaxError as error:
+        name = path.relative_to(root()).as_posix()
+        raise UserError(f"{name}:{error.lineno}: invalid Python: {error.msg}") from None
+    refuse(path, found)
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_threshold_is_written_into_the_configuration(path: Path) -> None:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = [f"{path.relative_to(root())}: {key}: {value}" for key, value in keys(content)]
-    assert not found, "\n".join([*found, ADVICE])
+    with mistakes_in(path.relative_to(root()).as_posix()), path.open("rb") as file:
+        content = yaml.safe_load(file)
+    refuse(path, [f": {key}: {value}" for key, value in keys(content)])

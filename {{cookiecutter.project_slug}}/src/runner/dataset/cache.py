@@ -1,13 +1,13 @@
 """Assembled datasets in `data/cache/`: a column that one of them has is not computed again."""
 
-import contextlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
+
+from runner.atomic import draft_of
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,9 @@ def keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: i
     """Stores a dataset with what its columns depend on; the run goes on where that fails."""
     names = {key: name for name, key in columns.items()}
     notes = {"dropped": str(dropped), "columns": json.dumps(names)}
-    draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(draft, compression="lz4", metadata=notes)
-        draft.replace(path)
+        with draft_of(path) as draft:
+            frame.write_parquet(draft, compression="lz4", metadata=notes)
     except (OSError, pl.exceptions.PolarsError) as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         log.warning("the dataset cannot be cached in %s (%s)", path.parent, error)

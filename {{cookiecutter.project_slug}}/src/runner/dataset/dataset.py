@@ -20,6 +20,7 @@ from runner.dataset.kind import Kind
 from runner.dataset.plan import PART, Plan, make_plan
 from runner.errors import UserError
 from runner.lock import data_lock
+from runner.record.recorder import FINGERPRINT
 from runner.record.run import Run
 from runner.signals.received import Held, ensure_received, record
 from runner.signals.snapshot import Snapshot
@@ -211,6 +212,7 @@ def _periods(frame: pl.DataFrame) -> dict[str, tuple[datetime, datetime]]:
 
 
 def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
+    run.log_provenance(FINGERPRINT, dataset.fingerprint)  # refuses other data than before
     for name, each in dataset.snapshots.items():
         contract = plan.contracts[name]
         # a first run's .dvc files are younger than its commit and patch; rerun takes these
@@ -227,7 +229,6 @@ def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     run.log_params({"rows.without_label": dataset.dropped})
     zone = ZoneInfo(plan.spine.time_zone)  # people read months as the spine's owner does
     facts: dict[str, Any] = {
-        "fingerprint": dataset.fingerprint,
         "judged": dataset.judged,
         "snapshots": {
             name: {"version": each.version, "md5": each.md5, "content": each.content}

@@ -2,20 +2,11 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.record.embedded import portable
-
-MASK = "***"
-
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
-
-
-def without_password(text: str) -> str:
-    """The text with the password of every address in it masked."""
-    return _PASSWORD.sub(rf"\1:{MASK}@", text)
+from runner.secrets import MASK, without_logins
 
 
 def store_key(uri: str, outputs: Path | None = None) -> str:
@@ -26,7 +17,7 @@ def store_key(uri: str, outputs: Path | None = None) -> str:
         outputs: The folder for runs, beside which an embedded store moves.
     """
     uri = portable(uri, outputs) if outputs else uri
-    return hashlib.sha256(re.sub(r"://[^/@\s]*@", "://", uri).encode()).hexdigest()[:16]
+    return hashlib.sha256(without_logins(uri).encode()).hexdigest()[:16]
 
 
 def real_address(

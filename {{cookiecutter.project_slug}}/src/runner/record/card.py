@@ -7,6 +7,7 @@ pictures and style are inside, and nothing is fetched.
 import base64
 import json
 import math
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,6 +119,7 @@ def environment(templates: Path) -> Environment:
         "short": lambda moment: f"{moment.day} {moment:%b %Y}".replace(" ", "\N{NO-BREAK SPACE}"),
         "words": words,
     }
+    environment.filters["pieces"] = _pieces
     return environment
 
 
@@ -145,7 +147,7 @@ def _verdict(run: RecordedRun) -> dict[str, Any] | None:
                 if above
                 else "Worse than the baseline"
                 if below
-                else "Not to be told from the baseline"
+                else "No significant difference from the baseline"
             )
         if 0 <= mark.value <= 1 and greater_is_better(objective):  # from the baseline to perfect
             chance = max(chance, 0.0)
@@ -332,6 +334,11 @@ def _system(run: RecordedRun) -> dict[str, str]:
 def words(name: str) -> str:
     """A name as it is spoken."""
     return name.replace("_", " ")
+
+
+def _pieces(text: object) -> list[str]:
+    """A text, apart where a line may end within it: after a dot, a comma, a slash or =."""
+    return re.findall(r"[^.,/=]*[.,/=]+|[^.,/=]+", str(text))
 
 
 def _duration(seconds: float) -> str:

@@ -3,20 +3,23 @@
 import argparse
 import os
 import re
+import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from runner.errors import UserError
 from runner.project import root
 from runner.record.address import real_address
 from runner.record.delivery import read_json
 from runner.record.embedded import address, correct, recorded_store, store_file
-from runner.record.recorded import folders, read_run
-from runner.record.rerun import remove_worktree
+from runner.record.liveness import WriterLock
+from runner.record.recorded import folders, read_run, subfolders
+from runner.record.rerun import WORKTREES, is_in_use, remove_worktree
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,11 +29,21 @@ _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True)
 class Item:
-    """Something to remove; `kept` says why it stays, if it does."""
+    """Something to remove.
+
+    Attributes:
+        path: Where it is.
+        size: In bytes.
+        kept: Why it stays, if it does.
+        detail: An example of that.
+        last: When a run was last written to.
+    """
 
     path: Path
     size: int
     kept: str | None = None
+    detail: str = ""
+    last: float | None = None
 
 
 def clean(arguments: list[str]) -> int:
@@ -40,19 +53,18 @@ def clean(arguments: list[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="remove; without it nothing changes")
     parser.add_argument("--outputs", type=Path, default=root() / "outputs", help="run folders")
     asked = parser.parse_args(arguments)
-    limit = time.time() - _age(asked.older_than)
     outputs: Path = asked.outputs.resolve()
-    runs = _runs(outputs, limit)
-    running = any(item.kept == RUNNING for item in runs)
-    items = [
-        *runs,
-        *_caches(root() / "data" / "cache", limit, running),
-        *_worktrees(outputs, limit, running),
-    ]
-    removed = [item for item in items if item.kept is None]
-    for item in removed:
-        if asked.yes:
-            _remove(item.path, outputs)
+    removed, kept = [], []
+    # one by one: whether the store has a run is asked just before the run is removed
+    for item in _items(outputs, time.time() - _age(asked.older_than)):
+        if item.kept is None and asked.yes:
+            item = _remove(item, outputs)
+        if item.kept == GONE:
+            continue
+        if item.kept:
+            kept.append(item)
+            continue
+        removed.append(item)
         print(f"{_size(item.size):>9}  {os.path.relpath(item.path, root())}")
     total = _size(sum(item.size for item in removed))
     what = f"{len(removed)} folders and files, {total}"
@@ -62,52 +74,84 @@ def clean(arguments: list[str]) -> int:
         print(f"would remove {what}; `--yes` does it")
     else:
         print(f"nothing to remove that is older than {asked.older_than}")
-    for reason in sorted({item.kept for item in items if item.kept}):
-        print(f"kept {sum(item.kept == reason for item in items)}: {reason}")
+    for reason in sorted({str(item.kept) for item in kept}):
+        those = [item for item in kept if item.kept == reason]
+        print(f"kept {len(those)}: {reason}{those[0].detail}")
     return 0
 
 
 RUNNING = "still running"
 PENDING = "not in MLflow yet (python run.py deliver)"
 ONLY_COPY = "not found in MLflow, so the folder is the only copy"
+INCOMPLETE = "incomplete in MLflow, so the folder is the only copy of the rest"
 IN_USE = "a run is working and may read it"
+DENIED = "cannot be removed"
+GONE = "gone already: another process removes, too"
+
+REMOVING = ".removing"  # in `outputs`: what was a run and is being removed
+_JUST_NOW = 60  # seconds in which a folder may still be empty, and a draft become a file
 
 
-def _runs(outputs: Path, limit: float) -> list[Item]:
-    """Old runs; one stays unless the store says that it has it."""
-    pending = {marker.stem for marker in outputs.glob(".pending/*/*.run")}
+def _items(outputs: Path, limit: float) -> Iterator[Item]:
+    """All that could be removed, each looked at when it is its turn."""
+    running = False
+    for item in _runs(outputs, limit):
+        running |= item.kept == RUNNING
+        yield item
+    for path in sorted(subfolders(outputs / REMOVING)):  # whoever removed it was killed
+        yield Item(path, _used(path))
+    before = min(limit, time.time() - _JUST_NOW)
+    yield from _empty(outputs, before)
+    yield from _drafts(outputs, before)
+    yield from _caches(root() / "data" / "cache", limit, running)
+    yield from _worktrees(outputs, limit, running)
+
+
+def _runs(outputs: Path, limit: float) -> Iterator[Item]:
+    """Old runs; one stays unless the store says that it has all of it.
+
+    A run and those in its folder go together, or stay together.
+    """
     stores = _Stores(outputs)
-    items = []
-    for folder in folders(outputs):
-        # of the runs within it, too
-        last = max(path.stat().st_mtime for path in folder.rglob("journal.jsonl"))
-        run = read_run(folder)
-        if run.status == "RUNNING":
-            items.append(Item(folder, 0, RUNNING))
-        elif last < limit:
-            kept = PENDING if run.id in pending else None
-            uri = recorded_store(
-                run.params.get("tracking.uri", ""),
-                Path(run.params.get("outputs", outputs)),
-                outputs,
-            )
-            if kept is None and not stores.have(uri, folder):
-                kept = ONLY_COPY
-            items.append(Item(folder, _used(folder), kept))
-    return _families(items)
-
-
-def _families(items: list[Item]) -> list[Item]:
-    """Runs with those in their folders: they go together, or stay together."""
-    families: dict[Path, list[Item]] = {}
-    for item in items:  # a run comes before those within it
-        above = next((path for path in item.path.parents if path in families), item.path)
-        families.setdefault(above, []).append(item)
-    together = []
+    families: dict[Path, list[Path]] = {}
+    for folder in folders(outputs):  # a run comes before those within it
+        above = next((path for path in folder.parents if path in families), folder)
+        families.setdefault(above, []).append(folder)
     for folder, members in families.items():
-        kept = next((member.kept for member in members if member.kept), None)
-        together.append(Item(folder, max(member.size for member in members), kept))
-    return together
+        try:
+            last = _last(folder)
+            items = [_run(outputs, member, limit, stores) for member in members]
+            decisive = next((item for item in items if item.kept), None)
+            if decisive is not None:
+                yield Item(folder, 0, decisive.kept, decisive.detail)
+            elif last < limit:
+                yield Item(folder, _used(folder), last=last)
+        except FileNotFoundError:  # another process removes it
+            continue
+
+
+def _last(folder: Path) -> float:
+    """When a run or one within it was last written to."""
+    times = [path.stat().st_mtime for path in _inside(folder) if path.name == "journal.jsonl"]
+    if not times:
+        raise FileNotFoundError(folder)
+    return max(times)
+
+
+def _run(outputs: Path, folder: Path, limit: float, stores: "_Stores") -> Item:
+    """A run by itself; of one that is not old, only whether it still runs is asked."""
+    run = read_run(folder)
+    if run.status == "RUNNING":
+        return Item(folder, 0, RUNNING)
+    if _last(folder) >= limit:
+        return Item(folder, 0)
+    if any((pending / f"{run.id}.run").exists() for pending in subfolders(outputs / ".pending")):
+        return Item(folder, 0, PENDING)
+    uri = recorded_store(
+        run.params.get("tracking.uri", ""), Path(run.params.get("outputs", outputs)), outputs
+    )
+    kept, detail = stores.lack(uri, folder)
+    return Item(folder, 0, kept, detail)
 
 
 class _Stores:
@@ -117,24 +161,30 @@ class _Stores:
         self._outputs = outputs
         self._clients: dict[str, MlflowClient | None] = {}
 
-    def have(self, uri: str, folder: Path) -> bool:
-        """Whether the store has the finished run, and its artifacts where they can be seen."""
+    def lack(self, uri: str, folder: Path) -> tuple[str | None, str]:
+        """Why the store is no reason to remove a run's folder, and an example; None if it is."""
         run_id = read_json(folder / "delivery.json").get("mlflow_run_id")
         if uri not in self._clients:
             self._clients[uri] = self._client(uri)
         client = self._clients[uri]
         if client is None or run_id is None:
-            return False
+            return ONLY_COPY, ""
+        from mlflow.exceptions import MlflowException
+
+        from runner.record.complete import missing
+
         try:
-            run = client.get_run(run_id)
-        except Exception:  # Whatever is wrong with the store: it does not say that it has the run.
-            return False
-        info = run.info
-        if "record.refused" in run.data.tags:  # something of it is nowhere but here
-            return False
-        local = re.fullmatch(r"(?:file:(?://)?)?(/.*|[A-Za-z]:[\\/].*)", info.artifact_uri)
-        ended = info.status in ("FINISHED", "FAILED", "KILLED") and info.lifecycle_stage == "active"
-        return ended and (local is None or Path(unquote(local.group(1))).is_dir())
+            lacks = missing(client, run_id, folder)
+        except FileNotFoundError:
+            raise
+        except MlflowException as error:
+            gone = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+            return ONLY_COPY, "" if gone else f" (it says: {str(error).splitlines()[0][:200]})"
+        except Exception:  # whatever is wrong with the store: it does not say that it has the run
+            return ONLY_COPY, ""
+        if lacks is None:
+            return None, ""
+        return INCOMPLETE, f" (such as {os.path.relpath(folder, root())}: {lacks} is not there)"
 
     def _client(self, uri: str) -> "MlflowClient | None":
         stores = self._outputs / ".pending"
@@ -156,40 +206,132 @@ class _Stores:
             return None
 
 
-def _caches(folder: Path, limit: float, running: bool) -> list[Item]:
+def _empty(outputs: Path, before: float) -> Iterator[Item]:
+    """Folders of runs that were killed before they wrote anything, and those above them."""
+    level = [path for path in subfolders(outputs) if not path.name.startswith(".")]
+    for depth in range(1, 6):
+        below: list[Path] = []
+        for path in sorted(level):
+            inside = [path, *_inside(path)]
+            with suppress(FileNotFoundError):
+                if any(not each.is_dir() or each.stat().st_mtime >= before for each in inside):
+                    below += subfolders(path)
+                elif depth <= 2 or _RUN.fullmatch(path.name):
+                    yield Item(path, 0)
+        level = below
+
+
+_RUN = re.compile(r".+-[0-9a-f]{8}")  # how a run's folder is called
+_DRAFT = re.compile(r".+\.\d+\.part")  # see runner.atomic
+
+
+def _drafts(outputs: Path, before: float) -> Iterator[Item]:
+    """Files that were being written when their process was killed."""
+    places = [outputs, *(root() / name for name in ("conf", "holds", "signals"))]
+    places += [root() / "data" / name for name in ("held", "signals", "versions")]
+    for path in sorted(path for place in places for path in _inside(place)):
+        with suppress(FileNotFoundError):
+            if _DRAFT.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
+                yield Item(path, path.stat().st_size)
+
+
+def _caches(folder: Path, limit: float, running: bool) -> Iterator[Item]:
     """Assembled datasets, which the snapshots give again at any time."""
-    items = []
     for path in sorted(folder.glob("*")):
-        stat = path.stat()
-        if path.is_file() and max(stat.st_mtime, stat.st_atime) < limit:
-            items.append(Item(path, stat.st_size, IN_USE if running else None))
-    return items
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            if path.is_file() and max(stat.st_mtime, stat.st_atime) < limit:
+                yield Item(path, stat.st_size, IN_USE if running else None)
 
 
-def _worktrees(outputs: Path, limit: float, running: bool) -> list[Item]:
+def _worktrees(outputs: Path, limit: float, running: bool) -> Iterator[Item]:
     """What is left of reruns that were killed."""
-    return [
-        Item(path, _used(path), IN_USE if running else None)
-        for path in sorted((outputs / ".rerun").glob("*"))
-        if path.stat().st_mtime < limit
-    ]
+    for path in sorted(subfolders(outputs / WORKTREES)):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < limit:
+                yield Item(path, _used(path), IN_USE if running or is_in_use(path) else None)
 
 
-def _remove(path: Path, outputs: Path) -> None:
-    if path.parent.name == ".rerun":
+def _remove(item: Item, outputs: Path) -> Item:
+    """Removes it; says why it stays where it does."""
+    try:
+        path = _delete(item, outputs)
+    except BlockingIOError:
+        return replace(item, kept=RUNNING)
+    except FileNotFoundError:
+        return replace(item, kept=GONE)
+    except OSError as error:
+        return replace(item, kept=DENIED, detail=f" ({item.path}: {error.strerror})")
+    if path.is_dir():
+        return replace(item, kept=DENIED, detail=f" ({path}; remove it by hand)")
+    if item.path.is_relative_to(outputs):
+        _remove_empty(item.path.parent, outputs)
+    _remove_empty(outputs / REMOVING, outputs)
+    return item
+
+
+def _delete(item: Item, outputs: Path) -> Path:
+    """Deletes it; returns what has to be gone then."""
+    path = item.path
+    if path.parent == outputs / WORKTREES:
         remove_worktree(path)
-    elif path.is_dir():
-        shutil.rmtree(path)
-        above = path.parent
-        while above != outputs and not any(above.iterdir()):
-            above.rmdir()
-            above = above.parent
+    elif item.last is not None or path.parent == outputs / REMOVING:
+        path = _taken_away(item, outputs) if item.last is not None else path
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.is_dir():  # only what is empty: a run may be about to begin in it
+        for folder in sorted(_inside(path), reverse=True):
+            folder.rmdir()
+        path.rmdir()
     else:
         path.unlink()
+    return path
+
+
+def _taken_away(item: Item, outputs: Path) -> Path:
+    """Moves a run out of the runs at once, so that half of one is never taken for one.
+
+    Raises:
+        BlockingIOError: It goes on, so that it stays.
+    """
+    locks: list[WriterLock] = []
+    try:
+        for path in _inside(item.path):
+            if path.name == "journal.jsonl":
+                locks.append(WriterLock(path))
+        if _last(item.path) != item.last:
+            raise BlockingIOError
+        target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
+        target.parent.mkdir(exist_ok=True)
+        return item.path.rename(target)
+    finally:
+        for lock in locks:
+            lock.release()
+
+
+def _remove_empty(folder: Path, outputs: Path) -> None:
+    """Removes a folder and those above it, as far as they are empty."""
+    while folder != outputs:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:  # another process was faster
+            pass
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """All files and folders in a folder, those below too, while other processes remove some."""
+    for place, names, files in os.walk(folder):  # a glob of Python 3.11 would raise
+        yield from (Path(place, name) for name in (*names, *files))
 
 
 def _used(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    size = 0
+    for path in _inside(folder):
+        with suppress(FileNotFoundError):  # another process removes it
+            size += path.lstat().st_size if path.is_file() else 0
+    return size
 
 
 def _age(text: str) -> float:

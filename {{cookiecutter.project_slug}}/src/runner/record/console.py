@@ -4,10 +4,15 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from runner.secrets import mask
+
+_LONGEST = 1024 * 1024  # characters of a line that are kept back
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -41,20 +46,67 @@ class Console:
         self._file.close()
 
 
+def open_standard_streams() -> None:
+    """Makes stdin, stdout and stderr usable whatever they are: closed, a pipe, a full disk.
+
+    Where one is closed, as by `>&-` or a service manager, the next file that is opened would get
+    its number, and what libraries print would go into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is given, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        if not isinstance(stream, Output):
+            setattr(sys, name, Output(stream))
+
+
 class _MaskedFile:
     """A text file that takes no secrets and no colours."""
 
     def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
         self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
         self._mask = mask
-        self.flush, self.close = self._file.flush, self._file.close
+        self._rest = ""
+        self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        return self._file.write(self._mask(_ESCAPES.sub("", text)))
+        """Write whole lines, and keep the rest: a secret may come in pieces."""
+        with self._lock:
+            self._rest += text
+            end = max(self._rest.rfind("\n"), self._rest.rfind("\r")) + 1
+            if not end and len(self._rest) > _LONGEST:
+                end = len(self._rest)
+            if end:
+                lines, self._rest = self._rest[:end], self._rest[end:]
+                self._keep(lines)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was kept by the system."""
+        with suppress(OSError):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Write what has no end of a line, and close."""
+        with self._lock, suppress(OSError):
+            self._keep(self._rest)
+            self._file.close()
+
+    def _keep(self, text: str) -> None:
+        with suppress(OSError):  # a full disk: whatever else the run writes there tells it
+            self._file.write(self._mask(_ESCAPES.sub("", text)))
 
 
 class Output:
-    """A stream whose reader may go away, as with `| head`: what is left to say is dropped then."""
+    """A terminal, or where its text is led to: secrets are masked.
+
+    Its reader may go away, as with `| head`, or its disk be full: what is left to say is dropped.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -62,16 +114,16 @@ class Output:
     def write(self, text: str) -> int:
         """Write, or drop the text."""
         try:
-            return self._stream.write(text)
-        except BrokenPipeError:
+            self._stream.write(mask(text))
+        except OSError:
             self._drop()
-            return len(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush, or drop what is left."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._drop()
 
     def _drop(self) -> None:

@@ -20,7 +20,8 @@ from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.record.address import store_key
 from runner.record.embedded import portable
-from runner.record.liveness import identity, is_at_work
+from runner.record.liveness import is_at_work
+from runner.secrets import mask, register_addresses, register_environment, watch_resolver
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -64,24 +65,35 @@ class Delivery:
             config: Its `outputs` and `tracking` are used.
             serves: False where another process delivers, such as a sweep's.
         """
-        from runner.record.masking import Masking  # The delivery process needs no omegaconf.
-
+        watch_resolver()
+        register_environment()
         outputs = Path(config.outputs).resolve()
         uri = str(config.tracking.uri)
+        register_addresses(uri)
         try:
-            return cls(outputs, uri, Masking(config).address, serves)
+            return cls(outputs, uri, mask(uri), serves)
         except OSError as error:
             raise UserError(
                 f"the folder for runs cannot be written: {outputs} ({error.strerror}); "
                 "choose another place with outputs=<folder>"
             ) from None
 
-    def register(self, run_id: str, folder: Path) -> None:
-        """Ask for a run to be delivered: first the marker, then a process that will see it."""
-        marker = {"folder": os.path.relpath(folder, self._outputs), "writer": identity()}
+    def register(self, run_id: str, folder: Path, writer: dict[str, Any]) -> None:
+        """Ask for a run to be delivered: first the marker, then a process that will see it.
+
+        Args:
+            run_id: The run.
+            folder: Where its record lies.
+            writer: The `identity` of the process that writes it.
+        """
+        marker = {"folder": os.path.relpath(folder, self._outputs), "writer": writer}
         with markers_locked(self.pending):
             write_atomically(self.pending / f"{run_id}.run", json.dumps(marker))
         self._serve()
+
+    def is_registered(self, run_id: str) -> bool:
+        """Whether a run is still on its way."""
+        return (self.pending / f"{run_id}.run").exists()
 
     def wait(self, run_ids: Iterable[str], seconds: float | None = None) -> str | None:
         """Wait until the runs are completely in the store.

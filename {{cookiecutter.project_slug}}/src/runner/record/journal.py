@@ -7,9 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.errors import UserError
+from runner.record.liveness import WriterLock, identity
 from runner.record.names import checked_name
+from runner.secrets import mask, mask_within
 
 Event = dict[str, Any]
+
+LARGEST_STEP = 2**63 - 1
+"""What the column of an MLflow store holds."""
 
 _CHUNK = 1024 * 1024  # Bytes read at once: about 10,000 metric points.
 
@@ -20,10 +26,12 @@ def now() -> int:
 
 
 class Journal:
-    """Appends events to a file; one `write` to the operating system each, no buffer, no lock.
+    """Appends events to a file; one `write` to the operating system each, without a buffer.
+
+    Secrets are masked here, whoever writes.
 
     A new journal refuses a file that exists: two runs never share a folder. One that goes on needs
-    it.
+    it, and that no other process writes it.
     """
 
     def __init__(self, path: Path, goes_on: bool = False) -> None:
@@ -31,35 +39,53 @@ class Journal:
         if goes_on:
             flags &= ~(os.O_CREAT | os.O_EXCL)
             is_torn = not path.read_bytes().endswith(b"\n")
+        self._path = path
         self._descriptor = os.open(path, flags, 0o666)
+        try:
+            self._lock = WriterLock(path)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise
         self._names: dict[str, str] = {}
         if goes_on and is_torn:  # it was killed while it wrote
             os.write(self._descriptor, b"\n")
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""
-        event = {"kind": kind, "time": now(), **values}
-        self._append(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+        event = {"kind": kind, "time": now(), **mask_within(values)}
+        line = json.dumps(event, ensure_ascii=False, default=lambda value: mask(str(value)))
+        self._append(line + "\n")
 
     def metric(self, name: str, value: float, step: int) -> None:
         """Append a metric; the line is put together by hand because this is called in loops."""
         encoded = self._names.get(name)
         if encoded is None:
-            encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
-        value = float(value)
+            encoded = self._names[name] = json.dumps(mask(checked_name(name, "metric")))
+        value, step = float(value), int(step)
+        if not -LARGEST_STEP <= step <= LARGEST_STEP:
+            raise UserError(f"step of metric {name!r} must be within ±{LARGEST_STEP}, got {step}")
         number = repr(value) if math.isfinite(value) else f'"{value}"'
         self._append(
             '{"kind":"metric",'
             f'"time":{time.time_ns() // 1_000_000},"name":{encoded},'
-            f'"value":{number},"step":{int(step)}'
+            f'"value":{number},"step":{step}'
             "}\n"
         )
+
+    def writer(self) -> dict[str, Any]:
+        """Who writes it."""
+        return identity(locks=self._lock.held)
+
+    def touch(self) -> None:
+        """Give a sign of life without an event."""
+        os.utime(self._path)
 
     def close(self) -> None:
         """Close the file; events after this are an error."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+        self._lock.release()
 
     def _append(self, line: str) -> None:
         data = line.encode("utf-8", "replace")

@@ -5,39 +5,148 @@ import socket
 import sys
 import time
 import uuid
+import weakref
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file is locked for readers too
+    fcntl = None  # type: ignore[assignment]
+
 STILL = 15 * 60
 """Seconds without a line in its journal after which another machine's run counts as dead."""
+PATIENCE = 1.0  # seconds; whoever only looks whether a lock is held, holds it for an instant
+
+
+class WriterLock:
+    """Held on a journal by the process that writes it, and let go by the kernel when that ends.
+
+    Containers on one machine see it too, who cannot see each other's processes.
+
+    Attributes:
+        held: False where the file system has no locks.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        """Takes the lock.
+
+        Args:
+            journal: The file, which exists.
+
+        Raises:
+            BlockingIOError: Another process writes this journal.
+        """
+        self.held = False
+        self._descriptor = -1
+        if fcntl is None:
+            return
+        self._descriptor = os.open(journal, os.O_RDWR)
+        begin = time.monotonic()
+        while not self.held:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.held = True
+            except BlockingIOError:
+                if time.monotonic() - begin > PATIENCE:
+                    self.release()
+                    raise
+                time.sleep(0.01)
+            except OSError:
+                self.release()
+                return
+        _held.add(self)
+
+    def release(self) -> None:
+        """Lets go of it; in a forked process, of the copy only."""
+        descriptor, self._descriptor = self._descriptor, -1
+        self.held = False
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+_held: "weakref.WeakSet[WriterLock]" = weakref.WeakSet()
+
+
+def _release_all() -> None:
+    for lock in list(_held):
+        lock.release()
+
+
+if fcntl is not None:  # a worker that outlives the run would make it look alive
+    os.register_at_fork(after_in_child=_release_all)
 
 
 def is_at_work(writer: dict[str, Any], journal: Path) -> bool:
-    """Whether a run's process lives; on another machine, whether its journal still grows."""
-    alive = is_alive(writer)
-    if alive is not None:
-        return alive
+    """Whether a run's process lives.
+
+    A process that can be seen from here is asked for. In another container of this machine, it
+    lives while it holds its journal's lock; elsewhere, while its journal grows.
+
+    Args:
+        writer: The process's `identity`.
+        journal: What it writes.
+    """
+    here = identity()
+    is_same_kernel = writer["boot"] == here["boot"]
+    if is_same_kernel and all(writer.get(key, here[key]) == here[key]
+                              for key in ("host", "namespace")):  # fmt: skip
+        return bool(writer["started"] == _started(writer["pid"]))
+    if _is_locked(journal):
+        return True
+    if is_same_kernel and writer.get("locks"):
+        return False
     return journal.exists() and time.time() - journal.stat().st_mtime < STILL
 
 
-def identity() -> dict[str, Any]:
-    """Who this process is, so that another process can tell whether it still lives."""
+def identity(locks: bool = False) -> dict[str, Any]:
+    """Who this process is, so that another process can tell whether it still lives.
+
+    Args:
+        locks: Whether it holds its journal's lock.
+    """
     pid = os.getpid()
-    return {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "namespace": _namespace(),
+        "pid": pid,
+        "started": _started(pid),
+        "locks": locks,
+    }
 
 
-def is_alive(writer: dict[str, Any]) -> bool | None:
-    """Whether the process lives; None when it is another machine's and cannot be asked."""
-    if writer["host"] != socket.gethostname():
-        return None
-    return bool(writer["boot"] == _boot() and writer["started"] == _started(writer["pid"]))
+def _is_locked(journal: Path) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(journal, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _boot() -> str:
-    """Identifies the time since the machine was started."""
+    """Identifies the kernel since it was started; elsewhere than on Linux, the machine."""
     if sys.platform == "linux":
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{uuid.getnode():x}"
+
+
+def _namespace() -> str:
+    """Identifies the processes that can be seen from here: a container has its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str | None:

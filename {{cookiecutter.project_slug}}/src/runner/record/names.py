@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import UserError
+from runner.path_names import LENGTH as PART_LENGTH
+from runner.path_names import checked_path
 
 LENGTH = 250
 """Characters of a metric's, param's or tag's name that MLflow takes."""
@@ -58,6 +60,22 @@ def checked_name(name: str, what: str) -> str:
             f"tag name {name!r} is reserved: {', '.join(RESERVED)} begin the runner's own; "
             "take another name"
         )
+    return name
+
+
+def checked_artifact(name: str) -> str:
+    """The name of an artifact, a path such as `notes/a.txt`, if it can be one here and in MLflow.
+
+    Raises:
+        UserError: It would leave the run's artifacts, or a part of it is too long.
+    """
+    checked_path(name, "artifact name")
+    for part in mlflow_path(name).split("/"):
+        if (length := len(part.encode())) > PART_LENGTH:
+            raise UserError(
+                f"artifact name {name[:40]!r}… has a part of {length} bytes in MLflow, the most is "
+                f"{PART_LENGTH}; shorten it"
+            )
     return name
 
 

@@ -1,5 +1,6 @@
 """Reads what a run left behind in its folder."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,10 +12,15 @@ from runner.errors import UserError
 from runner.project import root
 from runner.record.journal import Event, read_events
 from runner.record.liveness import is_at_work
+from runner.record.ranking import best_run
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig
 
+NAMES_OF_RUNS = (
+    "a run's id or the beginning of it, its folder, `last`, `best`, the name of an experiment for "
+    "its best run, or `last:<experiment>`"
+)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -48,6 +54,8 @@ class RecordedRun:
         points: Every value of each metric, in the order of logging.
         datasets: Signals that were read: signal, version, md5, source, rows, context, schema.
         artifacts: Paths relative to `folder`.
+        has_model: Whether a fitted model was recorded.
+        idle: Seconds between an end and a resumption.
     """
 
     folder: Path
@@ -67,6 +75,8 @@ class RecordedRun:
     points: dict[str, list[Point]] = field(default_factory=dict)
     datasets: list[Event] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
+    has_model: bool = False
+    idle: float = 0.0
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -80,9 +90,26 @@ class RecordedRun:
 
         return OmegaConf.load(self.folder / "config.yaml")
 
+    @property
+    def seconds(self) -> float:
+        """How long it was at work; the time before it was resumed does not count."""
+        return (self.ended - self.started).total_seconds() - self.idle
+
+    @property
+    def is_ingest(self) -> bool:
+        """Whether it only receives signals."""
+        return "'signals'" in self.params.get("task.uses", "")
+
     def series(self, name: str) -> list[Point]:
         """Every value of a metric by step; values of one step in the order of logging."""
         return sorted(self.points.get(name, []), key=lambda point: point[:2])
+
+    def has_point(self, name: str, value: float, step: int) -> bool:
+        """Whether a metric had just this value at this step."""
+        text = repr(float(value))  # of what is not a number, too
+        return any(
+            point.step == step and repr(point.value) == text for point in self.points.get(name, [])
+        )
 
     def model(self) -> Any:
         """The fitted model."""
@@ -90,20 +117,18 @@ class RecordedRun:
 
         path = self.folder / "model" / "model.pkl"
         if not path.exists():
-            raise UserError(f"run {self.id} ({self.status}) has no model: {path} is not there")
+            best = self.tags.get("sweep.best")  # of a sweep's own run, its best job
+            hint = f"; the best job of this sweep is {best}" if best not in (None, "true") else ""
+            raise UserError(
+                f"run {self.id} ({self.status}) has no model: {path} is not there{hint}"
+            )
         with path.open("rb") as file:
             return pickle.load(file)  # noqa: S301 - the run's own folder, written by this project
 
     def _take(self, event: Event) -> None:
         match event["kind"]:
             case "start":
-                self.id = event["id"]
-                self.project, _, self.experiment = event["experiment"].rpartition("/")
-                self.name, self.parent = event["name"], event.get("parent")
-                above = list(self.folder.parents)  # A copied folder may lie less deep.
-                depth = event.get("depth", len(self.name.split(" ")))
-                self.outputs = above[min(depth, len(above) - 1)]
-                self.started = _moment(event)
+                self._begin(event)
             case "params":
                 self.params |= event["values"]
             case "tag":
@@ -117,11 +142,26 @@ class RecordedRun:
                 self.datasets.append(event)
             case "artifact":
                 self.artifacts.append(event["path"])
-            case "resume":
-                self.status, self.error = "RUNNING", None
-            case "end":
-                self.status, self.error = event["status"], event["error"]
+            case "model":
+                self.has_model = True
+            case "end" | "resume":
+                self._turn(event)
         self.ended = _moment(event)
+
+    def _begin(self, event: Event) -> None:
+        self.id = event["id"]
+        self.project, _, self.experiment = event["experiment"].rpartition("/")
+        self.name, self.parent = event["name"], event.get("parent")
+        above = list(self.folder.parents)  # A copied folder may lie less deep.
+        depth = event.get("depth", len(self.name.split(" ")))
+        self.outputs = above[min(depth, len(above) - 1)]
+        self.started = _moment(event)
+
+    def _turn(self, event: Event) -> None:
+        """Takes the end of the run, or that it goes on after one."""
+        self.status, self.error = event.get("status", "RUNNING"), event.get("error")
+        if event["kind"] == "resume":
+            self.idle += (_moment(event) - self.ended).total_seconds()
 
 
 def _moment(event: Event) -> datetime:
@@ -132,7 +172,8 @@ def load_run(run: str | Path) -> RecordedRun:
     """Read a recorded run.
 
     Args:
-        run: Its id, the beginning of its id, its folder, or `last`.
+        run: What `find_run` takes: an id, the beginning of one, a folder, `last`, `best`, an
+            experiment's name, `last:<experiment>`.
 
     Raises:
         UserError: There is no such run, or more than one.
@@ -154,6 +195,7 @@ def read_run(folder: Path) -> RecordedRun:
         for event in events:
             writer = event.get("writer", writer)
             run._take(event)
+    run.artifacts = list(dict.fromkeys(run.artifacts))  # one may have been written again
     if run.status == "RUNNING" and not (writer and is_at_work(writer, journal)):
         run.status = "KILLED"
     return run
@@ -163,10 +205,11 @@ def folders(outputs: Path) -> list[Path]:
     """Every run's folder, the oldest first; runs within a run lie in its folder."""
 
     def found() -> Iterator[Path]:
-        for depth in ("*/*/*", "*/*/*/*", "*/*/*/*/*"):
-            for journal in outputs.glob(f"{depth}/journal.jsonl"):
-                if not journal.relative_to(outputs).parts[0].startswith("."):
-                    yield journal.parent
+        level = [path for path in subfolders(outputs) if not path.name.startswith(".")]
+        for depth in range(2, 6):
+            level = [path for folder in level for path in subfolders(folder)]
+            if depth > 2:
+                yield from (path for path in level if (path / "journal.jsonl").exists())
 
     # the tenth job of a sweep comes after the ninth
     return sorted(
@@ -175,24 +218,43 @@ def folders(outputs: Path) -> list[Path]:
     )
 
 
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder; none if another process has just removed it, as `clean` does."""
+    try:  # a glob of Python 3.11 would raise
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def find_run(outputs: Path, run: str | Path) -> Path:
     """The folder of a run.
 
     Args:
         outputs: The folder for runs.
-        run: Its id, the beginning of its id, its folder, or `last`.
+        run: One of
+            its id, or the beginning of it;
+            its folder;
+            `last`: the last run, whatever became of it, runs that only receive signals and runs
+            within others left out;
+            `best`: the best finished run on the rows that the latest was judged on, debug runs left
+            out;
+            an experiment's name, or `best:<experiment>`: the experiment's best run. Of a task that
+            judges no model the name is that of its last finished run;
+            `last:<experiment>`: the experiment's last run.
 
     Raises:
         UserError: There is no such run, or more than one.
     """
     if (Path(run) / "journal.jsonl").is_file():
         return Path(run)
-    known = {folder.name.rpartition("-")[2]: folder for folder in folders(outputs)}
+    text = str(run)
+    all_folders = folders(outputs)
+    if (named := _named(text, all_folders, outputs)) is not None:
+        return named
+    known = {folder.name.rpartition("-")[2]: folder for folder in all_folders}
     if not known:
         raise UserError(f"{run}: no such run; there is none in {outputs} yet")
-    if run == "last":
-        return list(known.values())[-1]
-    text = str(run)
     found = [folder for name, folder in known.items() if text and name.startswith(text)]
     if len(found) == 1:
         return found[0]
@@ -201,12 +263,55 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         raise UserError(f"{run}: {len(found)} runs begin so ({names}); type more of it")
     import difflib
 
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    experiments = (folder.relative_to(outputs).parts[0] for folder in all_folders)
+    shown = {name: name for name in experiments} | {
+        name: _shown(folder, outputs) for name, folder in known.items()
+    }
+    near = difflib.get_close_matches(text, shown, n=3, cutoff=0.6)
     if near:
-        hint = "the nearest: " + ", ".join(_shown(known[name], outputs) for name in near)
+        hint = "the nearest: " + ", ".join(shown[name] for name in near)
     else:
         hint = "the latest: " + ", ".join(_shown(one, outputs) for one in list(known.values())[-3:])
     raise UserError(f"{run}: no such run in {outputs}; {hint}")
+
+
+def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:
+    """The run that `last`, `best` or the name of an experiment means; None for another text."""
+    by_experiment: dict[str, list[Path]] = {}
+    for folder in all_folders:
+        by_experiment.setdefault(folder.relative_to(outputs).parts[0], []).append(folder)
+    which, _, experiment = text.rpartition(":")
+    if text in ("last", "best"):
+        which, chosen = text, all_folders
+    elif which not in ("", "last", "best"):
+        return None
+    elif experiment in by_experiment:
+        chosen = by_experiment[experiment]
+    elif (root() / "conf" / "experiment" / f"{experiment}.yaml").is_file():
+        raise UserError(f"{text}: the experiment has no run yet; "
+                        f"python run.py +experiment={experiment}")  # fmt: skip
+    else:
+        return None
+    if not chosen:
+        return None
+    if which == "last":
+        return _last(chosen, outputs)
+    runs = [read_run(folder) for folder in chosen]
+    best = best_run(runs)
+    if best is None and not which and not any("test/rows" in run.metrics for run in runs):
+        finished = [run for run in runs if run.status == "FINISHED" and run.parent is None]
+        best = max(finished, key=lambda run: run.started, default=None)
+    if best is None:
+        last = "last" if text == "best" else f"last:{experiment}"
+        raise UserError(f"{text}: no finished run was judged on a whole test part; `{last}` names "
+                        "the last run as it is")  # fmt: skip
+    return best.folder
+
+
+def _last(chosen: list[Path], outputs: Path) -> Path:
+    """The last run that was typed, if possible one that does not only receive signals."""
+    typed = [each for each in chosen if len(each.relative_to(outputs).parts) == 3] or chosen
+    return next((each for each in reversed(typed) if not read_run(each).is_ingest), typed[-1])
 
 
 def _shown(folder: Path, outputs: Path) -> str:

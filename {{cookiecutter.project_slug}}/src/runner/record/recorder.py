@@ -9,65 +9,82 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runner.errors import UserError
 from runner.record.journal import Journal
-from runner.record.masking import Masking
-from runner.record.names import checked_name
+from runner.record.names import checked_artifact, checked_name
+from runner.secrets import mask, mask_file, mask_patch, mask_within
 
 if TYPE_CHECKING:
     import polars
     from matplotlib.figure import Figure
 
+    from runner.record.recorded import RecordedRun
+
+DPI = 180  # of figures: enlarged on the card, one is about 900 pixels wide
+FINGERPRINT = "dataset.fingerprint"
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Writes values and files of a record.
+    """Writes values and files of a record, without secrets.
+
+    What a run that is resumed has recorded before is not recorded twice.
 
     Attributes:
         folder: Where the record is written first.
     """
 
-    def __init__(self, folder: Path, masking: Masking, journal: Journal) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, recorded: "RecordedRun | None" = None
+    ) -> None:
         self.folder = folder
-        self._masking = masking
         self._journal = journal
-        self._params: dict[str, str] = {}
-        self._has_model = False
-
-    def masked(self, text: str) -> str:
-        """The text without what the configuration took from the environment."""
-        return self._masking.text(text)
+        self._recorded = recorded
+        self._params: dict[str, str] = dict(recorded.params) if recorded else {}
+        self._has_model = recorded is not None and recorded.has_model
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what does not change in a run; saying another value later is an error."""
-        mask = self._masking.text
         texts = {checked_name(name, "param"): mask(str(value)) for name, value in params.items()}
+        new = {name: text for name, text in texts.items() if name not in self._params}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:
                 raise ValueError(
                     f"param {name!r} is {self._params[name]!r} already and cannot become {text!r}"
                 )
-        self._journal.write("params", values=texts)
+        if new or self._recorded is None:
+            self._journal.write("params", values=new)
 
     def log_metric(self, name: str, value: float, step: int = 0) -> None:
         """Record a number; it is on its way to disk when this returns, a few microseconds later."""
-        self._journal.metric(name, value, step)
+        if self._recorded is None or not self._recorded.has_point(name, value, step):
+            self._journal.metric(name, value, step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record several numbers of one step."""
         for name, value in metrics.items():
-            self._journal.metric(name, value, step)
+            self.log_metric(name, value, step)
 
     def log_tag(self, name: str, value: object) -> None:
         """Record a text that may change."""
-        text = self._masking.text(str(value))
-        self._journal.write("tag", name=checked_name(name, "tag"), value=text)
+        self._journal.write("tag", name=checked_name(name, "tag"), value=str(value))
 
     def log_provenance(self, name: str, value: Any) -> None:
-        """Record something that this run was made from; any JSON value."""
+        """Record something that this run was made from; any JSON value.
+
+        Raises:
+            UserError: The run is resumed on other data than it began with.
+        """
         name = checked_name(name, "provenance")
-        self._journal.write("provenance", name=name, value=self._masking.values(value))
+        if name == FINGERPRINT and self._recorded is not None:
+            before = self._recorded.provenance.get(name, value)
+            if before != value:
+                raise UserError(
+                    f"{name} was {before} when this run began and is {value} now: the signals or "
+                    "features.py have changed.\nA run keeps its data; start a new one"
+                )
+        self._journal.write("provenance", name=name, value=value)
 
     def log_dataset(
         self,
@@ -90,33 +107,43 @@ class Recorder:
             context: What they were read for, such as `training`.
             schema: Data type by field.
         """
-        self._journal.write(
-            "dataset",
-            signal=signal,
-            version=version,
-            md5=md5,
-            source=self._masking.text(source),
-            rows=rows,
-            context=context,
-            schema=dict(schema),
+        dataset = mask_within(
+            {
+                "signal": signal,
+                "version": version,
+                "md5": md5,
+                "source": source,
+                "rows": rows,
+                "context": context,
+                "schema": dict(schema),
+            }
         )
+        known = self._recorded.datasets if self._recorded else []
+        if not any(dataset.items() <= each.items() for each in known):
+            self._journal.write("dataset", **dataset)
 
     def log_text(self, text: str, name: str) -> None:
-        """Record a text as the file `artifacts/<name>`."""
-        self._keep(f"artifacts/{name}", self._masking.text(text))
+        """Record a text as the file `artifacts/<name>`; the name may be a path such as `a/b.txt`.
+
+        Raises:
+            UserError: The name would leave the run's artifacts.
+        """
+        self._keep(f"artifacts/{checked_artifact(name)}", text)
 
     def log_artifact(self, path: Path, name: str) -> None:
         """Record a file as `artifacts/<name>`; it is copied unless it lies there already."""
-        target = self._target(f"artifacts/{name}")
+        target = self._target(f"artifacts/{checked_artifact(name)}")
         if path.resolve() != target.resolve():
             shutil.copyfile(path, target)
+        mask_file(target)
         self._journal.write("artifact", path=f"artifacts/{name}", name=name)
 
     def log_figure(self, figure: "Figure", name: str) -> None:
         """Record a figure as `artifacts/figures/<name>.png`."""
-        target = self._target(f"artifacts/figures/{name}.png")
-        figure.savefig(target, dpi=110)
-        self.log_artifact(target, f"figures/{name}.png")
+        name = checked_artifact(f"figures/{name}.png")
+        target = self._target(f"artifacts/{name}")
+        figure.savefig(target, dpi=DPI)
+        self.log_artifact(target, name)
 
     def log_model(
         self,
@@ -127,6 +154,8 @@ class Recorder:
     ) -> None:
         """Record the fitted model, at once: it is delivered while the run goes on.
 
+        A run that is resumed keeps the model that it has recorded before.
+
         Args:
             estimator: What `predict` is called on.
             input_example: A few rows of features, without anything personal.
@@ -136,6 +165,9 @@ class Recorder:
         Raises:
             ValueError: The run has a model already.
         """
+        if self._recorded is not None and self._recorded.has_model:
+            log.info("the model that was recorded before the run was resumed is kept")
+            return
         if self._has_model:
             raise ValueError("the run has a model already; a run records one")
         self._has_model = True
@@ -148,17 +180,25 @@ class Recorder:
         input_example.write_parquet(target.with_name("input_example.parquet"))
         numpy.save(target.with_name("output_example.npy"), numpy.asarray(output_example))
         text = json.dumps(dict(metadata or {}), ensure_ascii=False)
-        target.with_name("metadata.json").write_text(self._masking.text(text), encoding="utf-8")
+        target.with_name("metadata.json").write_text(mask(text), encoding="utf-8")
         self._journal.write("model", path="model")
+
+    def recorded_model(self) -> tuple[Any, dict[str, Any]] | None:
+        """The model that was recorded before the run was resumed, and its metadata; else None."""
+        if self._recorded is None or not self._recorded.has_model:
+            return None
+        metadata = json.loads((self.folder / "model" / "metadata.json").read_text(encoding="utf-8"))
+        return self._recorded.model(), metadata
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Log a line when a part of the run is done, and record the seconds that it took."""
+        metric = checked_name(f"seconds/{name}", "metric")  # now, and not when the work is done
         begin = time.perf_counter()
         yield
         seconds = time.perf_counter() - begin
         log.info("%s  %.1f s", name, seconds)
-        self.log_metric(f"seconds/{name}", seconds)
+        self.log_metric(metric, seconds, self._next_step(metric))
 
     def progress(
         self, items: Iterable[T], description: str, total: int | None = None
@@ -176,18 +216,26 @@ class Recorder:
         console = RichConsole(file=terminal)
         yield from track(items, description, total, console=console, transient=True)
 
+    def _next_step(self, name: str) -> int:
+        """The first step of a metric that was not recorded before the run was resumed."""
+        points = self._recorded.points.get(name, []) if self._recorded else []
+        return max((point.step + 1 for point in points), default=0)
+
     def _keep(self, path: str, text: str) -> None:
         """Write a text file of the record."""
-        self._target(path).write_text(text, encoding="utf-8")
+        self._target(path).write_text(mask(text), encoding="utf-8")
         self._journal.write("artifact", path=path, name=path.removeprefix("artifacts/"))
 
     def _keep_patch(self, patch: bytes) -> None:
-        self._target("artifacts/uncommitted.patch").write_bytes(patch)
+        masked, files = mask_patch(patch)
+        if files:
+            self.log_provenance("git_masked", files)
+        self._target("artifacts/uncommitted.patch").write_bytes(masked)
         self._journal.write(
             "artifact", path="artifacts/uncommitted.patch", name="uncommitted.patch"
         )
 
     def _target(self, path: str) -> Path:
-        target = self.folder / path
+        target = self.folder / mask(path)  # as the journal has it
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from runner.atomic import write_atomically
-from runner.record.address import without_password
+from runner.record.console import Output
 from runner.record.delivery import (
     SERVED_ELSEWHERE,
     STORE,
@@ -28,6 +29,7 @@ from runner.record.delivery import (
     read_json,
 )
 from runner.record.embedded import unported
+from runner.secrets import MASK, mask, register, register_environment
 
 if TYPE_CHECKING:
     from runner.record.store import Store, StoredRun
@@ -40,6 +42,10 @@ _LONGEST_PAUSE = 10.0
 def main(pending: Path) -> int:
     """Serve a store's pending runs until there are none and the parent has gone."""
     gc.disable()  # Much of an import's cost; on again when the store is open.
+    register_environment()
+    if read_json(pending / "store.json").get("uri") == MASK:  # the whole of it is secret
+        register(os.environ[URI_VARIABLE])
+    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
     parent = _Parent()
     lock = FileLock(pending / "lock", thread_local=False)
     server = Server(pending, parent)
@@ -173,21 +179,17 @@ class Server:
 
     def _publish(self) -> None:
         troubles = {name: trouble.reason for name, trouble in self._trouble.items()}
-        write_atomically(self._pending / "status.json", json.dumps(troubles))
+        with suppress(OSError):  # a full disk, which those who wait meet too
+            write_atomically(self._pending / "status.json", json.dumps(troubles))
 
     def _explain(self, error: Exception) -> str:
         """One line for people; the whole of it goes into delivery.log."""
-        uri = os.environ[URI_VARIABLE]
-
-        def masked(text: str) -> str:
-            return without_password(text.replace(uri, self._shown))
-
-        print(masked("".join(traceback.format_exception(error))), file=sys.stderr)
+        print("".join(traceback.format_exception(error)), file=sys.stderr)
         root: BaseException = error
         while root.__cause__ or root.__context__:
             root = root.__cause__ or root.__context__ or root
         detail = (str(root).strip() or type(root).__name__).splitlines()[0]
-        return f"the MLflow store {self._shown} does not take it ({masked(detail)[:200]})"
+        return f"the MLflow store {self._shown} does not take it ({mask(detail)[:200]})"
 
 
 class _Trouble:

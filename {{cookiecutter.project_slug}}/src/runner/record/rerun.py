@@ -14,15 +14,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import UserError
 from runner.metrics import number
 from runner.project import root
-from runner.record.address import MASK
 from runner.record.embedded import recorded_store, store_file
-from runner.record.recorded import RecordedRun, load_run, read_run
+from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, load_run, read_run
+from runner.secrets import MASK
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 NOT_COMPARED = ("seconds/", "system/")
+WORKTREES = ".rerun"
+"""The folder of reruns' worktrees, in `outputs`."""
 OURS = ("outputs", "tracking.uri", "threads")
 """Keys of the config that a rerun sets itself."""
 
@@ -34,7 +40,7 @@ def rerun(arguments: list[str]) -> int:
         0 if every metric is equal to the last digit, else 1.
     """
     parser = argparse.ArgumentParser("python run.py rerun", description=__doc__)
-    parser.add_argument("run", help="a run's id or the beginning of it, its folder, or `last`")
+    parser.add_argument("run", help=NAMES_OF_RUNS)
     recorded = load_run(parser.parse_args(arguments).run)
     for note in _surroundings(recorded):
         print(f"note: {note}")
@@ -65,19 +71,19 @@ def _words(recorded: RecordedRun, folder: Path) -> list[str]:
         else:
             raise UserError(f"{recorded.id}: the override {word} was masked in the record, so it "
                             "cannot be run again")  # fmt: skip
-    words += [f"outputs={_quoted(recorded.outputs)}", f"hydra.run.dir={_quoted(folder)}"]
+    words += [f"outputs={quoted(recorded.outputs)}", f"hydra.run.dir={quoted(folder)}"]
     before = Path(recorded.params.get("outputs", recorded.outputs))
     uri = recorded_store(recorded.params.get("tracking.uri", ""), before, recorded.outputs)
     if store := store_file(uri):
         store = store if store.is_file() else root() / "mlflow.db"
-        words.append(f"tracking.uri={_quoted(f'sqlite:///{store.as_posix()}')}")
+        words.append(f"tracking.uri={quoted(f'sqlite:///{store.as_posix()}')}")
     cores = recorded.provenance.get("cpu_count")
     if recorded.params.get("threads") == "None" and cores != os.cpu_count():
         words.append(f"threads={cores}")
     return words
 
 
-def _quoted(value: Path | str) -> str:
+def quoted(value: Path | str) -> str:
     """A value that Hydra's grammar takes as it is."""
     text = value.as_posix() if isinstance(value, Path) else value
     return "'" + text.replace("'", "\\'") + "'"
@@ -128,13 +134,17 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
             f"{recorded.id} was made from commit {commit}, which is not in this repository; "
             f"get it with `git fetch origin {commit}`"
         )
-    place = recorded.outputs / ".rerun" / f"{recorded.id}-{secrets.token_hex(4)}"
+    place = recorded.outputs / WORKTREES / f"{recorded.id}-{secrets.token_hex(4)}"
     place.parent.mkdir(parents=True, exist_ok=True)
     patch = recorded.folder / "artifacts" / "uncommitted.patch"
+    lock = _lock(place)
+    lock.acquire()
     try:
         # No hook of the user's runs for a checkout that is none of theirs.
         _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach",
              str(place), commit)  # fmt: skip
+        if masked := recorded.provenance.get("git_masked"):
+            print(f"note: uncommitted.patch has {MASK} in place of secrets, in {', '.join(masked)}")
         if patch.is_file():
             _git("apply", "--whitespace=nowarn", str(patch), folder=place)
         elif recorded.provenance.get("git_dirty"):
@@ -144,13 +154,34 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
         yield (place / inside).resolve()
     finally:
         remove_worktree(place)
+        lock.release()
 
 
 def remove_worktree(place: Path) -> None:
-    """Remove a rerun's worktree, its folder and git's note of it."""
-    if _run("git", "worktree", "remove", "--force", str(place)).returncode:
+    """Remove a rerun's worktree, its folder and git's note of it, whatever is left of them."""
+    # forced twice: git locks one while it makes it, and a kill leaves it locked
+    if _run("git", "worktree", "remove", "--force", "--force", str(place)).returncode:
         shutil.rmtree(place, ignore_errors=True)
+        _run("git", "worktree", "unlock", str(place))
         _run("git", "worktree", "prune")
+    Path(_lock(place).lock_file).unlink(missing_ok=True)
+
+
+def is_in_use(place: Path) -> bool:
+    """Whether the rerun that made a worktree still works; a killed one does not."""
+    from filelock import Timeout
+
+    try:
+        with _lock(place).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock(place: Path) -> "FileLock":
+    from filelock import FileLock
+
+    return FileLock(f"{place}.lock")
 
 
 def _bring_data(recorded: RecordedRun, project: Path) -> None:

@@ -6,22 +6,25 @@ import secrets
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from runner import project
-from runner.errors import UserError
+from runner.errors import UserError, full_disk
 from runner.record import provenance
 from runner.record.console import Console
 from runner.record.delivery import Delivery, read_json
 from runner.record.journal import Journal
-from runner.record.liveness import identity
-from runner.record.masking import Masking
+from runner.record.recorded import RecordedRun, read_run
 from runner.record.recorder import Recorder
 from runner.record.system import SystemMetrics
+from runner.secrets import mask, mask_within, register_addresses
+
+PLACES = ("outputs", "tracking.uri")
+"""Keys of the config that another place of the project changes."""
 
 
 class Run(Recorder):
@@ -39,7 +42,12 @@ class Run(Recorder):
     """
 
     def __init__(
-        self, config: DictConfig, folder: Path, delivery: Delivery, goes_on: bool = False
+        self,
+        config: DictConfig,
+        folder: Path,
+        delivery: Delivery,
+        goes_on: bool = False,
+        recorded: RecordedRun | None = None,
     ) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
         outputs = Path(config.outputs).resolve()
@@ -53,6 +61,7 @@ class Run(Recorder):
         self.children: list[Run] = []
         self.parent: str | None = None
         self.overrides: list[str] = []
+        self._before: dict[str, Path] = {}  # runs within it of before it was resumed
         self.config = config
         self.delivery = delivery
         self._settled = False
@@ -61,9 +70,12 @@ class Run(Recorder):
         self._git: provenance.Git | None = None
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-            super().__init__(folder, Masking(config), Journal(folder / "journal.jsonl", goes_on))
+            journal = Journal(folder / "journal.jsonl", goes_on)
+            super().__init__(folder, journal, recorded)
         except FileExistsError:
             raise UserError(f"{folder} holds the record of another run already") from None
+        except BlockingIOError:
+            raise UserError(f"run {self.id} is still at work: another process writes it") from None
         except OSError as error:
             raise UserError(
                 f"the run's folder cannot be written: {folder} ({error.strerror}); "
@@ -107,8 +119,55 @@ class Run(Recorder):
         """
         run = cls(config, folder.resolve(), delivery, goes_on=True)
         # in this order: whoever is about to take its marker away sees that the journal has grown
-        run._journal.write("resume", writer=identity())
-        delivery.register(run.id, run.folder)
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
+        return run
+
+    @classmethod
+    def reopen(
+        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+    ) -> "Run":
+        """Go on with a run that has not finished, so that its task can be called once more.
+
+        Args:
+            config: The composed config, which must be that of the record.
+            folder: The run's folder.
+            overrides: Hydra's overrides.
+            delivery: Who brings what is added to MLflow.
+
+        Raises:
+            UserError: The configuration is another than that of the record.
+        """
+        run = cls._reopened(config, folder.resolve(), overrides, delivery)
+        # of the code as it was; what it is now is looked up again
+        (run.folder / "artifacts" / "uncommitted.patch").unlink(missing_ok=True)
+        run._observe(None)
+        return run
+
+    @classmethod
+    def _reopened(
+        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+    ) -> "Run":
+        recorded = read_run(folder)
+        values = {name: str(value) for name, value in _flat(_masked(config)).items()}
+        for name, value in values.items():
+            before = recorded.params.get(name, value)
+            if before != value and name not in PLACES:
+                raise UserError(
+                    f"resume={recorded.id}: {name} was {before} in this run and is {value} now. A "
+                    "run keeps its configuration: restore conf/, or start a new run"
+                )
+        run = cls(config, folder, delivery, goes_on=True, recorded=recorded)
+        if read_run(folder).ended != recorded.ended:  # before this process had the journal's lock
+            run._journal.close()
+            raise UserError(f"run {recorded.id}: another process has just gone on with it")
+        run.parent, run.overrides = recorded.parent, overrides
+        run._before = {each.name: each.folder for each in _runs_within(recorded)}
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
+        run.log_params({name: value for name, value in values.items() if name not in PLACES})
         return run
 
     @contextmanager
@@ -116,16 +175,23 @@ class Run(Recorder):
         """A run within this one, with a record and an MLflow run of its own below this one's.
 
         It ends with the block: FAILED or KILLED where that is left by an exception, which goes on.
-        Code, machine and console are in this run's record.
+        Code, machine and console are in this run's record. Where this run was resumed, the record
+        of that name goes on.
 
         Args:
             name: What MLflow shows it as.
             config: Its configuration, if it is another.
         """
-        folder = self.folder / f"{len(self.children)}-{secrets.token_hex(4)}"
-        child = Run(config or self.config, folder, self.delivery)
-        self.children.append(child)
-        child._open(name, self.id, self.overrides)
+        config = config or self.config
+        if (before := self._before.pop(name, None)) is not None:
+            child = Run._reopened(config, before, self.overrides, self.delivery)
+            self.children.append(child)
+        else:
+            number = len(self.children) + len(self._before)
+            folder = self.folder / f"{number}-{secrets.token_hex(4)}"
+            child = Run(config, folder, self.delivery)
+            self.children.append(child)
+            child._open(name, self.id, self.overrides)
         try:
             yield child
         except BaseException as error:
@@ -143,7 +209,8 @@ class Run(Recorder):
         """Begin the record, with the configuration in it."""
         self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
-        self.delivery.register(self.id, self.folder)
+        writer = self._journal.writer()
+        self.delivery.register(self.id, self.folder, writer)
         self._journal.write(
             "start",
             id=self.id,
@@ -154,23 +221,24 @@ class Run(Recorder):
             package=self.config.package,
             model="model" in self.config.task.get("uses", []),
             user=_user(),
-            writer=identity(),
+            writer=writer,
         )
-        config = self._masking.values(OmegaConf.to_container(self.config, resolve=True))
-        config["tracking"]["uri"] = self._masking.address
+        config = _masked(self.config)
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        self.log_text(
-            OmegaConf.to_yaml([self._masking.text(text) for text in overrides]), "overrides.yaml"
-        )
+        self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
         self.log_params(_flat(config))
-        self.log_provenance("overrides", [self._masking.text(text) for text in overrides])
+        self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
 
-    def _observe(self, command: list[str]) -> None:
-        """Begin to keep what happens around the run: console, load, code and machine."""
-        self._console = Console(self.folder / "console.log", self._masking.text)
-        self._system = SystemMetrics(self._journal.metric)
+    def _observe(self, command: list[str] | None) -> None:
+        """Begin to keep what happens around the run: console, load, code and machine.
+
+        Args:
+            command: As it was typed; None for a run that keeps the one that it began with.
+        """
+        self._console = Console(self.folder / "console.log", mask)
+        self._system = SystemMetrics(self._sample, self._next_step("system/cpu_percent"))
         self._system.start()
         root = project.root()
         outputs = Path(self.config.outputs).resolve()
@@ -180,10 +248,18 @@ class Run(Recorder):
             self.log_tag("rerun.of", origin)
         for key, value in provenance.machine().items():
             self.log_provenance(key, value)
-        self.log_provenance("command", self._masking.text(shlex.join(command)))
+        if command is not None:
+            self.log_provenance("command", shlex.join(command))
         if lock := provenance.lock_file(root):
             self.log_artifact(lock[0], "requirements.lock")
             self.log_provenance("lock_sha256", lock[1])
+
+    def _sample(self, name: str, value: float, step: int) -> None:
+        """Keep what was measured of the machine: a sign of life, also for the runs within."""
+        self._journal.metric(name, value, step)
+        for run in self.family():
+            if run is not self and not run.ended:
+                run._journal.touch()
 
     def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
@@ -201,6 +277,12 @@ class Run(Recorder):
             status: FINISHED, FAILED or KILLED.
             error: What ended the run, if anything did; its traceback becomes an artifact.
         """
+        # a full disk ended it: that is told, and not that it is still full
+        is_full = suppress(OSError) if full_disk(error) else nullcontext()
+        with is_full:
+            self._close(status, error)
+
+    def _close(self, status: str, error: BaseException | None) -> None:
         try:
             if error is not None:
                 self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
@@ -211,9 +293,13 @@ class Run(Recorder):
             if self._console:
                 self._console.stop()
             try:
-                reason = self._masking.text(_reason(error)) if error else None
+                reason = _reason(error) if error else None
+                was_given_up = not self.delivery.is_registered(self.id)
+                writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
+                if was_given_up:  # taken for dead, as after an hour in which the machine slept
+                    self.delivery.register(self.id, self.folder, writer)
             finally:
                 self._journal.close()
 
@@ -224,7 +310,7 @@ class Run(Recorder):
 
     def mlflow_page(self) -> str | None:
         """Where a server shows the run, as soon as it is there; None for an embedded store."""
-        base = self._masking.address
+        base = mask(str(self.config.tracking.uri))
         noted = read_json(self.folder / "delivery.json")
         if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
             return None
@@ -248,6 +334,18 @@ def _reason(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:  # its own text fails: that must not cost the record its end
         return type(error).__name__
+
+
+def _masked(config: DictConfig) -> Any:
+    """The composed config as it is recorded."""
+    values = OmegaConf.to_container(config, resolve=True)
+    register_addresses(values)
+    return mask_within(values)
+
+
+def _runs_within(recorded: RecordedRun) -> list[RecordedRun]:
+    runs = [read_run(path.parent) for path in recorded.folder.glob("*/journal.jsonl")]
+    return [run for run in runs if run.parent == recorded.id]
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:

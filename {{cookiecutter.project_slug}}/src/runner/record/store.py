@@ -21,11 +21,12 @@ from typing import TypeVar
 from filelock import FileLock
 
 from runner.atomic import write_atomically
+from runner.errors import UserError
 from runner.record import embedded
-from runner.record.address import without_password
 from runner.record.delivery import read_json
 from runner.record.journal import Event, now, read_events
-from runner.record.names import mlflow_name, mlflow_path, named_so
+from runner.record.names import checked_artifact, mlflow_name, mlflow_path, named_so
+from runner.secrets import mask
 
 # Before MLflow is imported, because it reads some of these then.
 os.environ.update(
@@ -50,8 +51,9 @@ from mlflow.exceptions import MlflowException
 T = TypeVar("T")
 
 _METRICS, _TEXTS = 1000, 100  # What MLflow takes in one batch.
-_PARAM, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
+PARAM_LENGTH, _TAG = 6000, 8000  # Characters that MLflow keeps of a value.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+_WRONG_VALUES = (ValueError, TypeError, OverflowError)
 
 
 def fault(point: str) -> None:
@@ -196,11 +198,11 @@ class StoredRun:
             if any(event["kind"] == "resume" for event in events):
                 self._client.update_run(self._id, status="RUNNING")
             self._replay(events)
+            if events[-1]["kind"] == "end":  # not noted before it is closed, or it never would be
+                self._close(events[-1]["status"], events[-1]["time"])
         except _DeletedError:
             self._drop("it was deleted in MLflow")
             return True
-        if events[-1]["kind"] == "end":  # Not noted before the run is closed, or it never would be.
-            self._close(events[-1]["status"], events[-1]["time"])
         self._offset = offset
         self._note()
         return True
@@ -280,12 +282,12 @@ class StoredRun:
         for event in events:
             kinds[event["kind"]].append(event)
         values = {name: value for each in kinds["params"] for name, value in each["values"].items()}
-        params = [Param(mlflow_name(name), value[:_PARAM]) for name, value in values.items()]
-        tags = [RunTag(mlflow_name(name), value[:_TAG]) for name, value in _tags(events).items()]
+        params = [Param(mlflow_name(name), value[:PARAM_LENGTH]) for name, value in values.items()]
+        tags = [RunTag(mlflow_name(name), value[:_TAG]) for name, value in tags_of(events).items()]
         metrics = [
             Metric(mlflow_name(each["name"]), float(each["value"]), each["time"], each["step"])
             for each in kinds["metric"]
-            if not math.isinf(float(each["value"]))  # See `_tags`.
+            if not math.isinf(float(each["value"]))  # See `tags_of`.
         ]
         inputs = [_dataset(each) for each in kinds["dataset"]]
         client, run_id = self._client, self._id
@@ -304,8 +306,8 @@ class StoredRun:
             part = items[begin : begin + size]
             try:
                 send(part)
-            except MlflowException as error:
-                if error.error_code not in _REFUSALS:
+            except (MlflowException, *_WRONG_VALUES) as error:
+                if not _is_refusal(error):
                     raise
                 if self._client.get_run(self._id).info.lifecycle_stage == "deleted":
                     raise _DeletedError from None
@@ -317,8 +319,14 @@ class StoredRun:
 
     def _upload(self, path: str, name: str) -> None:
         file = self._folder / path
-        if not file.is_file():
-            self._say(f"{path} is no longer there and was not sent")
+        try:  # also what an older version has let into the journal
+            checked_artifact(name)
+            if not file.is_file():
+                self._say(f"{path} is no longer there and was not sent")
+                return
+            file.open("rb").close()
+        except (UserError, OSError) as error:
+            self._refused(f"the file {name}", error)
             return
         place, _, own = mlflow_path(name).rpartition("/")
         with patience(), named_so(file, own) as named:
@@ -347,7 +355,7 @@ class StoredRun:
         self.finished = True
 
     def _refused(self, what: str, error: BaseException) -> None:
-        self._refusal = without_password(f"{what[:500]}: {error}")[:_TAG]
+        self._refusal = mask(f"{what[:500]}: {error}")[:_TAG]
         self._say(f"MLflow refused {self._refusal}")
         self._client.set_tag(self._id, "record.refused", self._refusal)
 
@@ -368,14 +376,25 @@ class StoredRun:
 
     def _say(self, line: str) -> None:
         with (self._folder / "delivery.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+            file.write(f"{time.strftime('%H:%M:%S')} {mask(line)}\n")
 
 
 class _DeletedError(Exception):
     """Somebody deleted the run in MLflow while it was on its way."""
 
 
-def _tags(events: Sequence[Event]) -> dict[str, str]:
+def _is_refusal(error: Exception) -> bool:
+    """Whether the same would be refused again, whenever it is sent."""
+    if isinstance(error, MlflowException) and error.error_code in _REFUSALS:
+        return True
+    root: BaseException = error
+    while cause := root.__cause__ or root.__context__:
+        root = cause
+    # what the HTTP client raises is an OSError, too
+    return isinstance(root, _WRONG_VALUES) and not isinstance(root, OSError | MlflowException)
+
+
+def tags_of(events: Sequence[Event]) -> dict[str, str]:
     """What becomes a tag: tags, provenance, and metrics without end, which MLflow would change."""
     tags: dict[str, str] = {}
     for event in events:

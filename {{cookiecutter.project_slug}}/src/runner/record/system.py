@@ -10,11 +10,17 @@ INTERVAL = 5.0
 
 
 class SystemMetrics(threading.Thread):
-    """A thread that hands each sample to `log`, the first after a second, the last at the end."""
+    """A thread that hands each sample to `log`, the first after a second, the last at the end.
 
-    def __init__(self, log: Callable[[str, float, int], None]) -> None:
+    Args:
+        log: Called with name, value and step.
+        first_step: Of a run that is resumed, the step after the last that is recorded.
+    """
+
+    def __init__(self, log: Callable[[str, float, int], None], first_step: int = 0) -> None:
         super().__init__(name="system-metrics", daemon=True)
         self._log = log
+        self._first_step = first_step
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -26,11 +32,12 @@ class SystemMetrics(threading.Thread):
         """What the thread does."""
         samples = _samples()
         next(samples)  # The first one only opens the interval that CPU use is measured over.
-        step, done = 0, False
+        step, done = self._first_step, False
         while not done:
-            done = self._stopped.wait(INTERVAL if step else 1.0)
-            for name, value in next(samples).items():
-                self._log(f"system/{name}", value, step)
+            done = self._stopped.wait(INTERVAL if step > self._first_step else 1.0)
+            with suppress(OSError):  # a full disk, which the task meets too
+                for name, value in next(samples).items():
+                    self._log(f"system/{name}", value, step)
             step += 1
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from runner import holds
 from runner.holds import Hold
 from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract
@@ -21,7 +22,7 @@ def keep(hold: Hold, delivery: Delivery) -> None:
     """Writes a delivery's new and changed partitions, in the place of an earlier delivery's."""
     contract = delivery.contract
     folder = place(contract.root, hold.id)
-    draft = folder.with_suffix(".new")
+    draft = snapshots.home(contract.root) / ".index" / f"{contract.name}.held"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name, part in delivery.changed(snapshots.recorded(contract)).items():
@@ -37,7 +38,8 @@ def keep(hold: Hold, delivery: Delivery) -> None:
         "announced": dict(delivery.announced),
     }
     (draft / NOTE).write_text(json.dumps(note), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
+    drop(contract.root, hold.id)
+    folder.parent.mkdir(exist_ok=True)
     draft.replace(folder)
 
 
@@ -77,10 +79,12 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
 
 
 def drop(root: Path, hold: str) -> None:
-    """Removes what was kept aside."""
-    shutil.rmtree(place(root, hold), ignore_errors=True)
+    """Removes what was kept aside; stopped half way, `read` finds nothing."""
+    folder = place(root, hold)
+    (folder / NOTE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def place(root: Path, hold: str) -> Path:
     """Where the rows of a hold lie."""
-    return root / "data" / "held" / hold
+    return holds.rows_folder(root, hold)

@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
-from runner.record.address import without_password
+from runner.secrets import mask, mask_addresses, register_addresses
 from runner.signals import date_patterns, draft_table, generated_key, snapshot, source
 from runner.signals.contract import UNKNOWN, Contract
 from runner.signals.contract_file import contract_of
@@ -71,11 +72,11 @@ def draft(root: Path, name: str, place: str) -> Contract:
         raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
     now = datetime.now(UTC)
     server, table = look(root, place, now)
-    text = _text(name, without_password(place), server, table)
+    text = _text(name, mask_addresses(place), server, table)
     contract = contract_of(parse(text, path), path).complete()
     parts = snapshot.split(contract, source.receive(contract))
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
     for breach in broken(contract, parts, now):
         print(f"signal {name}: {breach.message}")
     return contract
@@ -92,14 +93,15 @@ def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
     Raises:
         UserError: The data cannot be read.
     """
-    said = f"--from {without_password(place)}"
+    register_addresses(place)
+    said = f"--from {mask_addresses(place)}"
     form = _format(root, place, said)
     server = Server("files", _options(root, place, form))
     try:
         with places.files(server, root) as found:
             raw = draft_table.read(found, form)
     except content.Unreadable as error:
-        raise UserError(f"{said}: {without_password(str(error))}") from None
+        raise UserError(f"{said}: {mask(str(error))}") from None
     return _server(server, raw.dialect), inspect(raw, said, now)
 
 
@@ -117,7 +119,7 @@ def _format(root: Path, place: str, said: str) -> str:
                     several.append(form)
         except content.Unreadable as error:
             if "holds no" not in str(error):
-                raise UserError(f"{said}: {without_password(str(error))}") from None
+                raise UserError(f"{said}: {mask(str(error))}") from None
     if several[:2] in (["jsonl", "json"], ["json", "jsonl"]):
         several = ["json"]
     if len(several) > 1:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.atomic import write_atomically
 from runner.errors import UserError
-from runner.record.address import without_password
+from runner.secrets import mask_addresses
 from runner.signals import generated_key
 from runner.signals.contract import Contract
 from runner.signals.contract_file import contract_of
@@ -45,9 +46,7 @@ def import_contract(root: Path, name: str, place: str, source: str | None) -> Co
         if taken.exists():
             raise UserError(f"signals/{taken.name} is there already: edit it or take another name")
     if "://" in place:
-        raise UserError(
-            f"--from {without_password(place)}: download the contract and name its file"
-        )
+        raise UserError(f"--from {mask_addresses(place)}: download the contract and name its file")
     theirs = Path(place).expanduser()
     contract = contract_of(read(theirs), path)
     text = theirs.read_text(encoding="utf-8-sig")
@@ -58,7 +57,7 @@ def import_contract(root: Path, name: str, place: str, source: str | None) -> Co
     text = _with_the_rest(text, path, data)
     contract = contract_of(parse(text, path), path)
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
     return contract
 
 

@@ -16,7 +16,14 @@ from runner.signals import snapshot as snapshots
 from runner.signals.contract import Contract, known
 from runner.signals.contract_file import read_contracts
 from runner.signals.publish import Publication, restore
-from runner.signals.receive import bring_past, check_status, receive, together, with_inputs
+from runner.signals.receive import (
+    bring_past,
+    check_status,
+    finish_decisions,
+    receive,
+    together,
+    with_inputs,
+)
 from runner.signals.received import record
 
 log = logging.getLogger(__name__)
@@ -38,6 +45,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     with data_lock(project.root()):
         restore(wanted)
         bring_past(wanted)
+        finish_decisions(wanted)
         outcomes = receive(wanted, run, moment)
     metrics: dict[str, float] = {}
     for contract in wanted:

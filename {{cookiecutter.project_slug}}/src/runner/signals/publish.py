@@ -161,11 +161,13 @@ def restore(contracts: Sequence[Contract]) -> None:
         files = [f"data/signals/{contract.name}.dvc" for contract in tracked]
         dvc(tracked[0].root, ["checkout", "--force", *files])
     for contract in halted:
-        snapshots.write_index(contract, {})
+        recorded = snapshots.recorded(contract)
         try:
-            snapshots.look(contract)
+            if recorded is not None:
+                snapshots.is_here(contract, recorded)
         except UserError:  # the cache has not all of it; what is half there would look edited
             shutil.rmtree(snapshots.home(contract.root) / contract.name)
+        snapshots.write_index(contract, {})  # last: killed before, it begins again
 
 
 def bring(snapshots_wanted: Sequence[tuple[Contract, Snapshot]]) -> None:

@@ -14,7 +14,7 @@ from runner import holds, project
 from runner.errors import UserError
 from runner.holds import Hold
 from runner.record.run import Run
-from runner.signals import aside, readers, report
+from runner.signals import aside, profile_file, readers, report
 from runner.signals import snapshot as snapshots
 from runner.signals.arrival import Arrival, arrivals, past_of
 from runner.signals.contract import Contract, known
@@ -117,17 +117,51 @@ def decided(hold: Hold) -> list[str]:
         aside.drop(root, hold.id)
         return []
     restore([contract])
-    delivery = aside.read(contract, hold)
-    if delivery is None:
+    released = _release(contract, hold)
+    if released is None:
         print(f"its rows are not here: `python run.py task=ingest signals=[{hold.subject}]` "
               "accepts them when they come again")  # fmt: skip
         return []
+    rows, files = released
+    print(f"{contract.name} has {rows:,} rows now")
+    return files
+
+
+def finish_decisions(contracts: Sequence[Contract]) -> None:
+    """Under the lock: does what still has to follow from decisions, as after a kill."""
+    root = project.root()
+    by_name = {contract.name: contract for contract in contracts}
+    for hold in holds.half_decided(root, by_name):
+        if hold.status != holds.RELEASED:
+            aside.drop(root, hold.id)
+        elif released := _release(by_name[hold.subject], hold):
+            rows, files = released
+            log.info("published what was released as %s: %s has %s rows now",
+                     hold.id, hold.subject, f"{rows:,}")  # fmt: skip
+            if files := _unsaved([holds.file_name(hold.id), *files]):
+                log.info("keep this in git: git add %s && git commit", " ".join(files))
+
+
+def _release(contract: Contract, hold: Hold) -> tuple[int, list[str]] | None:
+    """Publishes a released delivery, unless that is done; its rows and what git has to keep.
+
+    None if what was held is not here.
+    """
+    recorded = snapshots.recorded(contract)
+    if recorded is not None and recorded.content == hold.delivery[-1]:
+        # whoever published it was killed afterwards
+        profile = profile_file.write(contract, recorded)
+        files = [path.relative_to(contract.root).as_posix() for path in (recorded.file, profile)]
+        aside.drop(contract.root, hold.id)
+        return recorded.rows, files
+    delivery = aside.read(contract, hold)
+    if delivery is None:
+        return None
     published = publish([delivery], None)[contract.name]
     if isinstance(published, Exception):
         raise published
-    aside.drop(root, hold.id)
-    print(f"{contract.name} has {published.snapshot.rows:,} rows now")
-    return list(published.files)
+    aside.drop(contract.root, hold.id)
+    return published.snapshot.rows, list(published.files)
 
 
 def together(failed: Sequence[Exception]) -> Exception:
@@ -207,6 +241,9 @@ def _hold(arrival: Arrival) -> Hold:
             unfit=arrival.delivery is None,
         ),
     )
+    for former in holds.half_decided(contract.root, [contract.name]):
+        if former.status == holds.SUPERSEDED:
+            aside.drop(contract.root, former.id)
     past: Mapping[str, pl.LazyFrame] = {}
     came: Mapping[str, pl.DataFrame] = {}
     if arrival.delivery is not None:

@@ -14,7 +14,14 @@ from runner.signals import versions
 from runner.signals.contract import Contract, known
 from runner.signals.contract_file import read_contracts
 from runner.signals.publish import bring, restore
-from runner.signals.receive import bring_past, check_status, receive, together, with_inputs
+from runner.signals.receive import (
+    bring_past,
+    check_status,
+    finish_decisions,
+    receive,
+    together,
+    with_inputs,
+)
 from runner.signals.snapshot import Snapshot, State
 
 log = logging.getLogger(__name__)
@@ -77,6 +84,8 @@ def record(
 
 def _are_here(wanted: Sequence[Contract]) -> bool:
     try:
+        if holds.half_decided(project.root(), [contract.name for contract in wanted]):
+            return False
         return all(snapshots.current(contract) is not None for contract in wanted)
     except UserError:
         # perhaps another run is putting files in place; under the lock we shall see
@@ -111,6 +120,7 @@ def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
     restore(wanted)
     states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
     bring_past([each for each in wanted if states[each.name] is State.MISSING])
+    finish_decisions(wanted)
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
     if not missing:
         return

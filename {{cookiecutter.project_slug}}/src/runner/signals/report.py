@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from runner.atomic import write_atomically
+from runner.secrets import mask
 from runner.signals import aside, profile
 from runner.signals.contract import Contract, Field
 from runner.signals.diff import FIFTH, GAP, LAST_FIFTH, MEDIAN, gap, moved, null_share, shares
@@ -25,7 +27,7 @@ PAST = 24  # partitions: two years of months
 YEAR = 12  # partitions that "before" is
 BINS = 36
 EXACT = 2**52  # of larger whole numbers a half more is no other number
-MOST = 10  # values or fields that are shown
+MOST, MOST_RELATIONS = 10, 6  # values or fields, and pairs of fields that are shown
 
 
 class Rows(NamedTuple):
@@ -91,13 +93,14 @@ def write_report(
         volume=_volume(rows) if rows and len(named) < len(hold.breaches) else None,
         overview=_overview(contract, rows, named) if rows else [],
         relations=_relations(rows) if rows else [],
+        shown_relations=MOST_RELATIONS,
         period=_period(list(rows.parts)[-YEAR:]) if rows else "",
         delivered=_period(list(delivery)),
         rows=rows,
     )  # fmt: skip
     target = path(contract.root, hold)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    write_atomically(target, mask(page))
     return target
 
 
@@ -137,6 +140,7 @@ def _field(field: Field, hold: "Hold", rows: Rows) -> dict[str, Any]:
     elif before.top or after.top:
         told["lines"] = _share_lines(field, rows)
         told["bars"] = _bars(before, after)
+        told["values"] = len(moved(before, after))
     if told["lines"] is None or kinds == {"nulls"}:
         told["lines"] = _null_lines(field, rows)
     elif abs(lacking[1] - lacking[0]) >= 1:
@@ -348,7 +352,7 @@ def _relations(rows: Rows) -> list[dict[str, Any]]:
         if beyond >= GAP:  # no month of the past is as far from the delivery
             found.append({"fields": pair, "before": before, "after": after, "beyond": beyond,
                           "usual": (min(usual), max(usual))})  # fmt: skip
-    return sorted(found, key=lambda one: -one["beyond"])[:6]
+    return sorted(found, key=lambda one: -one["beyond"])
 
 
 def _down(value: float, low: float, high: float, plot: Plot) -> float:

@@ -8,11 +8,18 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus
 
-from runner.config import SECRET_WORDS
 from runner.errors import UserError
-from runner.record.address import MASK, without_password
+from runner.secrets import (
+    MASK,
+    SHORTEST,
+    Secrets,
+    is_secret_name,
+    mask,
+    register,
+    register_addresses,
+    secrets_of_address,
+)
 from runner.signals.dialect import OPTIONS, wrong
 from runner.signals.document import Entry, short
 from runner.signals.reading import Reading, custom_properties
@@ -27,13 +34,10 @@ LIMITS = ("maxPages", "maxBytes", "maxSeconds")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
 """`${NAME}`, or `${NAME:-value}` with what holds where the variable is not set."""
 _SECRET = re.compile(r"\$\{[A-Za-z_]\w*\}")
-_IN_ADDRESS = re.compile(r"://[^/@\s:]*:(?P<value>[^/@\s]+)@")
-_IN_QUERY = re.compile(
-    r"[?&][^=&]*(?:key|token|secret|passw|signature|sig|auth|appid)[^=&]*=(?P<value>[^&#]*)", re.I
-)
-_SHORT = 4
-SHORTEST = 5
-"""Of a server that is read, fewer properties are somebody else's."""
+_SETTING = re.compile(r"(?:^|[;\s])(?P<name>[A-Za-z][\w .-]*)=(?P<value>[^;]+)")
+"""One of a connection string's, such as `Password=…`."""
+_LIKE_OURS = 5
+"""Characters of a name that may be a slip; of a server that is read, shorter ones are another's."""
 
 
 @dataclass(frozen=True)
@@ -139,24 +143,28 @@ class Server:
         ]
 
     def resolved(self) -> dict[str, str]:
-        """The options with the values of the variables that they name."""
-        return {
+        """The options with the values of the variables that they name; secrets are registered."""
+        options = {
             option: _VARIABLE.sub(
                 lambda found: os.environ.get(found[1]) or found[2] or os.environ[found[1]], text
             )
             for option, text in self.options.items()
         }
+        for option, text in self.options.items():
+            for name, _ in _VARIABLE.findall(text):
+                register(os.environ.get(name, ""), "" if is_secret_name(option) else name)
+            register_addresses(options[option])
+        return options
 
     def hide(self, text: str) -> str:
-        """The text without the values of the variables, and without passwords in addresses."""
-        values = {os.environ.get(name, "") for name in self._variables()} - {""}
-        for secret in sorted(values, key=len, reverse=True):
-            for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
-                if len(form) >= _SHORT:
-                    text = text.replace(form, MASK)
-                else:  # not the letter in every word
-                    text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: MASK, text)
-        return without_password(text)
+        """The text without the values of the variables, and without any other secret."""
+        values = {os.environ.get(name, "").strip() for name in self._variables()} - {""}
+        own = Secrets()
+        for value in values:
+            own.add(value)
+            if len(value) < SHORTEST:  # not the letter in every word
+                text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", lambda _: MASK, text)
+        return mask(own.mask(text))
 
     def _variables(self) -> list[str]:
         return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
@@ -226,11 +234,15 @@ def _is_read(server: Entry) -> bool:
 
 def _said_properties(custom: Entry | None) -> dict[str, str]:
     """The custom properties that are plain texts, whatever they are called."""
+    return {name: value.raw for name, value in _all_properties(custom).items()}
+
+
+def _all_properties(custom: Entry | None) -> dict[str, Entry]:
     pairs = [
         (item.find("property"), item.find("value"))
         for item in (custom.items() if custom and custom.is_list else [])
     ]
-    return {name.raw: value.raw for name, value in pairs if name and value}
+    return {name.raw: value for name, value in pairs if name and value}
 
 
 def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
@@ -243,9 +255,10 @@ def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
             server.mistake(f"'{name}' is missing in {server.name}") for name in missing
         ]
         return NOWHERE
-    for name, value in options.items():
+    for name, value in (_all_properties(said.get("customProperties")) | options).items():
         with reading.mistakes.collected():
             _check_secrets(name, value)
+    for name, value in options.items():
         with reading.needs.collected():
             _check(name, value, said["type"].text())
     if kind.reader == "api":
@@ -296,7 +309,7 @@ def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[st
         known = list(kind.properties)
     own = ["reader"] if said["type"].raw == "custom" else []
     found = custom_properties(
-        custom, (*known, *own), reading, said["server"].raw, shortest=SHORTEST
+        custom, (*known, *own), reading, said["server"].raw, shortest=_LIKE_OURS
     )
     for name, value in found.items():
         if name in own:
@@ -309,12 +322,14 @@ def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[st
 
 def _check_secrets(name: str, value: Entry) -> None:
     text = value.raw
-    is_secret = name == "user" or SECRET_WORDS.search(name) is not None
+    is_secret = name == "user" or is_secret_name(name)
     if is_secret and not _SECRET.fullmatch(text):
         raise _literal(value, f"'{name}' is")
-    for pattern in (_IN_ADDRESS, _IN_QUERY):
-        found = pattern.search(text)
-        if found and not _SECRET.fullmatch(found["value"]):
+    settings = [
+        found["value"] for found in _SETTING.finditer(text) if is_secret_name(found["name"])
+    ]
+    for secret in (*secrets_of_address(text), *settings):
+        if not _SECRET.fullmatch(secret.strip()):
             raise _literal(value, f"'{name}' holds")
 
 

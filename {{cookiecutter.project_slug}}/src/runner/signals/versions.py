@@ -7,7 +7,6 @@ record and contract of the former stay in `data/versions/<signal>/`; its rows ar
 import io
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -211,13 +210,14 @@ def keep(contract: Contract, snapshot: Snapshot) -> None:
     record["outs"][0]["path"] = snapshot.version
     profile = snapshot.file.with_suffix(PROFILE)
     if profile.exists():
-        shutil.copyfile(profile, place / f"{snapshot.version}{PROFILE}")
+        text = profile.read_text(encoding="utf-8")
+        write_atomically(place / f"{snapshot.version}{PROFILE}", text)
     if snapshot.contract:
-        (place / f"{snapshot.version}.yaml").write_text(snapshot.contract, encoding="utf-8")
-    text = io.StringIO()
-    writer.dump(record, text)
+        write_atomically(place / f"{snapshot.version}.yaml", snapshot.contract)
+    stream = io.StringIO()
+    writer.dump(record, stream)
     # last: what is named can be read
-    write_atomically(place / f"{snapshot.version}.dvc", text.getvalue())
+    write_atomically(place / f"{snapshot.version}.dvc", stream.getvalue())
 
 
 def folder(contract: Contract) -> Path:

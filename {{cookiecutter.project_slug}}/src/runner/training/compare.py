@@ -1,26 +1,27 @@
 """Compare runs or experiments: is the difference real, and what differs?"""
 
 import argparse
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from runner.composition import choices
 from runner.errors import UserError
 from runner.metrics import METRICS, Metric, greater_is_better, main_metric
 from runner.project import root
-from runner.record.recorded import RecordedRun, find_run, folders, read_run
-from runner.training.experiments import best_run, duration, is_debug, judged_on, runs_of
+from runner.record.ranking import best_run, is_debug, judged_on
+from runner.record.recorded import NAMES_OF_RUNS, RecordedRun, find_run, folders, read_run
+from runner.terminal import show_table
+from runner.training.experiments import duration, runs_of
 from runner.training.paired import Difference, paired_difference
 from runner.training.predictions import Predictions, read_predictions
 
 NOT_COMPARED = (
-    *("experiment.", "hydra.", "outputs", "project", "package", "rows.", "task.", "tracking."),
+    *("experiment.", "fail_fast", "hydra.", "outputs", "package", "project", "rows.", "task."),
+    "tracking.",
 )
 NOTHING = "-"
 
@@ -69,8 +70,8 @@ def compare(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python run.py compare", description=__doc__)
     parser.add_argument(
         "what", nargs="*",
-        help="ids of runs, or names of experiments for their best run; the id of a run that has "
-        "runs within it stands for those; nothing: the best run of every experiment",
+        help=f"{NAMES_OF_RUNS}; a run that has runs within it stands for those; nothing: the best "
+        "run of every experiment",
     )  # fmt: skip
     parser.add_argument("--metric", help="such as log_loss; default: ROC AUC, of a number R²")
     parser.add_argument("--output", type=Path, help="where the page is written")
@@ -90,7 +91,6 @@ def compare(arguments: list[str]) -> int:
 
 def _chosen(what: Sequence[str]) -> list[RecordedRun]:
     outputs = root() / "outputs"
-    names = choices("experiment")
     if not what:
         found = [best_run(runs_of(outputs / folder.name)) for folder in sorted(outputs.glob("*/"))]
         runs = [run for run in found if run is not None]
@@ -100,14 +100,7 @@ def _chosen(what: Sequence[str]) -> list[RecordedRun]:
         return runs
     runs = []
     for word in what:
-        if word in names or (outputs / word).is_dir():
-            best = best_run(runs_of(outputs / word))
-            if best is None:
-                raise UserError(f"{word}: this experiment has no finished run that was judged on "
-                                f"a whole test part; python run.py +experiment={word}")  # fmt: skip
-            runs.append(best)
-        else:
-            runs += _with_children(find_run(outputs, word), outputs)
+        runs += _with_children(find_run(outputs, word), outputs)
     return list({run.id: run for run in runs}.values())
 
 
@@ -182,10 +175,10 @@ def _paired(best: Predictions | None, other: Predictions | None, name: str) -> D
 
 def _verdict(difference: Difference | None, debug: bool) -> str:
     if debug:
-        return "a debug run: not to be compared"
+        return "debug run, not comparable"
     if difference is None:
         return "no predictions to pair"
-    return "worse" if difference.is_real else "not to be told from the best"
+    return "worse" if difference.is_real else "no significant difference"
 
 
 def metric_of(runs: Sequence[RecordedRun], asked: str | None) -> str:
@@ -234,27 +227,23 @@ def _gone(features: str, others: str) -> str:
 
 
 def _print(group: Group, asked: str | None, several: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     metric = metric_of([member.run for member in group.members], asked)
-    console = Console(highlight=False)
-    console.width = max(console.width, 160)
     print(
         f"judged on {group.judged}" + (f": {_words(group.data) or 'the first'}" if several else "")
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("run", "experiment", "model", metric, "minus the best", "", "fit", "whole run"):
-        table.add_column(column, no_wrap=True)
-    for member in group.members:
-        run = member.run
-        table.add_row(
-            run.id, run.experiment, model_of(run), shown(member.value, member.low, member.high),
-            "" if member.difference is None else shown(*member.difference, sign="+"),
-            member.verdict, _time(run.metrics.get("seconds/fit")),
-            _time((run.ended - run.started).total_seconds()),
-        )  # fmt: skip
-    console.print(table)
+    show_table(
+        ("run", "verdict", metric, "minus the best", "experiment", "model", "fit", "whole run"),
+        [
+            (
+                member.run.id, member.verdict, shown(member.value, member.low, member.high),
+                "" if member.difference is None else shown(*member.difference, sign="+"),
+                member.run.experiment, model_of(member.run),
+                _time(member.run.metrics.get("seconds/fit")),
+                _time(member.run.seconds),
+            )
+            for member in group.members
+        ],
+    )  # fmt: skip
     for member in group.members[1:]:
         print(f"{member.run.id}: {_words(member.differs) or 'the same configuration'}")
     print()
@@ -269,12 +258,16 @@ def model_of(run: RecordedRun) -> str:
     return run.params.get("model._target_", NOTHING).rpartition(".")[2]
 
 
-def shown(value: float, low: float | None, high: float | None, sign: str = "") -> str:
+def shown(value: float, low: float | None = None, high: float | None = None, sign: str = "") -> str:
     """A number with its interval, if it has one."""
-    text = f"{value:{sign},.4f}"
+    return f"{value:{sign},.4f}  {interval(low, high, sign)}".rstrip()
+
+
+def interval(low: float | None, high: float | None, sign: str = "") -> str:
+    """An interval in brackets; nothing if there is none."""
     if low is None or high is None or np.isnan(low):
-        return text
-    return f"{text}  [{low:{sign},.4f}, {high:{sign},.4f}]"
+        return ""
+    return f"[{low:{sign},.4f}, {high:{sign},.4f}]"
 
 
 def _time(seconds: float | None) -> str:
@@ -282,27 +275,53 @@ def _time(seconds: float | None) -> str:
 
 
 def _write(page: Path, groups: Sequence[Group], asked: str | None) -> None:
-    """The same as a page, with a picture for each group; nothing is fetched."""
+    """The same as a page, with a line for each interval; nothing is fetched."""
     from runner.record.card import environment
-    from runner.training.figures import comparison
 
-    told = []
-    for group in groups:
-        name = metric_of([member.run for member in group.members], asked)
-        metric = METRICS.get(name, Metric(name, ""))
-        buffer = io.BytesIO()
-        comparison(group.members, metric.label).savefig(buffer, dpi=110)
-        told.append(
-            {
-                "group": group,
-                "metric": metric,
-                "picture": base64.b64encode(buffer.getvalue()).decode(),
-                "data": _words(group.data),
-            }
-        )
     template = environment(Path(__file__).parent).get_template("compare.html")
     text = template.render(
-        groups=told, model_of=model_of, shown=shown, time=_time, project=root().name
+        groups=[_drawn(group, asked) for group in groups],
+        model_of=model_of,
+        shown=shown,
+        interval=interval,
+        time=_time,
+        project=root().name,
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text, encoding="utf-8")
+
+
+def _drawn(group: Group, asked: str | None) -> dict[str, Any]:
+    """A group, and where its runs lie on a line from the lowest to the highest interval's end."""
+    from runner.record.card import Mark
+
+    name = metric_of([member.run for member in group.members], asked)
+    places = [
+        place
+        for member in group.members
+        for place in (member.value, member.low, member.high)
+        if place is not None and np.isfinite(place)
+    ]
+    low, high = min(places, default=0.0), max(places, default=1.0)
+
+    def share(value: float | None) -> float | None:
+        if value is None or not np.isfinite(value):
+            return None
+        return (value - low) / ((high - low) or 1.0)
+
+    members = []
+    for member in group.members:
+        ends = share(member.low), share(member.high)
+        mark = Mark(
+            "worse" if member.verdict == "worse" else "test", share(member.value) or 0.0, *ends
+        )
+        members.append((member, mark))
+    return {
+        "group": group,
+        "members": members,
+        "metric": METRICS.get(name, Metric(name, "")),
+        "data": _words(group.data),
+        "low": low,
+        "high": high,
+        "reference": share(group.members[0].value),
+    }

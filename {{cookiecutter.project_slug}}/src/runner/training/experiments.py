@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from runner.composition import choices, compose
 from runner.errors import UserError
 from runner.findings import Finding
-from runner.metrics import greater_is_better, objective
+from runner.metrics import objective
+from runner.record.ranking import best_run, chosen_objective, judged_on
 from runner.record.recorded import RecordedRun, folders, read_run
 from runner.terminal import show
 
@@ -68,45 +69,6 @@ def overdue(name: str, config: DictConfig) -> list[Finding]:
     return [Finding("overdue_experiment", name, message, evidence)]
 
 
-def best_run(runs: Sequence[RecordedRun], chosen: str | None = None) -> RecordedRun | None:
-    """The best finished run on the data of the latest; a debug run is judged on too little.
-
-    Args:
-        runs: An experiment's, also those within others.
-        chosen: `objective` of the configuration.
-    """
-    scored = [
-        run
-        for run in runs
-        if run.status == "FINISHED"
-        and objective(chosen, run.metrics) in run.metrics
-        and "test/rows" in run.metrics
-        and not is_debug(run)
-    ]
-    latest = max(scored, key=lambda run: run.started, default=None)
-    # results on other rows are not comparable
-    same = [run for run in scored if latest and judged_on(run) == judged_on(latest)]
-    return max(same, key=lambda run: value(run, chosen), default=None)
-
-
-def value(run: RecordedRun, chosen: str | None) -> float:
-    """How good a run is: its objective, turned round where lower is better."""
-    metric = objective(chosen, run.metrics)
-    return run.metrics[metric] * (1 if greater_is_better(metric) else -1)
-
-
-def is_debug(run: RecordedRun) -> bool:
-    """Whether a run was judged on a slice, or on what it had learned."""
-    rows, overfit = run.params.get("debug.rows", "None"), run.params.get("debug.overfit", "False")
-    return rows != "None" or overfit == "True"
-
-
-def judged_on(run: RecordedRun) -> str:
-    """Names the rows that a run was judged on; only runs on the same can be ranked."""
-    told = run.provenance
-    return str(told.get("dataset.judged") or told.get("dataset.fingerprint") or f"of {run.id}")
-
-
 def runs_of(folder: Path) -> list[RecordedRun]:
     """An experiment's runs, also those within others.
 
@@ -132,7 +94,7 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
     if last:
         facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
     if best:
-        metric = objective(config.objective, best.metrics)
+        metric = objective(config.objective or chosen_objective(best), best.metrics)
         low, high = (best.metrics.get(f"{metric}/{end}") for end in ("low", "high"))
         interval = "" if low is None or high is None else f" [{low:,.4f}, {high:,.4f}]"
         facts["best"] = f"{metric} {best.metrics[metric]:,.4f}{interval}  {best.id}"
@@ -147,7 +109,7 @@ def _time(
     if len(runs) > len(finished):
         told += f", and {len(runs) - len(finished)} that did not finish"
     # a run within another one takes place in its time
-    taken = sum((run.ended - run.started).total_seconds() for run in runs if run.parent is None)
+    taken = sum(run.seconds for run in runs if run.parent is None)
     if runs:
         told += f"; {duration(taken)} of computing"
     return told + (f"; {budget:g} working days set aside" if budget else "")

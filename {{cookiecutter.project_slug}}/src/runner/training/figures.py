@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from runner.training.threshold import curve
 
 if TYPE_CHECKING:
-    from runner.training.compare import Compared
     from runner.training.slices import Slice
 
 Floats = NDArray[np.float64]
@@ -32,7 +31,8 @@ def roc(label: Labels, score: Floats, area: float) -> Figure:
 
 def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
     """The ROC curve of each class against all others on the test part; of six classes at most."""
-    axes = _roc_axes("ROC curve, one class against the rest")
+    drawn = min(len(classes), len(COLOURS))
+    axes = _roc_axes(counted("ROC curve, class against rest", drawn, len(classes)))
     for number, (name, colour) in enumerate(zip(classes, COLOURS, strict=False)):
         axes.plot(*_rates(label == name, chances[:, number]), color=colour, label=name)
     axes.legend(frameon=False, loc="lower right")
@@ -116,7 +116,8 @@ def confusion_of_classes(
     said = np.array(classes)[chances.argmax(axis=1)]
     names, counts = np.unique(label, return_counts=True)
     shown = sorted(names[np.argsort(-counts, kind="stable")[:8]])
-    axes = _axes("The likeliest class (test)", "predicted", "actual")
+    title = counted("The likeliest class (test)", len(shown), len(names))
+    axes = _axes(title, "predicted", "actual")
     _confused(axes, label, said, shown, shown)
     return _figure(axes)
 
@@ -130,7 +131,8 @@ def importance(names: list[str], drops: Floats, metric: str) -> Figure:
         metric: The metric in words.
     """
     order = np.argsort(drops.mean(axis=1))[-MOST_ROWS:]
-    axes = _axes("Permutation importance", f"loss of {metric} when shuffled", "")
+    title = counted("Permutation importance", len(order), len(names))
+    axes = _axes(title, f"loss of {metric} when shuffled", "")
     axes.barh(
         [names[one] for one in order],
         drops[order].mean(axis=1),
@@ -151,7 +153,7 @@ def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
         metric: The metric in words.
     """
     shown = [one for one in judged if one.value is not None][:MOST_ROWS][::-1]
-    axes = _axes("The weakest slices (test)", metric, "")
+    axes = _axes(counted("The weakest slices (test)", len(shown), len(judged)), metric, "")
     axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
     for place, one in enumerate(shown):
         colour = ORANGE if one.is_worse else BLUE
@@ -165,33 +167,9 @@ def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
     return _figure(axes)
 
 
-def comparison(members: "Sequence[Compared]", metric: str) -> Figure:
-    """A metric of each run with its interval, the best one on top.
-
-    Args:
-        members: The best first.
-        metric: The metric in words.
-    """
-    shown = list(members[: 2 * MOST_ROWS])[::-1]
-    figure = Figure(figsize=(8.6, 1.2 + 0.32 * len(shown)))
-    axes = figure.add_subplot()
-    for place, one in enumerate(shown):
-        worse = one.difference is not None and one.difference.is_real
-        colour = ORANGE if worse else BLUE
-        if one.low is not None and one.high is not None:
-            axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.5)
-        axes.plot([one.value], [place], "o", color=colour, markersize=5)
-    axes.axvline(members[0].value, color=GREY, linewidth=1, linestyle="--")
-    names = [f"{one.run.experiment} {one.run.id}" for one in shown]
-    axes.set_yticks(range(len(shown)), names, fontsize=8)
-    axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_xlabel(f"{metric} (test); orange: worse than the best, row for row")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.subplots_adjust(
-        left=min(0.03 + 0.008 * max(map(len, names)), 0.5), right=0.98, top=0.97,
-        bottom=0.6 / (1.2 + 0.32 * len(shown)),
-    )  # fmt: skip
-    return figure
+def counted(title: str, shown: int, count: int) -> str:
+    """A title that says how many are shown, if not all of them are."""
+    return title if shown == count else f"{title}: {shown} of {count}"
 
 
 def thin(values: Floats) -> Floats:

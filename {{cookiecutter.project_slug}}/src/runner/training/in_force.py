@@ -13,9 +13,9 @@ from runner import holds, project
 from runner.config import read_moment
 from runner.dataset.dataset import Dataset
 from runner.holds import Breach, Hold
+from runner.record.ranking import is_debug
 from runner.record.recorded import find_run, read_run
 from runner.record.run import Run
-from runner.training.experiments import is_debug
 from runner.training.threshold import Labels, Learned
 
 FILE = "threshold.json"

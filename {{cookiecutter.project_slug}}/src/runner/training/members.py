@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from runner import project
+from runner.atomic import draft_of
 from runner.dataset.dataset import Dataset, Part
 from runner.dataset.kind import Kind
 from runner.errors import UserError
@@ -237,11 +238,9 @@ def _read(path: Path) -> Member | None:
 
 
 def _keep(path: Path, member: Member) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(cloudpickle.dumps(member, protocol=5))
-        draft.replace(path)
+        with draft_of(path) as draft:
+            draft.write_bytes(cloudpickle.dumps(member, protocol=5))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         log.warning("the member cannot be kept in %s (%s)", path.parent, error)

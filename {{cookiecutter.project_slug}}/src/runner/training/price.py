@@ -75,17 +75,33 @@ def price(
             f"{part}/price/high": ends[1],
         }
     _record(run, dataset, ensemble)
-    paid, most = metrics["validation/price"], ensemble.max_price
     refusal = None
-    if paid > most and not (config.debug.rows or config.debug.overfit):
-        refusal = (
-            f"model.max_price: the ensemble is {paid:.4f} "
-            f"[{metrics['validation/price/low']:.4f}, {metrics['validation/price/high']:.4f}] "
-            f"worse in {METRICS[metric].label} on the validation part than one model, and {most:g} "
-            "is allowed: it is recorded, and no model of it is kept.\nAllow more, put groups that "
-            "need each other into one (model.groups), or raise model.blast_radius."
-        )
+    if not (config.debug.rows or config.debug.overfit):
+        refusal = _refusal(metrics, ensemble.max_price, METRICS[metric].label)
     return Price(metrics, refusal)
+
+
+def _refusal(metrics: Mapping[str, float], most: float, label: str) -> str | None:
+    """Why the ensemble is refused; None, and a warning where that is undecided, if it is not."""
+    price, low, high = (metrics[f"validation/price{end}"] for end in ("", "/low", "/high"))
+    told = (
+        f"model.max_price: the ensemble is {price:.4f} [{low:.4f}, {high:.4f}] worse in {label} on "
+        f"the validation part than one model, and {most:g} is allowed"
+    )
+    undecided = (
+        " The interval includes the limit, so the difference is undecided: more validation rows "
+        "(dataset.split.validation) make it narrower."
+        if low <= most <= high
+        else ""
+    )
+    if price > most:
+        return (
+            f"{told}: it is recorded, and no model of it is kept.{undecided}\nAllow more, put "
+            "groups that need each other into one (model.groups), or raise model.blast_radius."
+        )
+    if undecided:
+        log.warning("%s.%s", told, undecided)
+    return None
 
 
 class OneModel:

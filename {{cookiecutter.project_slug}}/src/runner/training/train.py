@@ -1,16 +1,18 @@
 """The task `train`: fit one model, learn its threshold, judge it on the test part."""
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from runner import findings, project
 from runner.dataset.dataset import Dataset, Part, load_dataset
 from runner.dataset.kind import Kind
-from runner.errors import UserError
+from runner.errors import RefusedError
 from runner.record.run import Run
 from runner.signals.contract_file import read_contracts
 from runner.training import slices
@@ -28,6 +30,8 @@ from runner.training.progress import after_epoch
 from runner.training.repeated import repeated
 from runner.training.threshold import learn
 
+log = logging.getLogger(__name__)
+
 HANDFUL, COPIES = 16, 64  # rows that debug=overfit learns by heart, and how often each
 
 
@@ -39,36 +43,26 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         `threshold` unless none is valid; `seeds/…` and `cv/…` where several models are judged.
 
     Raises:
-        UserError: The data cannot answer the question (no such signal, one class, an empty part);
-            or an ensemble costs more than it may, and then everything but a model is recorded.
+        UserError: The data cannot answer the question (no such signal, one class, an empty part).
+        RefusedError: An ensemble costs more than it may; everything but a model is recorded.
     """
     with run.stage("data"):
         dataset = load_dataset(config, run)
         parts = _parts(config, dataset)
         groups = None if config.debug.overfit else slices.columns(config, dataset)
-    with run.stage("fit"):
-        moment = None if config.debug.overfit else dataset.moments("train")
-        watched = after_epoch(config, run, dataset, parts["validation"])
-        estimator = fit(config, dataset, parts["train"], moment, watched)
-        predictions = {
-            part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
-            for part in ("validation", "test")
-        }
+    estimator, noted, predictions = _fitted(config, run, dataset, parts)
     priced: dict[str, float] = {}
     refusal = None
     if isinstance(estimator, Ensemble):
         with run.stage("price"):
             priced, refusal = price(config, run, dataset, parts, predictions, estimator)
-    threshold: dict[str, Any] = {}
-    if dataset.kind == Kind.BINARY:
-        label = parts["validation"][1]
-        learned = learn(config.threshold, label, predictions["validation"])
+    if noted is not None:
+        threshold = noted.get("threshold", {})
+    else:
+        label, prediction = parts["validation"][1], predictions["validation"]
+        threshold = _threshold(config, run, dataset, label, prediction, refusal is not None)
         if refusal is None:
-            threshold = in_force(config, run, dataset, learned, label)
-        else:  # of a model that is not kept, none comes into force
-            threshold = {"value": learned.value}
-    if refusal is None:
-        _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
+            _log_model(config, run, dataset, estimator, parts["train"][0], threshold)
     with run.stage("judge"):
         metrics = _judge(config, dataset, parts, predictions, threshold.get("value")) | priced
         if "hold" in threshold:
@@ -101,7 +95,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         run.log_artifact(write_card(run.folder, refusal), "card.html")
-        raise UserError(refusal)
+        raise RefusedError(refusal)
     return metrics
 
 
@@ -119,6 +113,44 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
     # copies, so that an estimator's least number of rows per leaf or category does not bind
     copies = (pl.concat([handful[0]] * COPIES), np.tile(handful[1], COPIES))
     return {"train": copies, "validation": handful, "test": handful}
+
+
+def _fitted(
+    config: DictConfig, run: Run, dataset: Dataset, parts: dict[str, Part]
+) -> tuple[Any, dict[str, Any] | None, dict[str, Floats]]:
+    """The fitted model, what is noted with it if it is in the record already, its predictions."""
+    if (recorded := run.recorded_model()) is not None:
+        log.info("the model was fitted before the run was resumed, and is taken from the record")
+        return *recorded, _predictions(recorded[0], dataset, parts)
+    with run.stage("fit"):
+        moment = None if config.debug.overfit else dataset.moments("train")
+        watched = after_epoch(config, run, dataset, parts["validation"])
+        estimator = fit(config, dataset, parts["train"], moment, watched)
+        return estimator, None, _predictions(estimator, dataset, parts)
+
+
+def _predictions(estimator: Any, dataset: Dataset, parts: dict[str, Part]) -> dict[str, Floats]:
+    return {
+        part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
+        for part in ("validation", "test")
+    }
+
+
+def _threshold(
+    config: DictConfig,
+    run: Run,
+    dataset: Dataset,
+    label: NDArray[Any],
+    prediction: Floats,
+    is_refused: bool,
+) -> dict[str, Any]:
+    """What is kept with the model about its threshold; empty where the label is not binary."""
+    if dataset.kind != Kind.BINARY:
+        return {}
+    learned = learn(config.threshold, label, prediction)
+    if is_refused:  # of a model that is not kept, none comes into force
+        return {"value": learned.value}
+    return in_force(config, run, dataset, learned, label)
 
 
 def _log_model(

@@ -1,0 +1,106 @@
+"""Finds a text however it was escaped: in repr, JSON, YAML, HTML, addresses, a shell, or Base64."""
+
+import html.entities
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+
+_ALONE = 8  # characters; a shorter text is found where no letter or digit stands beside it
+_IN_BASE64 = 8  # characters; fewer turn up in pictures by chance
+
+
+def escapes(value: str) -> Iterable[str]:
+    """Regular expressions for a text as it is, however it is escaped, and in Base64."""
+    yield from _base64(value)
+    form = "".join(_escaped(character) for character in re.findall(r"\s+|\\+|[^\s\\]", value))
+    if len(value) < _ALONE or value.isalpha():
+        before = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2}))"
+        form = f"{before}{form}(?![A-Za-z0-9])"
+    yield form
+
+
+_PERCENT = "%(?:25)*"
+"""What begins a byte in an address, in one that is part of another too."""
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
+_AND = rf"(?:&|{_PERCENT}26)(?:amp(?:;|{_PERCENT}3[Bb]))*"
+_NUMBER = rf"{_AND}(?:#|{_PERCENT}23)"
+_END = rf"(?:;|{_PERCENT}3[Bb])"
+_WHITE = (
+    rf"(?:\s|{_BACKSLASH}[nrt]?|{_BACKSLASH}x(?:20|0[9ad])|{_PERCENT}(?i:20|0[9ad])|\+"
+    rf"|{_PERCENT}2[Bb]|{_NUMBER}x?[0-9A-Fa-f]+{_END})+"
+)
+"""White space, in any escaping, also where a line was broken at it."""
+_BREAK = rf"(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*"
+_FOLD = rf"(?:{_BACKSLASH}{{1,16}}{_BREAK})?"
+"""Where YAML breaks a line behind what it has escaped."""
+
+
+def _escaped(character: str) -> str:
+    """A regular expression for a character, and for all that quoting may make of it.
+
+    One escape may be within another, so backslashes and `%25` are several. Of spaces and of
+    backslashes it takes a run.
+    """
+    if character.isspace():
+        return _WHITE
+    if character[0] == "\\":
+        return rf"(?:{_BACKSLASH}(?:{_BREAK})?|{_NUMBER}(?:92|x5[Cc]){_END}){{1,64}}"
+    if character.isascii() and character.isalnum():
+        return character
+    form = _one(character)
+    if character == "%":
+        form = f"(?:{form}|%)+"
+    if character == "'":  # in a shell, and in YAML
+        double = _one('"')
+        form = f"{form}(?:{double}{form}{double}{form}|{form}{form}?)?"
+    return f"{form}{_FOLD}"
+
+
+def _one(character: str) -> str:
+    return rf"{_BACKSLASH}{{0,16}}(?:{'|'.join(_forms(character))})"
+
+
+def _forms(character: str) -> list[str]:
+    """Of one character: as it is, its bytes, its number, and its name."""
+    code = ord(character)
+    data = character.encode("utf-8", "surrogatepass")
+    utf16 = character.encode("utf-16-be", "surrogatepass")
+    units = [utf16[place : place + 2].hex() for place in range(0, len(utf16), 2)]
+    again = rf"{_BACKSLASH}{{1,16}}"
+    forms = [
+        re.escape(character),
+        "".join(f"{_PERCENT}(?i:{byte:02x})" for byte in data),
+        again.join(f"x(?i:{byte:02x})" for byte in data),
+        again.join(f"u(?i:{unit})" for unit in units),
+        f"U(?i:{code:08x})",
+        rf"{_NUMBER}(?:0*{code}|(?i:x0*{code:x})){_END}",
+    ]
+    if name := html.entities.codepoint2name.get(code):
+        forms.append(f"{_AND}{name}{_END}")
+    if code < 256:
+        forms += [f"{_PERCENT}(?i:{code:02x})", f"x(?i:{code:02x})"]
+    if 0xD800 <= code < 0xE000:  # half a character: what was written instead
+        forms += [r"\?", "\ufffd"]
+    return forms
+
+
+def _base64(value: str) -> set[str]:
+    """The value within Base64, as of `user:password`: it begins at one of three places in it."""
+    encodings: list[Callable[[], bytes]] = [
+        lambda: value.encode("utf-8", "surrogateescape"),
+        lambda: value.encode("latin-1"),
+    ]
+    forms = set()
+    for encode in encodings:
+        try:
+            data = encode()
+        except UnicodeEncodeError:
+            continue
+        for place in range(3):
+            text = b64encode(bytes(place) + data).decode()
+            # without the characters that hold bits of what is beside it
+            core = text[-(-8 * place // 6) : 8 * (place + len(data)) // 6]
+            if len(core) >= _IN_BASE64:
+                core = core.replace("+", "(?:[+-]|%2[Bb])").replace("/", r"(?:[/_]|\\/|%2[Ff])")
+                forms.add(core + r"[A-Za-z0-9+/_-]{0,2}(?:={1,2}|(?:%3[Dd]){1,2})?")
+    return forms

@@ -1,0 +1,41 @@
+"""What `resume=ID` stands for: the overrides of a run or a sweep, and the folder of its record."""
+
+from runner import sweep
+from runner.errors import UserError
+from runner.project import root
+from runner.record.recorded import RecordedRun, find_run, read_run
+from runner.record.rerun import quoted
+from runner.secrets import MASK
+
+
+def resumed(name: str) -> list[str]:
+    """The words that go on with a run or a sweep.
+
+    Args:
+        name: What `find_run` takes.
+
+    Raises:
+        UserError: There is no such run, or it cannot go on.
+    """
+    run = read_run(find_run(root() / "outputs", name))
+    if sweep.WORDS in run.provenance:
+        return sweep.resumed(run.id)
+    if run.parent is not None:
+        raise UserError(f"resume={name}: this run belongs to another one; resume={run.parent}")
+    if run.status == "RUNNING":
+        raise UserError(f"resume={name}: this run is still at work")
+    if run.status == "FINISHED":
+        raise UserError(f"resume={name}: this run has finished; python run.py rerun {run.id} "
+                        "repeats it")  # fmt: skip
+    return [*_overrides(run), f"hydra.run.dir={quoted(run.folder)}"]
+
+
+def _overrides(run: RecordedRun) -> list[str]:
+    words = run.provenance.get("overrides")
+    if words is None:
+        raise UserError(f"resume={run.id}: this run was stopped before its overrides were "
+                        "recorded; start a new one")  # fmt: skip
+    if masked := [word for word in words if MASK in word]:
+        raise UserError(f"resume={run.id}: the override {masked[0]} was masked in the record; "
+                        "start a new run, with the secret in the environment")  # fmt: skip
+    return [str(word) for word in words]

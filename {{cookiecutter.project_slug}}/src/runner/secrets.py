@@ -1,0 +1,373 @@
+"""The secrets that this process has seen, and their masks: the one place that knows them.
+
+Whatever reads a secret registers its value, and whatever writes masks its texts: by value, however
+it is escaped, and by place in addresses, whose parts say which of them is a secret.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Collection
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from runner.escapes import escapes
+
+MASK = "***"
+
+SHORTEST = 4
+"""Characters; a shorter secret is masked where it is the whole of a text."""
+_LINE = 16  # characters; a shorter line of a secret is no secret by itself
+
+_NAMES = (
+    *("password", "passwd", "passphrase", "passcode", "pwd", "token", "secret", "credential"),
+    *("bearer", "cookie", "jwt", "dsn", "apikey", "accesskey", "privatekey", "secretkey"),
+    *("accountkey", "authkey", "masterkey", "signingkey", "encryptionkey", "sharedkey"),
+    *("subscriptionkey", "connectionstring", "connectionstr", "connstring", "connstr"),
+    *("secrets", "passwords", "credentials", "apikeys", "accesskeys"),
+)
+_WHOLE_NAMES = ("auth", "authorization", "pass")
+_ABOUT = (
+    *("class", "column", "columns", "count", "days", "dir", "enabled", "endpoint", "expires"),
+    *("expiry", "field", "fields", "file", "folder", "format", "header", "headers", "host"),
+    *("hours", "id", "ids", "index", "kind", "length", "limit", "max", "method", "min", "mode"),
+    *("name", "names", "param", "parameter", "path", "pattern", "policy", "port", "position"),
+    *("provider", "ratio", "regex", "required", "scheme", "seconds", "size", "sock", "timeout"),
+    *("ttl", "type", "uri", "url"),
+)
+"""What a secret's name is followed by where the value says something about it: `token_pattern`."""
+
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_USUAL = (
+    *("true", "false", "none", "null", "yes", "no", "on", "off", "auto", "default", "test"),
+    *("debug", "info", "warning", "error", "production", "staging", "development", "local"),
+    "localhost",
+)
+_NUMBER = re.compile(r"[-+]?[\d.,:]{1,5}")
+_WORDS = re.compile(
+    r"(?=.{1,30}\Z)[A-Za-z]{1,16}\d{0,3}(?:[-_. /](?:[A-Za-z]{1,16}\d{0,3}|\d{1,3}))*"
+)
+"""Words, as places and people are called: in a variable that is no secret's, no secret either."""
+
+_PIECES = re.compile(r"[^\s\[\]{},:\"']{8,}")
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
+_LOGIN = re.compile(
+    r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^/@\s:\"'<>\[?#]*)"
+    # up to the last @ before a slash; else a slash is the password's, unless the rest is a port's
+    r"(?::(?P<password>[^/?#\s\"'<>]*|(?!\d{1,5}[/?#])(?:(?!://)[^@\s\"'<>])+))?@"
+)
+_QUERY = re.compile(r"(?<=[?&;])(?P<name>[A-Za-z_][\w.-]*)=(?P<value>[^&;#\s\"'<>]+)")
+_HEAD = 8192  # bytes in which a file that is no text shows it
+_AT_ONCE = 16 * 1024 * 1024  # bytes; a larger file is masked line by line
+_ASSIGNED = re.compile(
+    r"(?P<before>(?P<name>[A-Za-z][\w.-]*)[\"']?\s*(?::|=)\s*)"
+    r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\s\"',;(){}\[\]#]+))"
+)
+_TOKEN_PASSWORDS = ("", "x-oauth-basic")
+"""What stands as the password where the user is a token."""
+
+
+class Secrets:
+    """Values, and the texts in which they are masked.
+
+    Values may be added at any time, from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._anywhere: set[str] = set()
+        self._whole: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, value: str, is_secret: bool = True) -> None:
+        """Add a value, with the logins in it if it is an address.
+
+        Args:
+            value: As it was read.
+            is_secret: Whether it is called one; of any other, words are masked only as a whole.
+        """
+        for part in _of_addresses(value):
+            self._add(part, is_secret=True)
+        if value.lstrip().startswith(("[", "{")):  # may be taken apart, as by `oc.decode`
+            for part in _PIECES.findall(value):
+                self._add(part, is_secret=False)
+        if quoted := re.fullmatch(r"\s*([\"'])(.+)\1\s*", value, re.DOTALL):
+            self._add(quoted[2], is_secret)
+        self._add(value, is_secret)
+
+    def add_addresses(self, text: str) -> None:
+        """Add the logins of the addresses in a text, and nothing else of it."""
+        for part in _of_addresses(text):
+            self._add(part, is_secret=True)
+
+    def mask(self, text: str) -> str:
+        """The text without the values, in any form."""
+        if self._whole and text.strip() in self._whole:
+            return MASK
+        if self._anywhere:
+            text = (self._pattern or self._compiled()).sub(MASK, text)
+        return text
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._anywhere.clear()
+        self._whole.clear()
+        self._pattern = None
+
+    def _add(self, value: str, is_secret: bool) -> None:
+        value = value.strip()
+        if not value or value in self._anywhere or _is_usual(value):
+            return
+        if len(value) < SHORTEST or (not is_secret and _WORDS.fullmatch(value)):
+            self._whole.add(value)
+            return
+        lines = [line.strip() for line in value.splitlines()]
+        # of a key in lines, each may be printed by itself
+        longer = {line for line in lines if len(line) >= _LINE and not line.startswith("---")}
+        self._anywhere |= {value, *longer}
+        self._pattern = None
+
+    def _compiled(self) -> re.Pattern[str]:
+        values = sorted(self._anywhere, key=len, reverse=True)
+        forms = [form for value in values for form in escapes(value)]
+        pattern = re.compile("|".join(forms))
+        if len(values) == len(self._anywhere):  # else another thread has added one
+            self._pattern = pattern
+        return pattern
+
+
+_secrets = Secrets()
+
+
+def register(value: str, name: str = "") -> None:
+    """Have a value masked from now on, wherever this process writes.
+
+    Numbers, usual words and paths of this machine are no secrets and stay as they are.
+
+    Args:
+        value: As it was read.
+        name: Of its variable or option. Where it is not a secret's, words are masked only where
+            they are the whole of a text.
+    """
+    _secrets.add(value, not name or is_secret_variable(name))
+
+
+def register_addresses(node: Any) -> None:
+    """Have the logins of the addresses in a text, or within lists and dicts, masked from now on."""
+    if isinstance(node, str):
+        _secrets.add_addresses(node)
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            register_addresses(value)
+
+
+def register_environment(private: Collection[str] = ()) -> None:
+    """Have variables masked that are called secrets, and the logins in addresses of any other.
+
+    Args:
+        private: Names of others to be masked, such as those in `.env`.
+    """
+    for name, value in os.environ.items():
+        register_addresses(value)
+        if is_secret_variable(name) or (name in private and "://" not in value):
+            register(value, name)
+
+
+def watch_resolver() -> None:
+    """Have each value masked that a configuration takes by `oc.env`, however that is spelled."""
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    missing: Any = object()
+
+    def env(key: str, default: Any = missing) -> str | None:
+        value = oc.env(key) if default is missing else oc.env(key, default)
+        # a default stands in a file, so it is a secret only where it is called one
+        if value is not None and (key in os.environ or is_secret_variable(key)):
+            register(value, key)
+        return value
+
+    OmegaConf.register_new_resolver("oc.env", env, replace=True)
+
+
+def clear() -> None:
+    """Forget all registered values; for tests."""
+    _secrets.clear()
+
+
+def mask(text: str) -> str:
+    """The text without registered values, in any form, and without secrets in its addresses."""
+    return mask_addresses(_secrets.mask(text))
+
+
+def mask_within(node: Any) -> Any:
+    """The same of every text inside lists and dicts, keys included."""
+    if isinstance(node, str):
+        return mask(node)
+    if isinstance(node, dict):
+        return {mask_within(key): mask_within(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [mask_within(value) for value in node]
+    return node
+
+
+def mask_addresses(text: str) -> str:
+    """The text with the password, token and secret parameters of every address masked."""
+    return _ADDRESS.sub(_masked_address, text) if "://" in text else text
+
+
+def without_logins(text: str) -> str:
+    """The text without users and passwords in its addresses."""
+    return _LOGIN.sub(r"\g<scheme>://", text)
+
+
+def mask_file(path: Path) -> None:
+    """Mask a text file where it lies; any other would be broken and stays."""
+    if path.stat().st_size <= _AT_ONCE:
+        data = path.read_bytes()
+        if b"\0" not in data[:_HEAD] and (masked := _masked_bytes(data)) != data:
+            path.write_bytes(masked)
+        return
+    with path.open("rb") as file:
+        if b"\0" in file.read(_HEAD):
+            return
+        file.seek(0)
+        if all(_masked_bytes(line) == line for line in file):
+            return
+        file.seek(0)
+        draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+        try:
+            with draft.open("wb") as copy:
+                copy.writelines(map(_masked_bytes, file))
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def _masked_bytes(data: bytes) -> bytes:
+    return mask(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+
+def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
+    """A patch as git writes it, and the files of which a line was masked.
+
+    Beside what `mask` knows, what is assigned to a secret's name is masked: a literal in quotes,
+    and outside of Python files, without them.
+    """
+    lines = patch.decode(errors="surrogateescape").split("\n")
+    files: dict[str, None] = {}
+    file = ""
+    is_body = False
+    for number, line in enumerate(lines):
+        if line.startswith("diff --git "):
+            file, is_body = line.rpartition(" b/")[2].rstrip('"'), False
+        elif line.startswith("@@ "):
+            is_body = True
+        elif not is_body:  # names of files, and what is binary
+            continue
+        masked = mask(line)
+        if is_body and line[:1] in "+- ":
+            masked = _ASSIGNED.sub(partial(_masked_assignment, file.endswith(".py")), masked)
+        if masked != line:
+            lines[number] = masked
+            files[file] = None
+    return "\n".join(lines).encode(errors="surrogateescape"), list(files)
+
+
+def _masked_assignment(is_python: bool, found: re.Match[str]) -> str:
+    value = found["quoted"] or found["bare"]
+    if not is_secret_name(found["name"]) or (is_python and not found["quoted"]):
+        return found[0]
+    if len(value) < SHORTEST or value.startswith(("$", MASK)) or _is_usual(value):
+        return found[0]
+    return found["before"] + found[0][len(found["before"]) :].replace(value, MASK)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key or a property is called as secrets are, such as `authToken` or `api_key`."""
+    words = [word.lower() for word in _PARTS.findall(name)]
+    if not words or words[-1] in _ABOUT:
+        return False
+    pairs = (first + second for first, second in pairwise(words))
+    return any(word.endswith(_NAMES) for word in (*words, *pairs)) or any(
+        word in _WHOLE_NAMES for word in words
+    )
+
+
+def is_secret_variable(name: str) -> bool:
+    """Whether an environment variable is: there, a `KEY` is one too."""
+    return is_secret_name(name) or name.lower().endswith("key")
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Whether a parameter of an address is, such as `code` or `sig`."""
+    words = {word.lower() for word in _PARTS.findall(name)}
+    keys = words & {"key", "sig", "signature", "appid", "accesskey", "userkey"}
+    return is_secret_name(name) or bool(keys) or name.lower() == "code"
+
+
+def secrets_of_address(text: str) -> list[str]:
+    """The passwords, tokens and secret parameters of the addresses in a text, as they stand there.
+
+    A user without a password is a token in HTTP, where it would have no use else.
+    """
+    found = []
+    for address in _ADDRESS.findall(text):
+        for login in _LOGIN.finditer(address):
+            if login["password"] and login["password"] not in _TOKEN_PASSWORDS:
+                found.append(login["password"])
+            if login["user"] and _is_token(login):
+                found.append(login["user"])
+        found += [
+            part["value"] for part in _QUERY.finditer(address) if is_secret_parameter(part["name"])
+        ]
+    return found
+
+
+def _of_addresses(value: str) -> set[str]:
+    """What of the addresses in a value is to be registered."""
+    if "://" not in value:
+        return set()
+    found = {form for part in secrets_of_address(value) for form in (part, unquote(part))}
+    # where a password holds a slash, libraries show what stands before it as the port
+    pieces = {piece for part in found for piece in re.split(r"[/?#@]", part)}
+    found |= {piece for piece in pieces if len(piece) >= SHORTEST}
+    return found - {MASK}
+
+
+def _is_token(login: re.Match[str]) -> bool:
+    is_http = login["scheme"].lower().rpartition("+")[2] in ("http", "https")
+    return is_http and (login["password"] or "") in _TOKEN_PASSWORDS
+
+
+def _masked_address(found: re.Match[str]) -> str:
+    def login(part: re.Match[str]) -> str:
+        user = MASK if part["user"] and _is_token(part) else part["user"]
+        password = f":{MASK}" if part["password"] else "" if part["password"] is None else ":"
+        return f"{part['scheme']}://{user}{password}@"
+
+    def parameter(part: re.Match[str]) -> str:
+        is_open = not is_secret_parameter(part["name"]) or part["value"].startswith("$")
+        return part[0] if is_open else f"{part['name']}={MASK}"
+
+    return _QUERY.sub(parameter, _LOGIN.sub(login, found[0]))
+
+
+def _is_usual(value: str) -> bool:
+    """Whether a text turns up everywhere, so that without it a record could not be read."""
+    if value.lower() in _USUAL or _NUMBER.fullmatch(value) or value in _places():
+        return True
+    path = Path(value)
+    # a path of this machine, by its first folder: the last may not be there yet
+    return path.is_absolute() and len(path.parts) > 1 and Path(*path.parts[:2]).is_dir()
+
+
+def _places() -> set[str]:
+    """Names of this machine, of who works at it, and of the folders that lead here."""
+    people = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
+    homes = [os.environ.get(name, "") for name in ("HOME", "USERPROFILE")]
+    folders = {part for folder in (__file__, *homes) for part in Path(folder).parts}
+    return people | folders | {socket.gethostname(), socket.gethostname().partition(".")[0]}
