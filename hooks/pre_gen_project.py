@@ -1,9 +1,8 @@
 """Refuse, before anything is generated, answers that would not work."""
 
-import contextlib
 import json
-import os
 import re
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path, PurePath
@@ -51,15 +50,35 @@ def refusal(answers: dict[str, Any]) -> str | None:
     return None
 
 
-def remove_made_folders(slug: str) -> None:
-    """Remove what cookiecutter made for a slug of several folders: it removes only the last."""
+REMOVE = """
+import contextlib, os, sys, time
+innermost, *outer = sys.argv[1:]
+for _ in range(500):
+    if not os.path.exists(innermost):
+        break
+    time.sleep(0.02)
+for folder in outer:
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+"""
+
+
+def remove_outer_folders(slug: str, output: str) -> None:
+    """Remove what cookiecutter made for a slug of several folders: it removes only the innermost.
+
+    It does so when this hook has ended, and its own error hides ours where that folder is gone. So
+    a process that stays behind removes the outer ones, if they are empty.
+    """
     parts = PurePath(slug).parts
-    if len(parts) > 1 and not {"..", PurePath(slug).anchor} & set(parts):
-        made = Path.cwd()
-        os.chdir(made.anchor)  # an occupied folder cannot be removed everywhere
-        with contextlib.suppress(OSError):
-            for folder in [made, *made.parents][: len(parts)]:
-                folder.rmdir()
+    outer = [str(Path(output, *parts[:count])) for count in range(len(parts) - 1, 0, -1)]
+    if outer:
+        subprocess.Popen(
+            [sys.executable, "-c", REMOVE, str(Path.cwd()), *outer],
+            cwd=Path.cwd().anchor,  # an occupied folder cannot be removed everywhere
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 if __name__ == "__main__":
@@ -67,5 +86,9 @@ if __name__ == "__main__":
     if problem:
         # A terminal may not know every character of an answer.
         print(f"Refused: {problem}".encode("ascii", "backslashreplace").decode(), file=sys.stderr)
-        remove_made_folders(ANSWERS["project_slug"])
+        print(
+            "Answer again; what follows is cookiecutter's own report.", file=sys.stderr, flush=True
+        )
+        if "_output_dir" in ANSWERS:  # cruft generates into a folder that it removes
+            remove_outer_folders(ANSWERS["project_slug"], ANSWERS["_output_dir"])
         sys.exit(1)

@@ -12,9 +12,9 @@ from journey import QUICK, Project, copy
 WRONG_CONFIG = {
     "wrong key": (["sed=1"], "sed: no such key", "'seed'"),
     "no list": (["dataset.features=hour"], "dataset.features: it must be a list", "=[a,b]"),
-    "several entries": (
-        ["dataset.pin={weather: 1.0.0}"],
-        "dataset.pin: say its entries one by one",
+    "no mapping": (
+        ["dataset.pin=weather"],
+        "dataset.pin must be a mapping",
         "dataset.pin.NAME=VALUE",
     ),
     "one value for several entries": (
@@ -28,10 +28,18 @@ WRONG_CONFIG = {
         "dataset.split.tst",
         "'dataset.split.test'",
     ),
-    "wrong key in a group with plus": (["+dataset.split.tst=1mo"], "dataset.split.tst", "'test'"),
+    "wrong key in a group with plus": (
+        ["+dataset.split.tst=1mo"],
+        "dataset.split.tst",
+        "'dataset.split.test'",
+    ),
     "wrong type": (["seed=abc"], "seed", "Integer"),
     "wrong choice": (["dataset.split.by=tme"], "dataset.split.by", "'time'"),
-    "too small": (["debug.rows=0"], "debug.rows", "1 or more"),
+    "null for a choice": (["model=null"], "model=null", "logistic_regression"),
+    "several values without -m": (["seed=1,2"], "seed: several values (1,2)", "add -m"),
+    "too large": (["threads=100000"], "threads must be in [1, 1024], got 100000", "1024"),
+    "two options": (["--cfg", "job", "-m"], "--multirun", "Only one"),
+    "too small": (["debug.rows=0"], "debug.rows", "[1, 1000000000]"),
     "unknown experiment": (["experiment=wether"], "experiment=wether", "'weather'"),
     "unknown experiment with plus": (["+experiment=wether"], "experiment=wether", "'weather'"),
     "unknown experiment in a sweep": (["-m", "experiment=baseline,wether"], "wether", "'weather'"),
@@ -48,13 +56,19 @@ WRONG_CONFIG = {
     "experiment twice": (["experiment=baseline", "+experiment=weather"], "experiment", "once"),
     "future": (["now=2999-01-01"], "now: 2999-01-01 lies in the future", "latest possible"),
     "no time": (["now=yesterday"], "now: 'yesterday'", "ISO 8601"),
-    "no target": (["threshold=precision", "threshold.target=80"], "threshold.target", "0.8"),
+    "no target": (["threshold=precision", "threshold.target=80"], "threshold.target", "(0, 1)"),
     "secret": (["+model.api_key=abcd1234"], "model.api_key", "${oc.env:"),
     "variable that is not set": (["tracking=server"], "MLFLOW_TRACKING_URI", ".env.example"),
 }
 
 WRONG_ESTIMATOR = {
-    "no parameter": (["+model.CC=2"], "model.CC", "'C'"),
+    "no parameter": (["model.CC=2"], "model.CC", "'C'"),
+    "no parameter with plus": (["+model.CC=2"], "model.CC", "'C'"),
+    "no parameter of the chosen model": (
+        ["model=random_forest", "model.n_estimator=9"],
+        "RandomForestClassifier",
+        "'n_estimators'",
+    ),
     "wrong type": (["model.C=much"], "model", "C"),
     "no class": (["model._target_=sklearn.linear_model.Logistic"], "model._target_", "Logistic"),
 }

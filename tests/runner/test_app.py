@@ -75,7 +75,9 @@ WORDS = st.one_of(
     st.builds(
         "{}{}{}".format,
         st.sampled_from(["", "+", "++", "~", "-"]),
-        st.sampled_from(["model", "model.C", "hydra/launcher", "seed", "experiment", "dataset.pin.x"]),
+        st.sampled_from(
+            ["model", "model.C", "hydra/launcher", "seed", "experiment", "dataset.pin.x"]
+        ),
         st.sampled_from(["", "=1", "=null", "=a,1", "='1'", "=[1]", "=${x}", "=glob(*)"]),
     ),
 )

@@ -38,6 +38,9 @@ experiment: {owner: "", question: "", budget_days: null, until: null, status: ac
 """,
     "task/train.yaml": "_target_: runner.training.train.train\nuses: []\n",
 }
+DEVICES = json.loads((Path(__file__).parents[2] / "cookiecutter.json").read_text())[
+    "_devices"
+].split()
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -69,7 +72,7 @@ def test_new_experiment_composes_with_any_question_and_owner() -> None:
 
 
 @pytest.mark.parametrize("name", ["null", "none", "default", "true", "false", "on", "off", "yes",
-                                  "no", "nan", "inf"])  # fmt: skip
+                                  "no", "nan", "inf", *DEVICES])  # fmt: skip
 def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"^{name}: .*another name"):
         new(["experiment", name, "--question", "?"])

@@ -135,10 +135,13 @@ def test_none_is_valid_with_too_few_labels_and_says_about_how_many_are_missing()
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        ({"policy": "precision"}, r"threshold\.target: precision needs a share"),
-        ({"policy": "recall", "target": 1}, r"threshold\.target: recall needs a share"),
-        ({"policy": "recall", "target": 0.5, "confidence": 1}, r"threshold\.confidence: 1"),
-        ({"policy": "top_k"}, r"threshold\.capacity: top_k needs the share"),
+        ({"policy": "precision"}, r"threshold\.target is missing: precision needs a share"),
+        ({"policy": "recall", "target": 1}, r"threshold\.target must be in \(0, 1\), got 1"),
+        (
+            {"policy": "recall", "target": 0.5, "confidence": 1},
+            r"threshold\.confidence must be in \[0\.5, 1\), got 1",
+        ),
+        ({"policy": "top_k"}, r"threshold\.capacity is missing: top_k needs"),
         ({"policy": "cost", "costs": {"false_positive": 1}}, r"threshold\.costs: cost needs"),
         ({"policy": "cost", "costs": {"fasle_positive": 1}}, "Did you mean 'false_positive'"),
         ({"policy": "tok_k"}, "Did you mean 'top_k'"),

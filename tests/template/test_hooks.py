@@ -2,19 +2,28 @@
 
 import json
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baking import IDENTITY, ROOT, commit_all, copy_template, git, run_cookiecutter
+from hypothesis import given
+from hypothesis import strategies as st
 
 REFUSED = {
     "slug with a space": ({"project_slug": "a b"}, "letters a-z, digits"),
     "slug with a separator": ({"project_slug": "a/b"}, "letters a-z, digits"),
     "slug with a backslash": ({"project_slug": "a\\b"}, "letters a-z, digits"),
     "slug outside": ({"project_slug": "../outside"}, "letters a-z, digits"),
+    "slug with two separators": ({"project_slug": "a/b//c"}, "letters a-z, digits"),
+    "slug with a step back": ({"project_slug": "a/../b"}, "letters a-z, digits"),
+    "slug with a line break": ({"project_slug": "a\nb"}, "letters a-z, digits"),
     "slug of dots": ({"project_slug": "..."}, "letters a-z, digits"),
     "slug of a device": ({"project_slug": "NUL"}, "any other name"),
     "package with a dash": ({"package_name": "a-b"}, "small letters a-z"),
@@ -28,6 +37,13 @@ REFUSED = {
 }
 
 
+def wait_until_removed(folder: Path) -> None:
+    """The outer folders of a slug with separators are removed after cookiecutter has ended."""
+    end = time.monotonic() + 20
+    while list(folder.iterdir()) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusal_is_one_clear_line_and_leaves_nothing(template, tmp_path, case):
     answers, accepted = REFUSED[case]
@@ -38,8 +54,39 @@ def test_refusal_is_one_clear_line_and_leaves_nothing(template, tmp_path, case):
     assert generation.output.startswith("Refused: ")
     assert accepted in lines[0]
     assert next(iter(answers)) in lines[0]
+    # cookiecutter's report of a hook that fails, which a hook cannot keep it from
+    assert generation.output.count("Traceback") == 1
+    assert generation.output.splitlines()[-1] == "Hook script failed (exit status: 1)"
+    wait_until_removed(tmp_path / "inner")
     assert list((tmp_path / "inner").iterdir()) == []
     assert list(tmp_path.iterdir()) == [tmp_path / "inner"]
+
+
+@pytest.fixture(scope="module")
+def hook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the hook defines, without answers."""
+    path = tmp_path_factory.mktemp("hook") / "pre_gen_project.py"
+    text = (ROOT / "hooks" / path.name).read_text(encoding="utf-8")
+    path.write_text(text.replace("{{ cookiecutter|tojson }}", "{}"), encoding="utf-8")
+    return runpy.run_path(str(path), run_name="hook")
+
+
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@given(
+    st.text(st.sampled_from("aZ0-_./\\ :~'\"é猫\n\t*?|;$&"), min_size=1, max_size=12).filter(
+        lambda slug: not PLAIN.fullmatch(slug)
+    )
+)
+def test_any_slug_that_is_no_folder_name_is_refused(hook: dict[str, Any], slug: str) -> None:
+    refusal = hook["refusal"]
+    answers = {
+        "project_slug": slug, "package_name": "own", "_devices": "con", "_taken": "mlflow",
+        **dict.fromkeys(("project_name", "description", "author_name", "author_email"), "any"),
+    }  # fmt: skip
+    assert "project_slug" in refusal(answers)
+    assert "project_slug" not in (refusal(answers | {"project_slug": "own"}) or "")
 
 
 @pytest.mark.parametrize(

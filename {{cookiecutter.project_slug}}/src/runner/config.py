@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, Validation
 from runner.errors import UserError
 from runner.metrics import ENDS, train_objectives
 from runner.path_names import checked_path
-from runner.schema import CHOICES, RANGES, Config
+from runner.schema import CHOICES, RANGES, TOP_LEVEL, Config
 from runner.secrets import is_secret_name
 
 _INTERPOLATION = re.compile(r"\$\{.*\}", re.DOTALL)
@@ -66,6 +66,8 @@ def check(config: DictConfig) -> None:
     _check_values(config)
     _check_objective(config)
     for group in config.task.get("uses", []):
+        if group not in TOP_LEVEL:
+            raise UserError(f"task.uses: no such key '{group}'. {nearest(group, TOP_LEVEL)}")
         if config.get(group) is None:
             raise UserError(
                 f"this task needs a {group} and none is chosen: "

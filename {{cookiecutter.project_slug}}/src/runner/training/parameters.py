@@ -91,8 +91,8 @@ def load(key: str, target: str) -> type[Any]:
                 f"`make setup ARGS={extra}` (python tools/setup.py {extra})"
             ) from error
         raise UserError(f"model.{key}: cannot import '{target}' ({cause})") from error
-    if not hasattr(estimator, "fit"):
-        raise UserError(f"model.{key}: {target} is not an estimator, it has no method fit")
+    if not hasattr(estimator, "predict"):
+        raise UserError(f"model.{key}: {target} is not an estimator, it has no method predict")
     return estimator
 
 
