@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template"))
@@ -83,6 +83,7 @@ WORDS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS))
 def test_normalise_changes_nothing_else_and_nothing_twice(words) -> None:
     once = normalise(words)
@@ -94,6 +95,7 @@ def test_normalise_changes_nothing_else_and_nothing_twice(words) -> None:
         assert new_value.replace("'", "") == value.replace("'", "")
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_record_holds_what_was_typed_without_added_signs(word) -> None:
     (given_to_hydra,) = normalise([word])

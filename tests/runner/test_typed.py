@@ -147,6 +147,7 @@ TAKEN = (
     (["threshold.confidence=0.8"], "threshold.confidence", 0.8),
     (["-m", "seed=range(1,4)"], "seed", 3),
     (["-m", "+experiment=glob(b*)"], "experiment.status", "active"),
+    (["-m", "hydra/sweeper=zip", "seed=1,2", "model.tol=0.1,0.2"], "model.tol", 0.2),
     (["threads=1024"], "threads", 1024),
 )  # fmt: skip
 
@@ -167,6 +168,10 @@ REFUSED = (
     (["+experiment=ensemble", "model.member.max_itr=9"], "model.member.max_itr", "'max_iter'"),
     (["threshold=cost", "threshold.costs.false_postive=1"], "threshold.costs", "'false_positive'"),
     (["-m", "+experiment=swept"], "model.tool", "'tol'"),
+    (["-m", "hydra/sweeper=zip", "seed=1,2", "model.tool=1,2"], "model.tool", "'tol'"),
+    (["threshold.costs=[1]"], "threshold.costs", "threshold.costs.NAME=VALUE"),
+    (["dataset.pin.weather=[1]"], "dataset.pin.weather", "single value"),
+    (["model.max_iter=99999999999999999999"], "model.max_iter", "2**63"),
     (["task.parameters.x=1"], "task.parameters.x", "no such key"),
     (["seed=1,2"], "seed", "add -m"),
     (["seed=range(1,3)"], "seed", "add -m"),

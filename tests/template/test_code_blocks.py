@@ -156,7 +156,7 @@ from runner.composition import compose
 from runner.dataset.plan import make_plan
 from runner.errors import UserError
 from runner.training.groups import check_ensemble
-from runner.training.parameters import check_model
+from runner.parameters import check_model
 
 def first(word):
     "An override with the first of the values that a sweep takes."

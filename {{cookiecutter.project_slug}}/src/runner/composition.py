@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -66,7 +65,7 @@ def _is_plain(name: str) -> bool:
 
 def _is_group(key: str) -> bool:
     name = key.lstrip("+").partition("@")[0]
-    return re.fullmatch(r"\w+(/\w+)*", name) is not None and os.path.isdir(CONF / name)
+    return re.fullmatch(r"\w+(/\w+)*", name) is not None and name in _groups()
 
 
 def register_resolvers() -> None:
@@ -130,8 +129,7 @@ def check_composed(config: DictConfig) -> None:
     job = own(config)
     check(job)
     if "model" in job.task.get("uses", []) and _typed_parameters(config) - _listed(config):
-        from runner.training.groups import check_members
-        from runner.training.parameters import check_model
+        from runner.parameters import check_members, check_model
 
         check_model(job)
         check_members(job)
@@ -140,7 +138,7 @@ def check_composed(config: DictConfig) -> None:
 def _typed_parameters(config: DictConfig) -> set[str]:
     typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     assert isinstance(typed, list)
-    keys = (str(word).lstrip("+").partition("=")[0] for word in typed)
+    keys = (word.lstrip("+").partition("=")[0] for word in map(str, typed))
     return {key.removeprefix("model.") for key in keys if key.startswith("model.")}
 
 
@@ -182,7 +180,7 @@ def normalise_params(config: DictConfig) -> None:
     if params:
         written = OmegaConf.to_container(params, resolve=False)
         assert isinstance(written, dict)
-        named = {_added(f"{key}=").removesuffix("="): value for key, value in written.items()}
+        named = {_added(str(key)): value for key, value in written.items()}
         with flag_override(config, ["struct", "readonly"], False):
             config.hydra.sweeper.params = named
 
@@ -315,21 +313,37 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
     """
     if isinstance(error, UserError):
         return error
+    return _choice(error) or _key(error, typed) or _value(error) or _other(error)
+
+
+def _choice(error: Exception) -> UserError | None:
+    """A choice of a group that is not there, or was made twice."""
     text = str(error)
-    cause = str(error.__cause__) if error.__cause__ else ""
     if match := re.search(r"Could not (?:find|load) '([\w/-]+)/([^'/]*)'", text):
         group, name = match.groups()
         near = nearest(name, choices(group))
         return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
+    if match := re.search(r"Multiple values for ([\w/]+)\.", text):
+        return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
+    return None
+
+
+def _key(error: Exception, typed: Sequence[str]) -> UserError | None:
+    """A key that is not there."""
+    text, cause = str(error), _cause(error)
     if match := re.search(r"Could not (override|append|delete)\w* '([^']+)'", text):
         verb, key = match.group(1), match.group(2).split("@")[0]
         return _no_match(verb, key, "No match in the defaults list" in text, typed)
-    if match := re.search(r"Multiple values for ([\w/]+)\.", text):
-        return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     if "Key '" in text + cause and "is not in struct" in text + cause:
-        key = re.search(r"full_key: (\S+)", text + cause)
-        name = key.group(1) if key else text.splitlines()[0]
+        place = re.search(r"full_key: (\S+)", text + cause)
+        name = place.group(1) if place else text.splitlines()[0]
         return UserError(f"{name}: no such key. {_near_key(name, typed)}")
+    return None
+
+
+def _value(error: Exception) -> UserError | None:
+    """A value that cannot be read, or not be taken by its key."""
+    text, cause = str(error), _cause(error)
     several = re.match(r"Ambiguous value for argument '(.*)'\n", text) or re.match(
         r"Sweep parameters '(.*)' requires --multirun", text
     )
@@ -348,6 +362,15 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
             f"{said}: cannot be read. Hydra gives commas, brackets and braces a meaning: "
             "put text into quotes of its own, such as 'experiment.question=\"Why, then?\"'"
         )
+    return None
+
+
+def _cause(error: Exception) -> str:
+    return str(error.__cause__) if error.__cause__ else ""
+
+
+def _other(error: Exception) -> Exception:
+    """A file that cannot be read or written; whatever else Hydra refuses."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         place = mark.name.removeprefix(f"{root()}/")
@@ -355,7 +378,7 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
     if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
         return UserError(f"{error.filename}: cannot be written ({error.strerror})")
     if "hydra" in _origins(error) or "omegaconf" in _origins(error):
-        detail = " ".join(line.strip() for line in (text or cause).splitlines()[:2])
+        detail = " ".join(line.strip() for line in (str(error) or _cause(error)).splitlines()[:2])
         return UserError(f"{detail} (python run.py lists what can be typed)")
     return error
 
@@ -375,7 +398,7 @@ def _no_match(verb: str, key: str, is_group: bool, typed: Sequence[str]) -> User
             f"{key}: it is overridden where it cannot be. An experiment's file must open with "
             "'# @package _global_', in its very first line"
         )
-    if is_group or os.path.isdir(CONF / key):
+    if is_group or any(group.partition("/")[0] == key for group in _groups()):
         return UserError(f"{key}: no such group in conf/. {nearest(key, _groups())}")
     # only then something has to be composed to know
     may_hold = verb == "override" and key.partition(".")[0] in TOP_LEVEL

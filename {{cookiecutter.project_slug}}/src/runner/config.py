@@ -94,6 +94,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
 def _typed(override: str) -> Iterator[tuple[str, object]]:
     """Keys and single values of an override, those inside lists and dicts too."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ValueType
     from hydra.errors import HydraException
 
     try:
@@ -104,7 +105,10 @@ def _typed(override: str) -> Iterator[tuple[str, object]]:
         return
     key = str(parsed.key_or_group)
     if parsed.is_sweep_override():
-        value = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else None
+        # files of a group, numbers of a range: neither is typed, and there may be many
+        is_typed = parsed.value_type not in (ValueType.GLOB_CHOICE_SWEEP, ValueType.RANGE_SWEEP)
+        is_listed = parsed.is_discrete_sweep() and is_typed
+        value = list(parsed.sweep_iterator()) if is_listed else None
     yield from _single(key, value)
 
 
@@ -181,12 +185,10 @@ def _check_values(config: DictConfig) -> None:
         )
     for key, interval in RANGES.items():
         node = OmegaConf.select(config, key)
-        values = (
-            {f"{key}.{name}": value for name, value in node.items()}
-            if isinstance(node, DictConfig)
-            else {key: node}
-        )
-        for name, value in values.items():
+        named = {key: node}
+        if isinstance(node, DictConfig):
+            named = {f"{key}.{name!s}": node[name] for name in node}
+        for name, value in named.items():
             if value is not None and not _is_within(interval, value):
                 raise UserError(f"{name} must be in {interval}, got {value}")
     if config.get("threshold"):
@@ -268,15 +270,13 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
 
 def _check_shape(node: Any, name: Any, kind: Any, key: str) -> None:
     """Stops where a list, a mapping or a single value stands in the place of another."""
-    if OmegaConf.is_interpolation(node, name):
-        return
     if OmegaConf.is_missing(node, name):
         raise UserError(f"{key} has no value")
-    value = node[name]
-    if type(None) in get_args(kind):
-        if value is None:
-            return
-        (kind,) = (one for one in get_args(kind) if one is not type(None))
+    kinds = get_args(kind)
+    value = None if OmegaConf.is_interpolation(node, name) else node[name]
+    if value is None:  # the schema tells whether it may be
+        return
+    kind = kinds[0] if type(None) in kinds else kind
     shape = get_origin(kind)
     if shape is dict and not isinstance(value, DictConfig):
         raise UserError(f"{key} must be a mapping, such as {key}.NAME=VALUE, got {value}")
@@ -284,9 +284,6 @@ def _check_shape(node: Any, name: Any, kind: Any, key: str) -> None:
         raise UserError(f"{key}: it must be a list, such as {key}=[a,b]")
     if shape is None and kind is not Any and OmegaConf.is_config(value):
         raise UserError(f"{key} must be a single value, got {value}")
-    if shape is dict:
-        for entry in value:
-            _check_shape(value, entry, get_args(kind)[1], f"{key}.{entry}")
-    elif shape is list:
-        for place in range(len(value)):
-            _check_shape(value, place, get_args(kind)[0], f"{key}[{place}]")
+    if shape in (dict, list):
+        for entry in value if shape is dict else range(len(value)):
+            _check_shape(value, entry, get_args(kind)[-1], f"{key}.{entry!s}")

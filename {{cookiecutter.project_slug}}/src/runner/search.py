@@ -56,11 +56,13 @@ class Search:
         Raises:
             UserError: Nothing is to be searched, or the sampler or pruner cannot be made.
         """
+        from hydra.core.global_hydra import GlobalHydra
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         sweeper = config.hydra.sweeper
         words = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *arguments])
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        parsed = parser.parse_overrides([*words, *arguments])
         by_key = {override.get_key_element(): override for override in parsed}
         space = {
             key: distribution(each, base)

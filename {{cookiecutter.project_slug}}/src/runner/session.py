@@ -349,7 +349,7 @@ def _check_task(target: str) -> None:
 def _check_model(config: "DictConfig") -> None:
     """Checks the model's parameters; a task without a model loads no estimator."""
     if "model" in config.task.get("uses", []):
-        from runner.training.parameters import check_model
+        from runner.parameters import check_model
 
         check_model(config)
 

@@ -7,8 +7,8 @@ from mistakes import mistakes_in
 
 from runner.composition import CONF, choices, compose
 from runner.errors import UserError
+from runner.parameters import MissingExtraError, check_model
 from runner.training.experiments import overdue
-from runner.training.parameters import MissingExtraError, check_model
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
 CHOICES = [

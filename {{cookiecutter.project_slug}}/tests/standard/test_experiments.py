@@ -10,8 +10,8 @@ from mistakes import mistakes_in
 from runner import load_dataset
 from runner.composition import choices, compose
 from runner.errors import UserError
+from runner.parameters import is_ensemble
 from runner.record.recorded import RecordedRun
-from runner.training.groups import is_ensemble
 
 Runner = Callable[..., RecordedRun]
 EXPERIMENTS = choices("experiment")

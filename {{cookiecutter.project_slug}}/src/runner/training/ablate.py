@@ -16,6 +16,7 @@ from runner.dataset.uses import unused
 from runner.errors import UserError
 from runner.findings import Finding
 from runner.metrics import METRICS, main_metric
+from runner.parameters import is_ensemble
 from runner.record.run import Run
 from runner.training.baseline import constant
 from runner.training.elimination import (
@@ -30,7 +31,7 @@ from runner.training.elimination import (
 )
 from runner.training.estimator import predict
 from runner.training.fit import fit
-from runner.training.groups import groups_of, is_ensemble, said_groups
+from runner.training.groups import groups_of, said_groups
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from omegaconf import DictConfig, open_dict
 from runner.dataset.dataset import Dataset, load_dataset
 from runner.errors import UserError
 from runner.metrics import METRICS, main_metric
+from runner.parameters import is_ensemble
 from runner.record.run import Run
 from runner.training.disturbance import Fault, Moved, disturb, moved_answers, moved_scores
 from runner.training.elimination import Loss, loss, quality
 from runner.training.ensemble import Ensemble
 from runner.training.estimator import predict
 from runner.training.fit import fit
-from runner.training.groups import is_ensemble
 from runner.training.importance import importance
 from runner.training.judge import Floats
 from runner.training.price import one_model, price

@@ -23,10 +23,10 @@ from sklearn.preprocessing import (
 from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
+from runner import parameters
 from runner.dataset.dataset import Part
 from runner.dataset.kind import Kind
 from runner.errors import UserError
-from runner.training import parameters
 
 MISSING = float("nan")
 CATEGORIES = 250  # histogram boosting takes up to 255; rarer ones are one

@@ -6,8 +6,8 @@ import polars as pl
 from omegaconf import DictConfig
 
 from runner.dataset.dataset import Dataset, Part
+from runner.parameters import is_ensemble
 from runner.training.estimator import AfterEpoch, fit_estimator
-from runner.training.groups import is_ensemble
 
 
 def fit(

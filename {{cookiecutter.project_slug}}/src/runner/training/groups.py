@@ -9,14 +9,7 @@ from runner.dataset import expressions
 from runner.dataset.expressions import Needs
 from runner.dataset.plan import Plan
 from runner.errors import UserError
-from runner.training.parameters import check_model
-
-ENSEMBLE = "runner.training.ensemble.Ensemble"
-
-
-def is_ensemble(model: DictConfig) -> bool:
-    """Whether a model is one of several members."""
-    return bool(model.get("_target_") == ENSEMBLE)
+from runner.parameters import check_members, is_ensemble
 
 
 def check_ensemble(config: DictConfig, plan: Plan) -> None:
@@ -51,32 +44,6 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
             raise UserError(f"model.members.{group}: there is no such group. "
                             f"{nearest(str(group), found)}")  # fmt: skip
     check_members(config)
-
-
-def check_members(config: DictConfig) -> None:
-    """Checks the parameters of an ensemble's members; any other model passes.
-
-    Raises:
-        UserError: A member's class does not take a parameter, or is an ensemble itself.
-    """
-    if not is_ensemble(config.model):
-        return
-    if not isinstance(config.model.get("members"), DictConfig):
-        raise UserError("model.members must be a mapping of groups to models, got "
-                        f"{config.model.get('members')}")  # fmt: skip
-    members = {f"members.{group}": each for group, each in config.model.members.items()}
-    for place, model in {"member": config.model.get("member"), **members}.items():
-        if not isinstance(model, DictConfig):
-            raise UserError(f"model.{place} must be a model with a _target_, got {model}")
-        if is_ensemble(model):
-            raise UserError(f"model.{place}: a member cannot be an ensemble itself")
-        alone = config.copy()
-        alone.model = model
-        try:
-            check_model(alone)
-        except UserError as error:
-            words = str(error).removeprefix("model")
-            raise type(error)(f"model.{place}{words}") from None
 
 
 def said_groups(model: DictConfig) -> dict[str, list[str]] | None:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config import nearest
 from runner.errors import UserError
 
-EXTRAS = Path(__file__).resolve().parents[1] / "extras"
+EXTRAS = Path(__file__).resolve().parent / "extras"
 KEYS = ("_target_", "_regressor_")
+ENSEMBLE = "runner.training.ensemble.Ensemble"
 
 
 class MissingExtraError(UserError):
@@ -50,6 +51,37 @@ def check_model(config: DictConfig) -> None:
     raise refusals[0]
 
 
+def check_members(config: DictConfig) -> None:
+    """Checks the parameters of an ensemble's members; any other model passes.
+
+    Raises:
+        UserError: A member's class does not take a parameter, or is an ensemble itself.
+    """
+    if not is_ensemble(config.model):
+        return
+    if not isinstance(config.model.get("members"), DictConfig):
+        raise UserError("model.members must be a mapping of groups to models, got "
+                        f"{config.model.get('members')}")  # fmt: skip
+    members = {f"members.{group}": each for group, each in config.model.members.items()}
+    for place, model in {"member": config.model.get("member"), **members}.items():
+        if not isinstance(model, DictConfig):
+            raise UserError(f"model.{place} must be a model with a _target_, got {model}")
+        if is_ensemble(model):
+            raise UserError(f"model.{place}: a member cannot be an ensemble itself")
+        alone = config.copy()
+        alone.model = model
+        try:
+            check_model(alone)
+        except UserError as error:
+            words = str(error).removeprefix("model")
+            raise type(error)(f"model.{place}{words}") from None
+
+
+def is_ensemble(model: DictConfig) -> bool:
+    """Whether a model is one of several members."""
+    return bool(model.get("_target_") == ENSEMBLE)
+
+
 def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
     """An estimator with these parameters; scikit-learn's check of types and ranges comes first.
 
@@ -69,7 +101,9 @@ def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
         if hasattr(made, "_parameter_constraints"):  # a class of one's own has none
             made._validate_params()
     except (TypeError, ValueError) as error:
-        raise UserError(f"model: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        named = re.match(r"The '(\w+)' parameter of ", reason)
+        raise UserError(f"model{'.' + named[1] if named else ''}: {reason}") from error
     return made
 
 
