@@ -132,6 +132,8 @@ def put_part(folder: Path, name: str, parts: list[Block]) -> None:
             contract = yaml.safe_load((folder / block.path).read_text(encoding="utf-8"))
         if block.is_servers:
             contract["servers"] = yaml.safe_load(block.text)
+        elif block.title == "customProperties of a server":
+            contract["servers"][0]["customProperties"] = yaml.safe_load(block.text)
         elif block.title.startswith("customProperties"):
             contract["customProperties"] = yaml.safe_load(block.text)
         else:

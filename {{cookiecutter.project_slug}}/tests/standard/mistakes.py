@@ -27,5 +27,5 @@ def mistakes_in(file: str, then: str = "") -> Iterator[None]:
             if file not in str(explained):
                 explained.args = (f"{file}: {explained}",)
             raise explained from None
-        error.add_note(f"{file}: {then}")
+        error.add_note(f"{file}: {then}" if then else f"{file} is what this test reads")
         raise
