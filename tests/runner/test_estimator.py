@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.dataset.kind import Kind
 from runner.errors import UserError
-from runner.training.estimator import build, fit_estimator, predict
 from runner.parameters import MissingExtraError, check_model
+from runner.training.estimator import build, fit_estimator, predict
 
 CONF = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "conf" / "model"
 MODELS = sorted(
