@@ -70,12 +70,12 @@ def configuration() -> str:
         "",
         "## Keys",
         "",
-        *_keys(schema.Config, schema.CHOICES),
+        *_keys(schema.Config, schema),
     ]
     for key, kind in typing.get_type_hints(schema.Config).items():
         nested = _dataclass(kind)
         if nested is not None:
-            lines += _section(key, nested, schema.CHOICES)
+            lines += _section(key, nested, schema)
     lines += [
         "## Groups",
         "",
@@ -164,24 +164,26 @@ def _help(command: typing.Callable[[list[str]], int], arguments: list[str]) -> s
     return text.getvalue().rstrip()
 
 
-def _section(path: str, kind: type, choices: dict[str, tuple[str, ...]]) -> list[str]:
+def _section(path: str, kind: type, schema: ModuleType) -> list[str]:
     about = (kind.__doc__ or "").partition("\n")[0]
-    lines = [f"### `{path}`", "", about, "", *_keys(kind, choices, f"{path}.")]
+    lines = [f"### `{path}`", "", about, "", *_keys(kind, schema, f"{path}.")]
     for key, hint in typing.get_type_hints(kind).items():
         nested = _dataclass(hint)
         if nested is not None:
-            lines += _section(f"{path}.{key}", nested, choices)
+            lines += _section(f"{path}.{key}", nested, schema)
     return lines
 
 
-def _keys(kind: type, choices: dict[str, tuple[str, ...]], prefix: str = "") -> list[str]:
+def _keys(kind: type, schema: ModuleType, prefix: str = "") -> list[str]:
     about = _attributes(kind.__doc__ or "")
     kinds = typing.get_type_hints(kind)
     lines = ["| key | type | without it | what it is |", "|---|---|---|---|"]
     for field in dataclasses.fields(kind):
         name = f"{prefix}{field.name}"
-        words = choices.get(name)
+        words = schema.CHOICES.get(name)
         shown = " or ".join(f"`{word}`" for word in words) if words else _type(kinds[field.name])
+        if interval := schema.RANGES.get(name):
+            shown += f" in `{interval}`"
         if _dataclass(kinds[field.name]):
             shown = f"[section](#{name.replace('.', '')})"
         lines.append(f"| `{name}` | {shown} | {_default(field)} | {about[field.name]} |")

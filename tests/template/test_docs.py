@@ -183,7 +183,7 @@ def sections(lines: list[str]) -> dict[str, list[list[str]]]:
     """The words of the indented lines under each heading of `python run.py`."""
     found: dict[str, list[list[str]]] = {}
     for line in lines:
-        if re.fullmatch("[A-Z][a-z]+", line):
+        if re.fullmatch("[A-Z][a-z ]+", line):
             found[line] = []
         elif found and line.startswith("  "):
             found[list(found)[-1]].append(line.split())
