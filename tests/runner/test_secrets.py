@@ -27,7 +27,7 @@ from omegaconf import OmegaConf
 
 from runner import parallel, project, secrets
 from runner.config import check_overrides
-from runner.errors import UserError
+from runner.errors import RefusedError, UserError
 from runner.parallel import Job
 from runner.record.console import Console, Output
 from runner.record.delivery import Delivery
@@ -531,7 +531,7 @@ def test_password_with_a_slash_is_masked_whatever_a_driver_shows(
 
 
 @pytest.mark.usefixtures("repository")
-@pytest.mark.parametrize("kind", [UserError, RuntimeError])
+@pytest.mark.parametrize("kind", [UserError, RefusedError, RuntimeError])
 def test_job_in_another_process_brings_back_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
@@ -546,6 +546,7 @@ def test_job_in_another_process_brings_back_no_secret(
     config = OmegaConf.to_yaml(configuration(tmp_path, key="${oc.env:OF_OURS}"))
     folder = tmp_path / "outputs" / "default" / "2026-01-01" / "10-00-00" / "0-abcd1234"
     outcome = parallel.work(Job(0, config, [], str(folder), "", []))
+    assert type(outcome.error) is kind  # from it follows the exit code
     assert "cannot log in with '***" in str(outcome.error)
     assert not [piece for piece in PIECES if piece.encode() in pickle.dumps(outcome)]
     assert not held(tmp_path, *PIECES)

@@ -86,7 +86,7 @@ def work(job: Job) -> Outcome:
             resume_collector()
             run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
         except UserError as told:
-            return Outcome(job.number, job.words, error=UserError(mask(str(told))))
+            return Outcome(job.number, job.words, error=_masked(told))
         error: Exception | None = None
         said = f"  run {run.id}"
         value, held = None, False
@@ -95,7 +95,7 @@ def work(job: Job) -> Outcome:
         except Pruned:
             said += " ended early"
         except UserError as told:
-            error = UserError(mask(str(told)))
+            error = _masked(told)
         except Exception as fault:
             error = RuntimeError(mask(f"{type(fault).__name__}: {fault}"))
         else:
@@ -103,10 +103,15 @@ def work(job: Job) -> Outcome:
             try:
                 value = score(run, metrics)
             except ObjectiveError as told:
-                error = told
+                error = _masked(told)
     ids = [each.id for each in run.family() if each.ended]
     said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
     return Outcome(job.number, job.words, value, held, ids, error, said)
+
+
+def _masked(error: UserError) -> UserError:
+    """The same error, of the same class, without secrets."""
+    return type(error)(mask(str(error)))
 
 
 def work_for(parent: int, job: Job) -> Outcome:
