@@ -15,6 +15,7 @@ from killed import Commands
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
+from runner.atomic import draft_of
 from runner.errors import UserError
 from runner.record import clean as cleaning
 from runner.record.liveness import identity
@@ -356,9 +357,17 @@ def test_clean_removes_empty_folders_above_runs(project: Path) -> None:
     assert not (project / "outputs/a").exists()
 
 
+def name_of_draft(folder: Path) -> str:
+    """What is left of a small file whose process was killed while it wrote."""
+    with draft_of(folder / "x.yaml") as draft:
+        draft.touch()
+    (folder / "x.yaml").unlink()
+    return draft.name
+
+
 def test_clean_removes_drafts_and_no_data_of_the_user(project: Path) -> None:
     drafts = [
-        project / place / "x.yaml.123.part"
+        project / place / name_of_draft(project)
         for place in ("holds", "conf/experiment", "outputs/.pending/key", "data/signals/.index")
     ]
     theirs = [project / "data/raw/x.csv.123.part", project / "holds/own.part"]

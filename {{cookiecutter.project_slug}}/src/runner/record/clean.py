@@ -224,7 +224,7 @@ def _empty(outputs: Path, before: float) -> Iterator[Item]:
 
 
 _RUN = re.compile(r".+-[0-9a-f]{8}")  # how a run's folder is called
-_DRAFT = re.compile(r".+\.\d+\.part")  # see runner.atomic
+_DRAFT = re.compile(r".+\.[0-9a-f]+\.part")  # see runner.atomic
 
 
 def _drafts(outputs: Path, before: float) -> Iterator[Item]:
