@@ -213,6 +213,28 @@ def test_composed_configuration_is_printed_and_nothing_runs(generated: Path) -> 
     assert not (generated / "outputs").exists()
 
 
+def test_composed_configuration_has_what_no_file_says(generated: Path) -> None:
+    path = generated / "conf" / "config.yaml"
+    text = path.read_text(encoding="utf-8")
+    code = (
+        "from runner import compose\n"
+        "config = compose('task=ingest')\n"
+        "print(config.ablation.minutes, config.seeds)"
+    )
+    try:
+        path.write_text(text.replace("seeds: 1", "").replace("  minutes: 60", ""), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=generated,
+            env={**os.environ, "PYTHONPATH": str(generated / "src")},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert done.stdout == "60.0 1\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -354,7 +354,10 @@ def test_merged_signals_are_one_group() -> None:
         ({"groups": {"a": "flights"}}, "name the signals or features of each group"),
         ({"members": {"moon": LINEAR}}, "model.members.moon: there is no such group"),
         ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression takes no such"),
-        ({"members": {"weather": LINEAR | {"C": -1}}}, "model.members.weather: The 'C' parameter"),
+        (
+            {"members": {"weather": LINEAR | {"C": -1}}},
+            "model.members.weather.C: The 'C' parameter",
+        ),
     ],
 )
 def test_a_wrong_ensemble_is_told_before_anything_runs(model: dict[str, Any], told: str) -> None:

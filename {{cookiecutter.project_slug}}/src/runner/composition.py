@@ -108,13 +108,10 @@ def compose(*overrides: str) -> DictConfig:
             )
     except Exception as error:
         raise explain(error, overrides) from error
-    check_composed(config)
-    with flag_override(config, ["struct", "readonly"], False):
-        del config["hydra"]
-    return config
+    return check_composed(config)
 
 
-def check_composed(config: DictConfig) -> None:
+def check_composed(config: DictConfig) -> DictConfig:
     """Checks what Hydra composed for a run, before anything runs.
 
     The model's class, whose import takes seconds, is asked only where a parameter was typed that
@@ -122,6 +119,9 @@ def check_composed(config: DictConfig) -> None:
 
     Args:
         config: Holds Hydra's own part too.
+
+    Returns:
+        The configuration without Hydra's part, with the defaults of keys that no file lists.
 
     Raises:
         UserError: Names the first wrong key, with the nearest valid name.
@@ -133,6 +133,8 @@ def check_composed(config: DictConfig) -> None:
 
         check_model(job)
         check_members(job)
+    OmegaConf.set_struct(job, True)
+    return job
 
 
 def _typed_parameters(config: DictConfig) -> set[str]:

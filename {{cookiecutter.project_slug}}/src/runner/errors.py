@@ -70,11 +70,18 @@ def full_disk(error: BaseException | None) -> str | None:
     for each in _chain(error):
         is_full = isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)
         # polars and SQLite give no number
-        if is_full or any(text in str(each) for text in ("No space left on", "disk is full")):
+        if is_full or any(text in _text(each) for text in ("No space left on", "disk is full")):
             names = (getattr(each, name, None) for name in ("filename2", "filename"))
             place = next((f" for {name}" for name in names if name), "")
             return f"no space left on the disk{place}: free some, then run the same again"
     return None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own text fails
+        return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
