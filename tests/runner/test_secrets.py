@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -409,10 +409,11 @@ def repository(little_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @settings(
     max_examples=6,
     deadline=None,
-    phases=(Phase.generate,),  # a run takes too long to look for the smallest
+    phases=(Phase.explicit, Phase.generate),  # a run takes too long to look for the smallest
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(value=VALUES)
+@example(value="Zq7W" + "\U000e1282" * 25 + "kX9vJ2\r\n")  # as a name, too long for a message
 @pytest.mark.usefixtures("repository")
 def test_record_holds_no_secret_in_any_form(
     value: str, tmp_path_factory: pytest.TempPathFactory

@@ -158,24 +158,28 @@ from runner.errors import UserError
 from runner.training.groups import check_ensemble
 from runner.parameters import check_model
 
-def first(word):
+def first(word, is_sweep):
     "An override with the first of the values that a sweep takes."
     override = OverridesParser.create().parse_override(word)
     if not override.is_sweep_override():
         return word
+    if not is_sweep:
+        raise UserError("several values are a sweep: add -m")
     value = override.value()
     value = (next(iter(override.sweep_string_iterator())) if override.is_discrete_sweep()
              else int(value.start) if value.start >= 1 else value.start)
     return f"{override.get_key_element()}={value}"
 
 def check(words):
-    if not words:
+    is_sweep = "-m" in words
+    words = [word for word in words if word != "-m"]
+    if not words or words[0].startswith("resume="):  # its overrides are in the record
         return
     if "=" not in words[0] and words[0][0] not in "+-~":
         if words[0] not in COMMANDS:
             raise UserError("no such command")
         return
-    config = compose(*map(first, words))
+    config = compose(*(first(word, is_sweep) for word in words))
     check_model(config)
     if "dataset" in config.task.get("uses", []):
         config.dataset.pin = {}  # no version has been received
@@ -202,7 +206,7 @@ def typed(pages: list[str], project: Path) -> Iterator[tuple[str, list[str], boo
                 if not command.startswith("python run.py"):
                     continue
                 words = shlex.split(re.sub(r"<[^>]*>", "…", command))[2:]
-                words = [word for word in words if "…" not in word and word != "-m"]
+                words = [word for word in words if "…" not in word]
                 yield f"{page}: {command}", words, "exit code 2" in block.title
 
 

@@ -60,7 +60,7 @@ class Journal:
         """Append a metric; the line is put together by hand because this is called in loops."""
         encoded = self._names.get(name)
         if encoded is None:
-            encoded = self._names[name] = json.dumps(mask(checked_name(name, "metric")))
+            encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
         value, step = float(value), int(step)
         if not -LARGEST_STEP <= step <= LARGEST_STEP:
             raise UserError(f"step of metric {name!r} must be within ±{LARGEST_STEP}, got {step}")

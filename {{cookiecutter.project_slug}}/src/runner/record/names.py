@@ -14,6 +14,7 @@ from pathlib import Path
 from runner.errors import UserError
 from runner.path_names import LENGTH as PART_LENGTH
 from runner.path_names import checked_path
+from runner.secrets import mask
 
 LENGTH = 250
 """Characters of a metric's, param's or tag's name that MLflow takes."""
@@ -33,7 +34,7 @@ _REFUSED_IN_PATHS = re.compile(
 
 
 def checked_name(name: str, what: str) -> str:
-    """The name of a metric, param or tag, if it can be one.
+    """The name of a metric, param or tag without secrets, if it can be one.
 
     Args:
         name: What was given.
@@ -42,6 +43,7 @@ def checked_name(name: str, what: str) -> str:
     Raises:
         UserError: It can be no name, or a tag's name is one of the runner's own.
     """
+    name = mask(name)  # before a message shows a part of it
     if not name:
         raise UserError(f"{what} name is empty; give it at least one character")
     try:
@@ -64,12 +66,15 @@ def checked_name(name: str, what: str) -> str:
 
 
 def checked_artifact(name: str) -> str:
-    """The name of an artifact, a path such as `notes/a.txt`, if it can be one here and in MLflow.
+    """The name of an artifact without secrets, if it can be one here and in MLflow.
+
+    Args:
+        name: What was given, a path such as `notes/a.txt`.
 
     Raises:
         UserError: It would leave the run's artifacts, or a part of it is too long.
     """
-    checked_path(name, "artifact name")
+    name = checked_path(mask(name), "artifact name")
     for part in mlflow_path(name).split("/"):
         if (length := len(part.encode())) > PART_LENGTH:
             raise UserError(

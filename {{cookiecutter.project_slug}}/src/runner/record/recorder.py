@@ -132,7 +132,8 @@ class Recorder:
 
     def log_artifact(self, path: Path, name: str) -> None:
         """Record a file as `artifacts/<name>`; it is copied unless it lies there already."""
-        target = self._target(f"artifacts/{checked_artifact(name)}")
+        name = checked_artifact(name)
+        target = self._target(f"artifacts/{name}")
         if path.resolve() != target.resolve():
             shutil.copyfile(path, target)
         mask_file(target)
