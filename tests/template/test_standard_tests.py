@@ -70,7 +70,9 @@ MISTAKES = {
     "no command": experiment("e07", "second line must be the command", without="run.py"),
     "wrong key": experiment("e08", "Did you mean 'seed'", more="sed: 1"),
     "wrong key of the model": experiment("e09", "Did you mean", more="model: {CC: 1}"),
-    "wrong key of the experiment": experiment("e10", "Did you mean 'experiment.owner'", more="  ownr: Ada"),
+    "wrong key of the experiment": experiment(
+        "e10", "Did you mean 'experiment.owner'", more="  ownr: Ada"
+    ),
     "wrong type": experiment("e11", "seed", more="seed: one"),
     "wrong choice": experiment("e12", "active, graduated", more="  status: done"),
     "no conclusion": experiment("e13", "what was learned", more="  status: stopped"),
