@@ -91,6 +91,12 @@ def test_new_block_without_a_home_is_noticed(fence: str, homely: bool) -> None:
     assert has_home(block) is homely
 
 
+ADA = {
+    "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Ada",
+}  # fmt: skip
+"""Who works in the project: her experiments have an owner."""
+
+
 @pytest.fixture(scope="module", params=HOMES)
 def laid(request, bake, tmp_path_factory) -> tuple[Path, list[str]]:
     """A project with the code of its pages in it, and the pages."""
@@ -103,7 +109,7 @@ def laid(request, bake, tmp_path_factory) -> tuple[Path, list[str]]:
             if block.kind in ("", "bash", "console"):
                 for command, _ in commands(block):
                     if command.startswith(MAKES) and "~" not in command:
-                        run(project, "bash", "-c", command)
+                        run(project, "bash", "-c", command, **ADA)
             elif block.is_part:
                 # further parts go with the servers before them
                 if not block.is_servers and parts and parts[-1][0].is_servers:
