@@ -24,7 +24,7 @@ from exact import (
     receive,
     texts_in,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import UserError
@@ -252,6 +252,8 @@ def test_what_stands_for_nothing_does_so_in_any_type(
         min_size=1, max_size=6,
     )
 )  # fmt: skip
+@example(values=["", "\r"])
+@example(values=["a\rb", "", "\r\n", '"\r"'])
 def test_text_arrives_sign_by_sign(tmp_path: Path, where: str, values: list[str]) -> None:
     got = receive(tmp_path, texts_in(tmp_path, where, values), "string")
     assert got.to_list() == values

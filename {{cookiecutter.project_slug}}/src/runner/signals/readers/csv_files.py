@@ -178,7 +178,7 @@ def _width(data: bytes, dialect: Dialect, width: int) -> tuple[int, bool, bool]:
     is_simple = (
         len(delimiter) == 1
         and b"\n" in data
-        and not (dialect.skip_initial_space or _has_lone_return(data))
+        and not (dialect.skip_initial_space or _has_lone_return(data, quote))
     )
     # of as many delimiters as there should be none is missing: polars refuses one too many
     if is_simple and width > 1 and not (quote and quote in data):
@@ -216,9 +216,15 @@ def _cut_off(values: int, width: int, row: int) -> str:
     return f"has {values} values instead of {width} in row {row}; it may be cut off"
 
 
-def _has_lone_return(data: bytes) -> bool:
-    """Whether a carriage return stands without a line feed after it."""
-    return b"\r" in data and data.count(b"\r") != data.count(b"\r\n")
+def _has_lone_return(data: bytes, quote: bytes) -> bool:
+    """Whether a carriage return stands without a line feed after it, and in no quotes."""
+
+    def is_there(text: bytes) -> bool:
+        return text.count(b"\r") != text.count(b"\r\n")
+
+    if not quote or not is_there(data):
+        return is_there(data)
+    return is_there(re.sub(b"%b[^%b]*%b" % (quote, quote, quote), b"", data))
 
 
 def _parsed(text: Text, dialect: Dialect, columns: list[str], nulls: list[str]) -> pl.DataFrame:
