@@ -39,6 +39,7 @@ def test_seeds_are_put_together_and_other_keys_told_apart() -> None:
     assert flat["mean"] == pytest.approx(0.7)
     assert flat["sd"] == pytest.approx(0.02**0.5)
     assert over_seeds([job("a", 0.6, depth="3")], "validation/roc_auc") == []
+    assert over_seeds([jobs[0], jobs[2]], "validation/roc_auc") == []
 
 
 def test_picture_has_a_line_for_each_job_through_words_and_numbers() -> None:

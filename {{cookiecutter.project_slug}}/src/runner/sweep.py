@@ -231,6 +231,8 @@ def over_seeds(jobs: Sequence[Job], name: str) -> list[dict[str, Any]]:
         if SEED in job.values and job.value is not None:
             key = tuple((name, value) for name, value in job.values.items() if name != SEED)
             groups.setdefault(key, []).append(job.value)
+    if all(len(values) == 1 for values in groups.values()):  # as where seeds are paired
+        return []
     found = []
     for key, values in groups.items():
         mean = sum(values) / len(values)
