@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import difflib
+import keyword
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -169,7 +170,8 @@ def read_moment(config: DictConfig) -> datetime.datetime:
 def _check_values(config: DictConfig) -> None:
     read_now(config)
     checked_path(config.project, "project:")  # the store's artifacts lie in a folder of this name
-    if not all(part.isidentifier() for part in config.package.split(".")):
+    parts = config.package.split(".")
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
         raise UserError(f"package: '{config.package}' is not the name of a Python package")
     until = config.experiment.get("until")
     try:
