@@ -32,6 +32,11 @@ def load(package: str) -> Expressions:
     try:
         module = importlib.import_module(name)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (package, name):
+            raise UserError(
+                f"package: src/{package}/features.py is not there; package must be the name of the "
+                "folder in src/ that holds it"
+            ) from None
         trace, line = error.__traceback__, 0
         while trace:
             if trace.tb_frame.f_code.co_filename.endswith("features.py"):
