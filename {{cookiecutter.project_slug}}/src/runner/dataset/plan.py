@@ -140,7 +140,7 @@ def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
     contracts = read_contracts(project.root())
     chosen = config.dataset
     written = expressions.load(config.package)
-    known(contracts, chosen.spine)
+    known(contracts, chosen.spine, "dataset.spine")
     features = _choose(chosen, written)
     pins = _pins(chosen, contracts)
     notices: dict[str, str] = {}

@@ -286,15 +286,20 @@ class Contracts(dict[str, Contract]):
             raise UserError("\n".join(lines))
 
 
-def known(contracts: Mapping[str, Contract], name: str) -> Contract:
+def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) -> Contract:
     """The contract of this name.
+
+    Args:
+        contracts: All there are.
+        name: The signal's.
+        key: Of the configuration, if the name stands there.
 
     Raises:
         UserError: There is none; names the nearest.
     """
     if name not in contracts:
         raise UserError(
-            f"there is no signal '{name}': signals/{name}.yaml does not exist. "
+            f"{f'{key}: ' if key else ''}there is no signal '{name}': signals/{name}.yaml does not exist. "
             f"{nearest(name, contracts)}"
         )
     return contracts[name]

@@ -82,7 +82,9 @@ def chosen(config: DictConfig) -> list[Contract]:
         )
     if config.signals:
         contracts.check(config.signals)
-        return with_inputs(contracts, [known(contracts, name) for name in config.signals])
+        return with_inputs(
+            contracts, [known(contracts, name, "signals") for name in config.signals]
+        )
     wanted = [contract for contract in contracts.values() if contract.status != "retired"]
     if not wanted:
         contracts.check(contracts.broken)
