@@ -105,9 +105,10 @@ def generate(folder: Path, *answers: str) -> Reader:
     return reader
 
 
-@pytest.fixture(scope="module")
-def flights(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    return generate(tmp_path_factory.mktemp("how-to"))
+@pytest.fixture
+def flights(tmp_path: Path) -> Reader:
+    """Each page is read by somebody who has followed no other."""
+    return generate(tmp_path)
 
 
 def test_tutorial_can_be_followed_and_leaves_complete_records(tmp_path: Path) -> None:

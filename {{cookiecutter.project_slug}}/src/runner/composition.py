@@ -52,6 +52,8 @@ def _added(word: str) -> str:
 def _quoted(word: str) -> str:
     key, _, value = word.partition("=")
     names = value.split(",")
+    if _is_group(key) and value.startswith("[") and "{" in value:  # Hydra has no line for it
+        raise UserError(f"{key} must be the name of a file in conf/{key}/, got {value}")
     if not (_is_group(key) and all(re.fullmatch(r"[\w.+-]+", name) for name in names)):
         return word
     return f"{key}={','.join(name if _is_plain(name) else repr(name) for name in names)}"

@@ -298,8 +298,9 @@ def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) 
         UserError: There is none; names the nearest.
     """
     if name not in contracts:
+        place = f"{key}: " if key else ""
         raise UserError(
-            f"{f'{key}: ' if key else ''}there is no signal '{name}': signals/{name}.yaml does not exist. "
+            f"{place}there is no signal '{name}': signals/{name}.yaml does not exist. "
             f"{nearest(name, contracts)}"
         )
     return contracts[name]
