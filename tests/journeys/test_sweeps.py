@@ -341,6 +341,22 @@ def test_sweep_over_paired_values_has_a_job_for_each_pair(
     assert len(list(project.root.glob("outputs/bowl/*/*"))) == 1
 
 
+def test_single_process_runs_the_jobs_one_after_the_other(project: Project) -> None:
+    write_bowl(project)
+    one = (*BOWL, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    project.run("-m", *one, f"{X}=1,5")
+    project.run(*one, f"{X}=2")
+    heights = [run.data.metrics.get("height/log_loss") for run in project.runs("bowl")]
+    assert sorted(height for height in heights if height is not None) == [0, 1, 9]
+    assert {run.info.status for run in project.runs("bowl")} == {"FINISHED"}
+
+
+def test_sweep_that_fails_fast_ends_at_a_job_that_is_refused(project: Project) -> None:
+    done = project.run("-m", "fail_fast=true", "dataset.label=nope,late", *QUICK, code=2)
+    assert "stops at its first failure (fail_fast)" in done.stderr
+    assert not list(project.root.glob("outputs/*/*/*/*/journal.jsonl"))
+
+
 @pytest.mark.parametrize("launcher", [pytest.param(JOBLIB, marks=pytest.mark.long), SUBMITTED])
 def test_single_run_goes_where_the_launcher_says(
     project: Project, launcher: tuple[str, ...]

@@ -87,7 +87,7 @@ def test_new_experiment_is_not_called_like_a_task(project: Path) -> None:
     assert not (project / "conf" / "experiment").exists()
 
 
-@pytest.mark.parametrize("days", ["nan", "inf", "0", "-1"])
+@pytest.mark.parametrize("days", ["nan", "inf", "0", "-1", "20000"])
 def test_new_refuses_a_budget_that_is_none(project: Path, days: str) -> None:
     with pytest.raises(UserError, match=r"^--budget-days .*such as 0\.5"):
         new(["experiment", "good", "--question", "?", f"--budget-days={days}"])

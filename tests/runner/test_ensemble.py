@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -393,7 +393,13 @@ class Record:
         self.texts[name] = text
 
 
-def priced(**model: Any) -> tuple[dict[str, float], str | None, Record]:
+class Priced(NamedTuple):
+    metrics: dict[str, float]
+    refusal: str | None
+    record: Record
+
+
+def priced(**model: Any) -> Priced:
     dataset, ensemble = fitted(**model)
     parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
     predictions = {
@@ -401,7 +407,7 @@ def priced(**model: Any) -> tuple[dict[str, float], str | None, Record]:
     }
     record: Any = Record()
     metrics, refusal = price(configured(**model), record, dataset, parts, predictions, ensemble)
-    return metrics, refusal, record
+    return Priced(metrics, refusal, record)
 
 
 def test_the_price_is_told_with_an_interval_and_is_low_where_groups_only_add_up() -> None:
@@ -420,6 +426,7 @@ def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
     assert refusal is not None
     assert f"{metrics['validation/price']:.4f}" in refusal
     assert "model.max_price" in refusal
+    assert priced(blast_radius=0.02, max_price=None).refusal is None  # no limit
 
 
 @pytest.mark.parametrize(

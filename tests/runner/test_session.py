@@ -14,7 +14,7 @@ from runner.composition import paired
 from runner.config import TRAIN, _check_objective
 from runner.dataset.kind import Kind
 from runner.errors import ExitCode, ObjectiveError, RefusedError, UserError, exit_code
-from runner.metrics import METRICS
+from runner.metrics import METRICS, greater_is_better
 from runner.session import Session, SweepStopped, score
 
 GRAVEST_FIRST = (
@@ -57,10 +57,13 @@ def configured(objective: str | None, **more: Any) -> Any:
     )
 
 
+NEITHER = ("bias", "flagged", "base_rate", "label_mean")
+
+
 @pytest.mark.parametrize(
     "name",
     [None, "validation/roc_auc", "test/log_loss", "test/price", "validation/r2/low"]
-    + [f"validation/{name}" for name in METRICS],
+    + [f"validation/{name}" for name in METRICS if name not in NEITHER],
 )
 def test_objective_that_train_returns_is_taken(name: str | None) -> None:
     _check_objective(configured(name))
@@ -74,6 +77,9 @@ def test_objective_that_train_returns_is_taken(name: str | None) -> None:
         ("roc_auc", "'test/roc_auc'"),
         ("cv/roc_auc", "roc_auc'"),  # without folds
         ("seeds/test/r2", "r2'"),  # with one seed
+        ("test/roc_auc/count", "'test/roc_auc'"),
+        ("test/roc_auc/baseline", "'test/roc_auc'"),
+        *((f"test/{name}", "neither more nor less is better") for name in NEITHER),
     ],
 )
 def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) -> None:
@@ -135,8 +141,8 @@ def test_metric_without_a_valid_threshold_is_no_mistake() -> None:
 
 def session(fail_fast: bool) -> Session:
     made = Session()
-    parent = SimpleNamespace(id="aaaa1111", config=SimpleNamespace(fail_fast=fail_fast))
-    made.sweep = SimpleNamespace(parent=parent)  # type: ignore[assignment]
+    made.sweep = SimpleNamespace(parent=SimpleNamespace(id="aaaa1111"))  # type: ignore[assignment]
+    made.fail_fast = fail_fast
     return made
 
 
@@ -151,6 +157,14 @@ def test_failure_ends_a_sweep_that_fails_fast(capsys: pytest.CaptureFixture[str]
         patient.fail(ObjectiveError())
     assert len(patient.errors) == 2
     Session().fail(RuntimeError())  # no sweep
+
+
+def test_order_of_what_stands_beside_a_metric_is_that_of_the_metric() -> None:
+    for end in ("", "/low", "/high", "/baseline"):
+        assert greater_is_better(f"cv/roc_auc{end}")
+        assert not greater_is_better(f"test/log_loss{end}")
+    assert not greater_is_better("cv/roc_auc/sd")
+    assert greater_is_better("own/metric")
 
 
 WORDS = st.text("abcxyz", min_size=1, max_size=4)

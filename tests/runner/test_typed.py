@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template"))
 
 from baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner.schema import CHOICES, RANGES, Config
+from runner.schema import CHOICES, PLUGIN_RANGES, RANGES, Config
 
 WORKER = Path(__file__).with_name("typed_words.py")
 VALUES = (
@@ -31,6 +32,26 @@ NESTED = (
     *("model.tol", "model.class_weight"),
 )
 """Keys of mappings, whose names the schema does not hold."""
+SEARCH = ("-m", "hydra/sweeper=optuna", "model.C=1,2")
+PAIRS = ("-m", "hydra/sweeper=zip", "seed=1,2")
+PLUGINS = {
+    "hydra.sweeper": PAIRS,
+    "hydra.launcher": PAIRS,
+    "hydra.sweeper.params": PAIRS,
+    "hydra.sweeper.max_batch_size": PAIRS,
+    "hydra.sweeper.n_trials": SEARCH,
+    "hydra.sweeper.n_jobs": SEARCH,
+    "hydra.sweeper.sampler": SEARCH,
+    "hydra.sweeper.pruner": SEARCH,
+    "hydra.launcher.n_jobs": ("hydra/launcher=joblib",),
+    "hydra.launcher.num_cpus": ("hydra/launcher=ray",),
+    "hydra.launcher.num_gpus": ("hydra/launcher=ray",),
+    **dict.fromkeys(
+        (key for key in PLUGIN_RANGES if re.search("min|_per_|_gb|slurm", key)),
+        ("hydra/launcher=slurm",),
+    ),
+}
+"""Keys of launchers and sweepers, with the words that choose one which has them."""
 
 
 class Typed(NamedTuple):
@@ -84,7 +105,7 @@ def leaves(schema: type = Config, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def fuzzed() -> list[tuple[str, str]]:
-    return [*itertools.product([*dict(leaves()), *NESTED], VALUES)]
+    return [*itertools.product([*dict(leaves()), *NESTED, *PLUGINS], VALUES)]
 
 
 def value_of(typed: Typed, key: str) -> Any:
@@ -96,8 +117,9 @@ def value_of(typed: Typed, key: str) -> Any:
 
 def assert_taken_or_refused(project: Path, cases: Sequence[tuple[str, str]]) -> None:
     kinds = dict(leaves())
-    for typed in type_in(project, [[f"{key}={value}"] for key, value in cases]):
-        key, _, value = typed.words[0].partition("=")
+    commands = [[*PLUGINS.get(key, ()), f"{key}={value}"] for key, value in cases]
+    for typed in type_in(project, commands):
+        key, _, value = typed.words[-1].partition("=")
         if typed.code != 0:
             assert typed.is_refused, str(typed)
             above = key.rpartition(".")[0] or key  # a mapping is checked as a whole
@@ -119,6 +141,7 @@ def test_every_number_of_the_schema_has_a_range() -> None:
         return kind in (int, float) or any(map(is_number, get_args(kind)))
 
     assert {key for key, kind in leaves() if is_number(kind)} == set(RANGES)
+    assert set(PLUGIN_RANGES) <= set(PLUGINS)
     assert set(CHOICES) <= set(dict(leaves()))
 
 
@@ -150,6 +173,10 @@ TAKEN = (
     (["-m", "+experiment=glob(b*)"], "experiment.status", "active"),
     (["-m", "hydra/sweeper=zip", "seed=1,2", "model.tol=0.1,0.2"], "model.tol", 0.2),
     (["threads=1024"], "threads", 1024),
+    (["seed=1", "-m", "model.tol=0.1,0.2"], "model.tol", 0.2),
+    (["+experiment=ensemble", "model.max_price=null", "model.folds=2"], "model.max_price", None),
+    (["objective=test/log_loss/high"], "objective", "test/log_loss/high"),
+    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=null"], "seed", 0),
 )  # fmt: skip
 
 
@@ -181,6 +208,16 @@ REFUSED = (
     (["model=[dummy,b]"], "model=b", "no such file"),
     (["evaluation.folds=3", "evaluation.block=origins"], "evaluation.block", "'origin'"),
     (["task._target_=runner.training.trian.train"], "task._target_", "runner.training.train.train"),
+    (["model=sub/ridge"], "model=sub/ridge", "'ridge'"),
+    (["+experiment=../../baseline"], "experiment=../../baseline", "'baseline'"),
+    ([*SEARCH, "hydra/sweeper/sampler=a/b"], "hydra/sweeper/sampler=a/b", "random, tpe"),
+    (["-m", "model.C=interval(1,2)"], "model.C=interval(1,2): ", "hydra/sweeper=optuna"),
+    (["-m", "hydra/sweeper=optuna", "model.C=interval(2,1)"], "model.C=interval(2,1)", "lower"),
+    (["+experiment=ensemble", "model.max_price=abc"], "model.max_price", "or None"),
+    (["+experiment=ensemble", "model.folds=1"], "model.folds", "[2, 100]"),
+    (["objective=test/bias"], "test/bias", "neither more nor less"),
+    (["objective=test/roc_auc/count"], "test/roc_auc/count", "'test/roc_auc'"),
+    (["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"], "hydra.launcher.n_jobs", "or null"),
     *(
         ([f"{group}={value}"], f"{group}={value}", "There is: ")
         for group in ("model", "task", "dataset", "threshold", "tracking", "evaluation", "debug")
@@ -200,6 +237,7 @@ def test_mistake_is_named_with_what_the_choice_takes(generated: Path) -> None:
         assert typed.is_refused, str(typed)
         assert place in typed.errors, str(typed)
         assert advice in typed.errors, str(typed)
+        assert "++" not in typed.errors, str(typed)
 
 
 def test_params_of_a_sweeper_are_taken_as_if_typed(generated: Path) -> None:

@@ -280,7 +280,8 @@ def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
 
     from runner.parallel import work_for
 
-    pool = Parallel(n_jobs=count, return_as="generator_unordered")
+    # joblib starts all at once, however few jobs there are
+    pool = Parallel(n_jobs=min(count, max(len(jobs), 2)), return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*have been cancelled", UserWarning, "joblib")
         yield from pool(delayed(work_for)(os.getpid(), job) for job in jobs)

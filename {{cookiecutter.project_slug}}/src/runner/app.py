@@ -68,10 +68,12 @@ class CheckFirst:
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every value of a sweep, before its jobs are launched."""
         from runner.composition import explain, normalise_params, remember_compositions, swept
+        from runner.config import check_plugins
 
-        normalise_params(config)
-        remember_compositions()
         try:
+            check_plugins(config)
+            normalise_params(config)
+            remember_compositions()
             for job in swept(config):
                 _refuse_wrong(job)
         except Exception as error:
@@ -126,12 +128,19 @@ def _run(arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us instead of to Hydra's printer
     import hydra
 
-    from runner.composition import CONF, explain, normalise, register_resolvers
+    from runner.composition import (
+        CONF,
+        explain,
+        normalise,
+        register_resolvers,
+        shown_as_typed,
+    )
     from runner.config import check_overrides
     from runner.session import Session, SweepStopped
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    logging.getLogger("hydra._internal.core_plugins.basic_launcher").addFilter(shown_as_typed)
     resumes = any(word.startswith("resume=") for word in arguments)
     arguments = _resumed(arguments)
     check_overrides([word for word in arguments if not word.startswith("-")])

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import logging
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ import yaml
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from runner.config import check, nearest
+from runner.config import check, check_plugins, nearest
 from runner.errors import UserError
 from runner.project import read_environment, root
 from runner.schema import TOP_LEVEL
@@ -30,14 +31,23 @@ def normalise(arguments: Sequence[str]) -> list[str]:
 
     `experiment=x` stands for `+experiment=x`. A key below a section, such as `model.C`, may be one
     that no file lists: `++` adds it, and the schema or the model's class says whether there is such
-    a key. The choice of a group is a name, also where it reads as a number or null.
+    a key. The choice of a group is a name, also where it reads as a number or null. `-m` may stand
+    anywhere; Hydra takes no override behind an option that has one before it.
     """
-    return [_added(_quoted(word)) for word in arguments]
+    options = [word for word in arguments if word in ("-m", "--multirun")]
+    others = [word for word in arguments if word not in options]
+    return [*options, *(_added(_quoted(word)) for word in others)]
 
 
 def as_typed(word: str) -> str:
     """An override without the `++` that `normalise` adds."""
     return word.removeprefix("++") if _added(word.removeprefix("++")) == word else word
+
+
+def shown_as_typed(record: logging.LogRecord) -> bool:
+    """A filter for what Hydra logs of a job's overrides."""
+    record.msg = " ".join(map(as_typed, str(record.msg).split(" ")))
+    return True
 
 
 def _added(word: str) -> str:
@@ -128,6 +138,7 @@ def check_composed(config: DictConfig) -> DictConfig:
     Raises:
         UserError: Names the first wrong key, with the nearest valid name.
     """
+    check_plugins(config)
     job = own(config)
     check(job)
     if "model" in job.task.get("uses", []) and _typed_parameters(config) - _listed(config):
@@ -216,16 +227,17 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     overrides = parser.parse_overrides([*words, *map(str, typed)])
     for override in overrides:
         key = override.get_key_element()
+        word = str(override.input_line)
         if not override.is_sweep_override():
-            values[key] = [str(override.input_line)]
+            values[key] = [word]
         elif override.is_discrete_sweep():
             listed = itertools.islice(override.sweep_string_iterator(), VALUES + 1)
             values[key] = [f"{key}={value}" for value in listed]
             if len(values[key]) > VALUES:
-                raise UserError(f"{override.input_line}: a sweep over a key takes at most {VALUES} "
+                raise UserError(f"{as_typed(word)}: a sweep over a key takes at most {VALUES} "
                                 "values")  # fmt: skip
         elif "optuna" not in sweeper:
-            raise UserError(f"{override.input_line}: an interval is searched, which is said with "
+            raise UserError(f"{as_typed(word)}: an interval is searched, which is said with "
                             "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
         else:
             intervals.append(override)
@@ -285,12 +297,13 @@ def ends(override: "Override", config: DictConfig) -> tuple[int, int] | tuple[fl
     Raises:
         UserError: The lower end is the higher one, or has no place on a logarithmic scale.
     """
+    word = str(override.input_line)
     interval: Any = override.value()
     low, high = float(interval.start), float(interval.end)
     if low > high or ("log" in interval.tags and low <= 0):
-        raise UserError(f"{override.input_line}: an interval goes from the lower number to the "
+        raise UserError(f"{as_typed(word)}: an interval goes from the lower number to the "
                         "higher one, on a logarithmic scale from above 0")  # fmt: skip
-    typed = re.search(r"interval\(([^)]*)\)", str(override.input_line))
+    typed = re.search(r"interval\(([^)]*)\)", word)
     is_whole = typed is not None and re.fullmatch(r"(\w+=|[-+\d\s,])*", typed.group(1))
     key = override.get_key_element().lstrip("+~")
     if is_whole and not isinstance(OmegaConf.select(config, key, throw_on_missing=False), float):
@@ -323,10 +336,12 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
 def _choice(error: Exception) -> UserError | None:
     """A choice of a group that is not there, or was made twice."""
     text = str(error)
-    if match := re.search(r"Could not (?:find|load) '([\w/-]+)/([^'/]*)'", text):
-        group, name = match.groups()
-        near = nearest(name, choices(group))
-        return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
+    if match := re.search(r"Could not (?:find|load) '([^']*)'", text):
+        known = (each for each in _groups() if match[1].startswith(f"{each}/"))
+        if group := max(known, key=len, default=match[1].rpartition("/")[0]):
+            name = match[1].removeprefix(f"{group}/")
+            near = nearest(name, choices(group))
+            return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
     if match := re.search(r"Multiple values for ([\w/]+)\.", text):
         return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     return None

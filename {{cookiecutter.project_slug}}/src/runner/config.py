@@ -13,9 +13,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
 from runner.errors import UserError
-from runner.metrics import ENDS, train_objectives
+from runner.metrics import COMPARED_ENDS, METRICS, train_objectives
 from runner.path_names import checked_path
-from runner.schema import CHOICES, RANGES, TOP_LEVEL, Config
+from runner.schema import CHOICES, PLUGIN_RANGES, RANGES, TOP_LEVEL, Config, is_within
 from runner.secrets import is_secret_name
 
 _INTERPOLATION = re.compile(r"\$\{.*\}", re.DOTALL)
@@ -23,6 +23,7 @@ _LITERAL_DEFAULT = re.compile(r"oc\.env:[^${}]*,(?!\s*(?:null|''|\"\")?\s*\})[^$
 _SETTING = re.compile(r"([\w.@/-]+)[\"']?\s*[:=]\s*([^\s,{}\[\]]+)")
 
 TRAIN = "runner.training.train.train"
+OUR_PLUGINS = ("hydra_plugins.runner_", "hydra._internal.core_plugins.basic_")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -191,17 +192,53 @@ def _check_values(config: DictConfig) -> None:
         if isinstance(node, DictConfig):
             named = {f"{key}.{name!s}": node[name] for name in node}
         for name, value in named.items():
-            if value is not None and not _is_within(interval, value):
+            if value is not None and not is_within(interval, value):
                 raise UserError(f"{name} must be in {interval}, got {value}")
     if config.get("threshold"):
         _check_threshold(config.threshold)
 
 
-def _is_within(interval: str, value: float) -> bool:
-    low, high = map(float, interval[1:-1].split(","))
-    is_above = low <= value if interval[0] == "[" else low < value
-    is_below = value <= high if interval[-1] == "]" else value < high
-    return is_above and is_below
+def check_plugins(config: DictConfig) -> None:
+    """Checks what the launcher and the sweeper take; the numbers of our own, a plugin has others.
+
+    Args:
+        config: Holds Hydra's own part.
+
+    Raises:
+        UserError: Names the first key that is not possible.
+    """
+    for group in ("launcher", "sweeper", "sweeper.sampler", "sweeper.pruner"):
+        plugin = OmegaConf.select(config, f"hydra.{group}", default=DictConfig({"_target_": ""}))
+        if not isinstance(plugin, DictConfig) or "_target_" not in plugin:
+            name = group.replace(".", "/")
+            raise UserError(f"hydra.{group}: choose a file, as hydra/{name}=<name>, or change one "
+                            f"of its keys, got {_shown(plugin)}")  # fmt: skip
+    params = OmegaConf.select(config, "hydra.sweeper.params")
+    if params is not None and not isinstance(params, DictConfig):
+        raise UserError("hydra.sweeper.params: say its entries one by one, such as "
+                        f"hydra.sweeper.params.KEY=VALUES, got {params}")  # fmt: skip
+    for key, (kind, interval) in PLUGIN_RANGES.items():
+        plugin = OmegaConf.select(config, key.rpartition(".")[0])
+        name = key.rpartition(".")[2]
+        if name in plugin and plugin._target_.startswith(OUR_PLUGINS):
+            _check_number(key, plugin[name], get_args(kind) or (kind,), interval)
+
+
+def _check_number(key: str, value: Any, kinds: Sequence[type], interval: str) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_number = is_whole or (float in kinds and isinstance(value, float))
+    may_be_null = type(None) in kinds
+    if (value is None and may_be_null) or (is_number and is_within(interval, value)):
+        return
+    number = "a number" if float in kinds else "a whole number"
+    raise UserError(
+        f"{key} must be {number} in {interval}{' or null' if may_be_null else ''}, "
+        f"got {_shown(value)}"
+    )
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def _check_objective(config: DictConfig) -> None:
@@ -210,8 +247,12 @@ def _check_objective(config: DictConfig) -> None:
     if name is None or config.task._target_ != TRAIN:
         return
     known = train_objectives(config.evaluation.folds, config.seeds)
-    end = next((end for end in ENDS if name.endswith(end)), "")
+    end = next((end for end in COMPARED_ENDS if name.endswith(end)), "")
     if name.removesuffix(end) not in known:
+        metric = METRICS.get(name.rpartition("/")[2])
+        if metric is not None and metric.greater_is_better is None:
+            raise UserError(f"objective: of '{name}' neither more nor less is better. "
+                            f"{nearest(name, known)}")  # fmt: skip
         raise UserError(f"objective: task=train returns no metric '{name}'. {nearest(name, known)}")
 
 

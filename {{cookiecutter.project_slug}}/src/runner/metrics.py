@@ -41,8 +41,11 @@ METRICS = {
     "label_mean": Metric("Mean label", "in units of the label", None),
 }
 AT_THRESHOLD = ("precision", "recall", "f1", "flagged")
-ENDS = ("/low", "/high", "/baseline", "/sd", "/count")
+SPREAD = "/sd"
+ENDS = ("/low", "/high", "/baseline", SPREAD, "/count")
 """What stands beside a metric's value."""
+COMPARED_ENDS = ("/low", "/high", SPREAD)
+"""Those that runs can be compared by."""
 
 OBJECTIVES = tuple(
     f"{judged}/{name}"
@@ -65,7 +68,7 @@ def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
 
 
 def train_objectives(folds: int | None, seeds: int) -> list[str]:
-    """Names of metrics that `task=train` can return, without the ends of their intervals.
+    """Names of metrics of `task=train` that say which run is better, without what stands beside.
 
     Args:
         folds: `evaluation.folds`.
@@ -74,7 +77,8 @@ def train_objectives(folds: int | None, seeds: int) -> list[str]:
     judged = ["validation", "test"]
     judged += ["cv"] if folds else []
     judged += ["seeds/validation", "seeds/test"] if seeds > 1 else []
-    return [f"{place}/{name}" for place in judged for name in METRICS]
+    telling = [name for name, each in METRICS.items() if each.greater_is_better is not None]
+    return [f"{place}/{name}" for place in judged for name in telling]
 
 
 def needs_threshold(name: str) -> bool:
@@ -98,6 +102,12 @@ def main_metric(kind: str) -> str:
 
 
 def greater_is_better(name: str) -> bool:
-    """Whether more of a metric is better, such as `test/roc_auc`; of one not known here, it is."""
-    metric = METRICS.get(name.rpartition("/")[2])
+    """Whether more of a metric is better, such as `test/roc_auc`; of one not known here, it is.
+
+    An end of an interval goes the metric's way; of a standard deviation, less is better.
+    """
+    value = next((name.removesuffix(end) for end in ENDS if name.endswith(end)), name)
+    metric = METRICS.get(value.rpartition("/")[2])
+    if name.endswith(SPREAD):
+        return False
     return metric is None or metric.greater_is_better is not False

@@ -3,12 +3,12 @@
 import argparse
 import datetime
 import json
-import math
 import re
 
 from runner.atomic import write_atomically
 from runner.errors import UserError
 from runner.project import git, root
+from runner.schema import RANGES, is_within
 
 NOT_NAMES = (
     *("default", "comparisons"),
@@ -90,10 +90,10 @@ def _imported(given: argparse.Namespace) -> int:
 
 
 def _experiment(given: argparse.Namespace) -> int:
-    if not (math.isfinite(given.budget_days) and given.budget_days > 0):
-        raise UserError(
-            f"--budget-days {given.budget_days}: write a number of days above 0, such as 0.5"
-        )
+    interval = RANGES["experiment.budget_days"]
+    if not is_within(interval, given.budget_days):
+        raise UserError(f"--budget-days must be in {interval}, such as 0.5, "
+                        f"got {given.budget_days}")  # fmt: skip
     folder = root() / "conf" / "experiment"
     path = folder / f"{given.name}.yaml"
     if path.exists():

@@ -118,10 +118,11 @@ def work_for(parent: int, job: Job) -> Outcome:
     """Runs a job in a process that ends when its parent does, however that ends.
 
     Args:
-        parent: The parent's process id.
+        parent: The parent's process id; with one process, joblib stays in the parent itself.
         job: What is run.
     """
-    _end_with(parent)
+    if parent != os.getpid():
+        _end_with(parent)
     return work(job)
 
 

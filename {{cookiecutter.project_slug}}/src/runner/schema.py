@@ -229,7 +229,7 @@ RANGES = {
     "seed": "[0, 2000000000]",  # LightGBM takes 31 bits, and `seeds` counts on from here
     "seeds": "[1, 1000]",
     "threads": "[1, 1024]",
-    "experiment.budget_days": "[0, 10000]",
+    "experiment.budget_days": "(0, 10000]",
     "evaluation.bootstrap": "[1, 100000]",
     "evaluation.importance_rows": "[1, 1000000000]",
     "evaluation.importance_repeats": "[1, 1000]",
@@ -245,3 +245,26 @@ RANGES = {
     "threshold.beta": "[0, 1000]",
 }
 """The interval of every number; a round bracket leaves its end out."""
+
+PLUGIN_RANGES = {
+    "hydra.sweeper.n_trials": (int, "[1, 1000000]"),
+    "hydra.sweeper.n_jobs": (int, "[1, 1024]"),
+    "hydra.sweeper.max_batch_size": (int | None, "[1, 1000000]"),
+    "hydra.launcher.n_jobs": (int | None, "[1, 1024]"),
+    "hydra.launcher.timeout_min": (int, "[1, 1000000]"),
+    "hydra.launcher.cpus_per_task": (int, "[1, 1024]"),
+    "hydra.launcher.mem_gb": (float | None, "(0, 100000]"),
+    "hydra.launcher.gpus_per_node": (int | None, "[0, 1024]"),
+    "hydra.launcher.slurm_array_parallelism": (int, "[1, 1000000]"),
+    "hydra.launcher.num_cpus": (float, "[0, 1024]"),
+    "hydra.launcher.num_gpus": (float, "[0, 1024]"),
+}
+"""Type and interval of every number that the runner's own launchers and sweepers take."""
+
+
+def is_within(interval: str, value: float) -> bool:
+    """Whether a number lies in an interval as it is written here; NaN lies in none."""
+    low, high = map(float, interval[1:-1].split(","))
+    is_above = low <= value if interval[0] == "[" else low < value
+    is_below = value <= high if interval[-1] == "]" else value < high
+    return is_above and is_below

@@ -40,6 +40,7 @@ class Session:
         delivery: Brings the records to MLflow.
         sweep: What the runs belong to.
         launcher: Runs jobs in other processes, if any does.
+        fail_fast: Whether no other job runs after one that fails.
     """
 
     def __init__(self, resumes: bool = False) -> None:
@@ -53,6 +54,7 @@ class Session:
         self.delivery: Delivery | None = None
         self.sweep: Sweep | None = None
         self.launcher: OtherProcesses | None = None
+        self.fail_fast = False
 
     def job(self, config: "DictConfig") -> float | None:
         """Runs one task and records it; a failure is kept and told at the end of the sweep."""
@@ -62,6 +64,8 @@ class Session:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         _remove_note(folder.parent)
+        is_sweep = hydra.mode == RunMode.MULTIRUN
+        self.fail_fast = is_sweep and config.fail_fast
         try:  # imports take a while, and whoever stops us then wants no empty folder
             from runner.record.delivery import Delivery
             from runner.record.run import Run
@@ -73,7 +77,7 @@ class Session:
             resume_collector()
             words = words_of(hydra)
             parent = None
-            if hydra.mode == RunMode.MULTIRUN:
+            if is_sweep:
                 sweep = self.open_sweep(config, Path(hydra.sweep.dir))
                 parent = sweep.parent.id
                 if sweep.is_done(words):
@@ -129,12 +133,12 @@ class Session:
             SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
         """
         self.errors.append(error)
-        if self.sweep is None:
-            return
-        if self.sweep.parent.config.fail_fast:
-            print("the sweep stops at its first failure (fail_fast); python run.py -m "
-                  f"resume={self.sweep.parent.id} goes on with it", file=sys.stderr)  # fmt: skip
-        elif not isinstance(error, ObjectiveError):
+        if self.fail_fast:
+            told = "the sweep stops at its first failure (fail_fast)"
+            if self.sweep is not None:
+                told += f"; python run.py -m resume={self.sweep.parent.id} goes on with it"
+            print(told, file=sys.stderr)
+        elif self.sweep is None or not isinstance(error, ObjectiveError):
             return
         self.stopped = True
         raise SweepStopped
@@ -164,6 +168,7 @@ class Session:
 
             if self.delivery is None:
                 self.delivery = Delivery.start(config)
+            self.fail_fast = config.fail_fast
             try:
                 self.sweep = Sweep.start(config, folder, self.command, self.delivery)
             except UserError as error:

@@ -6,19 +6,19 @@ Imports neither Hydra nor anything that reads data: it goes with a saved model.
 import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from runner.dataset.kind import Kind
 from runner.training.fusion import Floats, Fusion
 
 log = logging.getLogger(__name__)
-
-METHODS = ("bounded", "mean")
 
 
 class Ensemble(BaseEstimator):
@@ -37,6 +37,14 @@ class Ensemble(BaseEstimator):
         left_out_: Groups that are not asked.
     """
 
+    # what scikit-learn checks of its own estimators too
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "fusion": [StrOptions({"bounded", "mean"})],
+        "blast_radius": [Interval(Real, 0, None, closed="neither")],
+        "max_price": [Interval(Real, None, None, closed="neither"), None],
+        "folds": [Interval(Integral, 2, 100, closed="both")],
+    }
+
     def __init__(
         self,
         member: Mapping[str, Any] | None = None,
@@ -44,7 +52,7 @@ class Ensemble(BaseEstimator):
         groups: Mapping[str, Sequence[str]] | None = None,
         fusion: str = "bounded",
         blast_radius: float = 2.0,
-        max_price: float = 0.01,
+        max_price: float | None = 0.01,
         folds: int = 3,
     ) -> None:
         """Takes the configuration of `model`.
@@ -55,11 +63,8 @@ class Ensemble(BaseEstimator):
             groups: Names of signals or features by group; None for a group by signal.
             fusion: `bounded` or `mean`.
             blast_radius: The most that one group may move the answer, see `fit_fusion`.
-            max_price: The most that the ensemble may be worse than one model.
+            max_price: The most that the ensemble may be worse than one model; None for no limit.
             folds: Fits of each member that weights are learned from.
-
-        Raises:
-            ValueError: A value is not possible.
         """
         self.member = member
         self.members = members
@@ -68,12 +73,6 @@ class Ensemble(BaseEstimator):
         self.blast_radius = blast_radius
         self.max_price = max_price
         self.folds = folds
-        if fusion not in METHODS:
-            raise ValueError(f"fusion is '{fusion}'; it must be one of {', '.join(METHODS)}")
-        if not blast_radius > 0:
-            raise ValueError(f"blast_radius is {blast_radius}; it must be above 0")
-        if folds < 2:
-            raise ValueError(f"folds is {folds}; it must be 2 or more")
 
     def assembled(
         self,

@@ -76,7 +76,7 @@ def price(
         }
     _record(run, dataset, ensemble)
     refusal = None
-    if not (config.debug.rows or config.debug.overfit):
+    if ensemble.max_price is not None and not (config.debug.rows or config.debug.overfit):
         refusal = _refusal(metrics, ensemble.max_price, METRICS[metric].label)
     return Price(metrics, refusal)
 
