@@ -13,7 +13,7 @@ from data_project import DataProject
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from runner import resume
+from runner import resume, sweep
 from runner.config import check
 from runner.errors import UserError
 from runner.record import card, recorder
@@ -260,19 +260,23 @@ def test_resumed_task_that_logs_its_model_again_keeps_the_first(
     assert twice(Path(config.outputs) / PLACE) == []
 
 
+@pytest.mark.parametrize("kind", ["run", "sweep"])
 @pytest.mark.parametrize("name", ["plain", "two words", "o'brien", "a,b", "a=b", "{a}", "[a]"])
 def test_run_is_resumed_in_its_folder_whatever_that_is_called(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     folder = Path("/home") / name / "10-00-00-aaaa1111"
     words = ["seed=1", "experiment.question='Why, then?'"]
-    run = RecordedRun(folder, "aaaa1111", status="FAILED", provenance={"overrides": words})
+    recorded = {"overrides": words} if kind == "run" else {"overrides": [], sweep.WORDS: words}
+    run = RecordedRun(folder, "aaaa1111", status="FAILED", provenance=recorded)
     monkeypatch.setattr(resume, "find_run", lambda *_: folder)
     monkeypatch.setattr(resume, "read_run", lambda _: run)
-    overrides = OverridesParser.create().parse_overrides(resume.resumed("last"))
+    given = resume.resumed(str(folder))
+    assert (given[0] == "-m") == (kind == "sweep")
+    overrides = OverridesParser.create().parse_overrides([word for word in given if word != "-m"])
     assert [each.input_line for each in overrides[:-1]] == words
     assert (overrides[-1].get_key_element(), overrides[-1].value()) == (
-        "hydra.run.dir",
+        f"hydra.{kind}.dir",
         str(folder),
     )
 
@@ -282,7 +286,12 @@ def test_run_is_resumed_in_its_folder_whatever_that_is_called(
     [
         ({}, "this run has finished; python run.py rerun aaaa1111"),
         ({"parent": "bbbb2222"}, "belongs to another one; resume=bbbb2222"),
-        ({"status": "RUNNING"}, "still at work"),
+        ({"status": "RUNNING"}, "this run is still at work"),
+        ({"status": "RUNNING", "provenance": {sweep.WORDS: []}}, "this sweep is still at work"),
+        (
+            {"status": "KILLED", "provenance": {sweep.WORDS: ["tracking.uri=http://a:***@b"]}},
+            "override tracking.uri=http://a:[*]{3}@b was masked",
+        ),
         ({"status": "KILLED"}, "stopped before its overrides were recorded"),
         (
             {"status": "FAILED", "provenance": {"overrides": ["tracking.uri=***"]}},

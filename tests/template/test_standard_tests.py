@@ -239,6 +239,24 @@ RUNS = {
     "unknown": "Did you mean 'petal_length'?",
     "empty": "has no value",
 }
+COUNTED = """\
+# @package _global_
+# python run.py +experiment=counted
+defaults: [override /dataset: flowers, override /task: count]
+experiment: {owner: Ada, question: 'How many?', budget_days: 1}
+"""
+COUNT = '''\
+"""Counts."""
+
+from omegaconf import DictConfig
+
+from runner.record.run import Run
+
+
+def count(config: DictConfig, run: Run) -> dict[str, float]:
+    """One."""
+    return {"count/rows": 1.0}
+'''
 
 
 @pytest.mark.long
@@ -264,7 +282,14 @@ def test_experiment_that_fails_when_it_runs_is_told(bake, tmp_path: Path) -> Non
             + ("dataset: {features: [petal_lenght]}" if name == "unknown" else ""),
         )  # fmt: skip
         (project / written.file).write_text(written.text, encoding="utf-8")
+    # a task of one's own fits no model, and nothing is wrong with that
+    (project / "conf/experiment/counted.yaml").write_text(COUNTED, encoding="utf-8")
+    (project / "conf/task/count.yaml").write_text(
+        "# counts\n_target_: flight_delays.count.count\n", encoding="utf-8"
+    )
+    (package / "count.py").write_text(COUNT, encoding="utf-8")
     shown = sections(run_tests(project, "tests/standard"))
+    assert not any("counted.yaml" in section for section in shown), shown
     for name, told in RUNS.items():
         file = (
             "src/flight_delays/features.py" if name == "empty" else f"conf/experiment/{name}.yaml"

@@ -18,20 +18,22 @@ def resumed(name: str) -> list[str]:
         UserError: There is no such run, or it cannot go on.
     """
     run = read_run(find_run(root() / "outputs", name))
-    if sweep.WORDS in run.provenance:
-        return sweep.resumed(run.id)
+    is_sweep = sweep.WORDS in run.provenance
     if run.parent is not None:
         raise UserError(f"resume={name}: this run belongs to another one; resume={run.parent}")
     if run.status == "RUNNING":
-        raise UserError(f"resume={name}: this run is still at work")
+        raise UserError(f"resume={name}: this {'sweep' if is_sweep else 'run'} is still at work")
+    if is_sweep:  # one that has finished too: its failed jobs run again, a search may go on
+        return ["-m", *_recorded(run, sweep.WORDS), f"hydra.sweep.dir={quoted(run.folder)}"]
     if run.status == "FINISHED":
         raise UserError(f"resume={name}: this run has finished; python run.py rerun {run.id} "
                         "repeats it")  # fmt: skip
-    return [*_overrides(run), f"hydra.run.dir={quoted(run.folder)}"]
+    return [*_recorded(run, "overrides"), f"hydra.run.dir={quoted(run.folder)}"]
 
 
-def _overrides(run: RecordedRun) -> list[str]:
-    words = run.provenance.get("overrides")
+def _recorded(run: RecordedRun, key: str) -> list[str]:
+    """The overrides that are recorded under this key."""
+    words = run.provenance.get(key)
     if words is None:
         raise UserError(f"resume={run.id}: this run was stopped before its overrides were "
                         "recorded; start a new one")  # fmt: skip

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner.errors import RefusedError, UserError
+from runner.errors import RefusedError
 from runner.metrics import greater_is_better, objective
-from runner.project import root
 from runner.pruning import STUDY
 from runner.record.delivery import Delivery
-from runner.record.recorded import RecordedRun, find_run, folders, read_run
-from runner.record.rerun import quoted
+from runner.record.recorded import RecordedRun, folders, read_run
 from runner.record.run import Run
 from runner.terminal import show_table
 
@@ -193,25 +191,6 @@ class Sweep:
                 child.log_tag(BEST, "true" if is_best else "false")
                 child.finish(job.run.status)
                 self.parent.children.append(child)
-
-
-def resumed(run: str) -> list[str]:
-    """The words of an interrupted sweep, and where it lies.
-
-    Args:
-        run: The sweep's id.
-
-    Raises:
-        UserError: There is no such sweep, it is still at work, or it is complete.
-    """
-    folder = find_run(root() / "outputs", run)
-    recorded = read_run(folder)
-    words = recorded.provenance.get(WORDS)
-    if words is None:
-        raise UserError(f"resume={run}: this run is no sweep; a sweep is what `-m` starts")
-    if recorded.status == "RUNNING":
-        raise UserError(f"resume={run}: this sweep is still at work")
-    return ["-m", *words, f"hydra.sweep.dir={quoted(folder)}"]
 
 
 def best_of(jobs: Sequence[Job], chosen: str | None) -> Job | None:
