@@ -330,6 +330,85 @@ def test_clean_meets_another_one_at_many_steps(project: Path, commands: Commands
     _meet_everywhere(project, commands, few=25)
 
 
+FEW_FILES = """
+import resource
+from runner.record import clean
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+clean._Stores.lack = lambda *_: (None, "")
+clean.clean(["--yes"])
+"""
+
+
+def _sweep(project: Path, jobs: int) -> Path:
+    """An old sweep."""
+    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")
+    for number in range(jobs):
+        write_run(folder, f"{number}-bbbb{number:04}")
+    make_old(folder)
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_clean_removes_a_sweep_of_more_jobs_than_files_may_be_open(
+    project: Path, commands: Commands
+) -> None:
+    sweep = _sweep(project, jobs=80)
+    ended = commands.run(project, FEW_FILES.format(limit=64))
+    assert "removed 1 folders" in ended.output, ended.output
+    assert not sweep.exists()
+
+
+NO_FILES = """
+import errno, os
+from runner.record import clean
+
+def scandir(path, usual=os.scandir):
+    if str(path).endswith("0-bbbb0000/artifacts"):
+        raise OSError(errno.EMFILE, "Too many open files")
+    return usual(path)
+
+os.scandir = scandir
+clean._Stores.lack = lambda *_: (None, "")
+clean.clean(["--yes"])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")
+def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Commands) -> None:
+    sweep = _sweep(project, jobs=1)
+    ended = commands.run(project, NO_FILES)
+    assert f"kept 1: cannot be removed ({sweep}: Too many open files)" in ended.output
+    assert (sweep / "journal.jsonl").exists()
+
+
+JOB_GOES_ON = """
+from runner.record import clean, liveness
+clean._Stores.lack = lambda *_: (None, "")
+liveness.PATIENCE = 0.1
+read = clean.read_run
+
+def read_run(folder):  # it goes on just after it was asked for
+    run = read(folder)
+    if run.id.startswith("bbbb"):
+        global lock
+        lock = liveness.WriterLock(folder / "journal.jsonl")
+    return run
+
+clean.read_run = read_run
+clean.clean(["--yes"])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_clean_keeps_a_sweep_of_which_a_job_has_just_gone_on(
+    project: Path, commands: Commands
+) -> None:
+    sweep = _sweep(project, jobs=1)
+    ended = commands.run(project, JOB_GOES_ON)
+    assert "kept 1: still running" in ended.output, ended.output
+    assert sweep.exists()
+
+
 # ---------------------------------------------------------------- what kills leave behind
 
 

@@ -129,6 +129,8 @@ def _runs(outputs: Path, limit: float) -> Iterator[Item]:
                 yield Item(folder, _used(folder), last=last)
         except FileNotFoundError:  # another process removes it
             continue
+        except OSError as error:
+            yield Item(folder, 0, DENIED, f" ({folder}: {error.strerror})")
 
 
 def _last(folder: Path) -> float:
@@ -213,7 +215,7 @@ def _empty(outputs: Path, before: float) -> Iterator[Item]:
     for depth in range(1, 6):
         below: list[Path] = []
         for path in sorted(level):
-            inside = [path, *_inside(path)]
+            inside = [path, *_inside(path, passes_over=True)]  # what is not empty cannot be removed
             files = [each for each in inside if not each.is_dir() and each.name != OF_HYDRA]
             with suppress(FileNotFoundError):
                 if files or any(each.stat().st_mtime >= before for each in inside):
@@ -231,7 +233,7 @@ def _drafts(outputs: Path, before: float) -> Iterator[Item]:
     """Files that were being written when their process was killed."""
     places = [outputs, *(root() / name for name in ("conf", "holds", "signals"))]
     places += [root() / "data" / name for name in ("held", "signals", "versions")]
-    for path in sorted(path for place in places for path in _inside(place)):
+    for path in sorted(path for place in places for path in _inside(place, passes_over=True)):
         with suppress(FileNotFoundError):
             if _DRAFT.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
                 yield Item(path, path.stat().st_size)
@@ -292,14 +294,18 @@ def _delete(item: Item, outputs: Path) -> Path:
 def _taken_away(item: Item, outputs: Path) -> Path:
     """Moves a run out of the runs at once, so that half of one is never taken for one.
 
+    Whoever goes on with a run within it needs the lock of the outermost one first. That one alone
+    is held: a process may open only so many files, and a sweep has thousands of jobs.
+
     Raises:
         BlockingIOError: It goes on, so that it stays.
     """
-    locks: list[WriterLock] = []
+    outermost = item.path / "journal.jsonl"
+    lock = WriterLock(outermost)
     try:
         for path in _inside(item.path):
-            if path.name == "journal.jsonl":
-                locks.append(WriterLock(path))
+            if path.name == "journal.jsonl" and path != outermost:
+                WriterLock(path).release()
         if _last(item.path) != item.last:
             raise BlockingIOError
         target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
@@ -311,8 +317,7 @@ def _taken_away(item: Item, outputs: Path) -> Path:
                 if not item.path.exists():
                     raise
     finally:
-        for lock in locks:
-            lock.release()
+        lock.release()
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:
@@ -327,15 +332,26 @@ def _remove_empty(folder: Path, outputs: Path) -> None:
         folder = folder.parent
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """All files and folders in a folder, those below too, while other processes remove some."""
-    for place, names, files in os.walk(folder):  # a glob of Python 3.11 would raise
+def _inside(folder: Path, passes_over: bool = False) -> Iterator[Path]:
+    """All files and folders in a folder, those below too, while other processes remove some.
+
+    Args:
+        folder: Where they are.
+        passes_over: Whether a folder that cannot be read counts as empty; else it is an error.
+    """
+
+    def tell(error: OSError) -> None:
+        if not (passes_over or isinstance(error, FileNotFoundError)):
+            raise error
+
+    # a glob of Python 3.11 would raise
+    for place, names, files in os.walk(folder, onerror=tell):
         yield from (Path(place, name) for name in (*names, *files))
 
 
 def _used(folder: Path) -> int:
     size = 0
-    for path in _inside(folder):
+    for path in _inside(folder, passes_over=True):
         with suppress(FileNotFoundError):  # another process removes it
             size += path.lstat().st_size if path.is_file() else 0
     return size
