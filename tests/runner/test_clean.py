@@ -341,9 +341,10 @@ clean.clean(["--yes"])
 
 def _sweep(project: Path, jobs: int) -> Path:
     """An old sweep."""
-    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")
+    store = {"tracking.uri": "sqlite:///mlflow.db"}
+    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111", params=store)
     for number in range(jobs):
-        write_run(folder, f"{number}-bbbb{number:04}")
+        write_run(folder, f"{number}-bbbb{number:04}", params=store)
     make_old(folder)
     return folder
 
@@ -425,6 +426,85 @@ def test_clean_removes_folders_of_runs_that_never_began(
     assert not never.parent.exists()
     assert begins.exists()
     assert "removed 1 folders" in capsys.readouterr().out
+
+
+BEGIN = """
+from pathlib import Path
+from omegaconf import OmegaConf
+from runner.record.delivery import Delivery
+from runner.record.run import Run
+
+Run._observe = lambda *_: None
+config = OmegaConf.create({
+    "project": "p", "package": "own", "seed": 1, "threads": 1, "outputs": "outputs",
+    "task": {"uses": []}, "tracking": {"uri": f"sqlite:///{Path.cwd()}/mlflow.db"},
+})
+folder = Path("outputs/a/2020-01-01/10-00-00-aaaa1111")
+Run.start(config, folder, ["run.py"], [], Delivery.start(config, serves=False))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_clean_removes_a_run_that_was_killed_as_it_began(project: Path, commands: Commands) -> None:
+    folder = project / "outputs/a/2020-01-01/10-00-00-aaaa1111"
+    began = []
+    for step in range(1, commands.run(project, BEGIN).steps + 1):
+        shutil.rmtree(project / "outputs")
+        (project / "outputs").mkdir()
+        commands.run(project, BEGIN, step)
+        if not (folder / "journal.jsonl").exists():
+            continue
+        began.append((folder / "journal.jsonl").stat().st_size > 0)
+        if began[-1]:
+            _send(project, folder)
+            for marker in project.glob("outputs/.pending/*/*.run"):
+                marker.unlink()
+        make_old(project / "outputs")
+        ended = commands.run(project, CLEAN)
+        assert not folder.exists(), f"{step}: {ended.output}"
+    assert len(began) > sum(began) > 1
+
+
+def _send(project: Path, folder: Path) -> None:
+    run = StoredRun(Store(f"sqlite:///{project}/mlflow.db"), folder, project)
+    while run.advance():
+        pass
+    run.close_dead()
+
+
+@pytest.mark.parametrize("start", ["", '{"kind": "start", "id": "aaaa'])
+def test_clean_keeps_what_tells_something_beside_a_journal_that_is_lost(
+    project: Path, capsys: pytest.CaptureFixture[str], start: str
+) -> None:
+    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")
+    (folder / "journal.jsonl").write_text(start)
+    (folder / "delivery.log").write_text("not delivered any further: it has not begun\n")
+    (folder / "console.log").write_text("ready\n")
+    make_old(folder)
+    cleaning.clean(["--yes"])
+    assert "kept 1: not found in MLflow" in capsys.readouterr().out
+    (folder / "console.log").unlink()
+    cleaning.clean(["--yes"])
+    assert not folder.exists()
+
+
+def test_clean_keeps_a_run_that_is_about_to_begin(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(project / "outputs")
+    (folder / "journal.jsonl").write_text("")
+    cleaning.clean(["--yes", "--older-than", "0h"])
+    assert "kept 1: still running" in capsys.readouterr().out
+    assert folder.exists()
+
+
+def test_clean_removes_a_sweep_with_a_job_that_never_began(project: Path) -> None:
+    sweep = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    job = write_run(sweep, "0-bbbb2222")
+    (job / "journal.jsonl").write_text("")
+    make_old(sweep)
+    cleaning.clean(["--yes"])
+    assert not sweep.exists()
 
 
 def test_clean_removes_empty_folders_above_runs(project: Path) -> None:

@@ -157,6 +157,20 @@ def test_find_run_by_name(tmp_path: Path, several: dict[str, Path], name: str, r
     assert find_run(tmp_path, name) == several[run]
 
 
+@pytest.mark.parametrize("journal", ["", '{"kind": "start", "id": "aaaa'])
+def test_find_run_last_is_one_that_began(
+    tmp_path: Path, several: dict[str, Path], journal: str
+) -> None:
+    place = "weather/2026-11-09/10-00-00-eeee2222"
+    (write_run(tmp_path, place) / "journal.jsonl").write_text(journal)
+    (write_run(tmp_path, "new/2026-11-09/11-00-00-ffff2222") / "journal.jsonl").write_text(journal)
+    assert find_run(tmp_path, "last") == several["sweep"]
+    assert find_run(tmp_path, "last:weather") == several["sweep"]
+    assert find_run(tmp_path, "weather") == several["job"]
+    with pytest.raises(UserError, match="last:new: no such run"):
+        find_run(tmp_path, "last:new")
+
+
 def test_find_run_best_of_all_is_judged_as_the_latest(
     tmp_path: Path, several: dict[str, Path]
 ) -> None:

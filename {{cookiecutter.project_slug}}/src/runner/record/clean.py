@@ -16,9 +16,9 @@ from runner.errors import UserError
 from runner.project import root
 from runner.record.address import real_address
 from runner.record.delivery import read_json
-from runner.record.embedded import address, correct, recorded_store, store_file
+from runner.record.embedded import address, correct, recorded_store, store_file, unported
 from runner.record.liveness import WriterLock
-from runner.record.recorded import folders, read_run, subfolders
+from runner.record.recorded import RecordedRun, folders, read_run, subfolders
 from runner.record.rerun import WORKTREES, is_in_use, remove_worktree
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ GONE = "gone already: another process removes, too"
 
 REMOVING = ".removing"  # in `outputs`: what was a run and is being removed
 OF_HYDRA = "multirun.yaml"  # what it writes before a sweep has a record
+OF_NO_RUN = (OF_HYDRA, "journal.jsonl", "delivery.log")  # may be there before a run has begun
 _JUST_NOW = 60  # seconds in which a folder may still be empty, and a draft become a file
 
 
@@ -143,18 +144,32 @@ def _last(folder: Path) -> float:
 
 def _run(outputs: Path, folder: Path, limit: float, stores: "_Stores") -> Item:
     """A run by itself; of one that is not old, only whether it still runs is asked."""
-    run = read_run(folder)
-    if run.status == "RUNNING":
+    run, last = read_run(folder), _last(folder)
+    begins = not run.has_begun and last >= time.time() - _JUST_NOW
+    if run.status == "RUNNING" or begins:
         return Item(folder, 0, RUNNING)
-    if _last(folder) >= limit:
+    if last >= limit:
+        return Item(folder, 0)
+    if not run.has_begun and _is_nothing(folder):
         return Item(folder, 0)
     if any((pending / f"{run.id}.run").exists() for pending in subfolders(outputs / ".pending")):
         return Item(folder, 0, PENDING)
-    uri = recorded_store(
-        run.params.get("tracking.uri", ""), Path(run.params.get("outputs", outputs)), outputs
-    )
-    kept, detail = stores.lack(uri, folder)
+    lacks = [stores.lack(uri, folder) for uri in _stores_of(run, outputs)] or [(ONLY_COPY, "")]
+    kept, detail = next((each for each in lacks if each[0] is None), lacks[0])
     return Item(folder, 0, kept, detail)
+
+
+def _is_nothing(folder: Path) -> bool:
+    """Whether a run that never began left no file that tells anything."""
+    return all(path.is_dir() or path.name in OF_NO_RUN for path in _inside(folder))
+
+
+def _stores_of(run: RecordedRun, outputs: Path) -> list[str]:
+    """Where a run may be: in any of the stores, if it was killed before it recorded in which."""
+    if uri := run.params.get("tracking.uri"):
+        return [recorded_store(uri, Path(run.params.get("outputs", outputs)), outputs)]
+    notes = [read_json(pending / "store.json") for pending in subfolders(outputs / ".pending")]
+    return [unported(note["uri"], outputs) for note in notes if "uri" in note]
 
 
 class _Stores:
