@@ -111,10 +111,16 @@ class RecordedRun:
 
     def has_point(self, name: str, value: float, step: int) -> bool:
         """Whether a metric had just this value at this step."""
-        text = repr(float(value))  # of what is not a number, too
-        return any(
-            point.step == step and repr(point.value) == text for point in self.points.get(name, [])
-        )
+        return (name, int(step), repr(float(value))) in self._known
+
+    @cached_property
+    def _known(self) -> set[tuple[str, int, str]]:
+        """All points, to look one up at once; values as text: what is no number is not itself."""
+        return {
+            (name, point.step, repr(point.value))
+            for name, points in self.points.items()
+            for point in points
+        }
 
     def model(self) -> Any:
         """The fitted model."""
