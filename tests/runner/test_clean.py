@@ -330,6 +330,86 @@ def test_clean_meets_another_one_at_many_steps(project: Path, commands: Commands
     _meet_everywhere(project, commands, few=25)
 
 
+FEW_FILES = """
+import resource
+from runner.record import clean
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+clean._Stores.lack = lambda *_: (None, "")
+clean.clean(["--yes"])
+"""
+
+
+def _sweep(project: Path, jobs: int) -> Path:
+    """An old sweep."""
+    store = {"tracking.uri": "sqlite:///mlflow.db"}
+    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111", params=store)
+    for number in range(jobs):
+        write_run(folder, f"{number}-bbbb{number:04}", params=store)
+    make_old(folder)
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_clean_removes_a_sweep_of_more_jobs_than_files_may_be_open(
+    project: Path, commands: Commands
+) -> None:
+    sweep = _sweep(project, jobs=80)
+    ended = commands.run(project, FEW_FILES.format(limit=64))
+    assert "removed 1 folders" in ended.output, ended.output
+    assert not sweep.exists()
+
+
+NO_FILES = """
+import errno, os
+from runner.record import clean
+
+def scandir(path, usual=os.scandir):
+    if str(path).endswith("0-bbbb0000/artifacts"):
+        raise OSError(errno.EMFILE, "Too many open files")
+    return usual(path)
+
+os.scandir = scandir
+clean._Stores.lack = lambda *_: (None, "")
+clean.clean(["--yes"])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")
+def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Commands) -> None:
+    sweep = _sweep(project, jobs=1)
+    ended = commands.run(project, NO_FILES)
+    assert f"kept 1: cannot be removed ({sweep}: Too many open files)" in ended.output
+    assert (sweep / "journal.jsonl").exists()
+
+
+JOB_GOES_ON = """
+from runner.record import clean, liveness
+clean._Stores.lack = lambda *_: (None, "")
+liveness.PATIENCE = 0.1
+read = clean.read_run
+
+def read_run(folder):  # it goes on just after it was asked for
+    run = read(folder)
+    if run.id.startswith("bbbb"):
+        global lock
+        lock = liveness.WriterLock(folder / "journal.jsonl")
+    return run
+
+clean.read_run = read_run
+clean.clean(["--yes"])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_clean_keeps_a_sweep_of_which_a_job_has_just_gone_on(
+    project: Path, commands: Commands
+) -> None:
+    sweep = _sweep(project, jobs=1)
+    ended = commands.run(project, JOB_GOES_ON)
+    assert "kept 1: still running" in ended.output, ended.output
+    assert sweep.exists()
+
+
 # ---------------------------------------------------------------- what kills leave behind
 
 
@@ -346,6 +426,85 @@ def test_clean_removes_folders_of_runs_that_never_began(
     assert not never.parent.exists()
     assert begins.exists()
     assert "removed 1 folders" in capsys.readouterr().out
+
+
+BEGIN = """
+from pathlib import Path
+from omegaconf import OmegaConf
+from runner.record.delivery import Delivery
+from runner.record.run import Run
+
+Run._observe = lambda *_: None
+config = OmegaConf.create({
+    "project": "p", "package": "own", "seed": 1, "threads": 1, "outputs": "outputs",
+    "task": {"uses": []}, "tracking": {"uri": f"sqlite:///{Path.cwd()}/mlflow.db"},
+})
+folder = Path("outputs/a/2020-01-01/10-00-00-aaaa1111")
+Run.start(config, folder, ["run.py"], [], Delivery.start(config, serves=False))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_clean_removes_a_run_that_was_killed_as_it_began(project: Path, commands: Commands) -> None:
+    folder = project / "outputs/a/2020-01-01/10-00-00-aaaa1111"
+    began = []
+    for step in range(1, commands.run(project, BEGIN).steps + 1):
+        shutil.rmtree(project / "outputs")
+        (project / "outputs").mkdir()
+        commands.run(project, BEGIN, step)
+        if not (folder / "journal.jsonl").exists():
+            continue
+        began.append((folder / "journal.jsonl").stat().st_size > 0)
+        if began[-1]:
+            _send(project, folder)
+            for marker in project.glob("outputs/.pending/*/*.run"):
+                marker.unlink()
+        make_old(project / "outputs")
+        ended = commands.run(project, CLEAN)
+        assert not folder.exists(), f"{step}: {ended.output}"
+    assert len(began) > sum(began) > 1
+
+
+def _send(project: Path, folder: Path) -> None:
+    run = StoredRun(Store(f"sqlite:///{project}/mlflow.db"), folder, project)
+    while run.advance():
+        pass
+    run.close_dead()
+
+
+@pytest.mark.parametrize("start", ["", '{"kind": "start", "id": "aaaa'])
+def test_clean_keeps_what_tells_something_beside_a_journal_that_is_lost(
+    project: Path, capsys: pytest.CaptureFixture[str], start: str
+) -> None:
+    folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")
+    (folder / "journal.jsonl").write_text(start)
+    (folder / "delivery.log").write_text("not delivered any further: it has not begun\n")
+    (folder / "console.log").write_text("ready\n")
+    make_old(folder)
+    cleaning.clean(["--yes"])
+    assert "kept 1: not found in MLflow" in capsys.readouterr().out
+    (folder / "console.log").unlink()
+    cleaning.clean(["--yes"])
+    assert not folder.exists()
+
+
+def test_clean_keeps_a_run_that_is_about_to_begin(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(project / "outputs")
+    (folder / "journal.jsonl").write_text("")
+    cleaning.clean(["--yes", "--older-than", "0h"])
+    assert "kept 1: still running" in capsys.readouterr().out
+    assert folder.exists()
+
+
+def test_clean_removes_a_sweep_with_a_job_that_never_began(project: Path) -> None:
+    sweep = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    job = write_run(sweep, "0-bbbb2222")
+    (job / "journal.jsonl").write_text("")
+    make_old(sweep)
+    cleaning.clean(["--yes"])
+    assert not sweep.exists()
 
 
 def test_clean_removes_empty_folders_above_runs(project: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from folders import write_run
 from store_reader import (
     StoreFile,
     assert_complete,
@@ -24,6 +25,7 @@ from store_reader import (
 )
 from tracking_server import Server
 
+from runner.record.complete import missing
 from runner.record.liveness import identity
 from runner.record.recorded import folders, read_run
 
@@ -260,6 +262,33 @@ def test_journal_that_ends_within_a_line_is_delivered_and_is_done(
     assert (done.returncode, "1 delivered" in done.stdout) == (0, True), done.stdout
     assert not markers(place)
     assert only_run(client(place)).info.status == "KILLED"
+
+
+@pytest.mark.parametrize("ends", [None, "FAILED"])
+@pytest.mark.parametrize("size", [1, 2_000_000])
+def test_torn_line_holds_up_nothing(place: Path, size: int, ends: str | None) -> None:
+    from runner.record.store import Store, StoredRun
+
+    folder = write_run(place, status=None)
+    text = (folder / "journal.jsonl").read_text()
+    text = text.replace('"kind": "start"', '"kind": "start", "user": "ada"')
+    (folder / "journal.jsonl").write_text(text)
+    run = StoredRun(Store(f"sqlite:///{place}/mlflow.db"), folder, place)
+    while run.advance():
+        pass
+    with (folder / "journal.jsonl").open("a") as file:
+        file.write('{"kind": "tag", "value": "' + "x" * size + "\n")
+        if ends:
+            file.write(json.dumps({"kind": "end", "time": 1, "status": ends}) + "\n")
+    while run.advance():
+        pass
+    if not ends:
+        run.close_dead()
+    assert run.finished
+    assert not run.has_news()
+    stored = only_run(client(place))
+    assert stored.info.status == (ends or "KILLED")
+    assert missing(client(place), stored.info.run_id, folder) is None
 
 
 class Reader(threading.Thread):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.record.journal import Journal, read_events
+from runner.record.liveness import WriterLock
 
 SOURCE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "src"
 
@@ -61,6 +62,74 @@ def test_reader_goes_on_behind_a_line_that_a_full_disk_tore(tmp_path: Path) -> N
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"kind":"a"}\n{"kind":\n{"kind":"c"}\n')
     assert [event["kind"] for event in read_events(path)[0]] == ["a", "c"]
+
+
+ON_A_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from runner.record.journal import Journal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+"""
+FULL_TWICE = """
+journal = Journal(path)
+journal.write("start")
+for size in (200, 300):
+    room(size)
+    try:
+        while True:
+            journal.metric("loss", 0.5, 1)
+    except OSError:
+        assert path.read_bytes()[-1:] not in b"}\\n", "the line is torn"
+room(resource.RLIM_INFINITY)
+journal.write("end")
+"""
+FULL_AS_IT_GOES_ON = """
+path.write_bytes(b'{"kind":"start"}\\n{"kind":"met')
+room(path.stat().st_size)
+journal = Journal(path, goes_on=True)
+room(resource.RLIM_INFINITY)
+journal.write("resume")
+journal.write("end")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.parametrize(
+    ("code", "events"),
+    [(FULL_TWICE, {"start", "metric", "end"}), (FULL_AS_IT_GOES_ON, {"start", "resume", "end"})],
+)
+def test_event_after_a_full_disk_is_read(tmp_path: Path, code: str, events: set[str]) -> None:
+    path = tmp_path / "journal.jsonl"
+    words = [sys.executable, "-c", ON_A_DISK + code, str(path)]
+    subprocess.run(words, env={"PYTHONPATH": str(SOURCE)}, check=True)
+    kinds = [event["kind"] for event in all_events(path)]
+    assert (kinds[0], kinds[-1], set(kinds)) == ("start", "end", events)
+
+
+def test_journal_goes_on_after_the_line_that_another_process_tore_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind":"start"}\n')
+
+    class Lock(WriterLock):
+        """The one who has it until now writes, and is killed."""
+
+        def __init__(self, journal: Path) -> None:
+            with journal.open("ab") as file:
+                file.write(b'{"kind":"met')
+            super().__init__(journal)
+
+    monkeypatch.setattr("runner.record.journal.WriterLock", Lock)
+    journal = Journal(path, goes_on=True)
+    journal.write("resume")
+    journal.close()
+    assert [event["kind"] for event in all_events(path)] == ["start", "resume"]
 
 
 def test_reader_takes_a_line_that_is_longer_than_its_buffer(tmp_path: Path) -> None:

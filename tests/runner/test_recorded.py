@@ -1,18 +1,21 @@
 """What a run's folder tells later."""
 
+import math
 import os
 import pickle
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from folders import NOBODY, write_run
 
 from runner.errors import UserError
 from runner.record import journal as journals
 from runner.record.liveness import identity
-from runner.record.recorded import find_run, folders, read_run
+from runner.record.recorded import Point, RecordedRun, find_run, folders, read_run
 
 
 def append(folder: Path, text: str) -> None:
@@ -56,6 +59,47 @@ def test_recorded_metric_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
         (0, 3.0), (1, 2.0), (2, 1.0), (2, float("inf")),
     ]  # fmt: skip
     assert run.metrics["loss"] == float("inf")
+
+
+def test_recorded_point_is_known_by_its_metric_step_and_value(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, metrics={})
+    nan, inf = float("nan"), float("inf")
+    for step, value in ((0, "0.1"), (0, "0.2"), (1, '"nan"'), (2, '"inf"'), (3, "-0.0"), (4, "1")):
+        append(
+            folder, f'{{"kind":"metric","time":1,"name":"loss","value":{value},"step":{step}}}\n'
+        )
+    run = read_run(folder)
+    known = [
+        (0, 0.1),
+        (0, 0.2),
+        (1, nan),
+        (2, inf),
+        (3, -0.0),
+        (4, 1),
+        (4, True),
+        (4, np.float32(1)),
+    ]
+    assert all(run.has_point("loss", value, step) for step, value in known)
+    assert run.has_point("loss", 1.0, np.int64(4))
+    new = [(1, 0.1), (0, math.nextafter(0.1, 1)), (0, nan), (2, -inf), (2, nan), (3, 0.0), (5, 1.0)]
+    assert not any(run.has_point("loss", value, step) for step, value in new)
+    assert not run.has_point("gain", 0.1, 0)
+
+
+def test_recorded_points_are_gone_through_once_however_many_are_asked_for(tmp_path: Path) -> None:
+    class Counted(list[Point]):
+        """Points that tell how often they were gone through."""
+
+        times = 0
+
+        def __iter__(self) -> Iterator[Point]:
+            self.times += 1
+            return super().__iter__()
+
+    run = RecordedRun(tmp_path, "aaaa1111")
+    points = run.points["loss"] = Counted(Point(step, 1, 0.5) for step in range(9))
+    assert [run.has_point("loss", 0.5, step) for step in range(10)] == [True] * 9 + [False]
+    assert points.times == 1
 
 
 def test_recorded_journal_longer_than_a_chunk_is_read_to_its_end(
@@ -155,6 +199,20 @@ def several(tmp_path: Path) -> dict[str, Path]:
 )
 def test_find_run_by_name(tmp_path: Path, several: dict[str, Path], name: str, run: str) -> None:
     assert find_run(tmp_path, name) == several[run]
+
+
+@pytest.mark.parametrize("journal", ["", '{"kind": "start", "id": "aaaa'])
+def test_find_run_last_is_one_that_began(
+    tmp_path: Path, several: dict[str, Path], journal: str
+) -> None:
+    place = "weather/2026-11-09/10-00-00-eeee2222"
+    (write_run(tmp_path, place) / "journal.jsonl").write_text(journal)
+    (write_run(tmp_path, "new/2026-11-09/11-00-00-ffff2222") / "journal.jsonl").write_text(journal)
+    assert find_run(tmp_path, "last") == several["sweep"]
+    assert find_run(tmp_path, "last:weather") == several["sweep"]
+    assert find_run(tmp_path, "weather") == several["job"]
+    with pytest.raises(UserError, match="last:new: no such run"):
+        find_run(tmp_path, "last:new")
 
 
 def test_find_run_best_of_all_is_judged_as_the_latest(

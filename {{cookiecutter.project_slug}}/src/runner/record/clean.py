@@ -16,9 +16,9 @@ from runner.errors import UserError
 from runner.project import root
 from runner.record.address import real_address
 from runner.record.delivery import read_json
-from runner.record.embedded import address, correct, recorded_store, store_file
+from runner.record.embedded import address, correct, recorded_store, store_file, unported
 from runner.record.liveness import WriterLock
-from runner.record.recorded import folders, read_run, subfolders
+from runner.record.recorded import RecordedRun, folders, read_run, subfolders
 from runner.record.rerun import WORKTREES, is_in_use, remove_worktree
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ GONE = "gone already: another process removes, too"
 
 REMOVING = ".removing"  # in `outputs`: what was a run and is being removed
 OF_HYDRA = "multirun.yaml"  # what it writes before a sweep has a record
+OF_NO_RUN = (OF_HYDRA, "journal.jsonl", "delivery.log")  # may be there before a run has begun
 _JUST_NOW = 60  # seconds in which a folder may still be empty, and a draft become a file
 
 
@@ -129,6 +130,8 @@ def _runs(outputs: Path, limit: float) -> Iterator[Item]:
                 yield Item(folder, _used(folder), last=last)
         except FileNotFoundError:  # another process removes it
             continue
+        except OSError as error:
+            yield Item(folder, 0, DENIED, f" ({folder}: {error.strerror})")
 
 
 def _last(folder: Path) -> float:
@@ -141,18 +144,32 @@ def _last(folder: Path) -> float:
 
 def _run(outputs: Path, folder: Path, limit: float, stores: "_Stores") -> Item:
     """A run by itself; of one that is not old, only whether it still runs is asked."""
-    run = read_run(folder)
-    if run.status == "RUNNING":
+    run, last = read_run(folder), _last(folder)
+    begins = not run.has_begun and last >= time.time() - _JUST_NOW
+    if run.status == "RUNNING" or begins:
         return Item(folder, 0, RUNNING)
-    if _last(folder) >= limit:
+    if last >= limit:
+        return Item(folder, 0)
+    if not run.has_begun and _is_nothing(folder):
         return Item(folder, 0)
     if any((pending / f"{run.id}.run").exists() for pending in subfolders(outputs / ".pending")):
         return Item(folder, 0, PENDING)
-    uri = recorded_store(
-        run.params.get("tracking.uri", ""), Path(run.params.get("outputs", outputs)), outputs
-    )
-    kept, detail = stores.lack(uri, folder)
+    lacks = [stores.lack(uri, folder) for uri in _stores_of(run, outputs)] or [(ONLY_COPY, "")]
+    kept, detail = next((each for each in lacks if each[0] is None), lacks[0])
     return Item(folder, 0, kept, detail)
+
+
+def _is_nothing(folder: Path) -> bool:
+    """Whether a run that never began left no file that tells anything."""
+    return all(path.is_dir() or path.name in OF_NO_RUN for path in _inside(folder))
+
+
+def _stores_of(run: RecordedRun, outputs: Path) -> list[str]:
+    """Where a run may be: in any of the stores, if it was killed before it recorded in which."""
+    if uri := run.params.get("tracking.uri"):
+        return [recorded_store(uri, Path(run.params.get("outputs", outputs)), outputs)]
+    notes = [read_json(pending / "store.json") for pending in subfolders(outputs / ".pending")]
+    return [unported(note["uri"], outputs) for note in notes if "uri" in note]
 
 
 class _Stores:
@@ -213,7 +230,7 @@ def _empty(outputs: Path, before: float) -> Iterator[Item]:
     for depth in range(1, 6):
         below: list[Path] = []
         for path in sorted(level):
-            inside = [path, *_inside(path)]
+            inside = [path, *_inside(path, passes_over=True)]  # what is not empty cannot be removed
             files = [each for each in inside if not each.is_dir() and each.name != OF_HYDRA]
             with suppress(FileNotFoundError):
                 if files or any(each.stat().st_mtime >= before for each in inside):
@@ -231,7 +248,7 @@ def _drafts(outputs: Path, before: float) -> Iterator[Item]:
     """Files that were being written when their process was killed."""
     places = [outputs, *(root() / name for name in ("conf", "holds", "signals"))]
     places += [root() / "data" / name for name in ("held", "signals", "versions")]
-    for path in sorted(path for place in places for path in _inside(place)):
+    for path in sorted(path for place in places for path in _inside(place, passes_over=True)):
         with suppress(FileNotFoundError):
             if _DRAFT.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
                 yield Item(path, path.stat().st_size)
@@ -292,14 +309,18 @@ def _delete(item: Item, outputs: Path) -> Path:
 def _taken_away(item: Item, outputs: Path) -> Path:
     """Moves a run out of the runs at once, so that half of one is never taken for one.
 
+    Whoever goes on with a run within it needs the lock of the outermost one first. That one alone
+    is held: a process may open only so many files, and a sweep has thousands of jobs.
+
     Raises:
         BlockingIOError: It goes on, so that it stays.
     """
-    locks: list[WriterLock] = []
+    outermost = item.path / "journal.jsonl"
+    lock = WriterLock(outermost)
     try:
         for path in _inside(item.path):
-            if path.name == "journal.jsonl":
-                locks.append(WriterLock(path))
+            if path.name == "journal.jsonl" and path != outermost:
+                WriterLock(path).release()
         if _last(item.path) != item.last:
             raise BlockingIOError
         target = outputs / REMOVING / f"{secrets.token_hex(4)}-{item.path.name}"
@@ -311,8 +332,7 @@ def _taken_away(item: Item, outputs: Path) -> Path:
                 if not item.path.exists():
                     raise
     finally:
-        for lock in locks:
-            lock.release()
+        lock.release()
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:
@@ -327,15 +347,26 @@ def _remove_empty(folder: Path, outputs: Path) -> None:
         folder = folder.parent
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """All files and folders in a folder, those below too, while other processes remove some."""
-    for place, names, files in os.walk(folder):  # a glob of Python 3.11 would raise
+def _inside(folder: Path, passes_over: bool = False) -> Iterator[Path]:
+    """All files and folders in a folder, those below too, while other processes remove some.
+
+    Args:
+        folder: Where they are.
+        passes_over: Whether a folder that cannot be read counts as empty; else it is an error.
+    """
+
+    def tell(error: OSError) -> None:
+        if not (passes_over or isinstance(error, FileNotFoundError)):
+            raise error
+
+    # a glob of Python 3.11 would raise
+    for place, names, files in os.walk(folder, onerror=tell):
         yield from (Path(place, name) for name in (*names, *files))
 
 
 def _used(folder: Path) -> int:
     size = 0
-    for path in _inside(folder):
+    for path in _inside(folder, passes_over=True):
         with suppress(FileNotFoundError):  # another process removes it
             size += path.lstat().st_size if path.is_file() else 0
     return size

@@ -46,7 +46,7 @@ def _of_its_end(stored: "Run", recorded: RecordedRun) -> Iterator[str]:
     if refused := stored.data.tags.get("record.refused"):
         yield f"what it refused ({refused})"
     sent = read_json(recorded.folder / "delivery.json").get("offset", 0)
-    if read_events(recorded.folder / "journal.jsonl", sent)[0]:
+    if any(_events(recorded.folder / "journal.jsonl", sent)):
         yield "the end of its journal"
 
 
@@ -83,8 +83,7 @@ def _of_files(
         yield "its model"
 
 
-def _events(journal: Path) -> Iterator[Event]:
-    offset = 0
+def _events(journal: Path, offset: int = 0) -> Iterator[Event]:
     while (part := read_events(journal, offset))[1] > offset:
         yield from part[0]
         offset = part[1]

@@ -1,5 +1,6 @@
 """The journal: one JSON line per event, written so that a killed process loses nothing."""
 
+import errno
 import json
 import math
 import os
@@ -38,17 +39,16 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
         if goes_on:
             flags &= ~(os.O_CREAT | os.O_EXCL)
-            is_torn = not path.read_bytes().endswith(b"\n")
         self._path = path
         self._descriptor = os.open(path, flags, 0o666)
         try:
             self._lock = WriterLock(path)
-        except BlockingIOError:
+        except OSError:
             os.close(self._descriptor)
             raise
         self._names: dict[str, str] = {}
-        if goes_on and is_torn:  # it was killed while it wrote
-            os.write(self._descriptor, b"\n")
+        # it was killed while it wrote; looked at under the lock: until then another may write
+        self._is_torn = goes_on and not path.read_bytes().endswith(b"\n")
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""
@@ -89,10 +89,12 @@ class Journal:
 
     def _append(self, line: str) -> None:
         data = line.encode("utf-8", "replace")
+        if self._is_torn:  # the torn line ends first, so that this one is not a part of it
+            data = b"\n" + data
         written = os.write(self._descriptor, data)
-        if written != len(data):  # The disk is full: end the torn line, so that it stands alone.
-            os.write(self._descriptor, b"\n")
-            raise OSError(28, "no space left for the run's journal")
+        self._is_torn = written != len(data)
+        if self._is_torn:  # the disk is full, and has no room for the end of the line either
+            raise OSError(errno.ENOSPC, "no space left for the run's journal")
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:

@@ -96,6 +96,11 @@ class RecordedRun:
         return (self.ended - self.started).total_seconds() - self.idle
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything stands in its journal; it was killed before where nothing does."""
+        return self.ended > _EPOCH
+
+    @property
     def is_ingest(self) -> bool:
         """Whether it only receives signals."""
         return "'signals'" in self.params.get("task.uses", "")
@@ -106,10 +111,16 @@ class RecordedRun:
 
     def has_point(self, name: str, value: float, step: int) -> bool:
         """Whether a metric had just this value at this step."""
-        text = repr(float(value))  # of what is not a number, too
-        return any(
-            point.step == step and repr(point.value) == text for point in self.points.get(name, [])
-        )
+        return (name, int(step), repr(float(value))) in self._known
+
+    @cached_property
+    def _known(self) -> set[tuple[str, int, str]]:
+        """All points, to look one up at once; values as text: what is no number is not itself."""
+        return {
+            (name, point.step, repr(point.value))
+            for name, points in self.points.items()
+            for point in points
+        }
 
     def model(self) -> Any:
         """The fitted model."""
@@ -308,10 +319,17 @@ def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:
     return best.folder
 
 
-def _last(chosen: list[Path], outputs: Path) -> Path:
-    """The last run that was typed, if possible one that does not only receive signals."""
+def _last(chosen: list[Path], outputs: Path) -> Path | None:
+    """The last run that was typed and began, if possible one that does not only receive signals."""
     typed = [each for each in chosen if len(each.relative_to(outputs).parts) == 3] or chosen
-    return next((each for each in reversed(typed) if not read_run(each).is_ingest), typed[-1])
+    last = None
+    for folder in reversed(typed):
+        run = read_run(folder)
+        if run.has_begun and not run.is_ingest:
+            return folder
+        if run.has_begun and last is None:
+            last = folder
+    return last
 
 
 def _shown(folder: Path, outputs: Path) -> str:

@@ -187,8 +187,9 @@ class StoredRun:
         if self._journal.stat().st_size <= self._offset:
             return False
         events, offset = read_events(self._journal, self._offset)
-        if not events:
-            return False
+        if not events:  # at most a line that a full disk tore
+            self._offset, before = offset, self._offset
+            return offset > before
         if not self._start:
             self._start = events[0]
         if self._mlflow_run_id is None and not self._create():
