@@ -280,8 +280,9 @@ def _masked_bytes(data: bytes) -> bytes:
 def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
     """A patch as git writes it, and the files of which a line was masked.
 
-    Beside what `mask` knows, what is assigned to a secret's name is masked: a literal in quotes,
-    and outside of Python files, without them.
+    In lines that are new, what is assigned to a secret's name is masked too: a literal in quotes,
+    and outside of Python files, without them. That is a guess, and any other line is in git as it
+    is: masked, it would keep the patch from being applied.
     """
     lines = patch.decode(errors="surrogateescape").split("\n")
     files: dict[str, None] = {}
@@ -294,8 +295,8 @@ def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
             is_body = True
         elif not is_body:  # names of files, and what is binary
             continue
-        masked = mask(line)
-        if is_body and line[:1] in "+- ":
+        masked = line[:1] + mask_name(line[1:])  # the first character is the patch's own
+        if is_body and line.startswith("+"):
             masked = _ASSIGNED.sub(partial(_masked_assignment, file.endswith(".py")), masked)
         if masked != line:
             lines[number] = masked
