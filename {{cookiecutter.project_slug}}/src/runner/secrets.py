@@ -253,28 +253,29 @@ def mask_file(path: Path) -> None:
     """Mask a text file where it lies; any other would be broken and stays."""
     if path.stat().st_size <= _AT_ONCE:
         data = path.read_bytes()
-        if b"\0" not in data[:_HEAD] and (masked := _masked_bytes(data)) != data:
+        if b"\0" not in data[:_HEAD] and (masked := mask_bytes(data)) != data:
             path.write_bytes(masked)
         return
     with path.open("rb") as file:
         if b"\0" in file.read(_HEAD):
             return
         file.seek(0)
-        if all(_masked_bytes(line) == line for line in file):
+        if all(mask_bytes(line) == line for line in file):
             return
         file.seek(0)
         draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
         try:
             with draft.open("wb") as copy:
-                copy.writelines(map(_masked_bytes, file))
+                copy.writelines(map(mask_bytes, file))
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
 
 
-def _masked_bytes(data: bytes) -> bytes:
-    return mask(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+def mask_bytes(data: bytes) -> bytes:
+    """The same of a text in bytes, whatever their encoding."""
+    return mask(str(data, errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
