@@ -7,7 +7,7 @@ it is escaped, and by place in addresses, whose parts say which of them is a sec
 import os
 import re
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain, count, pairwise
 from pathlib import Path
@@ -18,6 +18,12 @@ from runner.escapes import escapes
 from runner.structured import decoded, is_flow, settings, unwrapped
 
 MASK = "***"
+
+PRIVATE = "RUNNER_PRIVATE"
+"""The variable that hands the names of private variables on, with a `=` between two of them.
+
+Other processes inherit the values of `.env`, but not all of them find the file.
+"""
 
 SHORTEST = 4
 """Characters; a shorter secret is masked where it is the whole of a text."""
@@ -170,12 +176,12 @@ def register_addresses(node: Any) -> None:
             register_addresses(value)
 
 
-def register_environment(private: Collection[str] = ()) -> None:
-    """Have variables masked that are called secrets, and the logins in addresses of any other.
+def register_environment() -> None:
+    """Have variables masked that are called secrets or private, and any other's addresses' logins.
 
-    Args:
-        private: Names of others to be masked, such as those in `.env`.
+    Private are those whose names stand in the variable `PRIVATE`, such as those of `.env`.
     """
+    private = os.environ.get(PRIVATE, "").split("=")
     for name, value in os.environ.items():
         register_addresses(value)
         if is_secret_variable(name):
