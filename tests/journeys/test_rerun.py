@@ -135,6 +135,20 @@ def test_rerun_of_a_first_run_takes_its_data_from_the_cache_or_the_remote(fresh:
     assert not (fresh.root / "data/signals/flights").exists()
 
 
+def test_rerun_masks_what_stands_in_env(project: Project) -> None:
+    project.write(".env", "DEPLOY_PAT=ghp_Zq7WkX9vJ2\n")
+    said = "print('by', __import__('os').environ['DEPLOY_PAT'])"
+    project.change(JUDGE, "result[name] = float(", f"{said}; result[name] = float(")
+    project.run(*RUN)
+    said = project.run("rerun", "last").stdout
+    assert "by ***" in said
+    assert "equal to the last digit" in said
+    for folder in project.folders():
+        assert "by ***" in (folder / "console.log").read_text()
+    texts = [path.read_bytes() for path in (project.root / "outputs").rglob("*") if path.is_file()]
+    assert not [text for text in texts if b"Zq7WkX9vJ2" in text]
+
+
 def test_rerun_says_plainly_what_it_cannot_have(project: Project) -> None:
     project.run(*RUN, "threads=1")
     [folder] = project.folders()

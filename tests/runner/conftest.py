@@ -83,6 +83,7 @@ def no_secrets() -> Iterator[None]:
     from runner import secrets
 
     secrets.clear()
+    os.environ.pop("RUNNER_PRIVATE", None)
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Secrets of this machine: `.env`, which git ignores."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner import project
 from runner.errors import UserError
+from runner.secrets import mask
 
 
 def test_file_is_read_and_what_is_set_already_comes_first(
@@ -24,3 +27,55 @@ def test_file_is_read_and_what_is_set_already_comes_first(
     (tmp_path / ".env").write_bytes(b"SHOP_USER=\xff")
     with pytest.raises(UserError, match=r"\.env: it cannot be read .*see \.env\.example"):
         project.read_environment()
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "from runner.project import read_environment as begin",  # a rerun
+        "from runner.secrets import register_environment as begin",  # a delivery
+    ],
+)
+def test_values_are_masked_in_a_process_that_works_where_the_file_is_not(
+    tmp_path: Path, little_project: Path, monkeypatch: pytest.MonkeyPatch, begins: str
+) -> None:
+    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    for name in ("DEPLOY_PAT", "OF.OURS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text("DEPLOY_PAT=ghp_Zq7WkX9vJ2\nOF.OURS=Zq7W-kX9v\n")
+    project.read_environment()
+    monkeypatch.setattr(project, "root", lambda: little_project)
+    project.read_environment()  # as where a rerun is begun in a worktree
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{begins}; begin(); from runner.secrets import mask; print(mask(input()))",
+        ],
+        env={**os.environ, "PYTHONPATH": str(little_project / "src")},
+        cwd=little_project,
+        input="by ghp_Zq7WkX9vJ2 and Zq7W-kX9v",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "by *** and ***\n"
+
+
+def test_settings_of_the_file_are_masked_by_their_parts_where_they_hold_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    for name in ("SHOP", "STORE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(
+        """SHOP='{"url": "https://shop.example.com/v1", "code": "x9%k2+z", "pwd": "tiger-paws"}'
+STORE="jdbc:sqlserver://store.example.com;user=app;Password=lion-claws"
+"""
+    )
+    project.read_environment()
+    text = "x9%k2+z, tiger-paws and lion-claws at https://shop.example.com/v1 as app"
+    shown = "***, *** and *** at https://shop.example.com/v1 as app"
+    assert mask(text) == shown

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -557,6 +559,41 @@ def test_terminal_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     register("Zq7W t0ken\n")
     print("by Zq7W t0ken, or 'Zq7W%20t0ken'", file=Output(sys.stdout))
     assert capsys.readouterr().out == "by ***, or '***'\n"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda output: output.writelines(["by Zq7W t0ken", "\n"]),
+        lambda output: output.writelines(iter(["by Zq7W t0ken\n"])),
+        lambda output: output.buffer.write(b"by Zq7W t0ken\n"),
+        lambda output: output.buffer.writelines([bytearray(b"by Zq7W t0ken"), memoryview(b"\n")]),
+        lambda output: print("by Zq7W t0ken", file=io.TextIOWrapper(output.buffer), flush=True),
+        lambda output: print("by Zq7W t0ken", file=io.TextIOWrapper(output.detach()), flush=True),
+    ],
+)
+@pytest.mark.parametrize("is_in_a_run", [False, True])
+def test_terminal_shows_no_secret_however_it_is_written(
+    tmp_path: Path, write: Callable[[Any], object], is_in_a_run: bool
+) -> None:
+    register("Zq7W t0ken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", Output((tmp_path / "terminal").open("w")))
+        console = Console(tmp_path / "console.log", mask) if is_in_a_run else None
+        write(sys.stdout)
+        with suppress(ValueError):  # it is closed with a stream that was laid over it
+            sys.stdout.flush()
+        if console:
+            console.stop()
+    assert (tmp_path / "terminal").read_text() == "by ***\n"
+
+
+def test_bytes_that_are_no_text_are_written_as_they_are(tmp_path: Path) -> None:
+    register("Zq7W t0ken")
+    data = random.Random(1).randbytes(10_000)
+    with (tmp_path / "terminal").open("w") as stream:
+        assert Output(stream).buffer.write(data) == len(data)
+    assert (tmp_path / "terminal").read_bytes() == data
 
 
 def test_secret_in_pieces_or_without_an_end_is_masked_in_console_log(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Where the project is, and what git says of it."""
 
+import os
 import subprocess
-from collections.abc import Collection
 from pathlib import Path
 
 from runner.errors import UserError
-from runner.secrets import register_environment
+from runner.secrets import PRIVATE, register_environment
 
 
 def root() -> Path:
@@ -16,11 +16,12 @@ def root() -> Path:
 def read_environment() -> None:
     """Sets the variables of `.env` that are not set yet, and has secrets masked from now on.
 
+    Processes that are started from here mask them too, wherever they work.
+
     Raises:
         UserError: The file cannot be read.
     """
     path = root() / ".env"
-    names: Collection[str] = ()
     if path.is_file():
         from dotenv import dotenv_values, load_dotenv
 
@@ -29,7 +30,9 @@ def read_environment() -> None:
             names = dotenv_values(path, interpolate=False).keys()
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
-    register_environment(names)
+        handed_on = os.environ.get(PRIVATE, "").split("=")
+        os.environ[PRIVATE] = "=".join(sorted({*handed_on, *names} - {""}))
+    register_environment()
 
 
 def git(folder: Path, *words: str) -> str | None:

@@ -7,16 +7,23 @@ it is escaped, and by place in addresses, whose parts say which of them is a sec
 import os
 import re
 import socket
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from runner.escapes import escapes
+from runner.structured import decoded, is_flow, settings, unwrapped
 
 MASK = "***"
+
+PRIVATE = "RUNNER_PRIVATE"
+"""The variable that hands the names of private variables on, with a `=` between two of them.
+
+Other processes inherit the values of `.env`, but not all of them find the file.
+"""
 
 SHORTEST = 4
 """Characters; a shorter secret is masked where it is the whole of a text."""
@@ -39,12 +46,17 @@ _ABOUT = (
     *("ttl", "type", "uri", "url"),
 )
 """What a secret's name is followed by where the value says something about it: `token_pattern`."""
+_BESIDE = (
+    *("database", "dbname", "driver", "email", "engine", "host", "hostname", "login", "name"),
+    *("port", "region", "schema", "server", "type", "uri", "url", "user", "username"),
+)
+"""What stands beside a secret in settings and is none, whatever the settings are called."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _USUAL = (
     *("true", "false", "none", "null", "yes", "no", "on", "off", "auto", "default", "test"),
     *("debug", "info", "warning", "error", "production", "staging", "development", "local"),
-    "localhost",
+    *("localhost", "bearer", "basic"),
 )
 _NUMBER = re.compile(r"[-+]?[\d.,:]{1,5}")
 _WORDS = re.compile(
@@ -66,6 +78,7 @@ _ASSIGNED = re.compile(
     r"(?P<before>(?P<name>[A-Za-z][\w.-]{0,60})[\"']?\s*(?::|=)\s*)"
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"']*)(?P=quote)|(?P<bare>[^\s\"',;(){}\[\]#]+))"
 )
+_NOTHING = 0, re.compile(r"(?!)")
 _TOKEN_PASSWORDS = ("", "x-oauth-basic")
 """What stands as the password where the user is a token."""
 
@@ -79,23 +92,24 @@ class Secrets:
     def __init__(self) -> None:
         self._anywhere: set[str] = set()
         self._whole: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        # with the number of values in it: what another thread adds meanwhile makes it an old one
+        self._compiled = _NOTHING
 
-    def add(self, value: str, is_secret: bool = True) -> None:
-        """Add a value, with the logins in it if it is an address.
+    def add(self, value: str, is_secret: bool | None = True) -> None:
+        """Add a value with its parts: an address's logins, and what code would read of settings.
 
         Args:
             value: As it was read.
             is_secret: Whether it is called one; of any other, words are masked only as a whole.
+                None adds the parts alone.
         """
-        for part in _of_addresses(value):
-            self._add(part, is_secret=True)
-        if value.lstrip().startswith(("[", "{")):  # may be taken apart, as by `oc.decode`
-            for part in _PIECES.findall(value):
-                self._add(part, is_secret=False)
-        if quoted := re.fullmatch(r"\s*([\"'])(.+)\1\s*", value, re.DOTALL):
-            self._add(quoted[2], is_secret)
-        self._add(value, is_secret)
+        left = [(value, is_secret)]
+        while left:
+            part, is_secret = left.pop()
+            if is_secret is not None:
+                self._add(part, is_secret)
+            self.add_addresses(part)
+            left += _parts(part, bool(is_secret))
 
     def add_addresses(self, text: str) -> None:
         """Add the logins of the addresses in a text, and nothing else of it."""
@@ -104,17 +118,22 @@ class Secrets:
 
     def mask(self, text: str) -> str:
         """The text without the values, in any form."""
-        if self._whole and text.strip() in self._whole:
-            return MASK
+        return MASK if self._whole and text.strip() in self._whole else self.mask_name(text)
+
+    def mask_name(self, text: str) -> str:
+        """The same of a name or a line: a word that is masked as a whole text stays in it."""
         if self._anywhere:
-            text = (self._pattern or self._compiled()).sub(MASK, text)
+            size, pattern = self._compiled
+            if size != len(self._anywhere):
+                pattern = self._compile()
+            text = pattern.sub(MASK, text)
         return text
 
     def clear(self) -> None:
         """Forget all values."""
         self._anywhere.clear()
         self._whole.clear()
-        self._pattern = None
+        self._compiled = _NOTHING
 
     def _add(self, value: str, is_secret: bool) -> None:
         value = value.strip()
@@ -123,18 +142,12 @@ class Secrets:
         if len(value) < SHORTEST or (not is_secret and _WORDS.fullmatch(value)):
             self._whole.add(value)
             return
-        lines = [line.strip() for line in value.splitlines()]
-        # of a key in lines, each may be printed by itself
-        longer = {line for line in lines if len(line) >= _LINE and not line.startswith("---")}
-        self._anywhere |= {value, *longer}
-        self._pattern = None
+        self._anywhere.add(value)
 
-    def _compiled(self) -> re.Pattern[str]:
+    def _compile(self) -> re.Pattern[str]:
         values = sorted(self._anywhere, key=len, reverse=True)
-        forms = [form for value in values for form in escapes(value)]
-        pattern = re.compile("|".join(forms))
-        if len(values) == len(self._anywhere):  # else another thread has added one
-            self._pattern = pattern
+        pattern = re.compile("|".join(form for value in values for form in escapes(value)))
+        self._compiled = len(values), pattern
         return pattern
 
 
@@ -163,16 +176,18 @@ def register_addresses(node: Any) -> None:
             register_addresses(value)
 
 
-def register_environment(private: Collection[str] = ()) -> None:
-    """Have variables masked that are called secrets, and the logins in addresses of any other.
+def register_environment() -> None:
+    """Have variables masked that are called secrets or private, and any other's addresses' logins.
 
-    Args:
-        private: Names of others to be masked, such as those in `.env`.
+    Private are those whose names stand in the variable `PRIVATE`, such as those of `.env`.
     """
+    private = os.environ.get(PRIVATE, "").split("=")
     for name, value in os.environ.items():
         register_addresses(value)
-        if is_secret_variable(name) or (name in private and "://" not in value):
+        if is_secret_variable(name):
             register(value, name)
+        elif name in private:
+            _secrets.add(value, None if "://" in value else False)
 
 
 def watch_resolver() -> None:
@@ -202,15 +217,32 @@ def mask(text: str) -> str:
     return mask_addresses(_secrets.mask(text))
 
 
+def mask_name(text: str) -> str:
+    """The same of a name or a line: a word that is masked as a whole text stays in it."""
+    return mask_addresses(_secrets.mask_name(text))
+
+
 def mask_within(node: Any) -> Any:
     """The same of every text inside lists and dicts, keys included."""
     if isinstance(node, str):
         return mask(node)
     if isinstance(node, dict):
-        return {mask_within(key): mask_within(value) for key, value in node.items()}
+        return {key: mask_within(value) for key, value in mask_keys(node).items()}
     if isinstance(node, list | tuple):
         return [mask_within(value) for value in node]
     return node
+
+
+def mask_keys(node: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same entries, their names without secrets; those that would become one are numbered."""
+    names = {key: mask_name(key) if isinstance(key, str) else key for key in node}
+    taken = {key for key, name in names.items() if key == name}
+    for key, name in names.items():
+        if key != name:
+            tried = chain([name], (f"{name} ({number})" for number in count(2)))
+            names[key] = next(each for each in tried if each not in taken)
+            taken.add(names[key])
+    return {names[key]: value for key, value in node.items()}
 
 
 def mask_addresses(text: str) -> str:
@@ -227,35 +259,37 @@ def mask_file(path: Path) -> None:
     """Mask a text file where it lies; any other would be broken and stays."""
     if path.stat().st_size <= _AT_ONCE:
         data = path.read_bytes()
-        if b"\0" not in data[:_HEAD] and (masked := _masked_bytes(data)) != data:
+        if b"\0" not in data[:_HEAD] and (masked := mask_bytes(data)) != data:
             path.write_bytes(masked)
         return
     with path.open("rb") as file:
         if b"\0" in file.read(_HEAD):
             return
         file.seek(0)
-        if all(_masked_bytes(line) == line for line in file):
+        if all(mask_bytes(line) == line for line in file):
             return
         file.seek(0)
         draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
         try:
             with draft.open("wb") as copy:
-                copy.writelines(map(_masked_bytes, file))
+                copy.writelines(map(mask_bytes, file))
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
 
 
-def _masked_bytes(data: bytes) -> bytes:
-    return mask(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+def mask_bytes(data: bytes) -> bytes:
+    """The same of a text in bytes, whatever their encoding."""
+    return mask(str(data, errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
     """A patch as git writes it, and the files of which a line was masked.
 
-    Beside what `mask` knows, what is assigned to a secret's name is masked: a literal in quotes,
-    and outside of Python files, without them.
+    In lines that are new, what is assigned to a secret's name is masked too: a literal in quotes,
+    and outside of Python files, without them. That is a guess, and any other line is in git as it
+    is: masked, it would keep the patch from being applied.
     """
     lines = patch.decode(errors="surrogateescape").split("\n")
     files: dict[str, None] = {}
@@ -268,8 +302,8 @@ def mask_patch(patch: bytes) -> tuple[bytes, list[str]]:
             is_body = True
         elif not is_body:  # names of files, and what is binary
             continue
-        masked = mask(line)
-        if is_body and line[:1] in "+- ":
+        masked = line[:1] + mask_name(line[1:])  # the first character is the patch's own
+        if is_body and line.startswith("+"):
             masked = _ASSIGNED.sub(partial(_masked_assignment, file.endswith(".py")), masked)
         if masked != line:
             lines[number] = masked
@@ -325,6 +359,56 @@ def secrets_of_address(text: str) -> list[str]:
             part["value"] for part in _QUERY.finditer(address) if is_secret_parameter(part["name"])
         ]
     return found
+
+
+def _parts(value: str, is_secret: bool) -> Iterator[tuple[str, bool | None]]:
+    """What code would read of a value, and whether it is a secret; None where it is none itself."""
+    if (inner := unwrapped(value)) != value:
+        yield inner, is_secret
+        return
+    if (node := decoded(value)) is not None:
+        yield from _strings(node, is_secret)
+    elif is_flow(value):  # what `oc.decode` may take
+        yield from ((piece, False) for piece in _PIECES.findall(value))
+    if is_flow(value):
+        return
+    yield from ((each, True) for name, each in settings(value) if is_secret_name(name))
+    lines = [line.strip() for line in value.splitlines()]
+    # of a key in lines, each may be printed by itself
+    longer = [line for line in lines if len(line) >= _LINE and not line.startswith("---")]
+    yield from ((line, is_secret) for line in longer if len(lines) > 1)
+
+
+def _strings(node: Any, is_secret: bool) -> Iterator[tuple[str, bool | None]]:
+    """The values within lists and mappings, and whether each is a secret.
+
+    Where keys say which is one, the others are none; else all are what the whole is called.
+    """
+    left = [("", node, is_secret)]
+    while left:
+        name, node, is_secret = left.pop()
+        if isinstance(node, dict):
+            entries = [_entry(str(key), each) for key, each in node.items()]
+            is_told = any(is_secret_name(key) for key, _ in entries)
+            left += [
+                (key, each, is_secret_name(key) or (is_secret and not is_told))
+                for key, each in entries
+            ]
+        elif isinstance(node, list):
+            left += [(name, each, is_secret) for each in node]
+        elif isinstance(node, str):
+            words = [word.lower() for word in _PARTS.findall(name)]
+            is_beside = bool(words) and words[-1] in _BESIDE and not is_secret_name(name)
+            is_open = is_beside or (not is_secret and "://" in node)
+            yield node, None if is_open else is_secret
+        elif is_secret and isinstance(node, int | float):
+            yield str(node), True
+
+
+def _entry(key: str, value: Any) -> tuple[str, Any]:
+    """Of a mapping; OmegaConf takes `{key:value}` where YAML wants a space."""
+    name, is_there, rest = key.partition(":")
+    return (name, rest) if is_there and not value else (key, value)
 
 
 def _of_addresses(value: str) -> set[str]:

@@ -5,12 +5,12 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from runner.secrets import mask
+from runner.secrets import mask, mask_bytes
 
 _LONGEST = 1024 * 1024  # characters of a line that are kept back
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -108,16 +108,31 @@ class Output:
     Its reader may go away, as with `| head`, or its disk be full: what is left to say is dropped.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any, mask: Callable[[Any], Any] = mask) -> None:
         self._stream = stream
+        self._mask = mask
 
-    def write(self, text: str) -> int:
+    def write(self, text: Any) -> int:
         """Write, or drop the text."""
         try:
-            self._stream.write(mask(text))
+            self._stream.write(self._mask(text))
         except OSError:
             self._drop()
         return len(text)
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        """Write one after the other."""
+        for line in lines:
+            self.write(line)
+
+    @property
+    def buffer(self) -> "Output":
+        """The same for bytes."""
+        return Output(self._stream.buffer, mask_bytes)
+
+    def detach(self) -> "Output":
+        """The same for bytes, when the text's own is no longer needed."""
+        return Output(self._stream.detach(), mask_bytes)
 
     def flush(self) -> None:
         """Flush, or drop what is left."""
@@ -146,7 +161,7 @@ class _Copy:
             self._file.write(text)
         return self._stream.write(text)
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 

@@ -52,7 +52,9 @@ class Journal:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""
-        event = {"kind": kind, "time": now(), **mask_within(values)}
+        # the runner's own keys are no secrets, even where one is the same word
+        masked = {name: mask_within(value) for name, value in values.items()}
+        event = {"kind": kind, "time": now(), **masked}
         line = json.dumps(event, ensure_ascii=False, default=lambda value: mask(str(value)))
         self._append(line + "\n")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.errors import UserError
 from runner.path_names import LENGTH as PART_LENGTH
 from runner.path_names import checked_path
-from runner.secrets import mask
+from runner.secrets import mask, mask_name
 
 LENGTH = 250
 """Characters of a metric's, param's or tag's name that MLflow takes."""
@@ -43,7 +43,7 @@ def checked_name(name: str, what: str) -> str:
     Raises:
         UserError: It can be no name, or a tag's name is one of the runner's own.
     """
-    name = mask(name)  # before a message shows a part of it
+    name = mask_name(name)  # before a message shows a part of it
     if not name:
         raise UserError(f"{what} name is empty; give it at least one character")
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runner.errors import UserError
 from runner.record.journal import Journal
 from runner.record.names import checked_artifact, checked_name
-from runner.secrets import mask, mask_file, mask_patch, mask_within
+from runner.secrets import mask, mask_file, mask_keys, mask_patch, mask_within
 
 if TYPE_CHECKING:
     import polars
@@ -46,7 +46,8 @@ class Recorder:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what does not change in a run; saying another value later is an error."""
-        texts = {checked_name(name, "param"): mask(str(value)) for name, value in params.items()}
+        named = mask_keys(params).items()
+        texts = {checked_name(name, "param"): mask(str(value)) for name, value in named}
         new = {name: text for name, text in texts.items() if name not in self._params}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:

@@ -143,10 +143,11 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
         # No hook of the user's runs for a checkout that is none of theirs.
         _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach",
              str(place), commit)  # fmt: skip
-        if masked := recorded.provenance.get("git_masked"):
+        masked = recorded.provenance.get("git_masked", [])
+        if masked:
             print(f"note: uncommitted.patch has {MASK} in place of secrets, in {', '.join(masked)}")
         if patch.is_file():
-            _git("apply", "--whitespace=nowarn", str(patch), folder=place)
+            _apply(patch, place, masked)
         elif recorded.provenance.get("git_dirty"):
             raise UserError(f"{patch} is missing: the run had uncommitted changes")
         print(f"code: commit {commit[:10]}{' and uncommitted.patch' if patch.is_file() else ''}")
@@ -155,6 +156,20 @@ def _worktree(recorded: RecordedRun) -> Iterator[Path]:
     finally:
         remove_worktree(place)
         lock.release()
+
+
+def _apply(patch: Path, place: Path, masked: list[str]) -> None:
+    """Make the changes that a patch holds; masked, a line that git has is another one there."""
+    try:
+        _git("apply", "--whitespace=nowarn", str(patch), folder=place)
+    except UserError as error:
+        if not masked:
+            raise
+        raise UserError(
+            f"{error}\n{patch} has {MASK} in place of secrets, in {', '.join(masked)}: where a "
+            "line beside a change is masked, git does not find it. Write the secrets back into "
+            "the patch and repeat the rerun"
+        ) from None
 
 
 def remove_worktree(place: Path) -> None:
