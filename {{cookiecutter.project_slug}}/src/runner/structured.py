@@ -11,7 +11,8 @@ _SEPARATORS = ((";", " "), (",", " "), ("&", " "), (r"\n", " "), (r"\s", ""))
 """What may stand between two settings, and what then may stand within a name."""
 _SETTINGS = [
     re.compile(
-        rf"(?:\A|{separator})\n?[ \t]*-{{0,2}}(?P<name>[A-Za-z][\w.{within}-]{{0,60}})"
+        rf"(?:\A|{separator})\n?[ \t]*-?-?(?P<name>[A-Za-z][\w.{within}-]"
+        r"{0,60})"
         rf"\s*(?:=|:\s)\s*(?P<value>(?:{_QUOTED})(?=\s*(?:{separator}|\Z))|[^{separator}]+)",
         re.DOTALL,
     )
