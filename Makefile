@@ -19,7 +19,7 @@ mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
 docs:       ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) tools/prepare.py -m mkdocs build --strict
-lint:       ## style, format, types, workflows
+lint:       ## style, format, types, layers, workflows
 	$(PYTHON) tools/lint.py
 lock:       ## the locks anew; ARGS=--upgrade takes newer releases
 	$(PYTHON) tools/lock.py $(ARGS)
