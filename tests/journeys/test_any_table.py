@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
-from baking import copy_template, run_cookiecutter
-from journey import Project
-from shapes import SHAPES, Shape, write
-from store_reader import delivery_processes
+from support.baking import copy_template, run_cookiecutter
+from support.journey import Project
+from support.shapes import SHAPES, Shape, write
+from support.store_reader import delivery_processes
 
 from runner.signals.contract import Contract
 from runner.signals.contract_file import read_contracts

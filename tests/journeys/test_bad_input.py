@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from journey import QUICK, Project, copy
+from support.journey import QUICK, Project, copy
 
 WRONG_CONFIG = {
     "wrong key": (["sed=1"], "sed: no such key", "'seed'"),

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from journey import QUICK, Project, content, judged
-from store_reader import StoreFile, assert_complete, delivery_processes
-from tracking_server import Server
+from support.journey import QUICK, Project, content, judged
+from support.store_reader import StoreFile, assert_complete, delivery_processes
+from support.tracking_server import Server
+from support.waiting import wait_until
 
 LONG = pytest.mark.long
 BASELINE = ("experiment=baseline", *QUICK)
@@ -51,13 +51,6 @@ def add_task(project: Project, name: str) -> None:
     project.write(
         f"conf/task/{name}.yaml", f"# the team's\n_target_: flight_delays.tasks.{name}\nuses: []\n"
     )
-
-
-def wait_until(condition: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_eight_first_runs_at_once_are_eight_complete_runs(fresh: Project) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corruption import moves
-from journey import QUICK, Project
-from test_first_run import load_elsewhere
+from support.corruption import moves
+from support.journey import QUICK, Project, load_elsewhere
 
 ENSEMBLE = "experiment=ensemble"
 

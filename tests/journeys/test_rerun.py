@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import polars
-from baking import git
-from journey import QUICK, Project
+from support.baking import git
+from support.journey import QUICK, Project
 
 from runner.record.recorded import RecordedRun, read_run
 

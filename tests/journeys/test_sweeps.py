@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
-from bowl import BOWL, X, write_bowl
-from journey import QUICK, Project, judged
+from support.bowl import BOWL, X, write_bowl
+from support.journey import QUICK, Project, judged
 
 from runner.record.recorded import read_run
 

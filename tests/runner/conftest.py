@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_project import DataProject, build, replace
-from store_reader import delivery_processes
+from support.data_project import DataProject, build, replace
+from support.store_reader import delivery_processes
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).resolve().parents[1] / "support" / "worker.py"
 
 sys.path.insert(0, str(TEMPLATE / "src"))
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")

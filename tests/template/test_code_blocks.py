@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from pages import ROOT, Block, blocks, commands, put, put_part
-from test_lint import CHECKS
+from support.baking import CHECKS
+from support.pages import ROOT, Block, blocks, commands, put, put_part
 
 GENERATED = "{{cookiecutter.project_slug}}/README.md"
 PAGES = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from pages import ROOT, blocks, commands
+from support.pages import ROOT, blocks, commands
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 

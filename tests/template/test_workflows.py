@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import ROOT
+from support.baking import ROOT
 
 SCRIPTS = Path(sys.executable).parent
 WORKFLOWS = {

@@ -1,0 +1,1 @@
+"""What tests share: projects, servers, stores and pages to test with."""
