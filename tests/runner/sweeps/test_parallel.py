@@ -4,8 +4,8 @@ import gc
 import weakref
 from pathlib import Path
 
-from runner.parallel import Job, folder_of
-from runner.session import resume_collector
+from ml_experiment_runner.sweeps.execution import resume_collector
+from ml_experiment_runner.sweeps.job_process import Job, folder_of
 
 
 def test_what_a_job_leaves_does_not_stay_in_memory_when_the_next_begins() -> None:
