@@ -13,11 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-sys.path[:0] = [str(ROOT / "tests" / name) for name in ("template", "runner", "journeys")]
+sys.path.insert(0, str(ROOT / "tests"))
 
-from baking import IDENTITY, copy_template, git, run_cookiecutter  # noqa: E402
-from journey import Project  # noqa: E402
-from weather_desk import WeatherDesk, after, serve_by_desk, write_version_two  # noqa: E402
+from support.baking import IDENTITY, copy_template, git, run_cookiecutter  # noqa: E402
+from support.journey import Project  # noqa: E402
+from support.weather_desk import WeatherDesk, after, serve_by_desk, write_version_two  # noqa: E402
 
 INGEST = ("task=ingest", "signals=[weather]")
 TRAIN = ("experiment=weather",)

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ROOT / "tests" / "runner"
+TESTS = ROOT / "tests"
+OF_SIGNALS = TESTS / "runner" / "signals"
 SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
 
 
 def page() -> str:
     """Each shape, each way to write a file and each contract that the tests take, as one page."""
     sys.dont_write_bytecode = True
-    sys.path[:0] = [str(place) for place in (TESTS, SOURCE) if str(place) not in sys.path]
+    places = (str(place) for place in (TESTS, OF_SIGNALS, SOURCE))
+    sys.path[:0] = [place for place in places if place not in sys.path]
     return "\n".join(
         [
             "# Tables, files and contracts",
@@ -33,7 +35,7 @@ def page() -> str:
 
 
 def _shapes() -> list[str]:
-    shapes = importlib.import_module("shapes").SHAPES
+    shapes = importlib.import_module("support.shapes").SHAPES
     return [
         "## Shapes of tables",
         "",
@@ -64,8 +66,8 @@ def _files() -> list[str]:
         "",
         (
             "One table, written in each of these ways, is drafted and received as exactly the same "
-            f"(`tests/runner/test_dialects.py`). Files may be packed: {packed}. Folders, patterns "
-            "and folders such as `year=2024/month=03` are read as one table."
+            f"(`tests/runner/signals/test_dialects.py`). Files may be packed: {packed}. Folders, "
+            "patterns and folders such as `year=2024/month=03` are read as one table."
         ),
         "",
         *(f"- {name}" for name in tests.PRODUCERS),
@@ -75,7 +77,7 @@ def _files() -> list[str]:
 
 def _contracts() -> list[str]:
     lines = []
-    for path in sorted((TESTS / "contracts").glob("*.yaml")):
+    for path in sorted((OF_SIGNALS / "contracts").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         version = re.search(r"^apiVersion: *['\"]?(v[\d.]+)", text, re.MULTILINE)
         outcome = text.partition("\n")[0].lstrip("# ").replace("unchecked: ", "not checked: ")
@@ -87,7 +89,7 @@ def _contracts() -> list[str]:
         (
             "Contracts in the manner of what teams publish. Each is taken, or refused for a reason "
             "that the standard gives; what is not checked here is listed by "
-            "`python run.py signals <name>` (`tests/runner/test_public_contracts.py`)."
+            "`python run.py signals <name>` (`tests/runner/signals/test_public_contracts.py`)."
         ),
         "",
         "| contract | standard | outcome |",

@@ -2,20 +2,14 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-# How projects are generated, and how stores are read, is written down once.
-TESTS = Path(__file__).resolve().parents[1]
-SOURCE = TESTS.parent / "{{cookiecutter.project_slug}}" / "src"
-sys.path[:0] = [str(TESTS / "template"), str(TESTS / "runner"), str(SOURCE)]
-
-from baking import IDENTITY, copy_template, git, run_cookiecutter  # noqa: E402
-from journey import Project, copy  # noqa: E402
-from store_reader import delivery_processes  # noqa: E402
+from support.baking import IDENTITY, copy_template, git, run_cookiecutter
+from support.journey import Project, copy
+from support.store_reader import delivery_processes
 
 os.environ.update(IDENTITY)
 

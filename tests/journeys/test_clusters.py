@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bowl import BOWL, X, write_bowl
-from journey import QUICK, Project, judged
-from one_node_slurm import CannotStartError, OneNodeSlurm
+
+from support.bowl import BOWL, X, write_bowl
+from support.journey import QUICK, Project, judged
+from support.one_node_slurm import CannotStartError, OneNodeSlurm
 
 pytestmark = pytest.mark.long
 SWEEP = ("-m", "experiment=boosted_trees", *QUICK, "threads=1", "model.max_iter=5,10", "seed=0,1")

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from baking import git
-from journey import QUICK, Project, clone, dvc, judged, versions
+
+from support.baking import git
+from support.journey import QUICK, Project, clone, dvc, judged, versions
 
 WORDS = ("experiment=weather", *QUICK)
 

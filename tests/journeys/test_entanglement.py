@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corruption import moves
-from journey import QUICK, Project
-from test_first_run import load_elsewhere
+
+from support.corruption import moves
+from support.journey import QUICK, Project, load_elsewhere
 
 ENSEMBLE = "experiment=ensemble"
 
@@ -112,7 +112,7 @@ def test_on_all_flights_no_corruption_of_a_signal_goes_beyond_the_budget(project
     assert run.data.metrics["validation/price"] <= float(run.data.params["model.max_price"])
     assert run.data.metrics["test/price"] <= float(run.data.params["model.max_price"])
     groups = {group: member["features"] for group, member in members.items()}
-    from runner.record.recorded import load_run
+    from ml_experiment_runner.record.find_run import load_run
 
     ensemble = load_run(project.folders()[-1]).model()
     import polars as pl

@@ -1,7 +1,6 @@
 """From a fresh project to a complete record of the first run."""
 
 import html
-import os
 import re
 import shutil
 import subprocess
@@ -11,23 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM
-from journey import QUICK, Project, copy, judged
+
+from support.browser import CHROMIUM
+from support.journey import QUICK, Project, copy, judged, load_elsewhere
 
 FIGURES = ("roc", "precision_recall", "calibration", "threshold", "confusion", "importance")
-
-LOADS = """
-import sys, mlflow, numpy
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-example = model.input_example
-print("columns", model.metadata.signature.inputs.input_names())
-folder = mlflow.artifacts.download_artifacts(sys.argv[2])
-print("requirements", open(folder + "/requirements.txt").read())
-expected = numpy.load(sys.argv[3])
-numpy.testing.assert_allclose(model.predict(example), expected, rtol=1e-12)
-print("predicts", len(expected))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -228,25 +215,6 @@ def test_model_of_an_own_class_loads_without_the_project(project, tmp_path) -> N
         assert "predicts 5" in load_elsewhere(project, run, tmp_path)
     finally:
         shutil.move(project.root / "gone", project.root / "src")
-
-
-def load_elsewhere(project: Project, run: Any, tmp_path: Path) -> str:
-    """Loads a run's model in a process that knows nothing of the project; gives what it prints."""
-    (output,) = run.outputs.model_outputs
-    folder = Path(run.data.tags["record.folder"])
-    place = tmp_path / "elsewhere"
-    place.mkdir()
-    example = folder / "model" / "output_example.npy"
-    done = subprocess.run(
-        [sys.executable, "-c", LOADS, project.uri, f"models:/{output.model_id}", str(example)],
-        cwd=place,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_project_in_another_folder_and_time_zone_gives_the_same_figures(project) -> None:

@@ -9,8 +9,9 @@ from statistics import median
 from typing import Any
 
 import pytest
-from bowl import BOWL, X, write_bowl
-from journey import QUICK, Project
+
+from support.bowl import BOWL, X, write_bowl
+from support.journey import QUICK, Project
 
 SEARCH = ("-m", *BOWL, "hydra/sweeper=optuna")
 

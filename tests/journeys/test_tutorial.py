@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT, blocks, commands, put
+
+from support.pages import ROOT, blocks, commands, put
 
 NUMBER = re.compile(r"[0-9a-f]{8}\b|\d(?:[\d.,:]*\d)?")
 NEAR = 0.02

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from baking import git
-from journey import QUICK, Project, clone, copy, dvc, judged, versions
-from upstreams import PASSWORD, Postgres
-from weather_desk import (
+
+from support.baking import git
+from support.journey import QUICK, Project, clone, copy, dvc, judged, versions
+from support.upstreams import PASSWORD, Postgres
+from support.weather_desk import (
     NULLS,
     TOKEN,
     WeatherDesk,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "template"))
+sys.path.insert(0, str(HERE.parent))
 
-from baking import copy_template, git  # noqa: E402
+from support.baking import copy_template, git  # noqa: E402
 
 RUNNER = Path("{{cookiecutter.project_slug}}", "src", "runner")
 AT_ONCE = 2

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from baking import Generation, commit_all, copy_template, git, run_cookiecutter
+
+from support.baking import Generation, commit_all, copy_template, git, run_cookiecutter
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import ROOT
+
+from support.baking import ROOT
 
 MEASURES = (
     "`run.py +experiment=baseline`, everything recorded | * | bare script | * | ≤ 1.15 |",

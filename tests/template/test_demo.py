@@ -5,7 +5,8 @@ import os
 import subprocess
 
 import pytest
-from baking import ROOT
+
+from support.baking import ROOT
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baking import git, run_cookiecutter
 from cookiecutter.generate import generate_context
 from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
@@ -20,6 +19,8 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
+
+from support.baking import git, run_cookiecutter
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baking import IDENTITY, ROOT, commit_all, copy_template, git, run_cookiecutter
 from hypothesis import given
 from hypothesis import strategies as st
+
+from support.baking import IDENTITY, ROOT, commit_all, copy_template, git, run_cookiecutter
 
 REFUSED = {
     "slug with a space": ({"project_slug": "a b"}, "letters a-z, digits"),

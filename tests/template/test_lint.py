@@ -5,18 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from baking import ROOT
+
+from support.baking import CHECKS
 
 OPTIONS = [
     {},
     {"example": "none", "ci": "gitlab", "license": "Apache-2.0"},
 ]
-CHECKS = {
-    "style": ["-m", "ruff", "check", "--no-cache", "."],
-    "format": ["-m", "ruff", "format", "--no-cache", "--check", "."],
-    "types": ["-m", "mypy", "--cache-dir", str(ROOT / "build" / "mypy")],
-    "layers": ["-c", "from importlinter.cli import lint_imports_command as check; check()"],
-}
 
 
 @pytest.mark.parametrize("answers", OPTIONS, ids=["default", "none"])

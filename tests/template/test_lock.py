@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import ROOT, git
+
+from support.baking import ROOT, git
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 LOCKS = [
@@ -68,7 +69,7 @@ def interpreter(version: str) -> str:
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_set_up_works_with_the_network_off_and_the_tests_pass_there(template, tmp_path, version):
-    from baking import run_cookiecutter
+    from support.baking import run_cookiecutter
 
     python = interpreter(version)
     project = run_cookiecutter(template, tmp_path).project

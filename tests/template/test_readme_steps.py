@@ -5,22 +5,12 @@ import shlex
 import subprocess
 import sys
 
-import polars
-from pages import blocks, put
-from sklearn.datasets import load_iris
-
-
-def write_flowers(path) -> None:
-    iris = load_iris()
-    names = [iris.target_names[target] for target in iris.target]
-    frame = polars.DataFrame(iris.data, schema=["sepal_length", "sepal_width", "petal_length", "w"])
-    frame = frame.with_columns(species=polars.Series(map(str, names))).with_row_index("flower")
-    path.parent.mkdir(parents=True)
-    frame.select("flower", "petal_length", "species").write_csv(path)
+from support.flowers import write_flowers
+from support.pages import blocks, put
 
 
 def test_four_steps_lead_from_a_csv_to_a_recorded_run(template, tmp_path):
-    from baking import run_cookiecutter
+    from support.baking import run_cookiecutter
 
     answers = {"example": "none", "project_name": "Garden"}
     project = run_cookiecutter(template, tmp_path, answers).project

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from pages import blocks, put
-from test_readme_steps import write_flowers
+
+from support.flowers import write_flowers
+from support.pages import blocks, put
 
 CHEAP = [f"tests/standard/test_{name}.py" for name in
          ("configuration", "literal_thresholds", "signals")]  # fmt: skip
@@ -250,7 +251,7 @@ COUNT = '''\
 
 from omegaconf import DictConfig
 
-from runner.record.run import Run
+from ml_experiment_runner.record.run import Run
 
 
 def count(config: DictConfig, run: Run) -> dict[str, float]:

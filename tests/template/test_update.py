@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baking import ROOT, commit_all, git, run_cookiecutter
+
+from support.baking import ROOT, commit_all, git, run_cookiecutter
 
 PROJECT = "{{cookiecutter.project_slug}}"
 

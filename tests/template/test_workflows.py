@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import ROOT
+
+from support.baking import ROOT
 
 SCRIPTS = Path(sys.executable).parent
 WORKFLOWS = {
