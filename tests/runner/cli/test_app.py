@@ -102,6 +102,7 @@ def test_normalise_changes_nothing_else_and_nothing_twice(words) -> None:
         assert new_value.replace("'", "") == value.replace("'", "")
 
 
+@pytest.mark.usefixtures("in_a_project")
 @settings(deadline=None)
 @given(WORDS)
 def test_record_holds_what_was_typed_without_added_signs(word) -> None:
