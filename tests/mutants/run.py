@@ -71,9 +71,10 @@ class Mutant(NamedTuple):
 def sources(template: Path) -> list[Path]:
     """The files in which a line may stand."""
     kinds = {".py", ".yaml", ".html", ".toml", ".jinja", ""}
-    found = [path for folder in SOURCES for path in sorted((template / folder).rglob("*"))
-             if path.is_file() and path.suffix in kinds and "__pycache__" not in path.parts]  # fmt: skip
-    return [*found, template / "cookiecutter.json"]
+    paths = (path for folder in SOURCES for path in sorted((template / folder).rglob("*")))
+    found = [path for path in paths if path.is_file() and path.suffix in kinds]
+    return [*(path for path in found if "__pycache__" not in path.parts),
+            template / "cookiecutter.json"]  # fmt: skip
 
 
 def blocks(source: str, name: str) -> list[range]:
