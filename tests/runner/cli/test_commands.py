@@ -304,6 +304,7 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
     assert "DeprecationWarning" in done.stdout
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_interrupt_that_an_import_swallows_gives_the_prompt_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

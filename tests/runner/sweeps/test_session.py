@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app
-from ml_experiment_runner.config.checks import TRAIN, _check_objective
-from ml_experiment_runner.config.composition import paired
+from ml_experiment_runner.config.checks import _check_objective
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
+from ml_experiment_runner.config.sweep_overrides import paired
 from ml_experiment_runner.dataset.task_type import Kind
 from ml_experiment_runner.project.errors import (
     ExitCode,
@@ -23,6 +23,9 @@ from ml_experiment_runner.project.errors import (
 )
 from ml_experiment_runner.sweeps.execution import score
 from ml_experiment_runner.sweeps.session import Session, SweepStopped
+
+TRAIN = "ml_experiment_runner.training.train.train"
+
 
 GRAVEST_FIRST = (
     (KeyboardInterrupt(), 130),
