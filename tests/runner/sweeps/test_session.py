@@ -159,7 +159,7 @@ def test_failure_ends_a_sweep_that_fails_fast(capsys: pytest.CaptureFixture[str]
     Session().fail(RuntimeError())  # no sweep
 
 
-def test_order_of_what_stands_beside_a_metric_is_that_of_the_metric() -> None:
+def test_values_beside_a_metric_are_ordered_as_the_metric() -> None:
     for end in ("", "/low", "/high", "/baseline"):
         assert greater_is_better(f"cv/roc_auc{end}")
         assert not greater_is_better(f"test/log_loss{end}")
