@@ -1,10 +1,18 @@
 """What holds for every test: a skip is listed with its reason, or it fails."""
 
 import fnmatch
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from support import SOURCE
+
+# Processes that tests start take the runner of this tree, whatever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 # How long one example takes says nothing on a busy machine.
 settings.register_profile("any-speed", deadline=None)

@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
-
-from runner.app import main
+try:
+    from ml_experiment_runner.cli.app import main
+except ModuleNotFoundError as missing:
+    if missing.name != "ml_experiment_runner":
+        raise
+    sys.exit("The runner is not installed here: make setup, then source .venv/bin/activate")
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], Path(__file__).resolve().parent))

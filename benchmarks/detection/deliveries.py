@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from runner.signals import snapshot, source
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.sources import fetch
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -38,7 +39,7 @@ class Delivery:
 def deliveries() -> list[Delivery]:
     """All of them, in the order of the signals' names and of time."""
     contracts = read_contracts(TEMPLATE)
-    rows = {name: source.receive(contract) for name, contract in contracts.items()}
+    rows = {name: fetch.receive(contract) for name, contract in contracts.items()}
     found = []
     for name in ("flights", "weather"):
         # the shipped contracts tell of an archive; here the feed lives, and two days are too late

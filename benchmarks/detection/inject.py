@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from runner.signals.contract import Contract
+from ml_experiment_runner.signals.contract.contract import Contract
 
 FAULTS = yaml.safe_load((Path(__file__).parent / "faults.yaml").read_text(encoding="utf-8"))
 CALENDAR = ("year", "month", "day", "hour")  # fields that an upstream fills from its own clock

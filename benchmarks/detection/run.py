@@ -20,9 +20,10 @@ from inject import FAULTS, Fault, faults, inject
 from threadpoolctl import threadpool_limits
 from truth import visible
 
-from runner.holds import Breach
-from runner.signals import change, checks, rules
-from runner.signals.contract import Unfit
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.checks import quality, schema
+from ml_experiment_runner.signals.contract.contract import Unfit
+from ml_experiment_runner.signals.drift import detection
 
 HERE = Path(__file__).parent
 
@@ -49,16 +50,18 @@ def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
     """What a delivery meets when it is received: schema, key, the contract's rules, its past."""
     contract = delivery.contract
     try:
-        checks.check_names(frame.columns, contract, Path("delivery"))
-        frame = checks.conform(frame, contract, Path("delivery"))
-        checks.check_rows(frame, contract, Path("delivery"))
+        schema.check_names(frame.columns, contract, Path("delivery"))
+        frame = schema.conform(frame, contract, Path("delivery"))
+        schema.check_rows(frame, contract, Path("delivery"))
     except Unfit as error:
         return [error.breach]
     parts = {delivery.partition: frame.sort(contract.key)}
     past = {name: each.lazy() for name, each in delivery.past.items()}
-    found = rules.broken(contract, parts, delivery.now) + change.changes(contract, past, parts, {})
+    found = quality.broken(contract, parts, delivery.now) + detection.changes(
+        contract, past, parts, {}
+    )
     last = None if contract.event_time is None else frame[contract.event_time].max()
-    late = rules.lateness(contract, last, delivery.now)
+    late = quality.lateness(contract, last, delivery.now)
     return [*found, late] if late else found
 
 
@@ -93,7 +96,7 @@ def trials(delivery: Delivery, seed: int, kinds: set[str]) -> Iterator[tuple[Tri
 
 def remember_the_past() -> None:
     """Learns each past once: hundreds of faulty deliveries have the same."""
-    learn, known = change.learn, {}
+    learn, known = detection.learn, {}
 
     @functools.wraps(learn)
     def remembered(contract, frame, days):
@@ -104,7 +107,7 @@ def remember_the_past() -> None:
             known[key] = learn(contract, frame, days)
         return known[key]
 
-    change.learn = remembered
+    detection.learn = remembered
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from runner.signals.contract import Contract
+from ml_experiment_runner.signals.contract.contract import Contract
 
 LEVEL = 0.001  # of all tests on a delivery together (Bonferroni)
 SCHEMA = ("renamed", "retyped")

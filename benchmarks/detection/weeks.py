@@ -13,9 +13,12 @@ from deliveries import NEW_YORK, TEMPLATE
 from inject import FAULTS
 from threadpoolctl import threadpool_limits
 
-from runner.holds import Breach
-from runner.signals import change, rules, snapshot, source
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.checks import quality
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.sources import fetch
 
 NEW_YEAR, YEAR = date(2013, 1, 1), 365
 
@@ -23,7 +26,7 @@ NEW_YEAR, YEAR = date(2013, 1, 1), 365
 def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
     """The first day of each delivery of so many days, and what was said of it."""
     contract = read_contracts(TEMPLATE)[signal]
-    rows = source.receive(contract)
+    rows = fetch.receive(contract)
     day = rows[contract.event_time].dt.convert_time_zone(contract.time_zone).dt.date()
     for start in (NEW_YEAR + timedelta(days=each) for each in range(0, YEAR, days)):
         end = start + timedelta(days=days)
@@ -32,10 +35,10 @@ def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
         parts = {name: part for name, part in whole.items()
                  if name not in past or part.height > past[name].height}  # fmt: skip
         now = datetime(end.year, end.month, end.day, tzinfo=NEW_YORK).astimezone(UTC)
-        found = rules.broken(contract, parts, now)
+        found = quality.broken(contract, parts, now)
         if past:
             before = {name: part.lazy() for name, part in past.items()}
-            found += change.changes(contract, before, parts, {})
+            found += detection.changes(contract, before, parts, {})
         yield start, found
 
 

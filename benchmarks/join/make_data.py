@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 sys.path.insert(0, "src")
-from runner.project import root
-from runner.signals import snapshot
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.project.repository import root
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
 
 START = 1_672_531_200_000_000  # 2023, a year of whole seconds
 TIME = pl.Datetime("us", "UTC")

@@ -5,11 +5,11 @@ import sys
 sys.path.insert(0, "src")
 from measured import measure
 
-from runner import compose
-from runner.dataset.assemble import assemble
-from runner.dataset.plan import make_plan
-from runner.project import root
-from runner.signals import snapshot
+from ml_experiment_runner import compose
+from ml_experiment_runner.dataset.assemble import assemble
+from ml_experiment_runner.dataset.plan import make_plan
+from ml_experiment_runner.project.repository import root
+from ml_experiment_runner.signals.snapshots import snapshot
 
 plan = make_plan(compose("dataset=orders"))
 snapshots = {

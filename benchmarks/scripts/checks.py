@@ -8,16 +8,17 @@ from pathlib import Path
 
 import polars as pl
 
-from runner.signals import checks, rules, snapshot
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.signals.checks import quality, schema
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
 
 
 def check(frame: pl.DataFrame, parts: dict[str, pl.DataFrame], contract: Contract) -> list[str]:
     """The rules that are broken."""
-    checks.conform(frame, contract, Path("table.parquet"))
-    breaches = checks.row_breaches(frame, contract, Path("table.parquet"))
-    breaches += rules.broken(contract, parts, datetime.now(UTC))
+    schema.conform(frame, contract, Path("table.parquet"))
+    breaches = schema.row_breaches(frame, contract, Path("table.parquet"))
+    breaches += quality.broken(contract, parts, datetime.now(UTC))
     return sorted(f"{breach.kind} {breach.field}" for breach in breaches)
 
 

@@ -5,7 +5,7 @@ import time
 
 from omegaconf import DictConfig
 
-from runner.record.run import Run
+from ml_experiment_runner.record.run import Run
 
 
 def points(_: DictConfig, run: Run) -> dict[str, float]:

@@ -2,17 +2,15 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.baking import IDENTITY, copy_template, git, run_cookiecutter
 from support.journey import Project, copy
 from support.store_reader import delivery_processes
 
-SOURCE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "src"
-sys.path.insert(0, str(SOURCE))
 os.environ.update(IDENTITY)
 
 

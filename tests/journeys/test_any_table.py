@@ -14,18 +14,19 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
+
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from support import python_path
 from support.baking import copy_template, run_cookiecutter
 from support.journey import Project
 from support.shapes import SHAPES, Shape, write
 from support.store_reader import delivery_processes
 
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
-
 DRAFT = """\
 import json, sys, traceback
-from runner.errors import UserError
-from runner.new import new
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.cli.new import new
 failed = {}
 for name, place in json.loads(sys.argv[1]).items():
     try:
@@ -38,7 +39,7 @@ print("====" + json.dumps(failed))
 """
 RELEASE = """\
 import sys
-from runner.holds import holds
+from ml_experiment_runner.holds.holds import holds
 for hold in sys.argv[1:]:
     holds(["release", hold, "--by", "Ada", "--why", "They were removed on purpose."])
 """
@@ -147,7 +148,7 @@ def deliver(project: Project, frames: list[pl.DataFrame]) -> None:
 def script(project: Project, code: str, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
-        cwd=project.root, env={"PYTHONPATH": str(project.root / "src"), "PATH": ""},
+        cwd=project.root, env={"PYTHONPATH": python_path(project.root), "PATH": ""},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -220,7 +221,7 @@ def recorded(root: Path) -> dict[str, int]:
 
 
 def holds(root: Path) -> dict[str, str]:
-    from runner.holds import read_holds
+    from ml_experiment_runner.holds.holds import read_holds
 
     return {hold.subject: hold.id for hold in read_holds(root) if hold.status == "open"}
 

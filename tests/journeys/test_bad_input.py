@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from support.journey import QUICK, Project, copy
 
 WRONG_CONFIG = {
@@ -51,7 +52,7 @@ WRONG_CONFIG = {
     "unknown task": (["task=trian"], "task=trian", "'train'"),
     "unknown group": (["modle=logistic_regression"], "modle", "'model'"),
     "unknown choice of a group": (["model=logistic"], "model=logistic", "'logistic_regression'"),
-    "unknown command": (["delivr"], "delivr", "'deliver'"),
+    "unknown command": (["sincs"], "sincs", "'sync'"),
     "unreadable": (["experiment.question=Why, then?"], "experiment.question", "quotes"),
     "experiment twice": (["experiment=baseline", "+experiment=weather"], "experiment", "once"),
     "future": (["now=2999-01-01"], "now: 2999-01-01 lies in the future", "latest possible"),

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.journey import QUICK, Project, content, judged
 from support.store_reader import StoreFile, assert_complete, delivery_processes
 from support.tracking_server import Server
@@ -85,7 +86,7 @@ def test_killed_run_is_in_mlflow_once_with_all_it_had(project: Project, times: i
         if victims[number % 3] != "delivery":
             process.kill()
         process.communicate(timeout=120)
-    project.run("deliver")
+    project.run("sync")
     assert_complete(project.root)
     statuses = {status for _, status in StoreFile(project.root).runs()}
     assert "FINISHED" in statuses
@@ -109,7 +110,7 @@ def test_interrupt_gives_the_prompt_back(project: Project, moment: str) -> None:
     assert process.returncode == 130
     assert "Traceback" not in errors
     if moment == "while_it_works":
-        project.run("deliver")
+        project.run("sync")
         (run,) = project.runs()
         assert run.info.status == "KILLED"
         assert run.data.metrics["loss"] > 0
@@ -135,10 +136,10 @@ def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> 
         assert "roc_auc" in output
         (line,) = errors.splitlines()
         assert line.startswith("pending")
-        assert "python run.py deliver" in line
-        assert project.run("deliver", environment=environment, code=1).stdout
+        assert "python run.py sync" in line
+        assert project.run("sync", environment=environment, code=1).stdout
         server.start()
-        project.run("deliver", environment=environment)
+        project.run("sync", environment=environment)
         undisturbed, disturbed = project.runs("baseline")
         assert content(project, disturbed) == content(project, undisturbed)
         assert_complete(project.root)
@@ -199,7 +200,7 @@ for free in $*; do
     echo "code $?"
 done
 rm outputs/ballast
-"$python" run.py deliver
+"$python" run.py sync
 "$python" run.py +experiment=baseline debug=smoke evaluation.bootstrap=20
 echo "code $?"
 find outputs -name '*.part'

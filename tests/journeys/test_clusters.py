@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.bowl import BOWL, X, write_bowl
 from support.journey import QUICK, Project, judged
 from support.one_node_slurm import CannotStartError, OneNodeSlurm

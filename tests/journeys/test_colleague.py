@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from support.baking import git
 from support.journey import QUICK, Project, clone, dvc, judged, versions
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.corruption import moves
 from support.journey import QUICK, Project, load_elsewhere
 
@@ -111,7 +112,7 @@ def test_no_corruption_of_all_flights_exceeds_the_budget(project) -> None:
     assert run.data.metrics["validation/price"] <= float(run.data.params["model.max_price"])
     assert run.data.metrics["test/price"] <= float(run.data.params["model.max_price"])
     groups = {group: member["features"] for group, member in members.items()}
-    from runner.record.recorded import load_run
+    from ml_experiment_runner.record.find_run import load_run
 
     ensemble = load_run(project.folders()[-1]).model()
     import polars as pl

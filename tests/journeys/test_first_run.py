@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.browser import CHROMIUM
 from support.journey import QUICK, Project, copy, judged, load_elsewhere
 

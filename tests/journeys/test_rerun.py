@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import polars
+
+from ml_experiment_runner.record.run_reader import RecordedRun, read_run
 from support.baking import git
 from support.journey import QUICK, Project
-
-from runner.record.recorded import RecordedRun, read_run
 
 RUN = ("+experiment=baseline", *QUICK)
 OWN = "src/flight_delays/own.py"

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+
 from support.bowl import BOWL, X, write_bowl
 from support.journey import QUICK, Project
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 import pytest
+
+from ml_experiment_runner.record.run_reader import read_run
 from support.bowl import BOWL, X, write_bowl
 from support.journey import QUICK, Project, judged
-
-from runner.record.recorded import read_run
 
 SMALL = ("experiment=boosted_trees", "debug=smoke", *QUICK)
 
@@ -402,7 +402,7 @@ def test_resumed_run_keeps_its_record_and_run_in_mlflow(project: Project) -> Non
     task = project.root / "src/flight_delays/late.py"
     task.write_text(
         '"""Trains, and fails where a model is there already."""\n\n'
-        "from runner.training import train as module\n\n\n"
+        "from ml_experiment_runner.training import train as module\n\n\n"
         "def late(config, run):\n"
         '    """Trains."""\n'
         "    def fail(*_):\n"

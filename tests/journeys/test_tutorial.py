@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.pages import ROOT, blocks, commands, put
 
 NUMBER = re.compile(r"[0-9a-f]{8}\b|\d(?:[\d.,:]*\d)?")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+
 from support.baking import git
 from support.journey import QUICK, Project, clone, copy, dvc, judged, versions
 from support.upstreams import PASSWORD, Postgres

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ml_experiment_runner.project.repository import MARKS
+from support import python_path
 from support.data_project import DataProject, build, replace
 from support.store_reader import delivery_processes
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 WORKER = Path(__file__).resolve().parents[1] / "support" / "worker.py"
 
-sys.path.insert(0, str(TEMPLATE / "src"))
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 
 
@@ -27,15 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def little_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository with the runner and a package of the user's, in a path that is not plain."""
+    """A git repository with a package of the user's, in a path that is not plain."""
     project = tmp_path_factory.mktemp("a projéct")
-    shutil.copytree(
-        TEMPLATE / "src" / "runner",
-        project / "src" / "runner",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    for mark in MARKS:
+        (project / mark).parent.mkdir(exist_ok=True)
+        (project / mark).touch()
     package = project / "src" / "own_package"
-    package.mkdir()
+    package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""The user\'s package."""\n')
     (package / "estimators.py").write_text(
         "from sklearn.base import BaseEstimator, ClassifierMixin\n"
@@ -80,7 +79,7 @@ def received_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 def no_secrets() -> Iterator[None]:
     """What a test has registered is none of the next one's."""
     yield
-    from runner import secrets
+    from ml_experiment_runner.project import secrets
 
     secrets.clear()
     os.environ.pop("RUNNER_PRIVATE", None)
@@ -133,7 +132,7 @@ def start(little_project: Path) -> Iterator[Start]:
         process = subprocess.Popen(
             [*within, sys.executable, str(WORKER), *words],
             cwd=little_project,
-            env={**os.environ, "PYTHONPATH": str(little_project / "src"), **(environment or {})},
+            env={**os.environ, "PYTHONPATH": python_path(little_project), **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -152,16 +151,16 @@ def start(little_project: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def deliver(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs the command `deliver`."""
+    """Runs the command `sync`."""
 
     def deliver(place: Path, environment: dict[str, str] | None = None) -> Any:
         code = (
-            "import sys; from runner.record.deliver import deliver; "
-            "sys.exit(deliver(['--outputs', sys.argv[1]]))"
+            "import sys; from ml_experiment_runner.cli.sync import sync; "
+            "sys.exit(sync(['--outputs', sys.argv[1]]))"
         )
         return subprocess.run(
             [sys.executable, "-c", code, str(place / "outputs")],
-            env={**os.environ, "PYTHONPATH": str(little_project / "src"), **(environment or {})},
+            env={**os.environ, "PYTHONPATH": python_path(little_project), **(environment or {})},
             capture_output=True,
             text=True,
             timeout=120,

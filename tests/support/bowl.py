@@ -22,8 +22,8 @@ import time
 
 from omegaconf import DictConfig
 
-from runner.pruning import report
-from runner.record.run import Run
+from ml_experiment_runner.training.pruning import report
+from ml_experiment_runner.record.run import Run
 
 
 def bowl(config: DictConfig, run: Run) -> dict[str, float]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
-from runner.training.judge import judge
-from runner.training.predictions import write_predictions
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.predictions import write_predictions
 from support.folders import write_run
 
 ROWS = 3000

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from ml_experiment_runner.project.repository import MARKS
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 COUNTER = itertools.count()
 
@@ -147,14 +149,15 @@ class DataProject:
         return DataProject(root).enter(monkeypatch)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> "DataProject":
-        monkeypatch.setattr("runner.project.root", lambda: self.root)
+        monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(self.root))
         monkeypatch.syspath_prepend(str(self.root / "src"))
         return self
 
     def receive(self, *signals: str) -> None:
         """Receives signals in a process of its own."""
         process = self.python(
-            f"from runner.signals.received import ensure_received; ensure_received({signals!r})"
+            "from ml_experiment_runner.signals.snapshots.loading import ensure_received\n"
+            f"ensure_received({signals!r})"
         )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
@@ -185,7 +188,8 @@ class DataProject:
     def python(self, code: str, **options: Any) -> subprocess.Popen[str]:
         """A process of its own that runs code in this project."""
         prelude = (
-            f"import logging, sys; sys.path[:0] = [{str(self.root / 'src')!r}]\n"
+            f"import logging, os, sys; sys.path[:0] = [{str(self.root / 'src')!r}]\n"
+            f"os.environ['ML_EXPERIMENT_ROOT'] = {str(self.root)!r}\n"
             "logging.basicConfig(level='INFO', format='%(message)s', stream=sys.stdout)\n"
         )
         return subprocess.Popen(
@@ -214,14 +218,11 @@ def git(root: Path, *words: str) -> str:
 
 def build(root: Path) -> DataProject:
     """Writes the project with its sources; nothing is received yet."""
-    shutil.copytree(
-        TEMPLATE / "src" / "runner",
-        root / "src" / "runner",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    (root / "run.py").write_text("")
+    for mark in MARKS:
+        (root / mark).parent.mkdir(parents=True, exist_ok=True)
+        (root / mark).touch()
     package = root / "src" / f"own{next(COUNTER)}"
-    package.mkdir()
+    package.mkdir(parents=True)
     (package / "features.py").write_text(FEATURES)
     shutil.copytree(TEMPLATE / ".dvc", root / ".dvc")
     replace(root / ".dvc" / "config", "{{ cookiecutter.project_slug }}", root.name)

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
 
 GROUPS = {"clock": ["hour", "shop"], "sky": ["rain", "wind", "cloud"], "plane": ["seats", "maker"]}
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 1.0}
@@ -63,7 +63,7 @@ def make(kind: Kind, count: int = 3000, seed: int = 0) -> Dataset:
 
 def configured(kind: Kind = Kind.BINARY, **model: Any) -> DictConfig:
     said = {
-        "_target_": "runner.training.ensemble.Ensemble",
+        "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
         "groups": None,
         "member": RIDGE if kind == Kind.REGRESSION else LINEAR,
         "members": {},

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from runner.signals import source
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.sources import fetch
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -54,7 +54,7 @@ def receive(
     contract = read_contracts(root)["t"]
     first, second = contract.fields
     fields = (first, dataclasses.replace(second, format=form))
-    return source.receive(dataclasses.replace(contract, fields=fields))["v"]
+    return fetch.receive(dataclasses.replace(contract, fields=fields))["v"]
 
 
 def local(form: str) -> str:

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from runner.record.journal import Journal
-from runner.record.liveness import identity
+from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.process_identity import identity
 
 NOBODY = {**identity(), "pid": 1, "started": "0"}
 """A process on this machine that is no more."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from runner.holds import Breach, Hold
-from runner.signals.contract import Contract, Field
-from runner.signals.report import write_report
-from runner.signals.server import Server
+from ml_experiment_runner.holds.holds import Breach, Hold
+from ml_experiment_runner.signals.contract.contract import Contract, Field
+from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.ingestion.hold_report import write_report
 
 FIELDS = (
     Field("hour", "timestamp", required=True, key=True),

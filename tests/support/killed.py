@@ -180,14 +180,11 @@ def _end(asked: dict[str, Any], answer: int) -> NoReturn:
     """Runs a command in the forked process, and ends it."""
     from dvc.cli import main as dvc
 
-    import runner.signals.publish as publishing
-    from runner.project import root as real_root
+    import ml_experiment_runner.signals.snapshots.writer as publishing
 
     root = Path(asked["root"])
     os.chdir(root)
-    for module in list(sys.modules.values()):
-        if getattr(module, "root", None) is real_root:
-            module.root = lambda: root
+    os.environ["ML_EXPERIMENT_ROOT"] = str(root)
     steps = _Steps(str(root), asked["at"], asked["meanwhile"])
 
     def in_process(_: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -205,7 +202,7 @@ def _end(asked: dict[str, Any], answer: int) -> NoReturn:
 
 def _run(code: str) -> int:
     """Runs Python; what it raises ends it as it ends the app."""
-    from runner.errors import UserError
+    from ml_experiment_runner.project.errors import UserError
 
     try:
         exec(code, {})

@@ -1,12 +1,11 @@
 """The models of conf/model, with fewer trees."""
 
-from pathlib import Path
-
 from omegaconf import DictConfig, OmegaConf
 
-from runner.dataset.kind import Kind
+from ml_experiment_runner.dataset.task_type import Kind
+from support import SOURCE
 
-CONF = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "conf" / "model"
+CONF = SOURCE / "ml_experiment_runner" / "conf" / "model"
 MODELS = sorted(
     path.stem for path in CONF.glob("*.yaml") if path.stem not in ("ensemble", "tabular_network")
 )

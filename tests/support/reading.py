@@ -6,9 +6,10 @@ from datetime import datetime
 
 import polars as pl
 
-from runner.signals import snapshot, source
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject
 
 NAMES = ("visits", "shops")
@@ -45,5 +46,5 @@ def rows(project: DataProject, name: str) -> pl.DataFrame:
 
 
 def content(given: Contract, since: datetime | None = None) -> str:
-    parts = snapshot.split(given, source.receive(given, since))
+    parts = snapshot.split(given, fetch.receive(given, since))
     return snapshot.whole({key: snapshot.content_hash(part) for key, part in parts.items()})

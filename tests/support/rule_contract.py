@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from runner.holds import Breach
-from runner.signals.checks import DTYPES
-from runner.signals.contract import Contract
-from runner.signals.contract_file import contract_of
-from runner.signals.document import parse
-from runner.signals.rules import broken
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.checks.quality import broken
+from ml_experiment_runner.signals.checks.schema import DTYPES
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of
+from ml_experiment_runner.signals.odcs.yaml_document import parse
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 

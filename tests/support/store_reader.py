@@ -13,7 +13,9 @@ def delivery_processes(place: Path) -> list[Any]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "runner.record.replay" in words and any(str(place) in word for word in words):
+        if "ml_experiment_runner.record.sync.worker" in words and any(
+            str(place) in word for word in words
+        ):
             found.append(process)
     # a program that one of them starts has its words for a moment
     served = {process.pid for process in found}
@@ -31,7 +33,7 @@ def _parent(process: Any) -> int | None:
 
 def journals(place: Path) -> dict[str, list[dict[str, Any]]]:
     """Events of every run that began, by its id."""
-    from runner.record.journal import read_events
+    from ml_experiment_runner.record.journal import read_events
 
     found = {}
     for path in place.glob("outputs/**/journal.jsonl"):

@@ -15,8 +15,9 @@ sys.path.insert(0, "src")
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from runner import app, session
-from runner.errors import UserError
+from ml_experiment_runner.cli import app
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.sweeps import session
 
 checked: list[object] = []
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner.record.delivery import Delivery
-from runner.record.run import Run
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.record.sync.client import Delivery
 
 options = dict(word.split("=", 1) for word in sys.argv[1:])
 place = Path(options["place"])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from support.baking import Generation, commit_all, copy_template, git, run_cookiecutter
 
 

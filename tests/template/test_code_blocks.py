@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from support.baking import CHECKS
 from support.pages import ROOT, Block, blocks, commands, put, put_part
 
@@ -157,12 +158,12 @@ def test_code_of_the_pages_passes_the_standard_tests(laid: tuple[Path, list[str]
 UNDERSTAND = """
 import json, sys
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from runner.app import COMMANDS
-from runner.composition import compose
-from runner.dataset.plan import make_plan
-from runner.errors import UserError
-from runner.training.groups import check_ensemble
-from runner.parameters import check_model
+from ml_experiment_runner.cli.app import COMMANDS
+from ml_experiment_runner.config.composition import compose
+from ml_experiment_runner.dataset.plan import make_plan
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.models.groups import check_ensemble
+from ml_experiment_runner.config.parameters import check_model
 
 def first(word, is_sweep):
     "An override with the first of the values that a sweep takes."

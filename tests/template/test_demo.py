@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+
 from support.baking import ROOT
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+
 from support.pages import ROOT, blocks, commands
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
@@ -92,14 +93,14 @@ def test_search_finds_pages_and_generated_reference(site: Path) -> None:
 def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(GENERATED / "src"))
-    config = importlib.import_module("runner.schema").Config
+    config = importlib.import_module("ml_experiment_runner.config.schema").Config
     text = (site / "reference" / "configuration" / "index.html").read_text(encoding="utf-8")
     missing = [key for key in keys(config) if f"<code>{key}</code>" not in text]
     for path in (GENERATED / "conf").glob("*/*.yaml"):
         if f"<code>{path.parent.name}={path.stem}</code>" not in text:
             missing.append(f"{path.parent.name}={path.stem}")
     text = (site / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
-    missing += [one for one in importlib.import_module("runner.app").COMMANDS
+    missing += [one for one in importlib.import_module("ml_experiment_runner.cli.app").COMMANDS
                 if f'id="python-runpy-{one}"' not in text]  # fmt: skip
     text = (site / "reference" / "tasks" / "index.html").read_text(encoding="utf-8")
     missing += [path.stem for path in (GENERATED / "conf" / "task").glob("*.yaml")
@@ -112,10 +113,10 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(GENERATED / "src"))
     names = ("contract_file", "table", "promises", "standard")
     contract, table, promises, standard = (
-        importlib.import_module(f"runner.signals.{name}") for name in names
+        importlib.import_module(f"ml_experiment_runner.signals.{name}") for name in names
     )
     text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
-    server = importlib.import_module("runner.signals.server")
+    server = importlib.import_module("ml_experiment_runner.signals.contract.source_configuration")
     words = {*table.TYPES, *server.FORMATS, *standard.VERSIONS, *promises.PROMISES}
     for shape in ("contract", "description", "server", "table", "property", "team", "support"):
         words |= {*standard.SHAPES[shape]}
@@ -124,8 +125,8 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
         words |= {*kind.entries, *kind.properties}
     words |= {*promises.WHEN_HELD, *table.CUSTOM_OF_FIELD, *contract.CUSTOM}
     words |= {"draft", "deprecated", "retired"}
-    quality = importlib.import_module("runner.signals.quality")
-    options = importlib.import_module("runner.signals.type_options").OPTIONS
+    quality = importlib.import_module("ml_experiment_runner.signals.odcs.quality_rules")
+    options = importlib.import_module("ml_experiment_runner.signals.odcs.type_options").OPTIONS
     words |= {*quality.METRICS, *quality.OPERATORS, *itertools.chain(*options.values())}
     assert not [word for word in words if f"`{word}`" not in text]
 

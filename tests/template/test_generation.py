@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
+
 from support.baking import git, run_cookiecutter
 
 ROOT = Path(__file__).resolve().parents[2]

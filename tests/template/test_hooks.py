@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.baking import IDENTITY, ROOT, commit_all, copy_template, git, run_cookiecutter
 
 REFUSED = {

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.baking import ROOT, git
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"

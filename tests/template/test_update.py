@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from support.baking import ROOT, commit_all, git, run_cookiecutter
 
 PROJECT = "{{cookiecutter.project_slug}}"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.baking import ROOT
 
 SCRIPTS = Path(sys.executable).parent

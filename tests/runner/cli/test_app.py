@@ -12,10 +12,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner.composition import as_typed, normalise
-from runner.config import nearest
+from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.config.composition import as_typed, normalise
+from support import python_path
+from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 QUESTION = """Why, then? It's [odd]: "50 %" = {half} #1"""
 
@@ -115,7 +116,7 @@ def test_listing_shows_every_task_command_and_experiment(generated: Path, words)
         about = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         assert any(f"task={path.stem} " in line and about in line
                    for line in done.stdout.splitlines())  # fmt: skip
-    for word in ("clean", "deliver", "doctor", "experiments", "holds", "new", "rerun", "signals"):
+    for word in ("clean", "doctor", "experiments", "holds", "new", "rerun", "signals", "sync"):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {word} ")]
         assert len(line.split()) > 3, f"{word} says nothing about itself"
     for path in (generated / "conf" / "experiment").glob("*.yaml"):
@@ -126,7 +127,7 @@ def test_listing_shows_every_task_command_and_experiment(generated: Path, words)
 
 
 @pytest.mark.parametrize(
-    "word", ["clean", "deliver", "doctor", "experiments", "holds", "new", "rerun", "signals"]
+    "word", ["clean", "doctor", "experiments", "holds", "new", "rerun", "signals", "sync"]
 )
 def test_command_says_what_it_takes(generated: Path, word: str) -> None:
     done = type_in(generated, word, "--help")
@@ -214,7 +215,7 @@ def test_composed_configuration_has_what_no_file_says(generated: Path) -> None:
     path = generated / "conf" / "config.yaml"
     text = path.read_text(encoding="utf-8")
     code = (
-        "from runner import compose\n"
+        "from ml_experiment_runner import compose\n"
         "config = compose('task=ingest')\n"
         "print(config.ablation.minutes, config.seeds)"
     )
@@ -223,7 +224,7 @@ def test_composed_configuration_has_what_no_file_says(generated: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=generated,
-            env={**os.environ, "PYTHONPATH": str(generated / "src")},
+            env={**os.environ, "PYTHONPATH": python_path(generated)},
             capture_output=True,
             text=True,
         )
@@ -255,9 +256,10 @@ PLACES = """
 import json, sys
 sys.path.insert(0, "src")
 import hydra
-from runner.composition import CONF, normalise, register_resolvers
+from ml_experiment_runner.config.composition import normalise, register_resolvers
+from ml_experiment_runner.config.options import folder
 register_resolvers()
-hydra.initialize_config_dir(str(CONF), version_base="1.3")
+hydra.initialize_config_dir(str(folder()), version_base="1.3")
 for words in json.loads(sys.argv[1]):
     config = hydra.compose("config", overrides=normalise(words), return_hydra_config=True)
     print(config.hydra.run.dir, config.hydra.sweep.dir)

@@ -12,22 +12,22 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+from ml_experiment_runner.cli import clean as cleaning
+from ml_experiment_runner.cli.rerun import is_in_use
+from ml_experiment_runner.project.atomic import draft_of
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.run_reader import folders
+from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
 from support.folders import make_old, write_run
 from support.killed import Commands
-
-from runner.atomic import draft_of
-from runner.errors import UserError
-from runner.record import clean as cleaning
-from runner.record.liveness import identity
-from runner.record.recorded import folders
-from runner.record.rerun import is_in_use
-from runner.record.store import Store, StoredRun
 
 
 @pytest.fixture(autouse=True)
 def project(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's root with a store."""
-    monkeypatch.setattr(cleaning, "root", lambda: place)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(place))
     return place
 
 
@@ -234,7 +234,7 @@ def test_clean_keeps_a_run_whose_model_mlflow_has_not(
         client.log_model_artifact(model.model_id, str(project / "MLmodel"))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
-    monkeypatch.setattr("runner.record.model.log_model", log_model)
+    monkeypatch.setattr("ml_experiment_runner.record.sync.models.log_model", log_model)
     model = {"kind": "model", "path": "model"}
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111", model)
     cleaning.clean([])
@@ -248,14 +248,16 @@ def test_clean_keeps_a_run_whose_model_mlflow_has_not(
 # ---------------------------------------------------------------- killed, and several at once
 
 CLEAN = """
-from runner.record.clean import clean
+from ml_experiment_runner.cli.clean import clean
 clean(["--yes"])
 """
 
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Commands]:
-    with Commands("runner.record.clean", "runner.record.complete", "mlflow") as commands:
+    with Commands(
+        "ml_experiment_runner.cli.clean", "ml_experiment_runner.record.sync.completeness", "mlflow"
+    ) as commands:
         yield commands
 
 
@@ -332,7 +334,7 @@ def test_clean_meets_another_one_at_many_steps(project: Path, commands: Commands
 
 FEW_FILES = """
 import resource
-from runner.record import clean
+from ml_experiment_runner.record import clean
 resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
 clean._Stores.lack = lambda *_: (None, "")
 clean.clean(["--yes"])
@@ -359,7 +361,7 @@ def test_clean_removes_a_sweep_of_very_many_jobs(project: Path, commands: Comman
 
 NO_FILES = """
 import errno, os
-from runner.record import clean
+from ml_experiment_runner.record import clean
 
 def scandir(path, usual=os.scandir):
     if str(path).endswith("0-bbbb0000/artifacts"):
@@ -381,7 +383,7 @@ def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Comm
 
 
 JOB_GOES_ON = """
-from runner.record import clean, liveness
+from ml_experiment_runner.record import clean, liveness
 clean._Stores.lack = lambda *_: (None, "")
 liveness.PATIENCE = 0.1
 read = clean.read_run
@@ -429,8 +431,8 @@ def test_clean_removes_folders_of_runs_that_never_began(
 BEGIN = """
 from pathlib import Path
 from omegaconf import OmegaConf
-from runner.record.delivery import Delivery
-from runner.record.run import Run
+from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.run import Run
 
 Run._observe = lambda *_: None
 config = OmegaConf.create({
@@ -543,7 +545,7 @@ def test_clean_removes_drafts_and_no_data_of_the_user(project: Path) -> None:
 def test_clean_removes_a_worktree_that_git_was_killed_over(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.record.rerun.root", lambda: project)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project))
 
     def git(*words: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")

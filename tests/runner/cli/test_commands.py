@@ -11,17 +11,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from support.baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner import app, composition, doctor, lineage
-from runner import new as new_command
-from runner.errors import UserError
-from runner.new import new
-from runner.record.liveness import identity
-from runner.record.recorded import Point, RecordedRun
-from runner.signals.snapshot import Snapshot
-from runner.training import experiments as experiments_command
-from runner.training.experiments import experiments
+from ml_experiment_runner.cli import app, doctor, signals
+from ml_experiment_runner.cli import experiments as experiments_command
+from ml_experiment_runner.cli import new as new_command
+from ml_experiment_runner.cli.experiments import experiments
+from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.config import composition
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.run_reader import Point, RecordedRun
+from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
+from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
     "config.yaml": """\
@@ -33,7 +34,7 @@ objective: validation/roc_auc
 tracking: {uri: "sqlite:///x.db"}
 experiment: {owner: "", question: "", budget_days: null, until: null, status: active}
 """,
-    "task/train.yaml": "_target_: runner.training.train.train\nuses: []\n",
+    "task/train.yaml": "_target_: ml_experiment_runner.training.train.train\nuses: []\n",
 }
 DEVICES = json.loads((Path(__file__).parents[3] / "cookiecutter.json").read_text())[
     "_devices"
@@ -47,9 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for module in (composition, doctor, new_command):
-        monkeypatch.setattr(module, "root", lambda: tmp_path)
-    monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     return tmp_path
 
 
@@ -231,8 +230,8 @@ def test_doctor_counts_only_runs_that_have_ended_as_waiting(project: Path) -> No
 def test_last_event_is_a_day_of_the_contracts_time_zone(zone: str, day: str) -> None:
     last = datetime(2014, 1, 1, 4, tzinfo=UTC)
     snapshot = Snapshot("flights", "1.0.0", "", "", 1, Path(), last, {}, "")
-    assert lineage._age(snapshot, zone).startswith(f"{day} (")
-    assert lineage._age(None, zone) == "-"
+    assert signals._age(snapshot, zone).startswith(f"{day} (")
+    assert signals._age(None, zone) == "-"
 
 
 SHOPS = {

@@ -5,20 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from ml_experiment_runner.cli.compare import compare
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.evaluation.predictions import read_predictions
 from support.compared import DRAW, LABEL, ROWS, TRUTH, a_run, predicted
 from support.folders import write_run
 from support.html_page import Page
 
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training import compare as command
-from runner.training.compare import compare
-from runner.training.predictions import read_predictions
-
 
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(command, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     return tmp_path / "outputs"
 
 

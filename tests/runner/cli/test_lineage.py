@@ -1,17 +1,16 @@
 """The command `signals`: who uses what, read from the expressions and the experiments."""
 
-import importlib
 import shutil
 from pathlib import Path
 
 import pytest
+
+from ml_experiment_runner.cli.signals import signals
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
 from support.data_project import DataProject, build, git, replace
 from support.folders import write_run
-
-from runner import holds
-from runner.lineage import signals
-from runner.signals import snapshot
-from runner.signals.contract_file import read_contracts
 
 CONF = {
     "config.yaml": """\
@@ -22,8 +21,8 @@ outputs: ${root:}/outputs
 tracking: {uri: "sqlite:///x.db"}
 experiment: {owner: "", question: "", budget_days: null, until: null, status: active}
 """,
-    "task/train.yaml": "_target_: runner.training.train.train\nuses: [dataset]\n",
-    "task/ingest.yaml": "_target_: runner.signals.ingest.ingest\n",
+    "task/train.yaml": "_target_: ml_experiment_runner.training.train.train\nuses: [dataset]\n",
+    "task/ingest.yaml": "_target_: ml_experiment_runner.signals.ingest.ingest\n",
     "dataset/visits.yaml": """\
 spine: visits
 moment: arrival
@@ -50,9 +49,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     root = tmp_path / "project"
     project = original.copy(root, monkeypatch)
-    compose = importlib.import_module("runner.composition")
-    monkeypatch.setattr(compose, "root", lambda: root)
-    monkeypatch.setattr(compose, "CONF", root / "conf")
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(root))
     project.rename_package()
     for name, text in CONF.items():
         path = root / "conf" / name
@@ -233,8 +230,8 @@ def test_project_without_signals_says_how_to_begin(
 
 
 def test_what_no_experiment_uses_is_found(project: DataProject) -> None:
-    from runner.composition import compose
-    from runner.dataset.uses import unused
+    from ml_experiment_runner.config.composition import compose
+    from ml_experiment_runner.dataset.lineage import unused
 
     replace(project.root / "conf/experiment/expensive.yaml", "relative_price", "price")
     found = {(each.kind, each.subject): each for each in unused(compose())}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.data_project import DataProject, replace
 from support.killed import SOURCE, Commands, differences
 
@@ -16,18 +17,18 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"
 INGEST = """
 from unittest.mock import MagicMock
 from omegaconf import OmegaConf
-from runner.signals.ingest import ingest
+from ml_experiment_runner.signals.ingest import ingest
 run = MagicMock(progress=lambda items, *_: items)
 ingest(OmegaConf.create({"signals": ["visits"], "now": None}), run)
 """
 DECIDE = """
-from runner.holds import holds
+from ml_experiment_runner.holds.holds import holds
 holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
-from runner.holds import holds
-from runner.signals.received import ensure_received
-from runner.lineage import signals
+from ml_experiment_runner.holds.holds import holds
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.cli.signals import signals
 holds([])
 holds(["--all"])
 signals([])
@@ -35,8 +36,8 @@ signals(["visits"])
 """
 READ = """
 import polars as pl
-from runner.signals import snapshot
-from runner.signals.received import ensure_received
+from ml_experiment_runner.signals import snapshot
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
 found = ensure_received(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
 assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
@@ -48,8 +49,9 @@ FEW = 5
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Commands]:
-    with Commands("dvc.repo", "runner.lineage", "runner.new", "runner.training.in_force",
-                  "runner.signals.ingest") as commands:  # fmt: skip
+    names = ("cli.holds", "cli.signals", "cli.new", "training.thresholds.active", "signals.ingest")
+    modules = (f"ml_experiment_runner.{name}" for name in names)
+    with Commands("dvc.repo", *modules) as commands:
         yield commands
 
 
@@ -180,15 +182,15 @@ def test_killed_command_is_finished_by_typing_it_again(
 
 
 EXPERIMENT = """
-from runner.new import new
+from ml_experiment_runner.cli.new import new
 new(["experiment", "idea", "--question", "Is it late?", "--owner", "Ada"])
 """
 SIGNAL = """
-from runner.new import new
+from ml_experiment_runner.cli.new import new
 new(["signal", "shops2", "--from", "data/raw/shops.csv"])
 """
 IMPORT = """
-from runner.new import new
+from ml_experiment_runner.cli.new import new
 new(["signal", "shops2", "--from", "signals/shops.yaml"])
 """
 

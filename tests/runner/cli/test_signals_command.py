@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from support.data_project import DataProject, build, git, replace
 
-from runner.errors import UserError
-from runner.lineage import signals
-from runner.signals import profile
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
-from runner.signals.diff import compare, told
-from runner.signals.profile import Profile
+from ml_experiment_runner.cli.signals import signals
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import profile
+from ml_experiment_runner.signals.snapshots.diff import compare, told
+from ml_experiment_runner.signals.snapshots.profile import Profile
+from support.data_project import DataProject, build, git, replace
 
 MONTHS = ("2024-01", "2024-02", "2024-03")
 

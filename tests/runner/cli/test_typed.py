@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
-from support.baking import IDENTITY, copy_template, run_cookiecutter
 
-from runner.schema import CHOICES, PLUGIN_RANGES, RANGES, Config
+from ml_experiment_runner.config.schema import CHOICES, PLUGIN_RANGES, RANGES, Config
+from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 WORKER = Path(__file__).resolve().parents[2] / "support" / "typed_words.py"
 VALUES = (
@@ -204,7 +204,11 @@ REFUSED = (
     (["--cfg", "job", "-m"], "--cfg", "Only one"),
     (["model=[dummy,b]"], "model=b", "no such file"),
     (["evaluation.folds=3", "evaluation.block=origins"], "evaluation.block", "'origin'"),
-    (["task._target_=runner.training.trian.train"], "task._target_", "runner.training.train.train"),
+    (
+        ["task._target_=ml_experiment_runner.training.trian.train"],
+        "task._target_",
+        "ml_experiment_runner.training.train.train",
+    ),
     (["model=sub/ridge"], "model=sub/ridge", "'ridge'"),
     (["+experiment=../../baseline"], "experiment=../../baseline", "'baseline'"),
     ([*SEARCH, "hydra/sweeper/sampler=a/b"], "hydra/sweeper/sampler=a/b", "random, tpe"),

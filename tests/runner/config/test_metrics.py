@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import metrics, summary
+from ml_experiment_runner.config import metrics
+from ml_experiment_runner.record import summary
 
 
 @pytest.mark.parametrize(

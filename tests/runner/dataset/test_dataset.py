@@ -11,13 +11,13 @@ from unittest.mock import MagicMock
 import numpy as np
 import polars as pl
 import pytest
-from support.data_project import DataProject, Recorder, replace
 
-from runner.dataset import assemble as module
-from runner.dataset import split
-from runner.dataset.dataset import load_dataset
-from runner.errors import UserError
-from runner.signals.ingest import ingest
+from ml_experiment_runner.dataset import assemble as module
+from ml_experiment_runner.dataset import split
+from ml_experiment_runner.dataset.dataset import load_dataset
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.ingest import ingest
+from support.data_project import DataProject, Recorder, replace
 
 
 def raw(project: DataProject) -> pl.DataFrame:
@@ -375,7 +375,7 @@ def test_fingerprint_is_the_same_in_another_process(project: DataProject) -> Non
     here = load_dataset(project.config()).fingerprint
     process = project.python(f"""
         from omegaconf import OmegaConf
-        from runner.dataset.dataset import load_dataset
+        from ml_experiment_runner.dataset.dataset import load_dataset
         print("IS", load_dataset(OmegaConf.create({project.config()!s})).fingerprint)
     """)
     output, _ = process.communicate(timeout=120)
@@ -575,7 +575,7 @@ def test_two_processes_at_once_compute_each_feature_once(
     processes = [
         project.python(f"""
             from omegaconf import OmegaConf
-            from runner.dataset import assemble, dataset
+            from ml_experiment_runner.dataset import assemble, dataset
             computed = assemble._computed
             def spy(plan, rows, kind, wanted):
                 print("COMPUTED", *(name for name in wanted if kind == "feature"))

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.dataset import assemble as assembly
-from runner.dataset import join
-from runner.dataset.assemble import assemble
-from runner.dataset.join import Joined, Window, attach
-from runner.dataset.plan import Plan
-from runner.errors import UserError
-from runner.signals import snapshot
-from runner.signals.contract import Contract, Field
-from runner.signals.server import Server
-from runner.signals.snapshot import Snapshot
+from ml_experiment_runner.dataset import assemble as assembly
+from ml_experiment_runner.dataset import join
+from ml_experiment_runner.dataset.assemble import assemble
+from ml_experiment_runner.dataset.join import Joined, Window, attach
+from ml_experiment_runner.dataset.plan import Plan
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract, Field
+from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")

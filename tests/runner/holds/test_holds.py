@@ -12,16 +12,18 @@ from unittest.mock import MagicMock
 
 import pytest
 import yaml
-from support.data_project import DataProject, Recorder, git, replace
 
-from runner import app, holds
-from runner.dataset.dataset import load_dataset
-from runner.errors import UserError
-from runner.holds import Breach
-from runner.signals import aside, change, snapshot
-from runner.signals.contract_file import read_contracts
-from runner.signals.ingest import ingest
-from runner.signals.received import Held, ensure_received
+from ml_experiment_runner.cli import app
+from ml_experiment_runner.dataset.dataset import load_dataset
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.snapshots import quarantine, snapshot
+from ml_experiment_runner.signals.snapshots.loading import Held, ensure_received
+from support.data_project import DataProject, Recorder, git, replace
 
 ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
 WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
@@ -31,7 +33,7 @@ WHO = ["--by", "Ada", "--why", "The clock was moved, says the desk."]
 def past_that_explains_all(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """Only rules are broken here; what change finds in these little data is its own matter."""
     changes = MagicMock(return_value=[])
-    monkeypatch.setattr(change, "changes", changes)
+    monkeypatch.setattr(detection, "changes", changes)
     return changes
 
 
@@ -247,8 +249,8 @@ def test_decision_waits_for_who_receives(project: DataProject) -> None:
     hold = _open(project)
     code = """
         import sys
-        from runner import project
-        from runner.lock import data_lock
+        from ml_experiment_runner import project
+        from ml_experiment_runner.project.lock import data_lock
         with data_lock(project.root()):
             print("RECEIVING", flush=True)
             sys.stdin.readline()
@@ -346,7 +348,7 @@ def test_what_cannot_be_held_costs_the_other_signals_nothing(
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(aside, "keep", full)
+    monkeypatch.setattr(quarantine, "keep", full)
     with project.source("prices").open("a") as file:
         file.write("a,2024-05-02T12:00:00Z,0.5\n")
     with pytest.raises(OSError, match="no space left"):

@@ -7,53 +7,55 @@ from pathlib import Path
 
 import pytest
 
-from runner import project
-from runner.errors import UserError
-from runner.secrets import mask
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.secrets import mask
+from support import python_path
 
 
 def test_file_is_read_and_what_is_set_already_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     monkeypatch.setenv("SHOP_USER", "Ada")
     monkeypatch.setenv("SHOP_TOKEN", "")
     monkeypatch.delenv("SHOP_TOKEN")
-    project.read_environment()
+    repository.read_environment()
     assert "SHOP_TOKEN" not in os.environ
     (tmp_path / ".env").write_text("# ours\nSHOP_USER=Bob\nSHOP_TOKEN='t0ken # of ours'\n")
-    project.read_environment()
+    repository.read_environment()
     assert (os.environ["SHOP_USER"], os.environ["SHOP_TOKEN"]) == ("Ada", "t0ken # of ours")
     (tmp_path / ".env").write_bytes(b"SHOP_USER=\xff")
     with pytest.raises(UserError, match=r"\.env: it cannot be read .*see \.env\.example"):
-        project.read_environment()
+        repository.read_environment()
 
 
 @pytest.mark.parametrize(
     "begins",
     [
-        "from runner.project import read_environment as begin",  # a rerun
-        "from runner.secrets import register_environment as begin",  # a delivery
+        "from ml_experiment_runner.project.repository import read_environment as begin",
+        "from ml_experiment_runner.project.secrets import register_environment as begin",
     ],
 )
 def test_values_are_masked_where_the_file_is_not(
     tmp_path: Path, little_project: Path, monkeypatch: pytest.MonkeyPatch, begins: str
 ) -> None:
-    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     for name in ("DEPLOY_PAT", "OF.OURS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     (tmp_path / ".env").write_text("DEPLOY_PAT=ghp_Zq7WkX9vJ2\nOF.OURS=Zq7W-kX9v\n")
-    project.read_environment()
-    monkeypatch.setattr(project, "root", lambda: little_project)
-    project.read_environment()  # as where a rerun is begun in a worktree
+    repository.read_environment()
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(little_project))
+    repository.read_environment()  # as where a rerun is begun in a worktree
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"{begins}; begin(); from runner.secrets import mask; print(mask(input()))",
+            f"{begins}\nbegin()\n"
+            "from ml_experiment_runner.project.secrets import mask\nprint(mask(input()))",
         ],
-        env={**os.environ, "PYTHONPATH": str(little_project / "src")},
+        env={**os.environ, "PYTHONPATH": python_path(little_project)},
         cwd=little_project,
         input="by ghp_Zq7WkX9vJ2 and Zq7W-kX9v",
         capture_output=True,
@@ -66,7 +68,7 @@ def test_values_are_masked_where_the_file_is_not(
 def test_settings_that_hold_an_address_are_masked_by_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     for name in ("SHOP", "STORE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -75,7 +77,7 @@ def test_settings_that_hold_an_address_are_masked_by_parts(
 STORE="jdbc:sqlserver://store.example.com;user=app;Password=lion-claws"
 """
     )
-    project.read_environment()
+    repository.read_environment()
     text = "x9%k2+z, tiger-paws and lion-claws at https://shop.example.com/v1 as app"
     shown = "***, *** and *** at https://shop.example.com/v1 as app"
     assert mask(text) == shown

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from runner import secrets
-from runner.record.journal import Journal, read_events
-from runner.record.recorder import Recorder
-from runner.secrets import Secrets, mask, mask_within, register
+from ml_experiment_runner.project import secrets
+from ml_experiment_runner.project.secrets import Secrets, mask, mask_within, register
+from ml_experiment_runner.record.journal import Journal, read_events
+from ml_experiment_runner.record.recorder import Recorder
 
 TEXT = st.text(
     st.one_of(

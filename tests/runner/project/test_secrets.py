@@ -27,14 +27,16 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from runner import parallel, project, secrets
-from runner.config import check_overrides
-from runner.errors import RefusedError, UserError
-from runner.parallel import Job
-from runner.record.console import Console, Output
-from runner.record.delivery import Delivery
-from runner.record.run import Run
-from runner.secrets import mask, register, watch_resolver
+from ml_experiment_runner.config.checks import check_overrides
+from ml_experiment_runner.project import secrets
+from ml_experiment_runner.project.errors import RefusedError, UserError
+from ml_experiment_runner.project.repository import read_environment
+from ml_experiment_runner.project.secrets import mask, register, watch_resolver
+from ml_experiment_runner.record.console import Console, Output
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.sweeps import job_process
+from ml_experiment_runner.sweeps.job_process import Job
 
 OUTER: dict[str, Callable[[str], str]] = {
     "raw": str,
@@ -255,7 +257,7 @@ def test_variables_that_are_called_secrets_are_masked(monkeypatch: pytest.Monkey
 def test_what_stands_in_env_is_masked_but_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     said = {
         "SHOP_CODE": "x9%k2+z",
         "SHOP": "https://me:pw-99@shop.example.com/v1",
@@ -265,7 +267,7 @@ def test_what_stands_in_env_is_masked_but_no_place(
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     (tmp_path / ".env").write_text("".join(f"{name}={text}\n" for name, text in said.items()))
-    project.read_environment()
+    read_environment()
     text = "x9%k2+z, pw-99 at https://shop.example.com/v1 in Asia/Tokyo"
     assert mask(text) == "***, *** at https://shop.example.com/v1 in Asia/Tokyo"
 
@@ -404,7 +406,7 @@ def held(place: Path, *pieces: str) -> list[tuple[Path, str]]:
 @pytest.fixture
 def repository(little_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project of the runs in this process."""
-    monkeypatch.setattr(project, "root", lambda: little_project)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(little_project))
     return little_project
 
 
@@ -544,11 +546,11 @@ def test_job_in_another_process_brings_back_no_secret(
         raise error
 
     monkeypatch.setenv("OF_OURS", "Zq7W/t0ken/kX9vJ2\n")
-    monkeypatch.setattr(parallel, "check_job", lambda _: None)
-    monkeypatch.setattr(parallel, "execute", fails)
+    monkeypatch.setattr(job_process, "check_job", lambda _: None)
+    monkeypatch.setattr(job_process, "execute", fails)
     config = OmegaConf.to_yaml(configuration(tmp_path, key="${oc.env:OF_OURS}"))
     folder = tmp_path / "outputs" / "default" / "2026-01-01" / "10-00-00" / "0-abcd1234"
-    outcome = parallel.work(Job(0, config, [], str(folder), "", []))
+    outcome = job_process.work(Job(0, config, [], str(folder), "", []))
     assert type(outcome.error) is kind  # from it follows the exit code
     assert "cannot log in with '***" in str(outcome.error)
     assert not [piece for piece in PIECES if piece.encode() in pickle.dumps(outcome)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.terminal import show, show_table
+from ml_experiment_runner.project.text import show, show_table
 
 STYLE = re.compile(r"\x1b\[[\d;]*m")
 CELL = st.text("abc[]/=_é日.", min_size=1, max_size=30)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+
+from ml_experiment_runner.config.schema import Config
+from ml_experiment_runner.record.card.page import write_card
+from ml_experiment_runner.record.config_diff import changes
 from support.folders import METRICS, write_run
 from support.html_page import Page
-
-from runner.record.card import write_card
-from runner.record.changes import changes
-from runner.schema import Config
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"

@@ -15,6 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+
+from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.run_reader import folders, read_run
+from ml_experiment_runner.record.sync.completeness import missing
 from support.folders import write_run
 from support.store_reader import (
     StoreFile,
@@ -25,10 +29,6 @@ from support.store_reader import (
 )
 from support.tracking_server import Server
 from support.waiting import wait_until
-
-from runner.record.complete import missing
-from runner.record.liveness import identity
-from runner.record.recorded import folders, read_run
 
 
 def client(place: Path) -> Any:
@@ -172,7 +172,7 @@ def test_run_elsewhere_is_not_killed_while_it_may_live(place: Path, start: Any) 
 def delivery(place: Path) -> "subprocess.Popen[bytes]":
     (pending,) = place.glob("outputs/.pending/*/")
     return subprocess.Popen(
-        [sys.executable, "-m", "runner.record.replay", str(pending)],
+        [sys.executable, "-m", "ml_experiment_runner.record.sync.worker", str(pending)],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -255,7 +255,7 @@ def test_journal_that_ends_within_a_line_is_delivered(
 @pytest.mark.parametrize("ends", [None, "FAILED"])
 @pytest.mark.parametrize("size", [1, 2_000_000])
 def test_torn_line_holds_up_nothing(place: Path, size: int, ends: str | None) -> None:
-    from runner.record.store import Store, StoredRun
+    from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
 
     folder = write_run(place, status=None)
     text = (folder / "journal.jsonl").read_text()
@@ -370,7 +370,7 @@ def test_server_that_goes_away_gets_the_same_content_later(
         output = worker.communicate(timeout=60)[0]
         assert worker.returncode == 0
         (line,) = [line for line in output.splitlines() if line.startswith("pending")]
-        assert "run.py deliver" in line
+        assert "run.py sync" in line
         assert server.uri in line
         waited = float(output.split("waited ")[1].split()[0])
         assert waited < 15  # some 3 with the machine to itself

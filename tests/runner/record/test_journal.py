@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.record.journal import Journal, read_events
-from runner.record.liveness import WriterLock
-
-SOURCE = Path(__file__).resolve().parents[3] / "{{cookiecutter.project_slug}}" / "src"
+from ml_experiment_runner.record.journal import Journal, read_events
+from ml_experiment_runner.record.process_identity import WriterLock
+from support import SOURCE
 
 
 def all_events(path: Path) -> list[dict[str, object]]:
@@ -28,7 +27,7 @@ def all_events(path: Path) -> list[dict[str, object]]:
 def test_journal_keeps_ten_thousand_points_when_killed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from runner.record.journal import Journal\n"
+        "from ml_experiment_runner.record.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "for step in range(10_000): journal.metric('loss', step / 7, step)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -67,7 +66,7 @@ def test_reader_goes_on_behind_a_line_that_a_full_disk_tore(tmp_path: Path) -> N
 ON_A_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from runner.record.journal import Journal
+from ml_experiment_runner.record.journal import Journal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path(sys.argv[1])
@@ -125,7 +124,7 @@ def test_journal_goes_on_after_a_line_torn_by_another(
                 file.write(b'{"kind":"met')
             super().__init__(journal)
 
-    monkeypatch.setattr("runner.record.journal.WriterLock", Lock)
+    monkeypatch.setattr("ml_experiment_runner.record.journal.WriterLock", Lock)
     journal = Journal(path, goes_on=True)
     journal.write("resume")
     journal.close()

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.process_identity import STILL, WriterLock, identity
+from ml_experiment_runner.record.run_reader import folders, read_run
 from support.folders import NOBODY, write_run
 from support.store_reader import StoreFile, assert_complete
 from support.waiting import wait_until
-
-from runner.record.journal import Journal
-from runner.record.liveness import STILL, WriterLock, identity
-from runner.record.recorded import folders, read_run
 
 CONTAINER = (
     *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"),
@@ -152,7 +152,8 @@ def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) ->
 def test_small_file_written_by_two_containers_at_once_is_whole(tmp_path: Path) -> None:
     """Both processes are number 1, each among its own."""
     code = (
-        "import sys; from pathlib import Path; from runner.atomic import write_atomically\n"
+        "import sys; from pathlib import Path\n"
+        "from ml_experiment_runner.project.atomic import write_atomically\n"
         "for number in range(300): write_atomically(Path(sys.argv[1]), sys.argv[2] * 2000)"
     )
     path = tmp_path / "status.json"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ml_experiment_runner.cli import doctor
+from ml_experiment_runner.record.sync import embedded_store
 from support.store_reader import StoreFile, assert_complete, delivery_processes
 from support.waiting import wait_until
-
-from runner import doctor
-from runner.record import embedded
 
 NAMES = ["per%cent", "per%20cent", "que?stion=1", "ha#sh", "spa ce", "Zürich 東京", "a+b&c'd"]
 ALL = "50%25 é? #1&'x"
@@ -40,7 +40,7 @@ for version in client.search_model_versions():
 
 def read(place: Path, elsewhere: Path) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", READ, embedded.address(f"sqlite:///{place}/mlflow.db")],
+        [sys.executable, "-c", READ, embedded_store.address(f"sqlite:///{place}/mlflow.db")],
         cwd=elsewhere,
         capture_output=True,
         text=True,
@@ -54,7 +54,7 @@ def register(place: Path) -> None:
     """Makes the newest model a version in the registry, as a user does."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(embedded.address(f"sqlite:///{place}/mlflow.db"))
+    client = MlflowClient(embedded_store.address(f"sqlite:///{place}/mlflow.db"))
     experiments = [each.experiment_id for each in client.search_experiments()]
     model = client.search_logged_models(experiments)[0]
     client.create_registered_model("late")
@@ -108,7 +108,7 @@ def test_project_elsewhere_leaves_the_old_place_alone(
     assert_complete(new)
     assert len(StoreFile(new).runs()) == 2
     assert old_paths(new, recorded) == []
-    assert not embedded.strays(new / "mlflow.db")
+    assert not embedded_store.strays(new / "mlflow.db")
 
 
 def old_paths(place: Path, old: Path) -> list[str]:
@@ -160,12 +160,12 @@ def test_project_behind_a_link_was_not_moved(recorded: Path, tmp_path: Path, sta
     link = tmp_path / "link"
     link.symlink_to(recorded.parent)
     run(start, link / "project")
-    assert embedded.correct(link / "project" / "mlflow.db").homes == ()
+    assert embedded_store.correct(link / "project" / "mlflow.db").homes == ()
     assert set(before) <= set(old_paths(recorded, recorded))
     renamed = tmp_path / "renamed"
     recorded.parent.rename(renamed)
     recorded.parent.symlink_to(renamed)  # so that the old path goes on
-    assert embedded.correct(renamed / "project" / "mlflow.db").homes == ()
+    assert embedded_store.correct(renamed / "project" / "mlflow.db").homes == ()
     assert len(read(recorded, tmp_path)) == 5
 
 
@@ -214,7 +214,7 @@ def test_copied_store_keeps_what_only_the_old_place_has(
     run(start, new)
     assert len([line for line in read(new, tmp_path) if line.startswith("model")]) == 2
     assert len(list((new / "mlartifacts").rglob("hello.txt"))) == 1
-    (stray,) = embedded.strays(new / "mlflow.db")
+    (stray,) = embedded_store.strays(new / "mlflow.db")
     assert stray.exists
     assert stray.path.is_relative_to(recorded)
 
@@ -224,7 +224,7 @@ def test_doctor_mends_a_moved_project_and_says_what_lacks(
 ) -> None:
     new = tmp_path / "new"
     moved(recorded, new)
-    monkeypatch.setattr(doctor, "root", lambda: new)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
     (finding,) = doctor._stores()
     assert finding[1]
     assert f"moved from {recorded}" in finding[2]
@@ -242,12 +242,12 @@ def test_doctor_says_where_mlflow_loads_no_models(
 ) -> None:
     new = tmp_path / "per%20cent"
     moved(recorded, new)
-    monkeypatch.setattr(doctor, "root", lambda: new)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
     (finding,) = doctor._stores()
     assert not finding[1]
     assert "'%20'" in finding[2]
     moved(new, tmp_path / "per%")
-    monkeypatch.setattr(doctor, "root", lambda: tmp_path / "per%")
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path / "per%"))
     assert all(finding[1] for finding in doctor._stores())
 
 
@@ -257,7 +257,7 @@ def test_doctor_names_and_brings_artifacts_left_behind(
     new = tmp_path / "ne'w"
     new.mkdir()
     shutil.copyfile(recorded / "mlflow.db", new / "mlflow.db")
-    monkeypatch.setattr(doctor, "root", lambda: new)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
     (finding,) = doctor._stores()
     assert not finding[1]
     command = finding[2].partition("; ")[2].removesuffix(", then python run.py doctor")
@@ -291,7 +291,7 @@ def test_paths_are_corrected_once_however_the_places_lie(
         new_one = (now / "mlartifacts" / "mine" / "new").as_uri()  # of after the move
         store.execute("insert into experiments values (3, 'mine/new', ?)", [new_one])
     for count in (3, 0, 0):
-        assert embedded.correct(now / "mlflow.db").count == count
+        assert embedded_store.correct(now / "mlflow.db").count == count
     with sqlite3.connect(now / "mlflow.db") as store:
         found = {row[0] for row in store.execute("select artifact_location from experiments")}
     here = (now / "mlartifacts" / name).as_uri()
@@ -318,7 +318,7 @@ def test_store_of_a_run_is_that_of_the_project_where_it_is(
     for name in there:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = embedded.recorded_store(
+    found = embedded_store.recorded_store(
         uri.format(old=old), old / "p" / "outputs", new / "p" / "outputs"
     )
     assert found == wanted.format(old=old, new=new)
@@ -330,8 +330,10 @@ def test_store_is_corrected_whole_or_not_at_all(
     new = tmp_path / "new"
     moved(recorded, new)
     before = old_paths(new, recorded)
-    monkeypatch.setattr(embedded, "_PLACES", (*embedded._PLACES[:3], ("runs", "run_uuid = ", "")))
-    monkeypatch.setattr(embedded, "_has", lambda *_: True)
+    monkeypatch.setattr(
+        embedded_store, "_PLACES", (*embedded_store._PLACES[:3], ("runs", "run_uuid = ", ""))
+    )
+    monkeypatch.setattr(embedded_store, "_has", lambda *_: True)
     with pytest.raises(Exception, match="syntax error"):
-        embedded.correct(new / "mlflow.db")
+        embedded_store.correct(new / "mlflow.db")
     assert old_paths(new, recorded) == before

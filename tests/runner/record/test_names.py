@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.tracking_server import Server
 
-from runner.errors import UserError
-from runner.record.journal import Journal
-from runner.record.names import LENGTH, mlflow_name, mlflow_path
-from runner.record.recorded import read_run
-from runner.record.recorder import Recorder
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.names import LENGTH, mlflow_name, mlflow_path
+from ml_experiment_runner.record.recorder import Recorder
+from ml_experiment_runner.record.run_reader import read_run
+from support.tracking_server import Server
 
 TRICKY = [
     *("recall/猫", "recall/狗", "P@1", "P_1", "é", "e\u0301", "Loss", "loss", "a b", " a", "a "),
@@ -193,7 +193,7 @@ def log(recorder: Recorder, what: str, name: str) -> None:
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    from runner.record.store import Store
+    from ml_experiment_runner.record.sync.mlflow_store import Store
 
     place = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite":
@@ -208,7 +208,7 @@ def store(
 
 def sent(store: Any, folder: Path, files: dict[str, str], names: list[str]) -> Any:
     """What MLflow has of a run that recorded these names, each with a value of its own."""
-    from runner.record.store import StoredRun
+    from ml_experiment_runner.record.sync.mlflow_store import StoredRun
 
     recorder = recording(folder)
     recorder._journal.write(

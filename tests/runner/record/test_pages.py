@@ -6,15 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+
+from ml_experiment_runner.cli.compare import compare
+from ml_experiment_runner.config.metrics import METRICS as LABELLED
+from ml_experiment_runner.record.card.page import write_card
 from support.browser import stumbles
 from support.compared import a_run
 from support.folders import METRICS, write_run
 from support.hold_report import CELSIUS, SAID, Report, month, reporter
-
-from runner.metrics import METRICS as LABELLED
-from runner.record.card import write_card
-from runner.training import compare as command
-from runner.training.compare import compare
 
 WIDE = {"short": ("seed", "hour"), "long": ("model.l2_regularization", "departure_minute_of_day")}
 CLASS = "sklearn.ensemble.HistGradientBoostingClassifier"
@@ -108,7 +107,7 @@ def reports(report: Report, folder: Path) -> list[Path]:
 
 
 def test_pages_can_be_read_on_every_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     pages = [
         *cards(tmp_path), comparison(tmp_path / "outputs"), *reports(reporter(tmp_path), tmp_path)
     ]  # fmt: skip

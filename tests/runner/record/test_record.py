@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from runner.record import provenance
-from runner.record.address import real_address, store_key
-from runner.record.console import Console, Output
-from runner.record.provenance import LARGEST_FILE, Git
+from ml_experiment_runner.record import provenance
+from ml_experiment_runner.record.console import Console, Output
+from ml_experiment_runner.record.provenance import LARGEST_FILE, Git
+from ml_experiment_runner.record.sync.store_address import real_address, store_key
 
 
 def git(folder: Path, *words: str) -> str:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.folders import NOBODY, write_run
 
-from runner.errors import UserError
-from runner.record import journal as journals
-from runner.record.liveness import identity
-from runner.record.recorded import Point, RecordedRun, find_run, folders, read_run
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record import journal as journals
+from ml_experiment_runner.record.find_run import find_run
+from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.run_reader import Point, RecordedRun, folders, read_run
+from support.folders import NOBODY, write_run
 
 
 def append(folder: Path, text: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from runner.errors import UserError
-from runner.record import rerun
-from runner.record.provenance import Git
-from runner.secrets import clear, mask_patch, register
+from ml_experiment_runner.cli import rerun
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.secrets import clear, mask_patch, register
+from ml_experiment_runner.record.provenance import Git
 
 
 def git(folder: Path, *words: str) -> bytes:
@@ -56,7 +56,7 @@ class Repository:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     repository = Repository(tmp_path / "repository")
-    monkeypatch.setattr(rerun, "root", lambda: repository.folder)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(repository.folder))
     return repository
 
 

@@ -12,20 +12,20 @@ import pandas as pd
 import polars as pl
 import pytest
 from omegaconf import DictConfig, OmegaConf
+
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.recorder import Recorder
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.sources import fetch
+from ml_experiment_runner.training import train
+from ml_experiment_runner.training.models.fit import fit
+from ml_experiment_runner.training.models.pipeline import predict
 from support.data_project import DataProject, build
 from support.models import CLASSES, PAIRS, model
 from support.reading import contract
-
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.record.journal import Journal
-from runner.record.recorder import Recorder
-from runner.signals import source
-from runner.signals.received import ensure_received
-from runner.training import train
-from runner.training.estimator import predict
-from runner.training.fit import fit
 
 FEATURES = ("seats", "distance", "carrier", "night")
 RIDES = """\
@@ -128,7 +128,7 @@ def configuration(name: str) -> DictConfig:
     if name == "ensemble":
         chosen = OmegaConf.create(
             {
-                "_target_": "runner.training.ensemble.Ensemble",
+                "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
                 "groups": {"ride": ["seats", "distance"], "line": ["carrier", "night"]},
                 "member": chosen,
                 "members": {},
@@ -165,7 +165,7 @@ def save(folder: Path) -> Any:
     """As the delivery saves it."""
     from mlflow.models import Model
 
-    from runner.record.model import _save
+    from ml_experiment_runner.record.sync.models import _save
 
     description = Model()
     _save(folder / "saved", description, folder, "nobody")
@@ -184,7 +184,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
             RIDES.format(name=name, required=required)
         )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner.project.root", lambda: project.root)
+        patch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
         patch.chdir(project.root)
         ensure_received(["gaps", "full"])
     return project
@@ -202,7 +202,7 @@ def served(original: DataProject, empty_store: Path) -> dict[str, dict[str, Any]
     frame, truth = table()
     predictions = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner.project.root", lambda: original.root)
+        patch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
         for name, kind in SERVED:
             config, dataset = configuration(name), dataset_of(frame, kind, truth, "gaps")
             estimator = fit(config, dataset, dataset.part("train"))
@@ -222,7 +222,7 @@ def served(original: DataProject, empty_store: Path) -> dict[str, dict[str, Any]
 def receive(project: DataProject, name: str, given: str, fields: tuple[str, ...]) -> pl.DataFrame:
     text = ANSWERS.format(model=name, given=given, fields="\n".join(fields))
     (project.root / "signals" / "answers.yaml").write_text(text)
-    return source.receive(contract(project, "answers"))
+    return fetch.receive(contract(project, "answers"))
 
 
 def in_order(kind: Kind, answers: pl.DataFrame) -> np.ndarray:
@@ -330,7 +330,7 @@ def test_mlflow_answers_as_the_run_with_values_missing(
 def test_signature_allows_the_nulls_of_data_and_contract(
     original: DataProject, monkeypatch, tmp_path: Path, signal: str, has_gaps: bool, expected: Any
 ) -> None:
-    monkeypatch.setattr("runner.project.root", lambda: original.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table()
     if not has_gaps:
         complete = frame.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
@@ -349,7 +349,7 @@ def test_signature_allows_the_nulls_of_data_and_contract(
 
 def test_feature_of_a_joined_signal_may_be_missing(original, monkeypatch) -> None:
     """A row of the spine may find none that it is joined to, whatever that contract requires."""
-    monkeypatch.setattr("runner.project.root", lambda: original.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table()
     dataset = dataset_of(frame.fill_null(strategy="forward").fill_null(strategy="backward"),
                          Kind.BINARY, truth, "full")  # fmt: skip
@@ -386,7 +386,7 @@ def pandas_frames(rows: pl.DataFrame) -> dict[str, pd.DataFrame]:
 def test_model_takes_whatever_pandas_has_for_a_missing_value(
     original: DataProject, monkeypatch: pytest.MonkeyPatch, name: str, kind: Kind
 ) -> None:
-    monkeypatch.setattr("runner.project.root", lambda: original.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table(200)
     config, dataset = configuration(name), dataset_of(frame, kind, truth, "gaps")
     estimator = fit(config, dataset, dataset.part("train"))

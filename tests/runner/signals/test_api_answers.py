@@ -13,13 +13,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.sources import fetch, http
 from support.data_project import DataProject, build
 from support.reading import serve
-
-from runner.errors import UserError
-from runner.signals import source
-from runner.signals.contract import Contract
-from runner.signals.readers import transfer
 
 TOKEN = "t0ken-of-ours"
 Answer = Callable[[socket.socket], None]
@@ -87,7 +86,7 @@ def module_project(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 
 @pytest.fixture
 def project(module_project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
-    monkeypatch.setattr(transfer, "BACKOFF", 0.01)
+    monkeypatch.setattr(http, "BACKOFF", 0.01)
     monkeypatch.setenv("SHOP_TOKEN", TOKEN)
     return module_project
 
@@ -111,7 +110,7 @@ def shops(project: DataProject, server: RawServer, more: str = "") -> Contract:
 def line_of(contract: Contract) -> str:
     """The message of a read that must fail with a user's error."""
     with pytest.raises(UserError) as error:
-        source.receive(contract)
+        fetch.receive(contract)
     return checked(str(error.value))
 
 
@@ -230,7 +229,7 @@ def test_odd_retry_after_does_not_keep_the_read_up(
     busy = f"HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode()
     server.answers = [busy, ok([row("a")])]
     with contextlib.suppress(UserError):
-        assert source.receive(shops(project, server, "maxSeconds=3")).height == 1
+        assert fetch.receive(shops(project, server, "maxSeconds=3")).height == 1
 
 
 NEXTS: dict[str, tuple[Any, str]] = {
@@ -280,13 +279,13 @@ def test_last_page_may_say_so_in_each_usual_way(
 ) -> None:
     last = {"items": [row("b")]} | ({} if value is ... else {"next": value})
     server.answers = [ok({"items": [row("a")], "next": "?p=2"}), ok(last)]
-    assert source.receive(shops(project, server, way))["shop"].to_list() == ["a", "b"]
+    assert fetch.receive(shops(project, server, way))["shop"].to_list() == ["a", "b"]
 
 
 def test_next_page_may_name_the_usual_port() -> None:
-    client = transfer.origin("http://host/a"), transfer.origin("http://HOST:80/b")
+    client = http.origin("http://host/a"), http.origin("http://HOST:80/b")
     assert client[0] == client[1]
-    assert transfer.origin("https://host:80/") != transfer.origin("http://host/")
+    assert http.origin("https://host:80/") != http.origin("http://host/")
 
 
 @pytest.mark.parametrize(
@@ -357,7 +356,7 @@ def test_bytes_are_those_of_all_pages_unpacked(project: DataProject, server: Raw
         ok(gzip.compress(json.dumps(each).encode()), "Content-Encoding: gzip")
         for each in (first, last)
     ]
-    assert source.receive(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
+    assert fetch.receive(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
 
 
 def test_gzip_bomb_is_not_unpacked(project: DataProject, server: RawServer) -> None:
@@ -372,10 +371,10 @@ def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
     assert "after 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
     assert len(server.asked) == 3
     server.answers = [*pages, ok({"items": [], "next": None})]
-    assert source.receive(shops(project, server, f"{NEXT} maxPages=5")).height == 4
+    assert fetch.receive(shops(project, server, f"{NEXT} maxPages=5")).height == 4
 
 
-@pytest.mark.parametrize("name", transfer.LIMITS)
+@pytest.mark.parametrize("name", http.LIMITS)
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "1e9", "9" * 30])
 def test_limit_that_is_no_whole_number_is_refused(
     project: DataProject, server: RawServer, name: str, value: str
@@ -410,7 +409,7 @@ def test_any_pages_are_a_table_with_every_row_or_one_line(
     server.answers.append(ok({"items": [], "next": None}))
     server.asked.clear()
     try:
-        frame = source.receive(shops(project, server, f"{NEXT} maxSeconds=5"))
+        frame = fetch.receive(shops(project, server, f"{NEXT} maxSeconds=5"))
     except UserError as error:
         checked(str(error))
         return
@@ -444,7 +443,7 @@ def test_any_bytes_are_a_table_or_one_line(
 ) -> None:
     server.answers = [start + b"".join(lines) + b"\r\n" + body]
     try:
-        frame = source.receive(shops(project, server, "maxSeconds=5"))
+        frame = fetch.receive(shops(project, server, "maxSeconds=5"))
     except UserError as error:
         checked(str(error))
     else:
@@ -455,10 +454,10 @@ def test_own_error_keeps_its_traceback(
     project: DataProject, server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is wrong in the reader itself is no mistake of a server."""
-    monkeypatch.setattr(transfer, "_retry_after", lambda _: 1 / 0)
+    monkeypatch.setattr(http, "_retry_after", lambda _: 1 / 0)
     server.answers = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(ZeroDivisionError):
-        source.receive(shops(project, server))
+        fetch.receive(shops(project, server))
 
 
 def test_read_that_is_given_up_leaves_no_one_reading(

@@ -4,15 +4,15 @@ import logging
 from pathlib import Path
 
 import pytest
-from support.data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
-from runner.dataset.plan import make_plan
-from runner.doctor import _signals as checked
-from runner.errors import UserError
-from runner.signals.contract import known
-from runner.signals.contract_file import read_contracts
-from runner.signals.ingest import ingest
-from runner.signals.received import ensure_received
+from ml_experiment_runner.cli.doctor import _signals as checked
+from ml_experiment_runner.dataset.plan import make_plan
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import known
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from support.data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
 BROKEN = "apiVersion: v3.1.0\nkind: DataContract\nid: [\n"
 WRONG = "apiVersion: v3.1.0\nkind: DataContract\nid: x\nverson: 1.0.0\nstatus: active\nfoo: 1\n"
@@ -112,7 +112,7 @@ def test_signal_without_an_owner_is_received_with_a_warning(
 def test_doctor_names_each_contract_that_cannot_be_used(
     project: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.doctor.root", lambda: project.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
     found = list(checked())
     wrong = [text for _, fine, text in found if not fine]
     assert len(wrong) == len(TEXTS)

@@ -8,9 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from runner.signals import change, snapshot, source
-from runner.signals.contract import Contract, Field
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.signals.contract.contract import Contract, Field
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.sources import fetch
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "{{cookiecutter.project_slug}}"
 CELSIUS = ((pl.col("temp") - 32) / 1.8).round(1)
@@ -24,13 +26,13 @@ def weather() -> Contract:
 
 @pytest.fixture(scope="module")
 def months(weather: Contract) -> dict[str, pl.DataFrame]:
-    return snapshot.split(weather, source.receive(weather))
+    return snapshot.split(weather, fetch.receive(weather))
 
 
 @pytest.fixture(autouse=True)
 def learned_once(monkeypatch: pytest.MonkeyPatch, known: dict) -> None:
     """The same past is learned once for all tests."""
-    learn = change.learn
+    learn = detection.learn
 
     def remembered(contract, frame, days):
         key = (contract.fields, frame.hash_rows().sum(), days)
@@ -38,7 +40,7 @@ def learned_once(monkeypatch: pytest.MonkeyPatch, known: dict) -> None:
             known[key] = learn(contract, frame, days)
         return known[key]
 
-    monkeypatch.setattr(change, "learn", remembered)
+    monkeypatch.setattr(detection, "learn", remembered)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def received(
     def receive(rows: pl.DataFrame, month: str = "2013-06", **more):
         past = {name: part.lazy() for name, part in months.items() if name < month}
         contract = more.pop("contract", weather)
-        found = change.changes(contract, past, {month: rows}, more.pop("accepted", {}))
+        found = detection.changes(contract, past, {month: rows}, more.pop("accepted", {}))
         return [(each.kind, each.field) for each in found]
 
     return receive
@@ -77,14 +79,14 @@ def week(months: dict[str, pl.DataFrame], month: int, first: int) -> tuple[dict,
 
 @pytest.mark.parametrize(("month", "first"), [(1, 15), (1, 22), (2, 5)])
 def test_first_winter_is_not_held_for_its_weather(weather, months, month: int, first: int) -> None:
-    assert change.changes(weather, *week(months, month, first), {}) == []
+    assert detection.changes(weather, *week(months, month, first), {}) == []
 
 
 def test_fault_in_a_week_is_found_after_a_month(weather, months) -> None:
     past, delivery = week(months, 2, 5)
     new = pl.when(pl.col("day") >= 5).then(CELSIUS).otherwise(pl.col("temp"))
     faulty = {name: rows.with_columns(temp=new) for name, rows in delivery.items()}
-    assert change.changes(weather, past, faulty, {})[0].field == "temp"
+    assert detection.changes(weather, past, faulty, {})[0].field == "temp"
 
 
 def test_half_a_missing_week_is_found_in_the_first_weeks(weather, months) -> None:
@@ -94,7 +96,7 @@ def test_half_a_missing_week_is_found_in_the_first_weeks(weather, months) -> Non
         for name, rows in delivery.items()
     }
     assert ("volume", None) in [
-        (breach.kind, breach.field) for breach in change.changes(weather, past, thinned, {})
+        (breach.kind, breach.field) for breach in detection.changes(weather, past, thinned, {})
     ]
 
 
@@ -149,7 +151,7 @@ def test_repeated_day_is_found(received, months) -> None:
 
 
 def test_first_delivery_has_no_past(weather, months) -> None:
-    assert change.changes(weather, {}, {"2013-01": months["2013-01"]}, {}) == []
+    assert detection.changes(weather, {}, {"2013-01": months["2013-01"]}, {}) == []
 
 
 def test_few_rows_tell_nothing(received, months) -> None:
@@ -167,9 +169,9 @@ def test_codes_that_come_more_or_less_often_are_found(weather, months) -> None:
     contract = replace(weather, fields=(*weather.fields, Field("mode", "string")))
     past = {name: part.lazy() for name, part in with_mode.items() if name < "2013-06"}
     june = with_mode["2013-06"]
-    assert change.changes(contract, past, {"2013-06": june}, {}) == []
+    assert detection.changes(contract, past, {"2013-06": june}, {}) == []
     swapped = june.with_columns(pl.col("mode").replace({"a": "b", "b": "a"}))
-    found = change.changes(contract, past, {"2013-06": swapped}, {})
+    found = detection.changes(contract, past, {"2013-06": swapped}, {})
     assert [(each.kind, each.field) for each in found] == [("shares", "mode")]
     assert "before in 20.0%" in found[0].message
 
@@ -177,7 +179,7 @@ def test_codes_that_come_more_or_less_often_are_found(weather, months) -> None:
 def test_several_months_are_each_compared_with_those_before(weather, months) -> None:
     past = {name: part.lazy() for name, part in months.items() if name < "2013-06"}
     july = months["2013-07"].with_columns(dewp=((pl.col("dewp") - 32) / 1.8).round(1))
-    found = change.changes(weather, past, {"2013-06": months["2013-06"], "2013-07": july}, {})
+    found = detection.changes(weather, past, {"2013-06": months["2013-06"], "2013-07": july}, {})
     assert {(each.field, each.partition) for each in found} == {("dewp", "2013-07")}
 
 
@@ -185,7 +187,7 @@ def test_months_after_a_held_one_are_not_held_for_their_season(weather, months) 
     """February's wind is held; March to May come with it and know February's weather."""
     past = {"2013-01": months["2013-01"].lazy()}
     delivery = {name: months[name] for name in ("2013-02", "2013-03", "2013-04", "2013-05")}
-    found = change.changes(weather, past, delivery, {})
+    found = detection.changes(weather, past, delivery, {})
     assert [(each.field, each.partition) for each in found] == [("wind_speed", "2013-02")]
 
 
@@ -193,16 +195,16 @@ def test_only_rows_that_come_later_are_compared(months, weather):
     june = months["2013-06"]
     past = {name: part.lazy() for name, part in months.items() if name < "2013-06"}
     past["2013-06"] = june.filter(~LAST_TEN_DAYS).lazy()
-    assert change.changes(weather, past, {"2013-06": june}, {}) == []
+    assert detection.changes(weather, past, {"2013-06": june}, {}) == []
     wrong = june.with_columns(temp=pl.when(LAST_TEN_DAYS).then(CELSIUS).otherwise(pl.col("temp")))
-    found = change.changes(weather, past, {"2013-06": wrong}, {})
+    found = detection.changes(weather, past, {"2013-06": wrong}, {})
     assert [each.field for each in found][:1] == ["temp"]
 
 
 def test_month_that_was_there_and_comes_otherwise_is_found(weather, months) -> None:
     past = {name: months[name].lazy() for name in ("2013-01", "2013-03")}
     other = months["2013-03"].with_columns(pressure=pl.col("pressure") + 1)
-    found = change.changes(weather, past, {"2013-03": other}, {})
+    found = detection.changes(weather, past, {"2013-03": other}, {})
     assert [(each.kind, each.field) for each in found] == [("changed rows", "pressure")]
     assert "have another value" in found[0].message
 
@@ -214,8 +216,8 @@ def test_accepted_change_is_the_new_past(weather, months) -> None:
     july = months["2013-07"]
     accepted = {"temp": "2013-06"}
     celsius = {"2013-07": july.with_columns(temp=CELSIUS)}
-    assert change.changes(weather, past, celsius, accepted) == []
-    found = change.changes(weather, past, {"2013-07": july}, accepted)
+    assert detection.changes(weather, past, celsius, accepted) == []
+    found = detection.changes(weather, past, {"2013-07": july}, accepted)
     assert [each.field for each in found] == ["temp"]
 
 
@@ -234,20 +236,20 @@ def test_classified_values_are_not_shown(weather, months) -> None:
     )
     past = {name: part.lazy() for name, part in months.items() if name < "2013-06"}
     wrong = months["2013-06"].with_columns(visib=pl.lit(123.456))
-    found = change.changes(replace(weather, fields=fields), past, {"2013-06": wrong}, {})
+    found = detection.changes(replace(weather, fields=fields), past, {"2013-06": wrong}, {})
     assert found[0].field == "visib"
     assert "123" not in " ".join(each.message for each in found)
 
 
 def test_state_is_compared_row_by_row() -> None:
     planes = read_contracts(TEMPLATE)["planes"]
-    rows = source.receive(planes)
+    rows = fetch.receive(planes)
     before = rows.sample(3000, seed=1)
-    assert change.changes(planes, {"all": before.lazy()}, {"all": rows}, {}) == []
+    assert detection.changes(planes, {"all": before.lazy()}, {"all": rows}, {}) == []
     more = rows.with_columns(seats=(pl.col("seats") * 1.05).round(0).cast(pl.Int64))
-    found = change.changes(planes, {"all": before.lazy()}, {"all": more}, {})
+    found = detection.changes(planes, {"all": before.lazy()}, {"all": more}, {})
     assert found[0].field == "seats"
-    found = change.changes(planes, {"all": rows.lazy()}, {"all": before.head(2000)}, {})
+    found = detection.changes(planes, {"all": rows.lazy()}, {"all": before.head(2000)}, {})
     assert found[0].field is None
     assert "have gone" in found[0].message
 
@@ -260,4 +262,4 @@ def test_fields_may_have_any_name(weather: Contract, months: dict[str, pl.DataFr
     utc = replace(weather, fields=fields, time_zone="UTC")  # so `day` is no part of the event time
     past = {name: months[name].rename(names).lazy() for name in ("2013-01", "2013-02", "2013-03")}
     april = months["2013-04"].rename(names).with_columns(temp=CELSIUS)
-    assert "temp" in {each.field for each in change.changes(utc, past, {"2013-04": april}, {})}
+    assert "temp" in {each.field for each in detection.changes(utc, past, {"2013-04": april}, {})}

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.data_project import TEMPLATE, DataProject, build, replace
 
-from runner.errors import UserError
-from runner.signals.contract_file import read_contracts
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from support.data_project import TEMPLATE, DataProject, build, replace
 
 
 @pytest.fixture(scope="module")

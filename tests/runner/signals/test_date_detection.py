@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.signals import times
-from runner.signals.date_detection import find, find_epoch
+from ml_experiment_runner.signals.casting import times
+from ml_experiment_runner.signals.drafts.date_detection import find, find_epoch
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAYS = {

@@ -15,15 +15,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.data_project import DataProject, build
 
-from runner import new as new_command
-from runner.errors import UserError
-from runner.new import new
-from runner.signals import rules, snapshot, source
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
-from runner.signals.received import ensure_received
+from ml_experiment_runner.cli import new as new_command
+from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.checks import quality
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.sources import fetch
+from support.data_project import DataProject, build
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 @pytest.fixture
 def project(tmp_path: Path, original: DataProject, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     shutil.copytree(original.root, tmp_path / "project")
-    monkeypatch.setattr("runner.project.root", lambda: tmp_path / "project")
-    monkeypatch.setattr(new_command, "root", lambda: tmp_path / "project")
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path / "project"))
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path / "project"))
     return DataProject(tmp_path / "project")
 
 
@@ -85,8 +87,8 @@ def test_real_data_keep_the_draft_that_was_made_of_them(
     assert contract.status == "draft"
     if name == "planes":
         assert ensure_received([contract.name])[contract.name].rows == 3_322
-    received = source.receive(contract)
-    assert rules.broken(contract, snapshot.split(contract, received), datetime.now(UTC)) == []
+    received = fetch.receive(contract)
+    assert quality.broken(contract, snapshot.split(contract, received), datetime.now(UTC)) == []
 
 
 def test_draft_of_the_same_rows_is_the_same_for_any_file(
@@ -122,7 +124,7 @@ def test_types_are_the_narrowest_that_keep_every_value(drafted: Drafted) -> None
     ]
     # what stands for nothing in a number does so in the whole file
     assert contract.null_values == ("?", "NA")
-    assert source.receive(contract).row(2)[:4] == (3, "300", None, True)
+    assert fetch.receive(contract).row(2)[:4] == (3, "300", None, True)
 
 
 def test_draft_of_numbers_and_lists_keeps_every_value(
@@ -158,7 +160,7 @@ def test_draft_of_numbers_and_lists_keeps_every_value(
         "at": "time",
     }
     assert contract.null_values == ("NaN",)
-    rows = source.receive(contract)
+    rows = fetch.receive(contract)
     for name in ("account", "hash", "price", "rate", "long"):
         assert list(map(Decimal, rows[name])) == list(map(Decimal, frame[name])), name
     assert rows["share"].null_count() == 1
@@ -171,14 +173,14 @@ def test_draft_of_long_texts_and_json_numbers_keeps_every_value(
     hashes = [str(2**63 + row) for row in range(20)]
     contract = drafted(id=[str(row) for row in range(20)], hash=hashes)
     assert types(contract) == {"id": "integer", "hash": "string"}
-    assert source.receive(contract)["hash"].to_list() == hashes
+    assert fetch.receive(contract)["hash"].to_list() == hashes
     place = project.root / "data" / "raw" / "exact.jsonl"
     place.write_text(
         "".join(f'{{"id": {row}, "hash": {each}}}\n' for row, each in enumerate(hashes))
     )
     contract = drafted(place)
     assert types(contract) == {"id": "integer", "hash": "string"}
-    assert source.receive(contract)["hash"].to_list() == hashes
+    assert fetch.receive(contract)["hash"].to_list() == hashes
 
 
 def test_days_of_daily_rows_are_known_the_day_after(project: DataProject, drafted: Drafted) -> None:
@@ -192,14 +194,14 @@ def test_days_of_daily_rows_are_known_the_day_after(project: DataProject, drafte
     pl.DataFrame(table).with_columns(pl.col("day").str.to_date()).write_parquet(daily)
     other = drafted(daily)
     assert (other.fields, other.event_time) == (contract.fields, "day")
-    assert source.receive(other).equals(source.receive(contract))
-    assert list(snapshot.split(other, source.receive(other))) == ["2024-01", "2024-02"]
+    assert fetch.receive(other).equals(fetch.receive(contract))
+    assert list(snapshot.split(other, fetch.receive(other))) == ["2024-01", "2024-02"]
 
 
 def test_text_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
     contract = drafted(number=["1", "2"], country=["NA", "DE"])
     assert contract.null_values == ()
-    assert source.receive(contract)["country"].to_list() == ["NA", "DE"]
+    assert fetch.receive(contract)["country"].to_list() == ["NA", "DE"]
 
 
 def test_key_is_the_smallest_set_with_the_event_time(drafted: Drafted) -> None:
@@ -235,7 +237,7 @@ def test_rows_no_fields_tell_apart_get_a_key_of_all(
     (key,) = contract.key
     assert key not in columns
     assert contract.field(key).generated
-    rows = source.receive(contract)
+    rows = fetch.receive(contract)
     assert rows.height == len(next(iter(columns.values())))
     assert rows.columns == [key, *columns]
 
@@ -305,7 +307,7 @@ def test_names_and_values_are_written_as_yaml_reads_them(drafted: Drafted) -> No
     )
     assert contract.names == ("id", "mean: radius #1")
     assert set(contract.fields[1].allowed) == set(odd)
-    assert source.receive(contract).height == 450
+    assert fetch.receive(contract).height == 450
 
 
 def test_names_with_quotes_and_line_breaks_are_received(
@@ -315,14 +317,14 @@ def test_names_with_quotes_and_line_breaks_are_received(
     source_file.write_text('id,"a ""b""","c\nd",$e\n1,2,3,4\n')
     contract = drafted(source_file)
     assert contract.names == ("id", 'a "b"', "c\nd", "$e")
-    assert source.receive(contract).rows() == [(1, 2, 3, 4)]
+    assert fetch.receive(contract).rows() == [(1, 2, 3, 4)]
 
 
 def test_long_identifiers_stay_what_they_are(drafted: Drafted) -> None:
     ids = [str(2**64 + each) for each in range(5)]
     contract = drafted(id=ids, size=["1", "2", "3", "4", "4"])
     assert types(contract)["id"] == "string"
-    assert sorted(source.receive(contract)["id"]) == ids
+    assert sorted(fetch.receive(contract)["id"]) == ids
 
 
 def test_csv_with_empty_last_lines_or_macos_shadow_is_drafted(
@@ -332,15 +334,15 @@ def test_csv_with_empty_last_lines_or_macos_shadow_is_drafted(
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("A.CSV", "id,size\n1,2\n2,3\n\n\n")
         archive.writestr("__MACOSX/._A.CSV", b"\0")
-    assert source.receive(drafted(place)).rows() == [(1, 2), (2, 3)]
+    assert fetch.receive(drafted(place)).rows() == [(1, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-3, 1e15, 1e300])
 def test_range_holds_numbers_of_any_size(drafted: Drafted, scale: float) -> None:
     contract = drafted(id=list("abcd"), size=[f"{each * scale:.3e}" for each in (0, 1, 2, 9)])
-    rows = source.receive(contract)
+    rows = fetch.receive(contract)
     assert contract.field("size").maximum == pytest.approx(13.5 * scale, rel=0.01)
-    assert not rules.broken(contract, snapshot.split(contract, rows), datetime.now(UTC))
+    assert not quality.broken(contract, snapshot.split(contract, rows), datetime.now(UTC))
 
 
 def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None:
@@ -495,7 +497,7 @@ def test_hive_folders_whose_files_hold_the_key_too_are_drafted(
     frame.write_parquet(place, partition_by="m", mkdir=True)
     contract = drafted(place)
     assert types(contract) == {"id": "integer", "m": "integer"}
-    assert source.receive(contract).sort("id").equals(frame)
+    assert fetch.receive(contract).sort("id").equals(frame)
 
 
 def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataProject) -> None:
@@ -503,7 +505,7 @@ def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataPr
     values = [uuid.UUID(int=number) for number in range(5)]
     pq.write_table(pa.table({"id": pa.array([each.bytes for each in values], pa.uuid())}), place)
     contract = drafted(place)
-    assert source.receive(contract)["id"].to_list() == [str(each) for each in values]
+    assert fetch.receive(contract)["id"].to_list() == [str(each) for each in values]
 
 
 @pytest.mark.parametrize(("places", "years"), [(2, 2), (2, 3), (3, 3), (2, 40), (12, 25)])

@@ -15,6 +15,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.casting import casts, exact_numbers, times
+from ml_experiment_runner.signals.contract.contract import Field
+from ml_experiment_runner.signals.drafts.schema_inference import type_of_texts
 from support.exact import (
     as_csv,
     as_duckdb,
@@ -26,11 +31,6 @@ from support.exact import (
     receive,
     texts_in,
 )
-
-from runner.errors import UserError
-from runner.signals import casts, exact_numbers, times
-from runner.signals.contract import Field
-from runner.signals.inspection import type_of_texts
 
 WHERE = ("csv", "jsonl", "parquet", "sqlite", "duckdb")
 ZONES = (

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import UserError
-from runner.new import new
-from runner.signals import checks, generated_key, source
-from runner.signals.contract import Contract
-from runner.signals.contract_file import contract_of
-from runner.signals.document import parse
+from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.checks import schema
+from ml_experiment_runner.signals.contract import generated_key
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of
+from ml_experiment_runner.signals.odcs.yaml_document import parse
+from ml_experiment_runner.signals.sources import fetch
 
 BASE = """\
 apiVersion: v3.1.0
@@ -71,7 +73,7 @@ def test_key_is_of_what_a_row_holds_and_not_of_its_place(
     schema = {
         "bill": pl.Float64,
         "smoker": pl.Boolean,
-        **{f"c{place}": checks.DTYPES[kind] for place, kind in enumerate(kinds)},
+        **{f"c{place}": schema.DTYPES[kind] for place, kind in enumerate(kinds)},
     }
     frame = pl.DataFrame([(1.5, True, *row) for row in given_rows], schema, orient="row")
     keys = generated_key.add(frame, given_contract)["row_key"]
@@ -103,7 +105,7 @@ def test_same_rows_have_the_same_keys_in_any_file(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "tips.parquet")
     frame.write_ndjson(tmp_path / "tips.jsonl")
     received = [
-        source.receive(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
+        fetch.receive(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
                                 tmp_path))
         for form in ("csv", "parquet", "jsonl")
     ]  # fmt: skip
@@ -140,7 +142,7 @@ def test_key_of_classified_values_is_classified_too() -> None:
 def test_producers_contract_without_a_key_gets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.new.root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     theirs = tmp_path / "theirs.yaml"
     lines = [
         line for line in BASE.splitlines() if "row_key" not in line and "generated" not in line
@@ -153,4 +155,4 @@ def test_producers_contract_without_a_key_gets_it(
     text = (tmp_path / "signals" / "tips.yaml").read_text()
     imported = contract(text, tmp_path)
     assert imported.key == ("row_key",)
-    assert source.receive(imported).height == 3
+    assert fetch.receive(imported).height == 3

@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.data_project import DataProject, build
 
-from runner import new as new_command
-from runner.errors import UserError
-from runner.new import new
-from runner.signals.contract import Contract
-from runner.signals.contract_file import contract_of, read_contracts
-from runner.signals.document import parse
-from runner.signals.importing import import_contract
-from runner.signals.received import ensure_received
+from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
+from ml_experiment_runner.signals.drafts.contract_import import import_contract
+from ml_experiment_runner.signals.odcs.yaml_document import parse
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from support.data_project import DataProject, build
 
 FIXTURES = sorted(
     path
@@ -83,7 +82,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
 @pytest.fixture
 def project(original: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     project = original.copy(tmp_path / "project", monkeypatch)
-    monkeypatch.setattr(new_command, "root", lambda: project.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
     return project
 
 

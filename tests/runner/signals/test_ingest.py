@@ -23,17 +23,19 @@ from typing import Any
 
 import polars as pl
 import pytest
-from support.data_project import CONTRACT, DataProject, Recorder, build, git, replace
 
-from runner import holds
-from runner.errors import UserError
-from runner.signals import profile_file, readers, snapshot, source
-from runner.signals import publish as publish_module
-from runner.signals import received as module
-from runner.signals.contract import Contract, Unfit
-from runner.signals.contract_file import read_contracts
-from runner.signals.ingest import ingest
-from runner.signals.received import ensure_received
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals import sources
+from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.snapshots import loading as module
+from ml_experiment_runner.signals.snapshots import profile_file, snapshot
+from ml_experiment_runner.signals.snapshots import writer as publish_module
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.sources import fetch
+from support.data_project import CONTRACT, DataProject, Recorder, build, git, replace
 
 ORDERS = """\
 - {name: id, logicalType: integer, primaryKey: true}
@@ -60,7 +62,7 @@ def received(
 
 def content(project: DataProject, name: str) -> str:
     contract = read_contracts(project.root)[name]
-    parts = snapshot.split(contract, source.receive(contract))
+    parts = snapshot.split(contract, fetch.receive(contract))
     return snapshot.whole({key: snapshot.content_hash(part) for key, part in parts.items()})
 
 
@@ -96,7 +98,7 @@ def test_rows_come_in_key_order_whatever_the_source_has(fresh: DataProject) -> N
 def test_times_without_offset_are_in_the_contracts_time_zone(fresh: DataProject) -> None:
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2024-01-01T00:00:00")
     replace(fresh.source("visits"), "2024-01-01T07:00:00Z", "2024-01-01T09:00:00+02:00")
-    frame = source.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.receive(read_contracts(fresh.root)["visits"])
     times = frame["at"].unique().sort().dt.to_string("%Y-%m-%dT%H:%MZ")
     assert times[:2].to_list() == ["2024-01-01T05:00Z", "2024-01-01T07:00Z"]
 
@@ -105,11 +107,11 @@ def test_double_hour_is_its_first_and_skipped_hour_is_refused(
     fresh: DataProject,
 ) -> None:
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-11-05T01:30:00")
-    frame = source.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.receive(read_contracts(fresh.root)["visits"])
     assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-11-05T05:30Z"
     replace(fresh.source("visits"), "2023-11-05T01:30:00", "2023-03-12T02:30:00")
     with pytest.raises(UserError, match=r"row 1 of .* has '2023-03-12T02:30:00'"):
-        source.receive(read_contracts(fresh.root)["visits"])
+        fetch.receive(read_contracts(fresh.root)["visits"])
 
 
 def test_rows_of_the_double_hour_are_told_why_keys_repeat(
@@ -119,10 +121,10 @@ def test_rows_of_the_double_hour_are_told_why_keys_repeat(
     with fresh.source("visits").open("a") as file:
         file.write(row * 2)
     with pytest.raises(UserError, match="clocks in America/New_York went back then, and this hour"):
-        source.receive(read_contracts(fresh.root)["visits"])
+        fetch.receive(read_contracts(fresh.root)["visits"])
     replace(fresh.source("visits"), row * 2, row.replace("11-05", "11-06") * 2)
     with pytest.raises(UserError, match="share their key") as error:
-        source.receive(read_contracts(fresh.root)["visits"])
+        fetch.receive(read_contracts(fresh.root)["visits"])
     assert "clocks" not in str(error.value)
 
 
@@ -131,7 +133,7 @@ def test_day_is_its_first_moment_though_clocks_skip_midnight(
 ) -> None:
     replace(fresh.contract("visits"), "America/New_York", "America/Santiago")
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-09-03")
-    frame = source.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.receive(read_contracts(fresh.root)["visits"])
     assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-09-03T04:00Z"
 
 
@@ -285,15 +287,15 @@ def test_nan_is_no_value_where_the_contract_says_so(fresh: DataProject) -> None:
     nan = pl.when(pl.col("minute") < 30).then(float("nan")).otherwise("spent").alias("spent")
     pl.read_parquet(path).with_columns(nan).write_parquet(path)
     with pytest.raises(UserError, match=r"spent must be a number, but row \d+ of .* has nan; list"):
-        source.receive(read_contracts(fresh.root)["visits"])
+        fetch.receive(read_contracts(fresh.root)["visits"])
     replace(fresh.contract("visits"), "customProperties:\n  - ",
             "customProperties:\n  - {property: nullValues, value: [NaN]}\n  - ")  # fmt: skip
-    frame = source.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.receive(read_contracts(fresh.root)["visits"])
     assert frame.filter(pl.col("minute") < 30)["spent"].is_null().all()
     assert not frame["spent"].is_nan().any()
     replace(fresh.contract("visits"), "name: spent,", "name: spent, required: true,")
     with pytest.raises(UserError, match="the required field 'spent' has no value"):
-        source.receive(read_contracts(fresh.root)["visits"])
+        fetch.receive(read_contracts(fresh.root)["visits"])
 
 
 def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
@@ -386,7 +388,7 @@ def test_vanished_month_is_held_and_goes_when_released(
     assert received.partitions("visits") == before
     hold = holds.read_holds(received.root)[0]
     assert any("have gone: 2024-04" in breach.message for breach in hold.breaches)
-    monkeypatch.setattr("runner.project.root", lambda: received.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
     holds.holds(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
     # the first hours of April in UTC are still March in New York
     assert list(received.partitions("visits")) == ["2024-01", "2024-02", "2024-03"]
@@ -511,7 +513,7 @@ def test_contract_without_texts_for_nothing_keeps_its_promise(
 def _clone(project: DataProject, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataProject:
     git(root.parent, "clone", "-q", str(project.root), str(root))
     shutil.copytree(project.root / "data" / "raw", root / "data" / "raw", dirs_exist_ok=True)
-    monkeypatch.setattr("runner.project.root", lambda: root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(root))
     return DataProject(root)
 
 
@@ -555,13 +557,13 @@ def test_newer_record_from_git_replaces_the_older_data(
 ) -> None:
     clone = _clone(received, tmp_path / "clone", monkeypatch)
     ensure_received(["shops"])
-    monkeypatch.setattr("runner.project.root", lambda: received.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
     replace(received.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
     replace(clone.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
     ingest(received.config(), Recorder())  # type: ignore[arg-type]
     git(received.root, "commit", "-qam", "newer")
     git(clone.root, "pull", "-q")
-    monkeypatch.setattr("runner.project.root", lambda: clone.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(clone.root))
     found = ensure_received(["shops"])["shops"]
     assert snapshot.scan(found).collect()["size"].to_list() == [13, None]
 
@@ -595,9 +597,9 @@ def test_files_being_replaced_are_looked_at_again(
 
 def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
     code = """
-        from runner import project
-        from runner.lock import data_lock
-        from runner.signals.received import ensure_received
+        from ml_experiment_runner import project
+        from ml_experiment_runner.project.lock import data_lock
+        from ml_experiment_runner.signals.snapshots.loading import ensure_received
         with data_lock(project.root()):
             print("HAS", ensure_received(["shops"])["shops"].rows)
     """
@@ -607,14 +609,14 @@ def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
 def test_reader_that_exits_costs_the_other_signals_nothing(
     fresh: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = readers.read
+    read = sources.read
 
     def exits(contract: Contract, since: datetime | None) -> pl.DataFrame:
         if contract.name == "shops":
             sys.exit(1)
         return read(contract, since)
 
-    monkeypatch.setattr(readers, "read", exits)
+    monkeypatch.setattr(sources, "read", exits)
     with pytest.raises(RuntimeError, match="receiving shops ended in SystemExit"):
         ensure_received(["visits", "shops"])
     assert (fresh.root / "data/signals/visits.dvc").exists()
@@ -666,7 +668,7 @@ def test_receiving_leaves_the_threads_as_they_were() -> None:
 
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     code = """
-        from runner.signals.received import ensure_received
+        from ml_experiment_runner.signals.snapshots.loading import ensure_received
         found = ensure_received(["visits", "shops"])
         print("HAS", found["visits"].md5, found["shops"].md5)
     """
@@ -688,7 +690,7 @@ def test_failing_signals_are_told_and_the_others_are_there(
     received.source("shops").unlink()
     with received.source("visits").open("a") as file:
         file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
-    real = source.receive
+    real = fetch.receive
 
     def receive(contract: Contract, *more: Any) -> pl.DataFrame:
         if contract.name == "prices":
@@ -697,7 +699,7 @@ def test_failing_signals_are_told_and_the_others_are_there(
 
     recorder = Recorder()
     with monkeypatch.context() as patch:
-        patch.setattr(source, "receive", receive)
+        patch.setattr(fetch, "receive", receive)
         with pytest.raises(ZeroDivisionError):
             ingest(received.config(), recorder)  # type: ignore[arg-type]
     assert recorder.metrics["rows/visits"] == 2401
@@ -716,7 +718,7 @@ def test_signals_are_read_and_published_side_by_side(
     for name, row in (("visits", "2024-05-02T12:00:00Z,a,1,1,true,5"), ("shops", "c,2022-01-01,3")):
         with received.source(name).open("a") as file:
             file.write(row + "\n")
-    real = source.receive
+    real = fetch.receive
     begun = threading.Barrier(3)
     lines = (received.root / "data/signals/visits.dvc").read_text()
 
@@ -731,7 +733,7 @@ def test_signals_are_read_and_published_side_by_side(
             time.sleep(0.05)
         return frame
 
-    monkeypatch.setattr(source, "receive", receive)
+    monkeypatch.setattr(fetch, "receive", receive)
     ingest(received.config(), Recorder())  # type: ignore[arg-type]
     assert snapshot.current(contracts["shops"]).rows == 3  # type: ignore[union-attr]
 
@@ -743,7 +745,7 @@ def test_reader_may_leave_out_older_than_the_newest_partition(
     with received.source("visits").open("a") as file:
         file.write("2024-04-28T12:00:00Z,a,1,1,true,5\n2024-05-02T12:00:00Z,a,1,1,true,5\n")
     whole = content(received, "visits")
-    real = source.receive
+    real = fetch.receive
     asked = {}
 
     def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
@@ -751,8 +753,8 @@ def test_reader_may_leave_out_older_than_the_newest_partition(
         frame = real(contract)
         return frame.filter(pl.col("at") >= since) if contract.name == "visits" else frame
 
-    monkeypatch.setattr(source, "receive", receive)
-    monkeypatch.setattr(readers, "takes_since", lambda contract: contract.name == "visits")
+    monkeypatch.setattr(fetch, "receive", receive)
+    monkeypatch.setattr(sources, "takes_since", lambda contract: contract.name == "visits")
     metrics = ingest(received.config(), Recorder())  # type: ignore[arg-type]
     # midnight in New York, where April's partition begins
     assert asked["visits"] == datetime(2024, 4, 1, 4, tzinfo=UTC)
@@ -772,7 +774,7 @@ def test_reader_may_leave_out_older_than_the_newest_partition(
     # under another promise the whole of it comes again
     replace(received.contract("visits"), "value: [NA]", "value: [NA, none]")
     monkeypatch.setattr(
-        source, "receive", lambda contract, since=None: asked.update(visits=since) or real(contract)
+        fetch, "receive", lambda contract, since=None: asked.update(visits=since) or real(contract)
     )
     ensure_received(["visits"])
     assert asked["visits"] is None
@@ -841,7 +843,7 @@ def test_without_any_contract_it_says_how_to_write_the_first(fresh: DataProject)
 INGEST = """
     from omegaconf import OmegaConf
     from unittest.mock import MagicMock
-    from runner.signals.ingest import ingest
+    from ml_experiment_runner.signals.ingest import ingest
     run = MagicMock(progress=lambda items, *_: items)
     ingest(OmegaConf.create({"signals": [], "now": None}), run)
 """
@@ -1010,8 +1012,8 @@ def test_first_publication_that_stopped_leaves_nothing_behind(
 def test_dvc_ends_with_the_run_that_started_it(received: DataProject) -> None:
     note = received.root / "child"
     process = received.python(f"""
-        from runner import project
-        from runner.signals import publish
+        from ml_experiment_runner import project
+        from ml_experiment_runner.signals import publish
         own = "open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
         publish.DVC = publish.DVC.partition("from dvc")[0] + own
         publish.dvc(project.root(), [])

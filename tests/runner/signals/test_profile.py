@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from support.data_project import DataProject, git, replace
 
-from runner.errors import UserError
-from runner.signals import profile, profile_file, snapshot
-from runner.signals.contract import Contract
-from runner.signals.contract_file import read_contracts
-from runner.signals.received import ensure_received
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import profile, profile_file, snapshot
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from support.data_project import DataProject, git, replace
 
 
 def contract(project: DataProject, name: str) -> Contract:

@@ -13,13 +13,13 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.errors import UserError
-from runner.signals import bounds, standard
-from runner.signals.contract import Contract
-from runner.signals.contract_file import contract_of
-from runner.signals.document import SHOWN, parse, read
-from runner.signals.physical import logical_type
-from runner.signals.reading import IGNORED
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of
+from ml_experiment_runner.signals.contract.physical_types import logical_type
+from ml_experiment_runner.signals.odcs import standard, yaml_limits
+from ml_experiment_runner.signals.odcs.reading import IGNORED
+from ml_experiment_runner.signals.odcs.yaml_document import SHOWN, parse, read
 
 FOLDER = Path(__file__).with_name("contracts")
 TAKEN = sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("refused"))
@@ -361,7 +361,7 @@ HOSTILE = {
     "cycle": ("a: &a [*a]", "the alias *a names no anchor before it"),
     "nothing named": ("a: *b", "the alias *b names no anchor before it"),
     "merge of itself": ("a: &a {<<: *a}\n", "the alias *a names no anchor before it"),
-    "size": ("#" * (bounds.SIZE + 1), "a contract has at most 2 MB"),
+    "size": ("#" * (yaml_limits.SIZE + 1), "a contract has at most 2 MB"),
     "nul": ("a: \0", "control character #x0000"),
     "tab": ("a:\n\tb: 1", INVALID),
     "documents": ("a: 1\n---\nb: 2\n", ":2: a second YAML document begins here"),
@@ -411,7 +411,7 @@ def test_date_that_is_stored_as_a_timestamp_is_one(version: str, physical: str, 
     [
         (b"\xff\xfe", "is not UTF-8 text (byte 1)"),
         (BASE.encode("utf-16"), "is not UTF-8 text"),
-        (b"a" * (bounds.SIZE + 1), "a contract has at most 2 MB"),
+        (b"a" * (yaml_limits.SIZE + 1), "a contract has at most 2 MB"),
         (b"a: \x07", "control character #x0007"),
     ],
 )

@@ -13,6 +13,16 @@ import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from ml_experiment_runner.holds.holds import Hold
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.checks.quality import broken
+from ml_experiment_runner.signals.checks.tolerance import too_many
+from ml_experiment_runner.signals.contract import versions
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingestion.ingestion import receive
+from ml_experiment_runner.signals.odcs.quality_rules import read_rules
+from ml_experiment_runner.signals.odcs.yaml_document import parse
 from support.data_project import build, replace
 from support.rule_contract import (
     COMPARE,
@@ -25,16 +35,6 @@ from support.rule_contract import (
     rows,
     written,
 )
-
-from runner.errors import UserError
-from runner.holds import Hold
-from runner.signals import versions
-from runner.signals.contract_file import read_contracts
-from runner.signals.document import parse
-from runner.signals.quality import read_rules
-from runner.signals.receive import receive
-from runner.signals.rules import broken
-from runner.signals.tolerance import too_many
 
 
 @st.composite

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build, replace
 from support.reading import contract, rows
-
-from runner.errors import UserError
-from runner.signals import source
-from runner.signals.contract import Contract
-from runner.signals.received import ensure_received
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -51,7 +51,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Dat
     (project.root / "signals" / "demand.yaml").write_text(CONTRACT)
     shutil.copyfile(empty_store, project.root / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner.project.root", lambda: project.root)
+        patch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
         patch.chdir(project.root)
         ensure_received(["visits"])
         frame = rows(project, "visits").to_pandas()[["visitor", "minute"]]
@@ -84,8 +84,8 @@ def demand(project: DataProject) -> Contract:
 
 def test_output_of_a_model_is_a_signal(project: DataProject) -> None:
     found = demand(project)
-    frame = source.receive(found)
-    visits = source.receive(contract(project, "visits"))
+    frame = fetch.receive(found)
+    visits = fetch.receive(contract(project, "visits"))
     assert frame.columns == ["at", "shop", "visitor", "expected"]
     assert frame.select("at", "shop", "visitor").equals(visits.select("at", "shop", "visitor"))
     error = (frame["expected"] - (2.0 * visits["minute"] + 1)).abs().max()
@@ -97,7 +97,7 @@ def test_output_of_a_model_is_a_signal(project: DataProject) -> None:
 def test_what_the_input_has_not_received_is_not_applied(project: DataProject) -> None:
     shutil.rmtree(project.root / "data" / "signals" / "visits")
     with pytest.raises(UserError, match=r"'visits' has not been received(?s:.*)task=ingest"):
-        source.receive(demand(project))
+        fetch.receive(demand(project))
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_model_that_cannot_be_applied_says_why(
 ) -> None:
     replace(project.contract("demand"), old, new)
     with pytest.raises(UserError, match=f"(?s)signal demand: .*{says}") as error:
-        source.receive(demand(project))
+        fetch.receive(demand(project))
     assert len(str(error.value).splitlines()) <= 2
 
 
 def test_model_that_needs_what_the_input_lacks_is_said(
     project: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.project.root", lambda: project.root)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
     ensure_received(["shops"])
     replace(project.contract("demand"), "value: visits", "value: shops")
     with pytest.raises(UserError, match="it needs visitor, minute, which the input does not have"):
-        source.receive(demand(project))
+        fetch.receive(demand(project))
 
 
 def test_prediction_is_written_over_no_field_of_the_input(project: DataProject) -> None:
@@ -139,7 +139,7 @@ def test_prediction_is_written_over_no_field_of_the_input(project: DataProject) 
         "      - {property: input, value: visits}\n      - {property: prediction, value: minute}\n",
     )
     project.contract("demand").write_text(text)
-    frame = source.receive(demand(project))
-    visits = source.receive(contract(project, "visits"))
+    frame = fetch.receive(demand(project))
+    visits = fetch.receive(contract(project, "visits"))
     assert (frame["minute"] - 2.0 * visits["minute"]).mean() == pytest.approx(1)
     assert frame.schema["minute"] == pl.Float64

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals import sources
+from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build, replace
 from support.reading import contract, serve
-
-from runner.errors import UserError
-from runner.signals import readers, source
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_variable_that_is_not_set_is_named(
     monkeypatch.delenv("SHOP_TOKEN", raising=False)
     found = serve(project, "visits", "type: api\nlocation: https://a", "token=${SHOP_TOKEN}")
     with pytest.raises(UserError, match=r"signal visits: .* variable SHOP_TOKEN is not set"):
-        source.receive(found)
+        fetch.receive(found)
 
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "receive-signals.md"
@@ -174,7 +175,7 @@ def test_reader_of_the_documentation_reads(
     monkeypatch.setenv("WAREHOUSE_PASSWORD", "hunter2")
     block = BLOCKS[-1][2].strip().replace("- server: source\n", "", 1)
     replace(project.contract("shops"), "      - {name: opened, logicalType: date}\n", "")
-    frame = source.receive(serve(project, "shops", textwrap.dedent(block)))
+    frame = fetch.receive(serve(project, "shops", textwrap.dedent(block)))
     assert frame.rows() == [("a", 12)]
 
 
@@ -203,7 +204,7 @@ def own(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_own_reader_is_one_function(project: DataProject, own: str) -> None:
-    frame = source.receive(serve(project, "shops", "type: custom", f"{own} mode=good"))
+    frame = fetch.receive(serve(project, "shops", "type: custom", f"{own} mode=good"))
     assert frame["shop"].to_list() == ["a", "b"]
     assert frame.schema["size"] == pl.Int64
 
@@ -220,7 +221,7 @@ def test_own_reader_that_fails_says_where_and_no_secret(
 ) -> None:
     found = serve(project, "shops", "type: custom", f"{own} mode={mode}")
     with pytest.raises(UserError) as error:
-        source.receive(found)
+        fetch.receive(found)
     assert says in str(error.value)
     assert "hunter2" not in str(error.value)
     assert error.value.__suppress_context__ or error.value.__context__ is None
@@ -230,12 +231,12 @@ def test_own_reader_that_fails_says_where_and_no_secret(
 def test_own_reader_that_is_not_there_is_named(project: DataProject) -> None:
     found = serve(project, "shops", "type: custom", "reader=no_such_module.read")
     with pytest.raises(UserError, match=r"there is no reader no_such_module\.read"):
-        source.receive(found)
+        fetch.receive(found)
 
 
 def test_who_may_be_asked_for_newer_rows_only(project: DataProject) -> None:
     def takes(name: str, server: str, properties: str = "") -> bool:
-        return readers.takes_since(serve(project, name, server, properties))
+        return sources.takes_since(serve(project, name, server, properties))
 
     assert not takes("visits", "type: local\npath: a\nformat: csv")
     assert takes("visits", "type: custom\ndatabase: a", "reader=sqlite")
@@ -244,7 +245,7 @@ def test_who_may_be_asked_for_newer_rows_only(project: DataProject) -> None:
     assert takes("visits", "type: api\nlocation: https://a", "since=from")
     assert not takes("visits", "type: custom", "reader=own.read")
     assert takes("visits", "type: custom", "reader=own.read incremental=true")
-    assert readers.inputs(serve(project, "visits", "type: custom", "reader=model input=shops")) == (
+    assert sources.inputs(serve(project, "visits", "type: custom", "reader=model input=shops")) == (
         "shops",
     )
-    assert readers.inputs(contract(project, "shops")) == ()
+    assert sources.inputs(contract(project, "shops")) == ()

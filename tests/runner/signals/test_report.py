@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from support.hold_report import CELSIUS, FIELDS, PAST, SAID, Report, month, reporter
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runner.signals.contract import Contract, Field
-from runner.signals.rules import broken, is_growing, lateness, too_many
-from runner.signals.server import Server
+from ml_experiment_runner.signals.checks.quality import broken, is_growing, lateness, too_many
+from ml_experiment_runner.signals.contract.contract import Contract, Field
+from ml_experiment_runner.signals.contract.source_configuration import Server
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 JANUARY, FEBRUARY = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)

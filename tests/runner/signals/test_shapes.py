@@ -9,12 +9,16 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.shapes import SHAPES, Shape, write
 
-from runner.holds import Breach
-from runner.signals import change, checks, draft, profile, rules, snapshot, source
-from runner.signals.contract import TYPES, Contract, Field
-from runner.signals.server import Server
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.checks import quality, schema
+from ml_experiment_runner.signals.contract.contract import TYPES, Contract, Field
+from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.drafts import draft
+from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.snapshots import profile, snapshot
+from ml_experiment_runner.signals.sources import fetch
+from support.shapes import SHAPES, Shape, write
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Deliver = Callable[[pl.DataFrame], dict[str, pl.DataFrame]]
@@ -29,7 +33,7 @@ def breaches(
         if name not in past or not part.equals(past[name], null_equal=True)
     }  # fmt: skip
     known = {name: part.lazy() for name, part in past.items()}
-    return rules.broken(contract, new, NOW) + change.changes(contract, known, new, {})
+    return quality.broken(contract, new, NOW) + detection.changes(contract, known, new, {})
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
@@ -42,18 +46,18 @@ def test_shape_comes_in_three_times_and_what_is_wrong_is_held(shape: Shape, tmp_
     assert contract.event_time == shape.event
     if shape.zone != "UTC":
         contract = dataclasses.replace(contract, time_zone=shape.zone)
-    past = snapshot.split(contract, source.receive(contract))
+    past = snapshot.split(contract, fetch.receive(contract))
     profile.merge([profile.measure(contract, part) for part in past.values()])
     for frame in others:
         write(frame, place, shape.form)
-        rows = source.receive(contract)
+        rows = fetch.receive(contract)
         assert rows.height == frame.height
         assert rows.select(contract.key).n_unique() == frame.height
         came = snapshot.split(contract, rows)
         assert breaches(contract, past, came) == []
         past = came
     write(shape.breach(), place, shape.form)
-    assert breaches(contract, past, snapshot.split(contract, source.receive(contract)))
+    assert breaches(contract, past, snapshot.split(contract, fetch.receive(contract)))
 
 
 def test_later_value_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
@@ -123,7 +127,7 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
         for name, (_, lacking) in zip(names, columns, strict=True):
             data[name] = [None if chance.random() < lacking else chance.choice(some[name])
                           for _ in range(count)]  # fmt: skip
-        schema = {field.name: checks.DTYPES[field.type] for field in fields}
+        schema = {field.name: schema.DTYPES[field.type] for field in fields}
         frames.append(pl.DataFrame(data, schema=schema))
     return contract, frames
 

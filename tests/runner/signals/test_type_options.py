@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.rule_contract import PATH, VALUES, a_contract, breaches, count_in, written
 
-from runner.errors import UserError
-from runner.signals.document import parse
-from runner.signals.type_options import read_options
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.odcs.type_options import read_options
+from ml_experiment_runner.signals.odcs.yaml_document import parse
+from support.rule_contract import PATH, VALUES, a_contract, breaches, count_in, written
 
 BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
     "minimum": lambda value, bound: value >= bound,

@@ -7,22 +7,25 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
+
+from ml_experiment_runner.config.composition import normalise
+from ml_experiment_runner.dataset.dataset import load_dataset
+from ml_experiment_runner.dataset.plan import make_plan
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.checks import quality
+from ml_experiment_runner.signals.contract import versions
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
+from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.odcs.yaml_document import parse
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.snapshots.loading import ensure_received
 from support.data_project import DataProject, Recorder, git, replace
 
-from runner import holds
-from runner.composition import normalise
-from runner.dataset.dataset import load_dataset
-from runner.dataset.plan import make_plan
-from runner.errors import UserError
-from runner.signals import change, rules, snapshot, versions
-from runner.signals.contract import Contract
-from runner.signals.contract_file import contract_of, read_contracts
-from runner.signals.document import parse
-from runner.signals.ingest import ingest
-from runner.signals.received import ensure_received
-
 RICH = "{name: size, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 99}}"
-CHANGES = change.changes
+CHANGES = detection.changes
 UNIT = "{name: price, logicalType: number, customProperties: [{property: unit, value: %s}]}"
 
 
@@ -30,7 +33,7 @@ UNIT = "{name: price, logicalType: number, customProperties: [{property: unit, v
 def changes(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """What change finds in these little data is its own matter."""
     mock = MagicMock(return_value=[])
-    monkeypatch.setattr(change, "changes", mock)
+    monkeypatch.setattr(detection, "changes", mock)
     return mock
 
 
@@ -261,8 +264,8 @@ def test_run_uses_the_former_version_while_the_new_is_held(
 ) -> None:
     before = load_dataset(project.config())
     _twice_the_price(project)
-    breach = rules.Breach("range", "price", "price is above what anybody pays", "2024-01")
-    monkeypatch.setattr(rules, "broken", lambda *_: [breach])
+    breach = quality.Breach("range", "price", "price is above what anybody pays", "2024-01")
+    monkeypatch.setattr(quality, "broken", lambda *_: [breach])
     # received by the run itself, and held on arrival
     data = load_dataset(project.config())
     assert data.fingerprint == before.fingerprint
@@ -290,7 +293,7 @@ def test_what_a_version_announces_is_no_silent_change(
 def test_same_change_is_held_unless_a_version_announces_it(
     project: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change, "changes", CHANGES)
+    monkeypatch.setattr(detection, "changes", CHANGES)
     before = project.contract("prices").read_text()
     _twice_the_price(project)
     announced = project.contract("prices").read_text()

@@ -4,8 +4,8 @@ import gc
 import weakref
 from pathlib import Path
 
-from runner.parallel import Job, folder_of
-from runner.session import resume_collector
+from ml_experiment_runner.sweeps.execution import resume_collector
+from ml_experiment_runner.sweeps.job_process import Job, folder_of
 
 
 def test_memory_of_a_job_is_free_when_the_next_begins() -> None:

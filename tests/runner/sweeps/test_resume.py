@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
-from support.data_project import DataProject
 
-from runner import resume, sweep
-from runner.config import check
-from runner.errors import UserError
-from runner.record import card, recorder
-from runner.record.recorded import RecordedRun, read_run
-from runner.record.run import Run
-from runner.session import execute
-from runner.training import draw, repeated, slices, train
+from ml_experiment_runner.config.checks import check
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record import recorder
+from ml_experiment_runner.record.card import page
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.record.run_reader import RecordedRun, read_run
+from ml_experiment_runner.sweeps import resume, sweep
+from ml_experiment_runner.sweeps.execution import execute
+from ml_experiment_runner.training import train
+from ml_experiment_runner.training.evaluation import cross_validation, slices
+from ml_experiment_runner.training.plots import run_plots
+from support.data_project import DataProject
 
 PLACE = "baseline/2026-11-01/10-00-00-aaaa1111"
 STAGES = {
@@ -33,12 +36,12 @@ STAGES = {
     "predictions": (train, "write_predictions"),
     "slices": (slices, "record_slices"),
     "importance": (train, "importance"),
-    "first seed": (repeated, "point"),
-    "second seed": (repeated, "fit"),
-    "folds": (repeated, "folds"),
-    "means": (repeated, "_summary"),
-    "figures": (draw, "draw"),
-    "card": (card, "write_card"),
+    "first seed": (cross_validation, "point"),
+    "second seed": (cross_validation, "fit"),
+    "folds": (cross_validation, "folds"),
+    "means": (cross_validation, "_summary"),
+    "figures": (run_plots, "draw"),
+    "card": (page, "write_card"),
 }
 AFTER_THE_MODEL = list(STAGES)[list(STAGES).index("judge") :]
 
@@ -61,12 +64,12 @@ def plain_draw(run: Run, *_: Any) -> None:
 
 @pytest.fixture
 def config(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
-    monkeypatch.setattr("runner.record.changes.changes", lambda *_: [])
-    monkeypatch.setattr(draw, "draw", plain_draw)
+    monkeypatch.setattr("ml_experiment_runner.record.config_diff.changes", lambda *_: [])
+    monkeypatch.setattr(run_plots, "draw", plain_draw)
     config = OmegaConf.merge(
         project.config(slices=["shop"]),
         {
-            "task": {"_target_": "runner.training.train.train",
+            "task": {"_target_": "ml_experiment_runner.training.train.train",
                      "uses": ["dataset", "model", "threshold"]},
             "tracking": {"uri": "sqlite:///nowhere.db"},
             "project": "shops",

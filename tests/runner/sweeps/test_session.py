@@ -9,13 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from runner import app
-from runner.composition import paired
-from runner.config import TRAIN, _check_objective
-from runner.dataset.kind import Kind
-from runner.errors import ExitCode, ObjectiveError, RefusedError, UserError, exit_code
-from runner.metrics import METRICS, greater_is_better
-from runner.session import Session, SweepStopped, score
+from ml_experiment_runner.cli import app
+from ml_experiment_runner.config.checks import TRAIN, _check_objective
+from ml_experiment_runner.config.composition import paired
+from ml_experiment_runner.config.metrics import METRICS, greater_is_better
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import (
+    ExitCode,
+    ObjectiveError,
+    RefusedError,
+    UserError,
+    exit_code,
+)
+from ml_experiment_runner.sweeps.execution import score
+from ml_experiment_runner.sweeps.session import Session, SweepStopped
 
 GRAVEST_FIRST = (
     (KeyboardInterrupt(), 130),
@@ -49,7 +56,7 @@ def configured(objective: str | None, **more: Any) -> Any:
     return OmegaConf.create(
         {
             "objective": objective,
-            "task": {"_target_": "runner.training.train.train"},
+            "task": {"_target_": "ml_experiment_runner.training.train.train"},
             "evaluation": {"folds": None},
             "seeds": 1,
             **more,
@@ -94,7 +101,7 @@ def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) 
 def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
     import numpy as np
 
-    from runner.training.judge import judge
+    from ml_experiment_runner.training.evaluation.evaluate import judge
 
     halves = np.array([0.2, 0.8, 0.7])
     judged: set[str] = set()

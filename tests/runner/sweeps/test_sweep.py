@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.record.recorded import Point, RecordedRun
-from runner.sweep import Job, Sweep, best_of, over_seeds, parallel_coordinates
+from ml_experiment_runner.record.run_reader import Point, RecordedRun
+from ml_experiment_runner.sweeps.sweep import Job, Sweep, best_of, over_seeds, parallel_coordinates
 
 NAN = float("nan")
 
@@ -56,7 +56,9 @@ def test_picture_has_a_line_for_each_job() -> None:
 
 def test_job_that_was_killed_as_it_began_is_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = [RecordedRun(Path(), name, provenance={"overrides": [f"seed={name}"]}) for name in "12"]
-    monkeypatch.setattr("runner.sweep._children", lambda *_: [*begun, RecordedRun(Path(), "3")])
+    monkeypatch.setattr(
+        "ml_experiment_runner.sweeps.sweep._children", lambda *_: [*begun, RecordedRun(Path(), "3")]
+    )
     sweep = Sweep.__new__(Sweep)
     sweep.parent, sweep._chosen = SimpleNamespace(folder=Path(), id="a"), None
     assert [job.values for job in sweep.jobs()] == [{"seed": "1"}, {"seed": "2"}]

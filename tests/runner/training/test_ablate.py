@@ -10,12 +10,18 @@ import pytest
 from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
-from runner import findings
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training import ablate as task
-from runner.training.elimination import Elimination, Worth, eliminate, most_fits, quality
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record import findings
+from ml_experiment_runner.training.analysis import ablate as task
+from ml_experiment_runner.training.analysis.backward_elimination import (
+    Elimination,
+    Worth,
+    eliminate,
+    most_fits,
+    quality,
+)
 
 
 def planted(rows: int = 6000, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
@@ -117,10 +123,10 @@ def test_time_up_calls_worthless_only_what_was_rejudged() -> None:
         def monotonic() -> float:
             return begin[0]
 
-    from runner.training import elimination
+    from ml_experiment_runner.training.analysis import backward_elimination
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elimination, "time", Clock)
+        patch.setattr(backward_elimination, "time", Clock)
         found = eliminate(["strong", "exact_copy", "weak"], slow, 0.002, deadline=4.5)
     assert not found.is_complete
     worth = {one.name: one.worth for one in found.verdicts}
@@ -195,7 +201,7 @@ def ablated(model: dict[str, Any], **ablation: Any) -> tuple[dict[str, float], R
 
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 1.0}
 ENSEMBLE = {
-    "_target_": "runner.training.ensemble.Ensemble",
+    "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
     "groups": None,
     "member": LINEAR,
     "members": {},
@@ -230,10 +236,9 @@ def test_ablate_records_verdicts_picture_and_a_run_per_fit(leave_out: str) -> No
 def test_of_an_ensemble_the_other_members_are_not_fitted_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    from runner import project
-    from runner.training import members
+    from ml_experiment_runner.training.models import members
 
-    monkeypatch.setattr(project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     built: list[int] = []
     fit = members.fit_estimator
     monkeypatch.setattr(members, "fit_estimator", lambda *words: (built.append(1), fit(*words))[1])

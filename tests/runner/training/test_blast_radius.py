@@ -9,13 +9,17 @@ import numpy as np
 import polars as pl
 import pytest
 from omegaconf import OmegaConf
-from support.ensembles import GROUPS, configured, make
 
-from runner import project
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training import blast_radius as task
-from runner.training.disturbance import Fault, disturb, moved_answers, moved_scores
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.analysis import blast_radius as task
+from ml_experiment_runner.training.analysis.perturbations import (
+    Fault,
+    disturb,
+    moved_answers,
+    moved_scores,
+)
+from support.ensembles import GROUPS, configured, make
 
 FRAME = pl.DataFrame(
     {
@@ -84,7 +88,7 @@ class Record:
 
 
 def run_task(monkeypatch: pytest.MonkeyPatch, place: Path, kind: Kind, **model: Any) -> Any:
-    monkeypatch.setattr(project, "root", lambda: place)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(place))
     dataset = make(kind, 1500)
     monkeypatch.setattr(task, "load_dataset", lambda *_: dataset)
     config = configured(kind, **model)

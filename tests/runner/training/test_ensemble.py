@@ -15,20 +15,19 @@ import polars as pl
 import pytest
 from scipy.special import logit
 from sklearn.metrics import r2_score, roc_auc_score
+
+from ml_experiment_runner.dataset import expressions
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.models.ensemble import Ensemble
+from ml_experiment_runner.training.models.fit import fit
+from ml_experiment_runner.training.models.fusion import fit_fusion
+from ml_experiment_runner.training.models.groups import check_ensemble, groups_of
+from ml_experiment_runner.training.models.pipeline import predict
+from ml_experiment_runner.training.models.quality_gap import _refusal, price
 from support.corruption import moves
 from support.ensembles import GROUPS, LINEAR, configured, make
-
-from runner import project
-from runner.dataset import expressions
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training.ensemble import Ensemble
-from runner.training.estimator import predict
-from runner.training.fit import fit
-from runner.training.fusion import fit_fusion
-from runner.training.groups import check_ensemble, groups_of
-from runner.training.price import _refusal, price
 
 TREES = {
     "_target_": "sklearn.ensemble.HistGradientBoostingClassifier",
@@ -43,7 +42,7 @@ CORRUPTIONS = 1000
 def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Members are kept in a place that the tests of this file share."""
     place = tmp_path_factory.getbasetemp() / "members"
-    monkeypatch.setattr(project, "root", lambda: place)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(place))
     return place
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from support.models import CLASSES, CONF, PAIRS, model
 
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.parameters import MissingExtraError, check_model
-from runner.training.estimator import build, fit_estimator, predict
+from ml_experiment_runner.config.parameters import MissingExtraError, check_model
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.models.pipeline import build, fit_estimator, predict
+from support import SOURCE
+from support.models import CLASSES, PAIRS, model
 
 
 def rows(kind: Kind, count: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
@@ -138,7 +139,7 @@ def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
     np.save(tmp_path / "output_example.npy", pipeline.predict_proba(features.head(5)))
     save = """
         import sys; from pathlib import Path; from mlflow.models import Model
-        from runner.record.model import _save
+        from ml_experiment_runner.record.sync.models import _save
         folder = Path(sys.argv[1])
         _save(folder / "saved", Model(), folder, "nobody")
     """
@@ -147,9 +148,9 @@ def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
         model = mlflow.pyfunc.load_model(sys.argv[1] + "/saved")
         rows = pandas.read_parquet(sys.argv[1] + "/input_example.parquet")
         numpy.save(sys.argv[1] + "/answers.npy", numpy.asarray(model.predict(rows)))
-        assert "runner" not in sys.modules
+        assert "ml_experiment_runner" not in sys.modules
     """
-    source = str(CONF.parents[1] / "src")
+    source = str(SOURCE)
     for code, path in ((save, source), (load, "")):
         subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],

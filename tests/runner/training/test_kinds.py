@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from sklearn import metrics as reference
-from support.data_project import DataProject, Recorder
 
-from runner.dataset.dataset import Dataset, load_dataset
-from runner.dataset.kind import Kind
-from runner.errors import UserError
-from runner.training import figures, repeated, slices
-from runner.training.baseline import baseline
-from runner.training.judge import judge
-from runner.training.paired import paired_difference
+from ml_experiment_runner.dataset.dataset import Dataset, load_dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.evaluation import cross_validation, slices
+from ml_experiment_runner.training.evaluation.baseline import baseline
+from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.paired_bootstrap import paired_difference
+from ml_experiment_runner.training.plots import model_plots
+from support.data_project import DataProject, Recorder
 
 QUICKLY = settings(max_examples=60, deadline=None)
 CLASSES = ("a", "b", "c")
@@ -237,7 +238,7 @@ def folded(project: DataProject, **evaluation: Any) -> tuple[Dataset, list[Any]]
     config.evaluation = {"folds": 4, "block": None, **evaluation}
     config.seed = 0
     dataset = load_dataset(config)
-    return dataset, repeated.folds(config, dataset)
+    return dataset, cross_validation.folds(config, dataset)
 
 
 def test_folds_by_time_learn_from_the_past_only(
@@ -303,8 +304,8 @@ def test_seeds_and_folds_are_nested_runs_with_their_mean(
     )  # fmt: skip
     dataset = load_dataset(config)
     run = Family()
-    first = repeated.fit(config, dataset, dataset.part("train"))
-    found = repeated.repeated(config, run, dataset, first)
+    first = cross_validation.fit(config, dataset, dataset.part("train"))
+    found = cross_validation.repeated(config, run, dataset, first)
     assert list(run.children) == [
         "seed=5", "seed=6", *(f"fold={fold} seed={seed}" for seed in (5, 6) for fold in range(3)),
     ]  # fmt: skip
@@ -323,12 +324,12 @@ def test_seeds_and_folds_are_nested_runs_with_their_mean(
 def test_figures_of_each_kind_can_be_drawn() -> None:
     label, good, _ = noisy(Kind.MULTICLASS, 300, 0)
     drawn = [
-        figures.roc_by_class(label, good, CLASSES),
-        figures.calibration_of_answers(label, good, CLASSES),
-        figures.confusion_of_classes(label, good, CLASSES),
+        model_plots.roc_by_class(label, good, CLASSES),
+        model_plots.calibration_of_answers(label, good, CLASSES),
+        model_plots.confusion_of_classes(label, good, CLASSES),
     ]
     label, good, _ = noisy(Kind.REGRESSION, 300, 0)
-    drawn += [figures.calibration_of_numbers(label, good), figures.errors(label, good)]
+    drawn += [model_plots.calibration_of_numbers(label, good), model_plots.errors(label, good)]
     for figure in drawn:
         figure.canvas.draw()
     said = {text.get_text() for figure in drawn for text in figure.axes[0].texts}
@@ -341,9 +342,9 @@ def test_figure_that_leaves_some_out_says_so() -> None:
         for count in (12, 14)
     )
     drawn = [
-        figures.slices(few, 0.7, "ROC AUC"),
-        figures.slices(many, 0.7, "ROC AUC"),
-        figures.importance([str(number) for number in range(20)], np.ones((20, 3)), "ROC AUC"),
+        model_plots.slices(few, 0.7, "ROC AUC"),
+        model_plots.slices(many, 0.7, "ROC AUC"),
+        model_plots.importance([str(number) for number in range(20)], np.ones((20, 3)), "ROC AUC"),
     ]
     assert [figure.axes[0].get_title() for figure in drawn] == [
         "The weakest slices (test)",

@@ -40,7 +40,8 @@ def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def metrics(project: Path) -> dict[str, float]:
     code = (
-        "import json; from runner import load_run; print(json.dumps({k: v for k, v in "
+        "import json; from ml_experiment_runner import load_run\n"
+        "print(json.dumps({k: v for k, v in "
         "load_run('last').metrics.items() if k.startswith(('validation/', 'test/'))}))"
     )
     done = run(project, "-c", f"import sys; sys.path.insert(0, 'src'); {code}")
@@ -121,7 +122,7 @@ def test_network_tells_a_search_and_is_ended_early(network_project) -> None:
     assert {job["status"] for job in jobs} == {"FINISHED", "PRUNED"}
     for job in jobs:
         code = (
-            "from runner import load_run; run = load_run(sys.argv[1]); "
+            "from ml_experiment_runner import load_run; run = load_run(sys.argv[1]); "
             "told = run.series('objective/so_far'); "
             "assert [p.value for p in told] == [p.value for p in run.series('epoch/roc_auc')]; "
             "print(len(told), run.status, told[-1].value == run.metrics.get('validation/roc_auc'))"

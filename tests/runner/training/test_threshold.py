@@ -12,15 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from sklearn import metrics as reference
+
+from ml_experiment_runner.config.checks import check
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.thresholds.active import in_force
+from ml_experiment_runner.training.thresholds.policies import Learned, curve, learn
 from support.folders import write_run
 from support.judged_rows import judged_rows
-
-from runner import holds
-from runner.config import check
-from runner.errors import UserError
-from runner.training import in_force as force
-from runner.training.in_force import in_force
-from runner.training.threshold import Learned, curve, learn
 
 QUICKLY = settings(max_examples=60, deadline=None)
 DEFAULTS = {"target": None, "confidence": 0.9, "costs": {}, "capacity": None, "beta": 1.0}
@@ -182,7 +181,7 @@ NONE = Learned(None, missing=800, reached=0.42)
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(force.project, "root", lambda: tmp_path)
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     return OmegaConf.create(
         {"outputs": str(tmp_path / "outputs"), "now": None, "experiment": {"owner": "Ada"},
          "debug": {"rows": None, "overfit": False},

@@ -12,14 +12,14 @@ from omegaconf import OmegaConf
 from scipy.sparse import issparse
 from sklearn import metrics as reference
 from sklearn.base import BaseEstimator
-from support.judged_rows import judged_rows
 
-from runner.dataset.dataset import Dataset
-from runner.dataset.kind import Kind
-from runner.training import train
-from runner.training.estimator import build
-from runner.training.importance import importance
-from runner.training.judge import judge
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.training import train
+from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.importance import importance
+from ml_experiment_runner.training.models.pipeline import build
+from support.judged_rows import judged_rows
 
 BINARY = Kind.BINARY
 QUICKLY = settings(max_examples=60, deadline=None)

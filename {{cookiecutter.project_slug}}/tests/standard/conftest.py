@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.composition import compose
-from runner.errors import UserError
-from runner.record.delivery import Delivery
-from runner.record.recorded import RecordedRun, load_run
-from runner.record.run import Run
-from runner.session import execute
+from ml_experiment_runner.config.composition import compose
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.run_reader import RecordedRun
+from ml_experiment_runner.record.find_run import load_run
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.sweeps.execution import execute
 
 Runner = Callable[..., RecordedRun]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.composition import explain
-from runner.errors import UserError
+from ml_experiment_runner.config.composition import explain
+from ml_experiment_runner.project.errors import UserError
 
 
 @contextmanager

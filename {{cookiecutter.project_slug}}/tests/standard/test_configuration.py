@@ -5,10 +5,10 @@ import warnings
 import pytest
 from mistakes import mistakes_in
 
-from runner.composition import CONF, choices, compose
-from runner.errors import UserError
-from runner.parameters import MissingExtraError, check_model
-from runner.training.experiments import overdue
+from ml_experiment_runner.config.composition import CONF, choices, compose
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.config.parameters import MissingExtraError, check_model
+from ml_experiment_runner.record.experiment_time import overdue
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
 CHOICES = [

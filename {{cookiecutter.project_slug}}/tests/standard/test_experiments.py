@@ -8,12 +8,12 @@ import pytest
 from mistakes import mistakes_in
 from omegaconf import DictConfig
 
-from runner import load_dataset
-from runner.composition import choices, compose
-from runner.config import TRAIN
-from runner.errors import UserError
-from runner.parameters import is_ensemble
-from runner.record.recorded import RecordedRun
+from ml_experiment_runner import load_dataset
+from ml_experiment_runner.config.composition import choices, compose
+from ml_experiment_runner.config.checks import TRAIN
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.config.parameters import is_ensemble
+from ml_experiment_runner.record.run_reader import RecordedRun
 
 Runner = Callable[..., RecordedRun]
 EXPERIMENTS = choices("experiment")

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from mistakes import mistakes_in
 
-from runner.composition import CONF, compose
-from runner.errors import UserError
-from runner.project import root
+from ml_experiment_runner.config.composition import CONF, compose
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.repository import root
 
 SCORES = re.compile(
     r"(^|_)(scores?|prob(a|s|as|ability|abilities)?|chances?|confidences?|likelihoods?)($|_)"

@@ -5,12 +5,12 @@ from contextlib import suppress
 import pytest
 from mistakes import mistakes_in
 
-from runner.composition import choices, compose
-from runner.dataset import expressions
-from runner.dataset.dataset import load_dataset
-from runner.errors import UserError
-from runner.project import root
-from runner.signals.contract_file import contract_files, read_contracts, signal_name
+from ml_experiment_runner.config.composition import choices, compose
+from ml_experiment_runner.dataset import expressions
+from ml_experiment_runner.dataset.dataset import load_dataset
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.repository import root
+from ml_experiment_runner.signals.contract.contract_file import contract_files, read_contracts, signal_name
 
 CONTRACTS = {signal_name(path): f"signals/{path.name}" for path in contract_files(root())}
 PACKAGE = str(compose("task=ingest").package)

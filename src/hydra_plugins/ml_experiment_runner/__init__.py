@@ -1,0 +1,1 @@
+"""What the runner adds to Hydra, which looks for plugins in this package only."""

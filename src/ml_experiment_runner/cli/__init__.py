@@ -1,0 +1,1 @@
+"""From what was typed to an exit code: `app` and one module for each command."""

@@ -1,0 +1,1 @@
+"""Signals joined as of a prediction time into rows that a model learns from."""

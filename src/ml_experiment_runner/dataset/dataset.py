@@ -1,0 +1,243 @@
+"""The dataset: rows with features, label and part, found again by its fingerprint."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.dataset import cache, expressions, split
+from ml_experiment_runner.dataset.assemble import assemble
+from ml_experiment_runner.dataset.join import MOMENT
+from ml_experiment_runner.dataset.plan import PART, Plan, make_plan
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.lock import data_lock
+from ml_experiment_runner.record.recorder import FINGERPRINT
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.signals.snapshots.loading import Held, ensure_received, record
+from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+Part = tuple[pl.DataFrame, NDArray[Any]]
+"""Features and label of some rows."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to learn from, in the order of the spine's key.
+
+    Attributes:
+        frame: Features, label, `part` and, where there is one, `moment`. The label is Int8 of a
+            yes or no, String of classes, Float64 of a number.
+        fingerprint: Names everything that the rows and their features depend on.
+        features: Names of the feature columns: Float64, Int64, Boolean or String.
+        label: Name of the label's column.
+        snapshots: What was read, by signal.
+        dropped: Rows left out because they have no label.
+        judged: Names which rows there are, their labels and their parts; equal where models that
+            see other features are judged on the same rows.
+        periods: First and last moment of each part.
+        classified: Features that read a classified field, and the label if it does; their values
+            may reach no record.
+        time_zone: Where the spine's owner reads hours and months.
+        reads: Fields by signal that each feature reads.
+    """
+
+    frame: pl.DataFrame
+    fingerprint: str
+    features: list[str]
+    label: str
+    snapshots: dict[str, Snapshot]
+    dropped: int
+    judged: str = ""
+    periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    classified: frozenset[str] = frozenset()
+    time_zone: str = "UTC"
+    reads: dict[str, expressions.Needs] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """What the label asks for."""
+        kinds = {pl.Int8: Kind.BINARY, pl.String: Kind.MULTICLASS, pl.Float64: Kind.REGRESSION}
+        return kinds[self.frame.schema[self.label].base_type()]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, sorted, of a label that names several; otherwise none."""
+        if self.kind != Kind.MULTICLASS:
+            return ()
+        return tuple(self.frame[self.label].unique().sort())
+
+    def part(self, name: str) -> Part:
+        """Features and label of `train`, `validation` or `test`."""
+        return self.rows(self.frame[PART] == name)
+
+    def moments(self, chosen: str | pl.Series) -> pl.Series | None:
+        """When the predictions of a part, or of some rows, are made; None if nothing says it."""
+        if MOMENT not in self.frame.columns:
+            return None
+        rows = self.frame[PART] == chosen if isinstance(chosen, str) else chosen
+        return self.frame[MOMENT].filter(rows)
+
+    def rows(self, chosen: pl.Series) -> Part:
+        """Features and label of some rows: 0 or 1, a class's name, or a number.
+
+        Args:
+            chosen: Boolean, of all rows.
+        """
+        rows = self.frame.filter(chosen)
+        label = rows[self.label].to_numpy()
+        return rows.select(self.features), label.astype(str) if label.dtype == object else label
+
+
+def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
+    """The dataset that a configuration describes; receives its signals if they are not here.
+
+    Args:
+        config: The composed configuration.
+        run: Where the signals that were read are recorded; None in a notebook.
+
+    Raises:
+        UserError: The data cannot give what the configuration asks for; says what to change.
+    """
+    plan, snapshots = _received(config, run)
+    fingerprint = plan.fingerprint(snapshots)
+    path = repository.root() / "data" / "cache" / f"{fingerprint}.parquet"
+    found = cache.read(path)
+    if found is None:
+        with data_lock(repository.root()):
+            found = cache.read(path)
+            if found is None:
+                # under the lock nobody replaces a snapshot while it is read
+                snapshots = ensure_received(plan.needs, run, plan.pins, read_moment(config))
+                fingerprint = plan.fingerprint(snapshots)
+                found = assemble(plan, snapshots, path.parent)
+                cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *found)
+    frame, dropped = found
+    classified = _classified(plan, frame)
+    debug = f"-{config.debug.rows}rows" if config.debug.rows else ""
+    debug += "-overfit" if config.debug.overfit else ""  # a handful of these rows, see train
+    if config.debug.rows:
+        frame = _slice(frame, plan.label_name, config.debug.rows)
+    judged = plan.columns(snapshots)[PART]
+    dataset = Dataset(
+        frame, fingerprint + debug, list(plan.features), plan.label_name, snapshots, dropped,
+        judged + debug,
+        _periods(frame), classified, plan.spine.time_zone,
+        {name: expressions.needs(each) for name, each in plan.features.items()},
+    )  # fmt: skip
+    for notice in plan.notices.values():
+        log.warning("%s", notice)
+    for name in dataset.features:
+        signals = sorted(set(expressions.needs(plan.features[name])) - {plan.spine.name})
+        if frame[name].null_count() == frame.height and signals:
+            log.warning("feature '%s' has no value in any row: do rows of %s find any of %s? See "
+                        "dataset.joins", name, plan.spine.name, " and ".join(signals))  # fmt: skip
+    for name in sorted(plan.pins.keys() - plan.needs):
+        log.warning("dataset.pin.%s pins nothing: no feature of this dataset reads %s", name, name)
+    if run is not None:
+        _record(run, plan, dataset)
+    return dataset
+
+
+def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snapshot]]:
+    """The plan as signals stand now, and their snapshots."""
+    plan, moment = make_plan(config, as_it_stands=True), read_moment(config)
+    try:
+        return plan, ensure_received(plan.needs, run, plan.pins, moment)
+    except Held:  # on arrival; now that it is known, the contracts say what follows
+        plan = make_plan(config, as_it_stands=True)
+        return plan, ensure_received(plan.needs, run, plan.pins, moment)
+
+
+def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
+    """The features, and the label, that read a classified field; none may be a text.
+
+    Looked at again when the rows come from the cache: a field may be classified later.
+    """
+    names = [name for name, each in plan.features.items() if plan.is_classified(each)]
+    for name in names:
+        if frame.schema[name] == pl.String:
+            raise UserError(
+                f"feature '{name}' is a text from a classified field, and a model stores the texts "
+                "it has learned.\nDerive a number or true/false from it in features.py, or leave "
+                "it out of dataset.features."
+            )
+    if not plan.is_classified(plan.label):
+        return frozenset(names)
+    if frame.schema[plan.label_name] == pl.String:
+        raise UserError(
+            f"label '{plan.label_name}' is a text from a classified field, and a model stores its "
+            "classes.\nMake it a condition or a number in features.py."
+        )
+    return frozenset([*names, plan.label_name])
+
+
+def _slice(frame: pl.DataFrame, label: str, rows: int) -> pl.DataFrame:
+    """A third of the rows from each part, spread evenly, with every class in its share."""
+    places: list[int] = []
+    each = max(2, rows // len(split.PARTS))
+    number = frame.schema[label] == pl.Float64
+    classes = pl.repeat("", frame.height, eager=True) if number else frame[label]
+    for part in split.PARTS:
+        inside = frame.select((pl.col(PART) == part).arg_true()).to_series()
+        found = pl.DataFrame({"class": classes[inside], "place": inside})
+        groups = sorted(found.partition_by("class", maintain_order=True), key=len)
+        left, total = each, len(inside)
+        for more, group in reversed(list(enumerate(reversed(groups)))):
+            # the most frequent comes last and takes what is left
+            wanted = left if not more else max(1, round(each * len(group) / total))
+            wanted = max(1, min(wanted, left - more, len(group)))
+            left -= wanted
+            chosen = np.linspace(0, len(group) - 1, wanted).round().astype(int)
+            places += group["place"][chosen.tolist()].to_list()
+    return frame[sorted(places)]
+
+
+def _periods(frame: pl.DataFrame) -> dict[str, tuple[datetime, datetime]]:
+    if MOMENT not in frame.columns:
+        return {}
+    span = frame.group_by(PART).agg(pl.min(MOMENT).alias("first"), pl.max(MOMENT).alias("last"))
+    found = {row["part"]: (row["first"], row["last"]) for row in span.iter_rows(named=True)}
+    return {part: found[part] for part in split.PARTS}
+
+
+def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
+    run.log_provenance(FINGERPRINT, dataset.fingerprint)  # refuses other data than before
+    for name, each in dataset.snapshots.items():
+        contract = plan.contracts[name]
+        # a first run's .dvc files are younger than its commit and patch; rerun takes these
+        for path in (each.file, each.file.with_suffix(".yaml")):
+            if path.exists():
+                data = plan.spine.root / "data"
+                run.log_artifact(path, path.relative_to(data).as_posix())
+        context = "spine" if contract is plan.spine else "joined"
+        record(run, contract, each, context, sorted(plan.needs[name]))
+    for name, notice in plan.notices.items():
+        run.log_tag(name, notice)
+    counts = dict(dataset.frame[PART].value_counts().iter_rows())
+    run.log_params({f"rows.{part}": counts.get(part, 0) for part in split.PARTS})
+    run.log_params({"rows.without_label": dataset.dropped})
+    zone = ZoneInfo(plan.spine.time_zone)  # people read months as the spine's owner does
+    facts: dict[str, Any] = {
+        "judged": dataset.judged,
+        "snapshots": {
+            name: {"version": each.version, "md5": each.md5, "content": each.content}
+            for name, each in dataset.snapshots.items()
+        },
+        "periods": {
+            part: [moment.astimezone(zone).isoformat() for moment in (first, last)]
+            for part, (first, last) in dataset.periods.items()
+        },
+    }
+    for name, value in facts.items():
+        run.log_provenance(f"dataset.{name}", value)

@@ -1,0 +1,165 @@
+"""Your features, labels and moments, and what each needs of which signal."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.contract import Contract
+
+Needs = dict[str, set[str]]  # fields by signal
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """What `features.py` of the project's package holds."""
+
+    features: Mapping[str, pl.Expr]
+    labels: Mapping[str, pl.Expr]
+    moments: Mapping[str, pl.Expr]
+
+
+def load(package: str) -> Expressions:
+    """The expressions of a package.
+
+    Raises:
+        UserError: Its `features.py` cannot be loaded or holds something else than expressions.
+    """
+    name = f"{package}.features"
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (package, name):
+            raise UserError(
+                f"package: src/{package}/features.py is not there; package must be the name of the "
+                "folder in src/ that holds it"
+            ) from None
+        trace, line = error.__traceback__, 0
+        while trace:
+            if trace.tb_frame.f_code.co_filename.endswith("features.py"):
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        line = getattr(error, "lineno", None) or line
+        raise UserError(
+            f"src/{package}/features.py{f':{line}' if line else ''}: cannot be loaded "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    tables = {}
+    for table in ("FEATURES", "LABELS", "MOMENTS"):
+        tables[table] = getattr(module, table, {})
+        for key, expression in tables[table].items():
+            if not isinstance(expression, pl.Expr):
+                raise UserError(
+                    f"{table}['{key}'] in src/{package}/features.py is no polars expression but "
+                    f"{type(expression).__name__}; write it with pl.col('<signal>.<field>')"
+                )
+    return Expressions(tables["FEATURES"], tables["LABELS"], tables["MOMENTS"])
+
+
+def choose(table: Mapping[str, pl.Expr], name: str, key: str) -> pl.Expr:
+    """The expression that a config key names.
+
+    Raises:
+        UserError: There is none; names the nearest.
+    """
+    if name not in table:
+        raise UserError(f"{key}: features.py has no '{name}'. {nearest(name, table)}")
+    return table[name]
+
+
+def needs(expression: pl.Expr) -> Needs:
+    """Fields by signal that an expression reads."""
+    found: Needs = {}
+    for column in expression.meta.root_names():
+        signal, _, field = column.partition(".")
+        found.setdefault(signal, set()).add(field)
+    return found
+
+
+def together(all_needs: Iterable[Needs]) -> Needs:
+    """Fields by signal that several expressions read."""
+    found: Needs = {}
+    for each in all_needs:
+        for signal, fields in each.items():
+            found.setdefault(signal, set()).update(fields)
+    return found
+
+
+def first_line(error: BaseException) -> str:
+    """What polars says; the lines after it show its inner plan."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def text(expression: pl.Expr) -> str:
+    """An expression as a text that is the same in every process."""
+    return expression.meta.serialize(format="json")
+
+
+def check(
+    place: str, expression: pl.Expr, contracts: Mapping[str, Contract], may_know_after: bool
+) -> None:
+    """Whether an expression uses only what it may.
+
+    Args:
+        place: How messages call it, such as `feature 'distance'`.
+        expression: The expression.
+        contracts: All signals by name.
+        may_know_after: Whether it may use fields that are known only after the event: a label may.
+
+    Raises:
+        UserError: A signal or field does not exist or is known too late, the expression looks at
+            other rows, its fields are not named, or it calls Python code, whose changes nobody
+            would notice.
+    """
+    for signal, fields in needs(expression).items():
+        if signal not in contracts:
+            raise UserError(
+                f"{place} uses '{signal}.{min(fields)}', but there is no signal '{signal}'. "
+                f"{nearest(signal, contracts)}"
+            )
+        contract = contracts[signal]
+        for field in sorted(fields):
+            if field not in contract.names:
+                raise UserError(
+                    f"{place} uses '{signal}.{field}', but {signal} has no field '{field}'. "
+                    f"{nearest(field, contract.names)}"
+                )
+            if contract.field(field).known_after_event and not may_know_after:
+                raise UserError(
+                    f"{place} uses '{signal}.{field}', which is known only after the event "
+                    f"(knownAfterEvent in signals/{signal}.yaml): when the prediction is made, "
+                    "nobody has it yet.\nUse a field that is known at that moment."
+                )
+    if "AnonymousFunction" in text(expression):
+        raise UserError(
+            f"{place} calls a Python function; a change in it would go unnoticed and old results "
+            "would be used.\nWrite it with polars' own expressions."
+        )
+    try:
+        own_row = _own_row(expression)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f"{place} does not say which fields it uses ({first_line(error)}).\n"
+            "Name each field with pl.col('<signal>.<field>') instead of a selector or pl.element()."
+        ) from None
+    if not needs(expression):
+        raise UserError(f"{place} uses no field; write it with pl.col('<signal>.<field>')")
+    if not own_row:
+        raise UserError(
+            f"{place} looks at other rows than its own, and those may be later than the moment of "
+            "prediction.\nUse only the row's own fields (no shift, mean, over, rank, …)."
+        )
+
+
+def _own_row(expression: pl.Expr) -> bool:
+    """Whether every step of an expression can be computed from one row alone."""
+    meta = expression.meta
+    if meta.is_literal(allow_aliasing=True):
+        return True
+    # each judges the last step only, so the steps before it are judged in turn
+    return (
+        meta.is_row_separable() and meta.is_length_preserving() and all(map(_own_row, meta.pop()))
+    )

@@ -1,0 +1,1 @@
+"""One kind of hold for everything that stops automation until a person decides."""

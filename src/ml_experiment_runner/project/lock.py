@@ -1,0 +1,38 @@
+"""One process at a time changes data."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml_experiment_runner.project.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def data_lock(root: Path) -> Iterator[None]:
+    """Waits until nobody else in the project receives, decides on or assembles data, and says so.
+
+    Whoever has it may take it again.
+
+    Raises:
+        UserError: The folder of the lock cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = root / "data" / "signals" / ".index"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", is_singleton=True)
+        try:
+            lock.acquire(timeout=0.1)
+        except Timeout:
+            log.info("another run receives signals or assembles a dataset; waiting for it")
+            lock.acquire()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,66 @@
+"""How facts and tables are shown to a person: fitted to a terminal, and never cut."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+GAP = 3  # between the columns of a table
+
+
+def show(facts: Mapping[str, Mapping[str, str]]) -> None:
+    """Prints facts by name: fitted to a terminal, elsewhere plain lines that can be searched."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for name, values in facts.items():
+            print(name, *(f"  {key:<12} {value}" for key, value in values.items()), sep="\n")
+        return
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    for name, values in facts.items():
+        table.add_row(Text(name, style="bold"))
+        for key, value in values.items():
+            table.add_row(Text(f"  {key}", style="dim"), Text(value))
+    console.print(table)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table; columns for which a terminal has no room follow below, by the first one.
+
+    Args:
+        columns: What stands above each column; the first one names the row.
+        rows: A text for each column. Where there is no terminal, a row is one line.
+    """
+    from rich.cells import cell_len, set_cell_size
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    room = console.width if console.is_terminal else math.inf
+    gap = GAP if sum(widths) + GAP * (len(widths) - 1) <= room else GAP - 1
+    for chosen in _fitting(widths, gap, room):
+        for row in (columns, *rows):
+            cells = (set_cell_size(row[number], widths[number]) for number in chosen)
+            line = (" " * gap).join(cells).rstrip()
+            console.print(Text(line, style="bold" if row is columns else ""), soft_wrap=True)
+
+
+def _fitting(widths: Sequence[int], gap: int, room: float) -> list[list[int]]:
+    """Columns that stand side by side, each time with the first."""
+    groups = [[0]]
+    for number in range(1, len(widths)):
+        if sum(widths[one] + gap for one in groups[-1]) + widths[number] > room:
+            groups.append([0])
+        groups[-1].append(number)
+    return groups if len(widths) == 1 else [group for group in groups if group != [0]]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

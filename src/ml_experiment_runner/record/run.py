@@ -1,0 +1,359 @@
+"""The run, from its beginning to its end."""
+
+import getpass
+import os
+import secrets
+import shlex
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.project.errors import UserError, full_disk
+from ml_experiment_runner.project.secrets import mask, mask_within, register_addresses
+from ml_experiment_runner.record import provenance
+from ml_experiment_runner.record.console import Console
+from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.recorder import Recorder
+from ml_experiment_runner.record.run_reader import RecordedRun, read_run
+from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.markers import read_json
+from ml_experiment_runner.record.system_metrics import SystemMetrics
+
+PLACES = ("outputs", "tracking.uri")
+"""Keys of the config that another place of the project changes."""
+
+
+class Run(Recorder):
+    """One execution and its record.
+
+    Attributes:
+        id: Eight characters that name the run everywhere; the end of its folder's name.
+        experiment: The experiment that it belongs to; without one `default`, or its task's name.
+        parent: Id of the run that it belongs to, such as a sweep's.
+        overrides: Hydra's overrides of this job.
+        config: The composed config.
+        delivery: Who brings the record to MLflow.
+        children: Runs within this one.
+        ended: Whether the end stands in the record, so that all of it can be delivered.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        folder: Path,
+        delivery: Delivery,
+        goes_on: bool = False,
+        recorded: RecordedRun | None = None,
+    ) -> None:
+        self.id = folder.name.rsplit("-", 1)[-1]
+        outputs = Path(config.outputs).resolve()
+        if len(outputs.parents) + 3 > len(folder.parents) or not folder.is_relative_to(outputs):
+            raise UserError(
+                f"hydra.run.dir: {folder} is no run's folder; it must be "
+                f"{outputs}/<experiment>/<date>/<time>-<id> (leave hydra.run.dir as it is)"
+            )
+        self.experiment = folder.relative_to(outputs).parts[0]
+        self.ended = False
+        self.children: list[Run] = []
+        self.parent: str | None = None
+        self.overrides: list[str] = []
+        self._before: dict[str, Path] = {}  # runs within it of before it was resumed
+        self.config = config
+        self.delivery = delivery
+        self._settled = False
+        self._console: Console | None = None
+        self._system: SystemMetrics | None = None
+        self._git: provenance.Git | None = None
+        try:
+            (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+            journal = Journal(folder / "journal.jsonl", goes_on)
+            super().__init__(folder, journal, recorded)
+        except FileExistsError:
+            raise UserError(f"{folder} holds the record of another run already") from None
+        except BlockingIOError:
+            raise UserError(f"run {self.id} is still at work: another process writes it") from None
+        except OSError as error:
+            raise UserError(
+                f"the run's folder cannot be written: {folder} ({error.strerror}); "
+                "choose another place with outputs=<folder>"
+            ) from None
+
+    @classmethod
+    def start(
+        cls,
+        config: DictConfig,
+        folder: Path,
+        command: list[str],
+        overrides: list[str],
+        delivery: Delivery | None = None,
+        parent: str | None = None,
+    ) -> "Run":
+        """Open the record and begin to deliver it.
+
+        Args:
+            config: The composed config.
+            folder: The run's folder, `<outputs>/<experiment>/<date>/<time>-<id>`.
+            command: The command as it was typed.
+            overrides: Hydra's overrides of this job.
+            delivery: The delivery of the whole sweep; without it the run starts its own.
+            parent: Id of the run that this one belongs to, such as a sweep's.
+        """
+        run = cls(config, folder.resolve(), delivery or Delivery.start(config))
+        name = " ".join(folder.resolve().relative_to(Path(config.outputs).resolve()).parts[1:])
+        run._open(name, parent, overrides)
+        run._observe(command)
+        return run
+
+    @classmethod
+    def resume(cls, config: DictConfig, folder: Path, delivery: Delivery) -> "Run":
+        """Go on with the record of a run that has ended, or was stopped.
+
+        Args:
+            config: A configuration with the same `outputs` and `tracking`.
+            folder: The run's folder.
+            delivery: Who brings what is added to MLflow.
+        """
+        run = cls(config, folder.resolve(), delivery, goes_on=True)
+        # in this order: whoever is about to take its marker away sees that the journal has grown
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
+        return run
+
+    @classmethod
+    def reopen(
+        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+    ) -> "Run":
+        """Go on with a run that has not finished, so that its task can be called once more.
+
+        Args:
+            config: The composed config, which must be that of the record.
+            folder: The run's folder.
+            overrides: Hydra's overrides.
+            delivery: Who brings what is added to MLflow.
+
+        Raises:
+            UserError: The configuration is another than that of the record.
+        """
+        run = cls._reopened(config, folder.resolve(), overrides, delivery)
+        # of the code as it was; what it is now is looked up again
+        (run.folder / "artifacts" / "uncommitted.patch").unlink(missing_ok=True)
+        run._observe(None)
+        return run
+
+    @classmethod
+    def _reopened(
+        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+    ) -> "Run":
+        recorded = read_run(folder)
+        values = {name: str(value) for name, value in _flat(_masked(config)).items()}
+        for name, value in values.items():
+            before = recorded.params.get(name, value)
+            if before != value and name not in PLACES:
+                raise UserError(
+                    f"resume={recorded.id}: {name} was {before} in this run and is {value} now. A "
+                    "run keeps its configuration: restore conf/, or start a new run"
+                )
+        run = cls(config, folder, delivery, goes_on=True, recorded=recorded)
+        if read_run(folder).ended != recorded.ended:  # before this process had the journal's lock
+            run._journal.close()
+            raise UserError(f"run {recorded.id}: another process has just gone on with it")
+        run.parent, run.overrides = recorded.parent, overrides
+        run._before = {each.name: each.folder for each in _runs_within(recorded)}
+        writer = run._journal.writer()
+        run._journal.write("resume", writer=writer)
+        delivery.register(run.id, run.folder, writer)
+        run.log_params({name: value for name, value in values.items() if name not in PLACES})
+        return run
+
+    @contextmanager
+    def nested(self, name: str, config: DictConfig | None = None) -> Iterator["Run"]:
+        """A run within this one, with a record and an MLflow run of its own below this one's.
+
+        It ends with the block: FAILED or KILLED where that is left by an exception, which goes on.
+        Code, machine and console are in this run's record. Where this run was resumed, the record
+        of that name goes on.
+
+        Args:
+            name: What MLflow shows it as.
+            config: Its configuration, if it is another.
+        """
+        config = config or self.config
+        if (before := self._before.pop(name, None)) is not None:
+            child = Run._reopened(config, before, self.overrides, self.delivery)
+            self.children.append(child)
+        else:
+            number = len(self.children) + len(self._before)
+            folder = self.folder / f"{number}-{secrets.token_hex(4)}"
+            child = Run(config, folder, self.delivery)
+            self.children.append(child)
+            child._open(name, self.id, self.overrides)
+        try:
+            yield child
+        except BaseException as error:
+            child.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+            raise
+        child.finish("FINISHED")
+
+    def family(self) -> Iterator["Run"]:
+        """This run and those within it."""
+        yield self
+        for child in self.children:
+            yield from child.family()
+
+    def _open(self, name: str, parent: str | None, overrides: list[str]) -> None:
+        """Begin the record, with the configuration in it."""
+        self.parent, self.overrides = parent, overrides
+        # In this order: a run that began is registered, and one that did not leaves no trace.
+        writer = self._journal.writer()
+        self.delivery.register(self.id, self.folder, writer)
+        self._journal.write(
+            "start",
+            id=self.id,
+            experiment=f"{self.config.project}/{self.experiment}",
+            name=name,
+            depth=len(self.folder.relative_to(Path(self.config.outputs).resolve()).parts) - 1,
+            parent=parent,
+            package=self.config.package,
+            model="model" in self.config.task.get("uses", []),
+            user=_user(),
+            writer=writer,
+        )
+        config = _masked(self.config)
+        self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
+        self.log_params(_flat(config))
+        self.log_provenance("overrides", overrides)
+        self.log_provenance("seed", self.config.seed)
+        self.log_provenance("threads", self.config.threads)
+
+    def _observe(self, command: list[str] | None) -> None:
+        """Begin to keep what happens around the run: console, load, code and machine.
+
+        Args:
+            command: As it was typed; None for a run that keeps the one that it began with.
+        """
+        self._console = Console(self.folder / "console.log", mask)
+        self._system = SystemMetrics(self._sample, self._next_step("system/cpu_percent"))
+        self._system.start()
+        root = repository.root()
+        outputs = Path(self.config.outputs).resolve()
+        self._git = provenance.Git(root, outputs, self.log_provenance, self._keep_patch)
+        self._git.start()
+        if origin := os.environ.get("RUNNER_RERUN_OF"):
+            self.log_tag("rerun.of", origin)
+        for key, value in provenance.machine().items():
+            self.log_provenance(key, value)
+        if command is not None:
+            self.log_provenance("command", shlex.join(command))
+        if lock := provenance.lock_file(root):
+            self.log_artifact(lock[0], "requirements.lock")
+            self.log_provenance("lock_sha256", lock[1])
+
+    def _sample(self, name: str, value: float, step: int) -> None:
+        """Keep what was measured of the machine: a sign of life, also for the runs within."""
+        self._journal.metric(name, value, step)
+        for run in self.family():
+            if run is not self and not run.ended:
+                run._journal.touch()
+
+    def settle(self, seconds: float = 10) -> None:
+        """Wait for what is still being looked up, so that a reader of the record finds it."""
+        if self._settled or self._git is None:
+            return
+        self._settled = True
+        self._git.join(seconds)
+        if self._git.is_alive():
+            self.log_provenance("git_dirty", f"not known: git took more than {seconds:g} s")
+
+    def finish(self, status: str, error: BaseException | None = None) -> None:
+        """Close the record.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            error: What ended the run, if anything did; its traceback becomes an artifact.
+        """
+        # a full disk ended it: that is told, and not that it is still full
+        is_full = suppress(OSError) if full_disk(error) else nullcontext()
+        with is_full:
+            self._close(status, error)
+
+    def _close(self, status: str, error: BaseException | None) -> None:
+        try:
+            if error is not None:
+                self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
+            self.settle(1 if status == "KILLED" else 10)  # who stopped it wants the prompt back
+        finally:  # whatever is wrong with the disk, the end is tried
+            if self._system:
+                self._system.stop()
+            if self._console:
+                self._console.stop()
+            try:
+                reason = _reason(error) if error else None
+                was_given_up = not self.delivery.is_registered(self.id)
+                writer = self._journal.writer()
+                self._journal.write("end", status=status, error=reason)
+                self.ended = True
+                if was_given_up:  # taken for dead, as after an hour in which the machine slept
+                    self.delivery.register(self.id, self.folder, writer)
+            finally:
+                self._journal.close()
+
+    def refused(self) -> str | None:
+        """What MLflow would not take of this record, and why."""
+        refused = read_json(self.folder / "delivery.json").get("refused")
+        return None if refused is None else str(refused)
+
+    def mlflow_page(self) -> str | None:
+        """Where a server shows the run, as soon as it is there; None for an embedded store."""
+        base = mask(str(self.config.tracking.uri))
+        noted = read_json(self.folder / "delivery.json")
+        if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
+            return None
+        place = f"experiments/{noted['mlflow_experiment_id']}/runs/{noted['mlflow_run_id']}"
+        return f"{base.rstrip('/')}/#/{place}"
+
+    def mlflow_run_id(self, seconds: float = 60) -> str:
+        """Wait for the run to exist in MLflow; for user code that calls `mlflow` itself."""
+        return self.delivery.created(self.folder, seconds)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in `docker run --user`
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own text fails: that must not cost the record its end
+        return type(error).__name__
+
+
+def _masked(config: DictConfig) -> Any:
+    """The composed config as it is recorded."""
+    values = OmegaConf.to_container(config, resolve=True)
+    register_addresses(values)
+    return mask_within(values)
+
+
+def _runs_within(recorded: RecordedRun) -> list[RecordedRun]:
+    runs = [read_run(path.parent) for path in recorded.folder.glob("*/journal.jsonl")]
+    return [run for run in runs if run.parent == recorded.id]
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested keys as `group.key`."""
+    if not isinstance(node, dict) or not node:
+        return {prefix: node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,1 @@
+"""Sends records to MLflow: client, worker and store."""

@@ -1,0 +1,1 @@
+"""The only way data comes in: contracts, sources, checks, snapshots; task `ingest`."""

@@ -1,0 +1,1 @@
+"""What a delivery is checked for: schema and quality rules."""

@@ -1,0 +1,245 @@
+"""Compares a delivery with what its contract says of values, volume and time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.checks.conditions import (
+    Condition,
+    conditions,
+    moment_text,
+    value_text,
+    worst_of,
+)
+from ml_experiment_runner.signals.checks.schema import shown
+from ml_experiment_runner.signals.checks.tolerance import percent, too_many
+from ml_experiment_runner.signals.checks.uniqueness import key_text, repeated
+from ml_experiment_runner.signals.contract.contract import Contract
+
+COPIES = 20
+"""So many different rows, each an even number of times: by chance once in a million batches."""
+
+
+def broken(
+    contract: Contract,
+    delivery: Mapping[str, pl.DataFrame],
+    now: datetime,
+    unchanged: Mapping[str, pl.LazyFrame] | None = None,
+) -> list[Breach]:
+    """The contract's rules that a delivery breaks: one breach for each rule, where it begins.
+
+    A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
+    about all rows that came; that no value comes twice is about those and the unchanged ones.
+
+    Args:
+        contract: The signal's contract.
+        delivery: New and changed partitions, whole, in the contract's types.
+        now: When it arrived.
+        unchanged: Partitions that stay as they are.
+    """
+    checks = conditions(contract, now)
+    unfinished = _unfinished(contract, delivery, unchanged or ())
+    counts = {partition: _counts(checks, delivery[partition]) for partition in sorted(delivery)}
+    found = [
+        (_beyond_the_share if check.tolerated is not None else _beyond_the_bound)(
+            contract, check, delivery, {partition: each[at] for partition, each in counts.items()}
+        )
+        for at, check in enumerate(checks)
+    ]
+    found += [
+        [
+            breach
+            for partition, frame in sorted(delivery.items())
+            for breach in _volume(contract, frame.height, partition, now, partition == unfinished)
+        ],
+        [
+            breach
+            for partition, frame in sorted(delivery.items())
+            for breach in _copies(contract, frame, partition)
+        ],
+    ]
+    firsts = [_first(breaches) for breaches in found if breaches]
+    return [*firsts, *repeated(contract, delivery, unchanged or {})]
+
+
+def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Breach | None:
+    """That new rows are overdue; the rows that came may be as good as ever."""
+    if contract.event_time is None or contract.frequency is None or last_event is None:
+        return None
+    due = contract.frequency + contract.delay
+    if now - last_event <= due:
+        return None
+    message = (
+        f"the last event is of {moment_text(last_event, contract)}, {span(now - last_event)} ago; "
+        f"new ones are due within {span(due)}"
+    )
+    return Breach("freshness", contract.event_time, message, _month(last_event, contract))
+
+
+def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
+    """Whether more rows of a partition may still come."""
+    if contract.event_time is None or partition == "all":
+        return False
+    year, month = map(int, partition.split("-"))
+    zone = ZoneInfo(contract.time_zone)
+    if year >= datetime.max.year:  # a moment that stands for none
+        return False
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone)
+    return now < end + contract.delay + (contract.frequency or timedelta(0))
+
+
+def _counts(checks: Sequence[Condition], frame: pl.DataFrame) -> tuple[int, ...]:
+    """How many rows of a partition break each condition."""
+    if not checks:
+        return ()
+    # one pass: all counts at once
+    return frame.select(check.bad.sum().alias(str(at)) for at, check in enumerate(checks)).row(0)
+
+
+def _beyond_the_share(
+    contract: Contract,
+    check: Condition,
+    delivery: Mapping[str, pl.DataFrame],
+    counts: Mapping[str, int],
+) -> list[Breach]:
+    """The partitions in which more rows are such than a tolerated share explains."""
+    found = []
+    for partition, count in counts.items():
+        frame = delivery[partition]
+        if too_many(count, frame.height, check.tolerated or 0.0):
+            tolerated = f"; tolerated are {percent(check.tolerated)}" if check.tolerated else ""
+            message = _told(check, count, frame.height) + tolerated + _seen(contract, check, frame)
+            found.append(Breach(check.kind, check.field.name, message, partition))
+    return found
+
+
+def _beyond_the_bound(
+    contract: Contract,
+    check: Condition,
+    delivery: Mapping[str, pl.DataFrame],
+    counts: Mapping[str, int],
+) -> list[Breach]:
+    """That the number of such rows in all that came is not what a rule promises."""
+    assert check.rule is not None
+    rows = sum(frame.height for frame in delivery.values())
+    total = sum(counts.values())
+    if not rows or check.rule.is_kept(total, rows):
+        return []
+    message = f"{_told(check, total, rows)} where {check.rule.promise} are promised"
+    where = next((partition for partition, count in counts.items() if count), min(counts))
+    if total:
+        message += _seen(contract, check, delivery[where])
+    return [Breach(check.kind, check.field.name, message, where)]
+
+
+def _told(check: Condition, count: int, rows: int) -> str:
+    field = check.field
+    unit = f" {field.unit}" if field.unit and check.kind == "range" else ""
+    return (
+        f"{count:,} of {rows:,} values of {field.name} ({percent(count / rows)}) "
+        f"{check.promise}{unit}"
+    )
+
+
+def _seen(contract: Contract, check: Condition, frame: pl.DataFrame) -> str:
+    """The worst of a partition's rows, and the first."""
+    name = check.field.name
+    bad = frame.select({*contract.key, name}).filter(check.bad)
+    worst = ""
+    if check.kind != "nulls" and bad[name].null_count() < bad.height:
+        value = worst_of(contract, check, bad[name])
+        worst = f"; the worst is {shown(value, check.field, lambda it: value_text(it, contract))}"
+    return f"{worst}, first at {key_text(contract, bad.row(0, named=True))}"
+
+
+def _unfinished(
+    contract: Contract, delivery: Mapping[str, pl.DataFrame], unchanged: Iterable[str]
+) -> str | None:
+    """The newest month, if its rows end before its last day: more of them may still come."""
+    newest = max(delivery, default="all")
+    if contract.event_time is None or newest == "all" or newest < max(unchanged, default=""):
+        return None
+    last = delivery[newest].select(pl.max(contract.event_time)).item()
+    if last is None or last.year >= datetime.max.year:
+        return None
+    day = last.astimezone(ZoneInfo(contract.time_zone)).date()
+    return newest if (day + timedelta(days=1)).month == day.month else None
+
+
+def _volume(
+    contract: Contract, rows: int, partition: str, now: datetime, unfinished: bool
+) -> list[Breach]:
+    is_open = unfinished or is_growing(contract, partition, now)
+    least, most = contract.rows
+    others = [
+        rule for rule in contract.rules
+        if rule.metric == "rowCount" and not rule.is_kept(rows, rows)
+    ]  # fmt: skip
+    if most is not None and rows > most:
+        promise = f"at most {most:,}"
+    elif least is not None and rows < least and not is_open:
+        promise = f"at least {least:,}"
+    elif others and not is_open:
+        promise = others[0].promise
+    else:
+        return []
+    message = f"{rows:,} rows in {partition} where {promise} are promised"
+    return [Breach("volume", None, message, partition)]
+
+
+def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Breach]:
+    """Days whose every row came two or more times, under a key that is but a number.
+
+    A key of several fields, or of the event time, says what a row is: copies share it, and are
+    found by it.
+    """
+    rest = [name for name in contract.names if name not in contract.key]
+    if not rest or len(contract.key) > 1 or contract.event_time in contract.key:
+        return []
+    if contract.event_time is None:
+        day = pl.lit(0)
+    else:
+        day = pl.col(contract.event_time).dt.convert_time_zone(contract.time_zone).dt.date()
+    hashes = frame.select(day=day, row=pl.struct(rest).hash())
+    days = (
+        hashes.group_by("day", "row")
+        .len()
+        .group_by("day")
+        .agg(rows=pl.col("len").sum(), different=pl.len(), even=(pl.col("len") % 2 == 0).all())
+        .filter(pl.col("even") & (pl.col("different") >= COPIES))
+        .sort("day")
+    )
+    if days.is_empty():
+        return []
+    where = f" of {days['day'][0]}" if contract.event_time else ""
+    message = (
+        f"each of {days['different'][0]:,} rows{where} came more than once under another "
+        f"{', '.join(contract.key)}: {days['rows'].sum():,} rows are copies or have one"
+    )
+    return [Breach("duplicates", None, message, partition)]
+
+
+def _first(breaches: list[Breach]) -> Breach:
+    """One breach for all partitions that a rule is broken in."""
+    first, *more = breaches
+    if not more:
+        return first
+    also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
+    return Breach(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
+
+
+def _month(moment: datetime, contract: Contract) -> str:
+    return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
+
+
+def span(length: timedelta) -> str:
+    """A length of time for people."""
+    hours = length / timedelta(hours=1)
+    if hours >= 24 * 100:
+        return f"{hours / 24:,.0f} days"
+    if hours >= 48:
+        return f"{hours / 24:.3g} days"
+    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"

@@ -1,0 +1,306 @@
+"""What a signal promises: its owner, version, fields, key, event time and source.
+
+It is a file in `signals/`, which `contract_file` reads.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.odcs.quality_rules import Rule
+from ml_experiment_runner.signals.odcs.yaml_document import together
+
+TYPES = (
+    *("string", "integer", "number", "boolean", "date", "timestamp", "time"),
+    *("object", "array"),
+)
+NESTED = ("object", "array")
+"""Types whose values are JSON texts."""
+UNKNOWN = "unknown"
+"""Stands in a draft where only a person knows what belongs there."""
+
+
+class Unfit(UserError):  # noqa: N818 (said of a delivery, as in "unfit to be a snapshot")
+    """Rows that cannot be a snapshot: their fields, types, required values or key are others.
+
+    Attributes:
+        breach: What is wrong.
+        content: Hash of what came; empty where it was not read any further.
+    """
+
+    def __init__(self, message: str, breach: Breach, content: str = "") -> None:
+        super().__init__(message)
+        self.breach = breach
+        self.content = content
+
+    def __reduce__(self) -> tuple[type["Unfit"], tuple[str, Breach, str]]:
+        """Errors come from processes of their own, and so are pickled."""
+        return Unfit, (str(self), self.breach, self.content)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a signal.
+
+    Attributes:
+        name: Its name here.
+        type: One of TYPES.
+        required: No row may be without it.
+        key: Part of the primary key.
+        generated: It does not come from the source but stands for all other fields of its row, as
+            in a table that has no key of its own.
+        known_after_event: Nobody knows it when the prediction is made.
+        classification: Such as `restricted`; classified values never reach a record.
+        unit: What its numbers count, such as `°F`.
+        minimum: The least number; None for no bound.
+        maximum: The greatest number; None for no bound.
+        exclusive_minimum: All numbers are greater; None for no bound.
+        exclusive_maximum: All numbers are less; None for no bound.
+        multiple_of: What its numbers are multiples of; None for any number.
+        earliest: The first date or time; without an offset it is in the contract's time zone.
+        latest: The last date or time.
+        after: All dates or times come after it.
+        before: All dates or times come before it.
+        length: Least and greatest number of characters; None for no bound.
+        pattern: A regular expression (ECMA-262) that is found in each text; None for any text.
+        text_format: What its texts are, such as `uuid`; None for any text.
+        allowed: The only values, as texts; any, if empty.
+        unique: No value comes twice.
+        rules: Further quality rules.
+        tolerated_invalid: Share of rows, 0 to 1, that may break what is said of single values:
+            range, list, multiple, length, pattern and format.
+        tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
+        physical_name: Its name in the source; None where it is the same.
+        time_zone: Where its times without an offset are, if not in the contract's time zone.
+        format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
+    """
+
+    name: str
+    type: str
+    required: bool = False
+    key: bool = False
+    generated: bool = False
+    known_after_event: bool = False
+    classification: str | None = None
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    multiple_of: Decimal | None = None
+    earliest: date | time | None = None
+    latest: date | time | None = None
+    after: date | time | None = None
+    before: date | time | None = None
+    length: tuple[int | None, int | None] = (None, None)
+    pattern: str | None = None
+    text_format: str | None = None
+    allowed: tuple[str, ...] = ()
+    unique: bool = False
+    rules: tuple[Rule, ...] = ()
+    tolerated_invalid: float = 0.0
+    tolerated_nulls: float | None = None
+    physical_name: str | None = None
+    format: str | None = None
+    time_zone: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """Its name in the source."""
+        return self.physical_name or self.name
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A signal's contract.
+
+    Attributes:
+        server: Where it comes from and which reader gets it.
+        key: Names of the key's fields, in order.
+        event_time: The field that says when a row happened; None for a state without history.
+        time_zone: Where the calendar's months begin and where times without an offset are.
+        delay: How long after its event time a row is known.
+        freshness: How long a row may be used after it became known; None for ever.
+        null_values: Texts that stand for nothing.
+        path: The contract's file.
+        status: `proposed` or `draft` until a person has said who owns it and what it means.
+        frequency: How often new rows are due; None where nothing says when it is late.
+        rows: Least and greatest number of rows in a delivery's partition; None for no bound.
+        rules: Further quality rules of the table.
+        when_held: What a run does while the signal is held or late: `last_good`, `stop` or
+            `without`.
+        max_age: How old, by its last event, the last good snapshot may be; None for any age.
+        model: The registered model whose output it is, such as `demand@champion`; None for raw.
+        unsaid: Entries that a person still has to fill in; nothing else waits for them.
+        missing: What has to be written before it can be received: a line for each.
+        unchecked: What the contract says and nothing here acts on: a text for each kind.
+    """
+
+    name: str
+    version: str
+    owner: str
+    contact: str
+    server: Server
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+    event_time: str | None
+    time_zone: str
+    delay: timedelta
+    freshness: timedelta | None
+    null_values: tuple[str, ...]
+    path: Path
+    status: str = "active"
+    frequency: timedelta | None = None
+    rows: tuple[int | None, int | None] = (None, None)
+    rules: tuple[Rule, ...] = ()
+    when_held: str = "last_good"
+    max_age: timedelta | None = None
+    model: str | None = None
+    unsaid: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people; no secret is in it."""
+        return self.server.origin
+
+    @property
+    def format(self) -> str:
+        """The format of its files; empty where it comes from no file."""
+        return self.server.options.get("format", "")
+
+    @property
+    def root(self) -> Path:
+        """The project that the contract belongs to."""
+        return self.path.parents[1]
+
+    @property
+    def owner_and_contact(self) -> str:
+        """The owner and how to reach them, as far as somebody has said so."""
+        return (
+            self.owner
+            if self.contact in (UNKNOWN, self.owner)
+            else (f"{self.owner} ({self.contact})")
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields, in order."""
+        return tuple(field.name for field in self.fields)
+
+    @cached_property
+    def source_fields(self) -> tuple[Field, ...]:
+        """The fields that come from the source, in order."""
+        return tuple(field for field in self.fields if not field.generated)
+
+    @cached_property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of these fields in the source, in order."""
+        return tuple(field.source_name for field in self.source_fields)
+
+    @property
+    def is_classified(self) -> bool:
+        """Whether a value of it may be one that reaches no record."""
+        return any(field.classification for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """The field of this name."""
+        return self.fields[self.names.index(name)]
+
+    def source_field(self, name: str) -> Field:
+        """The field that has this name in the source."""
+        return self.source_fields[self.source_names.index(name)]
+
+    def complete(self) -> "Contract":
+        """The contract, if all is there that receiving needs.
+
+        Raises:
+            UserError: It is not; names what is missing.
+        """
+        if self.missing:
+            raise together(list(self.missing))
+        return self
+
+    def mistake(self, what: str, then: str = "") -> UserError:
+        """The error that names the signal, its owner and what to do next."""
+        if not then and self.owner == UNKNOWN:
+            then = f"Nobody is named as its owner in signals/{self.path.name}"
+        then = then or f"Ask {self.owner_and_contact}"
+        return UserError(f"signal {self.name}: {what}.\n{then}.")
+
+    def unfit(self, breach: Breach, then: str = "") -> Unfit:
+        """The error for a delivery that breaks a promise without which there is no snapshot."""
+        return Unfit(str(self.mistake(breach.message, then)), breach)
+
+
+class Contracts(dict[str, Contract]):
+    """The contracts that can be used, by the signal's name; another's error comes on looking it up.
+
+    So a contract that cannot be read costs only what needs it.
+
+    Attributes:
+        broken: Why the others cannot be used, by name.
+        incomplete: Those of them that can be read and lack what receiving needs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: dict[str, UserError] = {}
+        self.incomplete: dict[str, Contract] = {}
+
+    @property
+    def readable(self) -> dict[str, Contract]:
+        """The contracts that can be read, also those that lack what receiving needs."""
+        return {**self, **self.incomplete}
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a contract of this name, usable or not."""
+        return super().__contains__(name) or name in self.broken
+
+    def __missing__(self, name: str) -> Contract:
+        """Raises why a contract cannot be used."""
+        if name in self.broken:
+            raise self.broken[name]
+        raise KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The contract of this name; raises why it cannot be used, if so."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises the errors of all contracts among these that cannot be used."""
+        lines = [str(self.broken[name]) for name in names if name in self.broken]
+        if lines:
+            raise UserError("\n".join(lines))
+
+
+def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) -> Contract:
+    """The contract of this name.
+
+    Args:
+        contracts: All there are.
+        name: The signal's.
+        key: Of the configuration, if the name stands there.
+
+    Raises:
+        UserError: There is none; names the nearest.
+    """
+    if name not in contracts:
+        place = f"{key}: " if key else ""
+        raise UserError(
+            f"{place}there is no signal '{name}': signals/{name}.yaml does not exist. "
+            f"{nearest(name, contracts)}"
+        )
+    return contracts[name]

@@ -1,0 +1,389 @@
+"""Where a signal comes from: the entry under `servers`, and the secrets that it names.
+
+A secret stands in a contract only as `${NAME}` of an environment variable, and has its value only
+while a reader reads.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.secrets import (
+    MASK,
+    SHORTEST,
+    Secrets,
+    is_secret_name,
+    mask,
+    register,
+    register_addresses,
+    secrets_of_address,
+)
+from ml_experiment_runner.signals.contract.dialect import OPTIONS, wrong
+from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
+
+FORMATS = ("csv", "parquet", "jsonl", "json")
+_FILES = (*OPTIONS, "maxBytes")
+"""What the properties of a server of files say of them."""
+
+LIMITS = ("maxPages", "maxBytes", "maxSeconds")
+"""How much an HTTP interface may send before it is stopped; the reader has the defaults."""
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
+"""`${NAME}`, or `${NAME:-value}` with what holds where the variable is not set."""
+_SECRET = re.compile(r"\$\{[A-Za-z_]\w*\}")
+_SETTING = re.compile(r"(?:^|[;\s])(?P<name>[A-Za-z][\w .-]*)=(?P<value>[^;]+)")
+"""One of a connection string's, such as `Password=…`."""
+_LIKE_OURS = 5
+"""Characters of a name that may be a slip; of a server that is read, shorter ones are another's."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one type of server is read by, and what its entry says.
+
+    Attributes:
+        reader: The reader's name.
+        entries: Keys of the server itself, as ODCS has them.
+        properties: Names of its `customProperties`.
+        required: Those of both that must be there.
+    """
+
+    reader: str
+    entries: tuple[str, ...]
+    properties: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+_POSTGRES = Kind(
+    "postgres",
+    ("host", "port", "database", "schema"),
+    ("user", "password"),
+    ("host", "port", "database", "schema"),
+)
+TYPES = {
+    "local": Kind("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
+    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"), _FILES,
+               ("location", "format")),
+    "azure": Kind("files", ("location", "format", "delimiter", "encoding"), _FILES,
+                  ("location", "format")),
+    "postgres": _POSTGRES,
+    "postgresql": _POSTGRES,
+    # ODCS 3.1 wants a number for DuckDB's `schema`, so it is a property
+    "duckdb": Kind("duckdb", ("database",), ("schema",), ("database",)),
+    "api": Kind(
+        "api",
+        ("location",),
+        (
+            *("records", "next", "page", "firstPage", "cursor", "cursorParameter", "since"),
+            *("token", "tokenHeader", "timeout", *LIMITS),
+        ),
+        ("location",),
+    ),
+}  # fmt: skip
+# the property `reader` of the type `custom`; any other is the dotted path of a function
+READERS = {
+    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
+                  ("user", "password", *_FILES), ("location", "format")),
+    "sqlite": Kind("sqlite", ("database",), (), ("database",)),
+    "dvc": Kind("dvc", ("location", "path", "format", "delimiter", "encoding"), ("rev", *_FILES),
+                ("location", "path", "format", "rev")),
+    "model": Kind("model", ("location",), ("input", "prediction"), ("input",)),
+}  # fmt: skip
+_CUSTOM = (
+    *("account", "catalog", "database", "dataset", "delimiter", "endpointUrl", "format", "host"),
+    *("location", "path", "port", "project", "region", "regionName", "schema", "serviceName"),
+    *("stagingDir", "warehouse"),
+)
+_SCHEMES = {
+    "s3": ("s3",),
+    "azure": ("az", "abfs", "abfss"),
+    "api": ("http", "https"),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a signal comes from.
+
+    Attributes:
+        reader: Name of a reader, or the dotted path of a team's own function.
+        options: What it needs, as the contract says it: with `${NAME}` instead of secrets. In a
+            database, `table` is the table or view.
+    """
+
+    reader: str
+    options: Mapping[str, str]
+
+    @property
+    def origin(self) -> str:
+        """What people call the place, with no secret in it."""
+        said = self.options
+        table = ".".join(said[name] for name in ("schema", "table") if name in said)
+        if self.reader == "postgres":
+            return f"postgres://{said['host']}:{said['port']}/{said['database']}/{table}"
+        if self.reader in ("sqlite", "duckdb"):
+            return f"{self.reader}:{said['database']}/{table}"
+        if self.reader == "dvc":
+            return f"{said['location']}@{said['rev']}:{said['path']}"
+        if self.reader == "model":
+            return f"the model's output on {said['input']}"
+        return said.get("path") or said.get("location") or self.reader
+
+    @property
+    def unset(self) -> list[str]:
+        """The variables that the options name and the environment does not have."""
+        return [
+            name
+            for text in self.options.values()
+            for name, default in _VARIABLE.findall(text)
+            if not (default or os.environ.get(name))
+        ]
+
+    def resolved(self) -> dict[str, str]:
+        """The options with the values of the variables that they name; secrets are registered."""
+        options = {
+            option: _VARIABLE.sub(
+                lambda found: os.environ.get(found[1]) or found[2] or os.environ[found[1]], text
+            )
+            for option, text in self.options.items()
+        }
+        for option, text in self.options.items():
+            for name, _ in _VARIABLE.findall(text):
+                register(os.environ.get(name, ""), "" if is_secret_name(option) else name)
+            register_addresses(options[option])
+        return options
+
+    def hide(self, text: str) -> str:
+        """The text without the values of the variables, and without any other secret."""
+        values = {os.environ.get(name, "").strip() for name in self._variables()} - {""}
+        own = Secrets()
+        for value in values:
+            own.add(value)
+            if len(value) < SHORTEST:  # not the letter in every word
+                text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", lambda _: MASK, text)
+        return mask(own.mask(text))
+
+    def _variables(self) -> list[str]:
+        return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
+
+
+NOWHERE = Server("", {})
+"""The server of a contract that names none which can be read here."""
+
+
+def parse(servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading) -> Server:
+    """The server that a signal comes from.
+
+    Args:
+        servers: The contract's entry.
+        table: What the contract calls the table, and what the source does.
+        chosen: The contract's property that names one of several.
+        reading: Where its mistakes are collected.
+    """
+    server = _chosen(servers, chosen, reading)
+    if server is None or not {"server", "type"} <= set(server.entries()):
+        return NOWHERE
+    for other in servers.items():
+        if other.line != server.line and (name := other.find("server")):
+            reading.unchecked.add("servers", short(name.raw))
+    with reading.needs.collected():
+        return _server(server, table, reading)
+    return NOWHERE
+
+
+def _chosen(servers: Entry, chosen: Entry | None, reading: Reading) -> Entry | None:
+    """The server that is named, or the one that can be read."""
+    listed = {
+        name.raw: server
+        for server in servers.items()
+        if (name := server.find("server")) is not None
+    }
+    if chosen is not None:
+        with reading.needs.collected():
+            return listed[chosen.choice(listed)]
+        return None
+    readable = {name: server for name, server in listed.items() if _is_read(server)}
+    if len(readable) == 1:
+        return next(iter(readable.values()))
+    if readable:
+        reading.lacking.found.append(servers.mistake(
+            f"{len(readable)} servers can be read; name one: add the custom property `server` to "
+            f"the contract, with one of {', '.join(map(short, readable))}"
+        ))  # fmt: skip
+        return None
+    types = sorted({each.raw for server in listed.values() if (each := server.find("type"))})
+    if types == ["custom"]:  # says itself what is wrong
+        return next(iter(listed.values()))
+    reading.lacking.found.append(servers.mistake(
+        f"no server can be read here: there is {', '.join(types) or 'none'}; add one of type "
+        f"{', '.join(TYPES)}, or of type custom with the property reader"
+    ))  # fmt: skip
+    return None
+
+
+def _is_read(server: Entry) -> bool:
+    form = server.find("type")
+    if form is None or form.raw != "custom":
+        return form is not None and form.raw in TYPES
+    reader = _said_properties(server.find("customProperties")).get("reader")
+    return reader is not None and (reader in READERS or "." in reader)
+
+
+def _said_properties(custom: Entry | None) -> dict[str, str]:
+    """The custom properties that are plain texts, whatever they are called."""
+    return {name: value.raw for name, value in _all_properties(custom).items()}
+
+
+def _all_properties(custom: Entry | None) -> dict[str, Entry]:
+    pairs = [
+        (item.find("property"), item.find("value"))
+        for item in (custom.items() if custom and custom.is_list else [])
+    ]
+    return {name.raw: value for name, value in pairs if name and value}
+
+
+def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
+    kind = _kind(server)
+    said = server.entries()
+    place = said["server"].raw
+    options = _options(kind, said, reading)
+    if missing := [name for name in kind.required if name not in options]:
+        reading.lacking.found += [
+            server.mistake(f"'{name}' is missing in {server.name}") for name in missing
+        ]
+        return NOWHERE
+    for name, value in (_all_properties(said.get("customProperties")) | options).items():
+        with reading.mistakes.collected():
+            _check_secrets(name, value)
+    for name, value in options.items():
+        with reading.needs.collected():
+            _check(name, value, said["type"].text())
+    if kind.reader == "api":
+        _check_paging(options)
+    with reading.needs.collected():
+        _check_dialect(options)
+    reading.unchecked.add_of(said, "server", place)
+    for key in said:
+        if key in _CUSTOM and key not in options:
+            reading.unchecked.add(key, place)
+    texts = {name: value.text() for name, value in options.items()}
+    for name in ("path", "location"):
+        if name in texts:  # the placeholder that datacontract-cli fills in too
+            texts[name] = texts[name].replace("{model}", table[0])
+    if kind.reader in ("postgres", "sqlite", "duckdb"):
+        texts["table"] = table[1]
+    return Server(kind.reader, texts)
+
+
+def _kind(server: Entry) -> Kind:
+    form = server.entries()["type"].raw
+    if form in TYPES:
+        return TYPES[form]
+    if form != "custom":
+        raise server.mistake(
+            f"servers of type '{short(form)}' are not read here; there is "
+            f"{', '.join((*TYPES, 'custom'))}"
+        )
+    custom = server.find("customProperties")
+    reader = custom_properties(custom, ("reader",), Reading()).get("reader")
+    if reader is None:
+        raise server.mistake(
+            "a server of type 'custom' says its reader: write 'property: reader' under "
+            f"customProperties, with one of {', '.join(READERS)} or a function of yours"
+        )
+    if "." in reader.text():
+        return Kind(reader.text(), _CUSTOM)
+    return READERS[reader.choice(READERS)]
+
+
+def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[str, Entry]:
+    """What the server and its properties say, under one roof."""
+    options = {name: said[name] for name in kind.entries if name in said}
+    custom = said.get("customProperties")
+    if "." in kind.reader:
+        known = [name for name in _said_properties(custom) if name != "reader"]
+    else:
+        known = list(kind.properties)
+    own = ["reader"] if said["type"].raw == "custom" else []
+    found = custom_properties(
+        custom, (*known, *own), reading, said["server"].raw, shortest=_LIKE_OURS
+    )
+    for name, value in found.items():
+        if name in own:
+            continue
+        if name in options:
+            raise value.mistake(f"'{name}' stands twice; remove one")
+        options[name] = value
+    return options
+
+
+def _check_secrets(name: str, value: Entry) -> None:
+    text = value.raw
+    is_secret = name == "user" or is_secret_name(name)
+    if is_secret and not _SECRET.fullmatch(text):
+        raise _literal(value, f"'{name}' is")
+    settings = [
+        found["value"] for found in _SETTING.finditer(text) if is_secret_name(found["name"])
+    ]
+    for secret in (*secrets_of_address(text), *settings):
+        if not _SECRET.fullmatch(secret.strip()):
+            raise _literal(value, f"'{name}' holds")
+
+
+def _check(name: str, value: Entry, form: str) -> None:
+    text = value.text()
+    if name == "format":
+        value.choice(FORMATS)
+    if name in OPTIONS and (mistake := wrong(name, text)):
+        raise value.mistake(f"{value.name}: {mistake}")
+    is_variable = _VARIABLE.fullmatch(text) is not None
+    if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
+        raise value.mistake(f"{value.name}: '{text}' is no whole number")
+    if name in LIMITS and not re.fullmatch(r"0*[1-9]\d{0,17}", text):
+        raise value.mistake(f"{value.name}: {name} must be a whole number from 1, got '{text}'")
+    if name == "timeout" and not value.number():
+        raise value.mistake(f"{value.name}: a timeout is more than 0 seconds")
+    schemes = _SCHEMES.get(form, ())
+    if (
+        name == "location"
+        and schemes
+        and not text.startswith("${")
+        and text.partition("://")[0] not in schemes
+    ):
+        raise value.mistake(f"{value.name}: the address must start with "
+                            f"{' or '.join(f'{scheme}://' for scheme in schemes)}")  # fmt: skip
+
+
+def _literal(value: Entry, what: str) -> UserError:
+    return value.mistake(
+        f"{what} a secret: write the environment variable that has it, such as '$"
+        "{VARIABLE}', "
+        "and renew the secret if this file was shared"
+    )
+
+
+def _check_dialect(options: Mapping[str, Entry]) -> None:
+    """A character has one meaning in a file."""
+    decimal, thousands = options.get("decimal"), options.get("thousands")
+    if thousands and thousands.text() == (decimal.text() if decimal else "."):
+        raise thousands.mistake(
+            f"thousands and decimal are both '{thousands.text()}'; write at decimal what stands "
+            "before the decimals"
+        )
+
+
+def _check_paging(options: Mapping[str, Entry]) -> None:
+    ways = [name for name in ("next", "page", "cursor") if name in options]
+    if len(ways) > 1:
+        raise options[ways[1]].mistake(f"'{ways[0]}' and '{ways[1]}' are two ways to page: say one")
+    for name, other in (
+        ("cursor", "cursorParameter"),
+        ("cursorParameter", "cursor"),
+        ("firstPage", "page"),
+        ("tokenHeader", "token"),
+    ):
+        if name in options and other not in options:
+            raise options[name].mistake(f"'{name}' needs '{other}' beside it")

@@ -1,0 +1,369 @@
+"""Drafts the contract of a new signal from its data; what only a person knows stays open."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from ml_experiment_runner.project.atomic import write_atomically
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.secrets import mask, mask_addresses, register_addresses
+from ml_experiment_runner.signals.casting import date_patterns
+from ml_experiment_runner.signals.checks.quality import broken
+from ml_experiment_runner.signals.contract import generated_key
+from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
+from ml_experiment_runner.signals.contract.contract_file import contract_of
+from ml_experiment_runner.signals.contract.dialect import Dialect
+from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.drafts import table
+from ml_experiment_runner.signals.drafts.schema_inference import Column, Table, inspect
+from ml_experiment_runner.signals.odcs.values import NUMERIC
+from ml_experiment_runner.signals.odcs.yaml_document import parse
+from ml_experiment_runner.signals.snapshots import snapshot
+from ml_experiment_runner.signals.sources import fetch, file_content, file_locations
+
+GUESSED = "  # a guess: other encodings of one byte a letter look the same"
+NO_HEADER = "# No line has the names of the columns: these are the columns in order.\n"
+STORES = {"s3": "s3", "az": "azure", "abfs": "azure", "abfss": "azure"}
+CODES = 20
+"""A text with at most so many values is taken for a code …"""
+ROWS_A_CODE = 50
+"""… if there are so many rows for each."""
+VERSION = r"^[vV]?\d+(\.\d+)+\b"
+"""A text of this form is a version, and there will be others."""
+FEW, RISING = 20, 0.9
+"""From so many rows on, numbers of this rank correlation with the row are taken for counters."""
+WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ./-]*\w)?", re.I)
+"""What YAML takes for a text without quotes."""
+
+
+TIMELY = """
+# how long after its event time a row is known, and how often new ones are due
+# slaProperties:
+#   - {property: latency, value: 1, unit: h}
+#   - {property: frequency, value: 1, unit: d}
+"""
+DAILY = """
+slaProperties:
+  # how long after a day's first moment its row is known: not before the day is over
+  - {property: latency, value: 1, unit: d}
+  # how often new rows are due
+  # - {property: frequency, value: 1, unit: d}
+"""
+
+
+def draft(root: Path, name: str, place: str) -> Contract:
+    """Writes `signals/<name>.yaml`, which the data that it is drafted from keep.
+
+    Args:
+        root: The project.
+        name: The signal's name.
+        place: The path of a file, a folder or a pattern, `package:<package>/<path>`, or an address
+            such as `s3://…`.
+
+    Raises:
+        UserError: The contract is there already, or the data cannot be read.
+    """
+    path = root / "signals" / f"{name}.yaml"
+    if path.exists():
+        raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
+    now = datetime.now(UTC)
+    server, table = look(root, place, now)
+    text = _text(name, mask_addresses(place), server, table)
+    contract = contract_of(parse(text, path), path).complete()
+    parts = snapshot.split(contract, fetch.receive(contract))
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, text)
+    for breach in broken(contract, parts, now):
+        print(f"signal {name}: {breach.message}")
+    return contract
+
+
+def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
+    """The entry under `servers` that data are received by, and what they say of themselves.
+
+    Args:
+        root: The project.
+        place: A file's path, `package:<package>/<path>`, or an address such as `s3://…`.
+        now: No event is later.
+
+    Raises:
+        UserError: The data cannot be read.
+    """
+    register_addresses(place)
+    said = f"--from {mask_addresses(place)}"
+    form = _format(root, place, said)
+    server = Server("files", _options(root, place, form))
+    try:
+        with file_locations.files(server, root) as found:
+            raw = table.read(found, form)
+    except file_content.Unreadable as error:
+        raise UserError(f"{said}: {mask(str(error))}") from None
+    return _server(server, raw.dialect), inspect(raw, said, now)
+
+
+def _format(root: Path, place: str, said: str) -> str:
+    """The format that the file's name says, or those in a folder or of a pattern."""
+    name = place.partition("?")[0] if "://" in place else place
+    if form := file_content.format_of(PurePosixPath(name).name):
+        return form
+    known = (
+        f"{', '.join(file_content.FORMATS)}, and may go on with {', '.join(file_content.PACKINGS)}"
+    )
+    several = []
+    for form in dict.fromkeys(file_content.FORMATS.values()):
+        try:
+            with file_locations.files(Server("files", _options(root, place, form)), root) as found:
+                if all(file_content.is_of(file.path.name, form) for file in found):
+                    several.append(form)
+        except file_content.Unreadable as error:
+            if "holds no" not in str(error):
+                raise UserError(f"{said}: {mask(str(error))}") from None
+    if several[:2] in (["jsonl", "json"], ["json", "jsonl"]):
+        several = ["json"]
+    if len(several) > 1:
+        raise UserError(
+            f"{said}: it holds {' and '.join(several)} files; name those of one format, such as "
+            f"{place.rstrip('/')}/*.{several[0]}"
+        )
+    if not several:
+        raise UserError(
+            f"{said}: its name must end in {known}; of a folder the names of its files.\n"
+            "For a database or an API write the contract by hand: docs, Contracts."
+        )
+    return several[0]
+
+
+def _options(root: Path, place: str, form: str) -> dict[str, str]:
+    """What the server says of the place."""
+    if place.startswith("file://"):
+        place = place.removeprefix("file://")
+    if "://" in place:
+        return {"location": place, "format": form}
+    if not place.startswith(("package:", "~")):
+        path = Path(os.path.abspath(place))  # noqa: PTH100 (of a pattern, and of no file too)
+        place = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return {"path": place, "format": form}
+
+
+def _server(server: Server, dialect: Dialect) -> str:
+    """The entry under `servers`."""
+    options = dict(server.options)
+    properties = {name: _quoted(value) for name, value in dialect.options().items()}
+    kind = "local"
+    if "location" in options:
+        kind = STORES.get(options["location"].partition("://")[0], "custom")
+        options["location"] = _quoted(options["location"])
+    else:
+        options["path"] = _quoted(options["path"])
+    if kind == "custom":
+        properties = {"reader": "files", **properties}
+    entry = _entry(server="source", type=kind, **options)
+    if not properties:
+        return entry
+    listed = ", ".join(_entry(property=name, value=text) for name, text in properties.items())
+    entry = entry.removesuffix("}") + f", customProperties: [{listed}]}}"
+    return f"{entry}{GUESSED}" if dialect.encoding in ("cp1252", "latin-1") else entry
+
+
+def _text(name: str, place: str, server: str, table: Table) -> str:
+    parts = table.parts()
+    fields = "\n".join(_field(each, table, parts) for each in table.columns)
+    if not table.keys:
+        fields = f"{_generated_key(table)}\n{fields}"
+    unnamed = NO_HEADER if "property: header, value: none" in server else ""
+    return f"""\
+# A draft, from {table.rows:,} rows of {json.dumps(place, ensure_ascii=False)[1:-1]}.
+# Write what stands as `{UNKNOWN}`, read over the rest, and set `status: active`.
+apiVersion: v3.1.0
+kind: DataContract
+id: {name}
+name: {name}
+version: 1.0.0
+status: draft
+description:
+  # what one row is, and what it is for
+  purpose: {UNKNOWN}
+
+# who answers for these data, and how to reach them
+team:
+  name: {UNKNOWN}
+support:
+  - {_entry(channel=UNKNOWN)}
+
+servers:
+  - {server}
+
+# Ranges, values, shares of nulls and rows are what these data have, with room around. Say
+# - {_about_key(table.keys)}
+# - what nobody knows yet when a prediction is made:
+#     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
+# - what a number counts:
+#     customProperties: [{_entry(property="unit", value="mph")}]
+{unnamed}schema:
+  - name: {name}
+    logicalType: object
+    quality:
+      - {_entry(metric="rowCount", mustBeBetween=str(_rows(parts)))}
+    properties:
+{fields}
+{_times(table)}"""
+
+
+def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
+    """What a person has to say of the key."""
+    if not keys:
+        return "which fields tell the rows apart, if any do, instead of a key of all of them"
+    also = "".join(f", or {_listed(each)}" for each in keys[1:3])
+    return f"whether the key is {_listed(keys[0])}{also}"
+
+
+def _generated_key(table: Table) -> str:
+    """The field that stands for all that a row holds."""
+    name = generated_key.free_name({each.name for each in table.columns})
+    said = _entry(property=generated_key.PROPERTY, value="true")
+    return f"""\
+      - name: {name}
+        logicalType: string
+        primaryKey: true
+        customProperties: [{said}]  # a digest of the row: no fields tell the rows apart"""
+
+
+def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
+    heights = [part.height for part in parts]
+    return [min(heights) // 2, 2 * max(heights)]
+
+
+def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
+    lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
+    key = table.keys[0] if table.keys else ()
+    if column.name in key:
+        lines.append("  primaryKey: true")
+        if len(key) > 1:
+            lines.append(f"  primaryKeyPosition: {key.index(column.name) + 1}")
+    elif column.name in table.times[:1]:
+        lines.append("  required: true")
+    if column.personal:
+        lines.append("  classification: restricted  # it may be about a person")
+    rules = []
+    if column.name not in (*key, *table.times[:1]):
+        if bounds := _range(column):
+            lines.append(f"  logicalTypeOptions: {bounds}")
+            rules.append(_share("invalidValues", "0.1"))
+        worst = max(part[column.name].null_count() / part.height for part in parts)
+        if (percent := math.ceil(150 * worst) + 1) < 100:
+            rules.append(_share("nullValues", str(percent)))
+    if values := _values(column):
+        listed = _entry(validValues=f"[{_listed(values)}]")
+        rules.append(_share("invalidValues", "0.1", arguments=listed))
+    if rules:
+        lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
+    return "\n".join(f"      {line}" for line in lines)
+
+
+def _in_source(column: Column) -> list[str]:
+    """A column's type, and how the source calls it and writes its dates."""
+    lines = [f"  logicalType: {column.type}"]
+    if column.physical_name != column.name:
+        lines.insert(0, f"  physicalName: {_quoted(column.physical_name)}")
+    if column.format:
+        lines.append(f"  logicalTypeOptions: {_entry(format=_quoted(column.format))}")
+    if not column.formats:
+        return lines
+    kind = "timestamp" if date_patterns.parse(column.formats[0]).has_clock else "date"
+    return [
+        *lines,
+        f"  # every value may be a date in {' and in '.join(column.formats)}: write one as",
+        f"  # logicalType: {kind}, logicalTypeOptions: {_entry(format=column.formats[0])}",
+    ]
+
+
+def _range(column: Column) -> str:
+    """The values' range with half as much around it, in round numbers; never below 0 for once."""
+    if column.type not in NUMERIC or column.personal or column.names_things:
+        return ""
+    values = column.values.drop_nulls().cast(pl.Float64)
+    if values.n_unique() < 2 or _grows(values):
+        return ""
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    if not math.isfinite(2 * (high - low)):
+        return ""
+    step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    if column.type == "integer":
+        step = max(step, 1.0)
+    least = math.floor((low - (high - low) / 2) / step) * step
+    most = math.ceil((high + (high - low) / 2) / step) * step
+    least = max(least, 0.0) if low >= 0 else least
+    return _entry(minimum=_number(least), maximum=_number(most))
+
+
+def _grows(values: pl.Series) -> bool:
+    """Whether numbers rise with the rows, as counters and readings of meters do."""
+    if len(values) < FEW:
+        return False
+    rows = pl.int_range(len(values), eager=True)
+    rise = pl.select(pl.corr(rows, values, method="spearman")).item()
+    return bool(rise > RISING)
+
+
+def _number(value: float) -> str:
+    return (
+        f"{Decimal(f'{value or 0:.15g}'):f}"  # no 1e-9: what reads contracts may take it for a text
+    )
+
+
+def _values(column: Column) -> list[str]:
+    """The values of a code, if it looks as if there were no others to come."""
+    if column.type != "string" or column.personal or column.names_things:
+        return []
+    given = column.values.drop_nulls()
+    values = given.unique().sort().to_list()
+    if not 0 < len(values) <= min(CODES, len(column.values) // ROWS_A_CODE):
+        return []
+    is_known_early = given.head(len(given) // 2).n_unique() == len(values)
+    if not is_known_early or given.str.contains(VERSION).sum() > len(given) / 2:
+        return []
+    return values if all(value == value.strip() and value for value in values) else []
+
+
+def _times(table: Table) -> str:
+    """What is said of time and of nulls, if anything is."""
+    custom = []
+    said = ""
+    if table.times:
+        time, *others = table.times
+        also = f"  # or {_listed(others)}" if others else ""
+        custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
+        zone = _entry(property="timeZone", value="UTC")
+        custom.append(f"{zone}  # of times without an offset")
+        said = DAILY if table.daily else TIMELY
+    if table.nulls:
+        custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
+    if custom:
+        said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
+    return said
+
+
+def _share(metric: str, percent: str, **more: str) -> str:
+    """A rule that bounds a share of rows."""
+    return _entry(metric=metric, **more, mustBeLessOrEqualTo=percent, unit="percent")
+
+
+def _entry(**said: str) -> str:
+    """A YAML mapping in one line."""
+    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, texts))
+
+
+def _quoted(text: str) -> str:
+    """A text that YAML reads as this text."""
+    return text if WORDS.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())

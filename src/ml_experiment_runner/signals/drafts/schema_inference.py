@@ -1,0 +1,355 @@
+"""What rows say of themselves: the types of their fields, which tell the rows apart, and when."""
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.signals.casting import casts, exact_numbers, times
+from ml_experiment_runner.signals.checks.conditions import CLOCKS
+from ml_experiment_runner.signals.contract.contract import NESTED, Field
+from ml_experiment_runner.signals.drafts import date_detection
+from ml_experiment_runner.signals.odcs.values import NO_NAME
+
+if TYPE_CHECKING:
+    from ml_experiment_runner.signals.drafts.raw_table import Raw
+
+NULLS = (
+    *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),
+    *("nil", "-", "--", "?", "."),
+)
+"""Texts that stand for nothing, where the rest of a column is no text."""
+PERSONAL = re.compile(
+    r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth|dob|geb)(_|$)"
+    r"|birth_?(day|date|year)|date_?of_?birth|geburts_?(tag|datum|jahr)|geb_?dat"
+    r"|(first|last|full|family)_?name|street|address",
+    re.IGNORECASE,
+)
+MAIL_OR_PHONE = (
+    r"^([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)[\d\s()./-]{7,20}|\(?0\d+[\s()./-][\d\s()./-]{4,})$"
+)
+IDENTIFIER = re.compile(
+    r"(?i:(^|[\W_])(id|ids|uuid|guid|key|pk|fk|no|nr|num|number|ref|reference|account|zip|zip_?code"
+    r"|post_?code|phone|sku|ean|isbn|hash))$|[a-z](Id|ID|Key|No|Nr|Ref)$"
+)
+"""What names of fields end with that tell things apart."""
+FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
+"""All sets of so many fields are tried, of so many; a larger key is put together field by field."""
+MANY, SPARSE = 20, 1000
+"""From so many rows on, whole numbers up to so many times their number are taken for ids."""
+PAIRS = 3.0
+"""If fewer pairs of rows than these were the same by chance, it says nothing that none is."""
+DENSE = 10
+"""Whole numbers within so many times the rows are names; scattered ones are measures."""
+SAMPLE = 10_000
+"""So many rows are tried before all are."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the data say of a field.
+
+    Attributes:
+        values: In the contract's type.
+        personal: They may be about a person, by the name or by what they look like.
+        physical_name: What the source calls it.
+        format: How it writes dates and times, if not as ISO 8601 has it.
+        formats: Ways to read its dates, where nothing tells which is right.
+    """
+
+    name: str
+    type: str
+    values: pl.Series
+    personal: bool
+    physical_name: str
+    format: str | None = None
+    formats: tuple[str, ...] = ()
+
+    @property
+    def names_things(self) -> bool:
+        """Whether its values tell things apart, so that new things bring new values."""
+        if IDENTIFIER.search(self.name):
+            return True
+        given = self.values.drop_nulls()
+        if self.type != "integer" or len(given) < MANY:
+            return False
+        # far more numbers than rows, and nearly each but once
+        largest = int(given.max())  # type: ignore[arg-type]
+        return largest > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the data say.
+
+    Attributes:
+        nulls: Texts that stand for nothing.
+        times: Fields that may be the event time.
+        keys: Sets of fields that tell the rows apart, the likeliest first; none where no fields do,
+            or only by chance.
+        daily: The event time is a day.
+    """
+
+    columns: list[Column]
+    nulls: list[str]
+    times: list[str]
+    keys: list[tuple[str, ...]]
+    rows: int
+    daily: bool
+
+    def parts(self) -> list[pl.DataFrame]:
+        """The rows by month of the event time."""
+        frame = pl.DataFrame([each.values for each in self.columns])
+        if not self.times:
+            return [frame]
+        month = pl.col(self.times[0]).dt.truncate("1mo").alias("")
+        return frame.with_columns(month).partition_by("", include_key=False)
+
+
+def inspect(raw: "Raw", said: str, now: datetime) -> Table:
+    """Looks at rows.
+
+    Args:
+        raw: The rows as their source has them.
+        said: What messages call it.
+        now: No event is later.
+
+    Raises:
+        UserError: There are none, or they have fields that no signal can have.
+    """
+    frame = raw.frame
+    if frame.is_empty():
+        raise UserError(f"{said}: it has no rows to draft a contract from")
+    columns = [
+        _column(series, name, raw, said, now)
+        for name, series in zip(names_of(frame.columns), frame, strict=True)
+    ]
+    times = _times(columns, "timestamp", now + CLOCKS)
+    days = [] if times else _times(columns, "date", now.date())[:1]
+    columns = [_of_moments(each) if each.name in days else each for each in columns]
+    times = times or days
+    keys = _keys(columns, times[0] if times else None)
+    return Table(columns, list(raw.nulls), times, keys, frame.height, bool(days))
+
+
+def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
+    """Fields of a type that may say when a row happened."""
+    return [
+        each.name
+        for each in columns
+        if each.type == kind
+        and not (each.personal or each.values.has_nulls())
+        and each.values.max() <= latest  # type: ignore[operator]
+    ]
+
+
+def _of_moments(column: Column) -> Column:
+    """A field of days as their first moments: an event's time is a timestamp."""
+    values = column.values.cast(casts.DTYPES["timestamp"])
+    return replace(column, type="timestamp", values=values)
+
+
+def names_of(columns: Sequence[str]) -> list[str]:
+    """Names for fields: those of the source, cleaned where they cannot name one."""
+    names: list[str] = []
+    for position, column in enumerate(columns):
+        name = column.strip()
+        if not name or NO_NAME.fullmatch(name):
+            name = re.sub(r"\W+", "_", name).strip("_") or f"column_{position + 1}"
+        taken = {*names, *columns[position + 1 :]}
+        while name in taken:
+            name = f"{name}_{position + 1}"
+        names.append(name)
+    return names
+
+
+def type_of_texts(texts: pl.Series) -> str:
+    """The narrowest type that all texts of a CSV's column are."""
+    given = texts.drop_nulls().unique()
+    if given.is_empty():
+        return "string"
+    # as a number, 007 would be another
+    if not given.str.contains(r"^[+-]?0\d|^\s|\s$").any():
+        if given.is_in(["true", "false", "True", "False", "TRUE", "FALSE"]).all():
+            return "boolean"
+        if not given.cast(pl.Int64, strict=False).has_nulls():
+            return "integer"
+        # whole numbers beyond 64 bits: that floats hold these does not say that they hold the next
+        is_long = given.str.contains(r"^[+-]?\d{17,}$").any()
+        if not is_long and not exact_numbers.numbers(given).has_nulls():
+            return "number"
+    return _type_of_times(given)
+
+
+def _date_format(texts: pl.Series) -> date_detection.Found | None:
+    """How dates are written that are no integers of an identifier, and not in ISO 8601."""
+    if _type_of_times(texts) != "string":
+        return None
+    return date_detection.find(texts)
+
+
+def _type_of_times(texts: pl.Series) -> str:
+    given = texts.drop_nulls().unique()
+    for kind in ("date", "timestamp"):
+        if not given.is_empty() and not _times_of(given, kind).has_nulls():
+            return kind
+    return "string"
+
+
+def _times_of(texts: pl.Series, kind: str) -> pl.Series:
+    """Texts as days, of which none says a time of the day, or as moments."""
+    if kind == "date":
+        return times.dates(texts.set(texts.str.len_bytes() != len("2024-01-01"), None))
+    return times.moments(texts, "UTC")
+
+
+def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) -> Column:
+    source, is_text = series.name, series.dtype == pl.String
+    series = series.alias(name)  # polars takes some names of sources for patterns
+    kind = raw.kinds.get(source)
+    found = None
+    if kind is None:
+        kind = type_of_texts(series) if source in raw.written else _type(series, said)
+        found = _date_format(series) if is_text and kind in ("string", "integer") else None
+    if found is None and kind == "integer":
+        found = date_detection.find_epoch(name, exact_numbers.integers(series), now)
+    pattern = found.patterns[0] if found and len(found.patterns) == 1 else None
+    if found and pattern:
+        kind = found.type
+    field = Field(name, kind, format=pattern)
+    given = series.fill_nan(None) if series.dtype.is_float() else series
+    values = casts.cast(given, field, "UTC")
+    if values.null_count() > given.null_count():
+        row = (given.is_not_null() & values.is_null()).arg_max()
+        assert row is not None
+        why = casts.why_not(casts.value_at(given, row), field, "UTC")
+        raise UserError(
+            f"{said}: the field '{source}' has in row {row + 1} what no {kind} can be{why}"
+        )
+    personal = PERSONAL.search(name) is not None
+    if kind == "string" and not found and (there := values.drop_nulls().head(SAMPLE)).len():
+        personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
+    either = found.patterns if found and not pattern else ()
+    return Column(name, kind, values, personal, source, pattern, either)
+
+
+def _type(series: pl.Series, said: str) -> str:
+    """The contract's type of a column that has one of its own."""
+    dtype = series.dtype
+    if dtype == pl.String:
+        return _type_of_times(series)
+    if dtype.is_decimal() or dtype.is_integer():
+        return _type_of_exact(series)
+    for kind, fits in (
+        ("boolean", dtype == pl.Boolean),
+        ("number", dtype.is_float()),
+        ("date", dtype == pl.Date),
+        ("timestamp", isinstance(dtype, pl.Datetime)),
+        ("time", dtype == pl.Time),
+        ("string", isinstance(dtype, pl.Categorical | pl.Enum | pl.Null | pl.Binary)),
+        ("array", isinstance(dtype, pl.List | pl.Array)),
+        ("object", dtype.is_nested()),
+    ):
+        if fits:
+            return kind
+    raise UserError(
+        f"{said}: the field '{series.name}' is a {dtype}; a signal holds texts, numbers, booleans, "
+        "dates, times, objects and arrays: write it as one of them at the source"
+    )
+
+
+def _type_of_exact(series: pl.Series) -> str:
+    """The type that keeps every digit of integers and decimals."""
+    scale = getattr(series.dtype, "scale", 0)
+    for kind, read in (("integer", exact_numbers.integers), ("number", exact_numbers.numbers)):
+        possible = scale == 0 if kind == "integer" else scale > 0
+        if possible and read(series).null_count() == series.null_count():
+            return kind
+    return "string"
+
+
+def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
+    """Smallest sets of fields that tell all rows apart, the likeliest first."""
+    whole = [each for each in columns if not each.values.has_nulls()]
+    frame = pl.DataFrame([each.values for each in whole])
+    if not whole or frame.n_unique() < frame.height:
+        return []
+    different = {each.name: each.values.n_unique() for each in whole}
+
+    def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
+        """A row happens at a time, and little more is needed to tell it apart."""
+        if len(key) == 1:
+            return key[0] == time, IDENTIFIER.search(key[0]) is None, 0
+        return time not in key, False, math.prod(different[name] for name in key)
+
+    def is_told(key: Sequence[str]) -> bool:
+        """Whether it is no chance that a key tells the rows apart."""
+        is_name = len(key) == 1 or time in key or any(IDENTIFIER.search(name) for name in key)
+        return is_name or not _by_chance(frame, key)
+
+    plain = [each.name for each in whole if each.type not in ("number", "boolean", *NESTED)]
+    # a measure or a person's data may tell the rows of today apart, and not those of tomorrow
+    likely = [each.name for each in whole if each.name in plain and _may_be_named(each)]
+    for names in (likely, plain):
+        few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
+        for size in range(1, FIELDS_OF_KEY + 1):
+            sets = itertools.combinations(sorted(few if size > 1 else names, key=names.index), size)
+            if keys := [key for key in sets if _is_key(frame, key, different) and is_told(key)]:
+                return sorted(keys, key=rank)
+        if names and frame.select(names).n_unique() == frame.height:
+            key = _put_together(frame, names, time)
+            if is_told(key):
+                return [key]
+    return []
+
+
+def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether fields that had nothing to do with each other would tell so many rows apart too.
+
+    Then hardly any pair of rows would be the same in all of them, as the birthdays of a few people.
+    Of a grid of days and places, in which each day has each place once, many would.
+    """
+    rows = frame.height
+    pairs = expected = rows * (rows - 1) / 2
+    for name in key:
+        counts = frame[name].value_counts()["count"].cast(pl.Float64)
+        expected *= float((counts * (counts - 1)).sum()) / 2 / pairs
+    return expected < min(PAIRS, (rows - 1) / 6)  # of the smallest grids it is more than that
+
+
+def _may_be_named(column: Column) -> bool:
+    """Whether a field looks as if it told things apart by what they are called."""
+    if column.personal:
+        return False
+    if column.type != "integer" or IDENTIFIER.search(column.name):
+        return True
+    span = int(column.values.max()) - int(column.values.min())  # type: ignore[arg-type]
+    return span < DENSE * len(column.values) or column.values.is_sorted()
+
+
+def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
+    """A key of many fields: the time, and whatever parts most rows, until all are told apart."""
+    key = [time] if time is not None and time in names else []
+    while not key or frame.select(key).n_unique() < frame.height:
+        rest = [name for name in names if name not in key]
+        key.append(max(rest, key=lambda name: frame.select(*key, name).n_unique()))
+    for name in sorted(key, key=names.index, reverse=True):
+        less = [each for each in key if each != name]
+        if less and frame.select(less).n_unique() == frame.height:
+            key = less
+    return tuple(sorted(key, key=names.index))
+
+
+def _is_key(frame: pl.DataFrame, names: Sequence[str], different: dict[str, int]) -> bool:
+    if math.prod(different[name] for name in names) < frame.height:
+        return False
+    few = frame.select(names).head(SAMPLE)
+    return few.n_unique() == few.height and (
+        few.height == frame.height or frame.select(names).n_unique() == frame.height
+    )

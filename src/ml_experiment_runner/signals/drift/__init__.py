@@ -1,0 +1,1 @@
+"""Finds what has changed in a signal though its contract has not."""

@@ -1,0 +1,372 @@
+"""Finds what has changed in a signal though its contract has not: against its own past.
+
+Weather turns warm and schedules change; an upstream change is something else. Each check measures
+what a season leaves alone (how numbers end, how the fields of a row belong together, how rows
+follow each other), and each limit is learned from the signal itself: the newest parts of the past
+are measured against what was before them, as the delivery is (Dawid, Present Position and
+Potential Developments: the Prequential Approach, JRSS A 1984). What exceeds by far all that the
+past ever did to itself is a breach.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.signals.contract.contract import Contract
+from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
+from ml_experiment_runner.signals.drift.rows import Check, Measure, Rows
+
+CHECKS: tuple[Check, ...] = (
+    *(values.NewValues(), values.NewCodes(), values.Shares(), values.LastDigits(), values.Gaps()),
+    *(values.SingleValue(), values.Extreme()),
+    *(relationships.Together(), invariants.Clock(), invariants.Twice(), invariants.Sums()),
+    *(
+        invariants.Dependence(),
+        relationships.Relation(),
+        relationships.Absence(),
+        relationships.SwappedCodes(),
+    ),
+    *(
+        sequence.Steps(),
+        sequence.Frozen(),
+        sequence.RepeatedDay(),
+        sequence.Volume(),
+        sequence.Level(),
+    ),
+    sequence.ChangedRows(),
+)
+RELATION = next(check for check in CHECKS if isinstance(check, relationships.Relation))
+
+PAST_ROWS = 1_000_000  # newer partitions first
+TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
+FEW = 30  # rows that are too few to tell anything
+WEEK, MONTH = 7, 28  # days; a month of past is enough to judge a month
+
+Model = dict[Check, Any]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was learned from a signal's past.
+
+    Attributes:
+        calendar: Fields that repeat a part of the event time.
+        model: What each check has learned.
+        natural: The largest value that the past's parts gave by themselves, by check and measure.
+        whole: What a check measures in the whole past, by measure.
+        wider: How many times wider its limits are, as it is short.
+        without: What `Relation` learns without some fields.
+    """
+
+    contract: Contract
+    calendar: frozenset[str]
+    model: Model
+    natural: dict[Check, dict[Any, float]]
+    whole: Callable[[Check], dict[Any, float]]
+    wider: float
+    without: Callable[[frozenset[str]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A measure beyond its limit.
+
+    Attributes:
+        strength: How many times the limit it is.
+    """
+
+    check: Check
+    measure: Measure
+    strength: float
+
+
+def changes(
+    contract: Contract,
+    past: Mapping[str, pl.LazyFrame],
+    delivery: Mapping[str, pl.DataFrame],
+    accepted: Mapping[str, str],
+) -> list[Breach]:
+    """The changes in a delivery that the signal's past does not explain.
+
+    Args:
+        contract: The signal's contract.
+        past: Accepted rows by partition; a partition that the delivery changes stands here as it
+            was.
+        delivery: New and changed partitions, whole, in the contract's types.
+        accepted: The first partition since which a field is what a person has accepted, by field
+            (`""` for the rows as such): its past before that says nothing.
+    """
+    frames = _newest(past)
+    found: list[Breach] = []
+    for partition in sorted(delivery):
+        rows = delivery[partition]
+        breaches: list[Breach] = []
+        if contract.event_time and partition in frames:
+            breaches += _restated(contract, frames[partition], rows, partition, accepted)
+            rows = rows.join(frames[partition], on=contract.key, how="anti")
+        if rows.height >= FEW:
+            pasts = Pasts(contract, frames, rows, accepted)
+            breaches += [
+                _breach(contract, field, against, partition)
+                for field, against in explain(pasts, pasts.compare()).items()
+            ]
+        if contract.event_time:
+            # also where it is held, as the delivery then is anyway: the seasons go on
+            frames[partition] = delivery[partition]
+        found += breaches
+    return _together(found)
+
+
+def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
+    """What the past is like, and how far its own newest parts were from what was before them.
+
+    Args:
+        contract: The signal's contract.
+        frame: Rows of the past.
+        days: How many the delivery spans: parts of the past as long are its measure; None for a
+            state.
+    """
+    calendar = _calendar(contract, frame)
+    rows = Rows(contract, frame, calendar)
+    natural: dict[Check, dict[Any, float]] = {check: {} for check in CHECKS}
+    for before, parts in _trials(rows, days):
+        for check in CHECKS:
+            if not check.has_past:
+                continue
+            model, largest = check.learn(before), natural[check]
+            for measure in (each for part in parts for each in check.measure(model, part)):
+                largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
+
+    @functools.cache
+    def without(fields: frozenset[str]) -> dict[str, Any]:
+        return RELATION.learn(rows, fields)
+
+    model = {check: check.learn(rows) for check in CHECKS}
+
+    @functools.cache
+    def whole(check: Check) -> dict[Any, float]:
+        return {measure.key: measure.value for measure in check.measure(model[check], rows)}
+
+    return Past(contract, calendar, model, natural, whole, _wider(rows, days), without)
+
+
+def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
+    """Everything about new rows that exceeds its limit."""
+    rows = Rows(past.contract, frame, past.calendar)
+    return [
+        Excess(check, measure, measure.value / limit)
+        for check, model in past.model.items()
+        for measure in check.measure(model, rows)
+        if measure.value > (limit := _limit(past, check, measure, rows))
+    ]
+
+
+def explain(pasts: "Pasts", found: Iterable[Excess]) -> dict[str, list[Excess]]:
+    """Which fields are to blame, the first for most: without it least is left to explain.
+
+    Returns:
+        What speaks against each field, the strongest first; `""` is the rows as such.
+    """
+    left = list(found)
+    blamed: dict[str, list[Excess]] = {}
+    while left:
+        fields = {field for each in left for field in each.measure.fields or ("",)} - set(blamed)
+        rest = {field: pasts.without(left, {*blamed, field}) for field in fields}
+        field = min(
+            sorted(fields), key=lambda one: (round(_weight(rest[one]), 2), -_own(left, one))
+        )
+        against = [each for each in left if field in (each.measure.fields or ("",))]
+        blamed[field] = sorted(
+            against, key=lambda each: (each.measure.fields[:1] != (field,), -each.strength)
+        )
+        left = rest[field]
+    return blamed
+
+
+class Pasts:
+    """What new rows are compared with: the past, and the newer past of accepted fields.
+
+    Args:
+        contract: The signal's contract.
+        frames: Rows of the past by partition.
+        frame: The new rows.
+        accepted: The first partition whose past counts, by field.
+    """
+
+    def __init__(
+        self, contract: Contract, frames: Mapping[str, pl.DataFrame], frame: pl.DataFrame,
+        accepted: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self._frame, self._accepted = frame, accepted
+        self._since: dict[str, tuple[Past, Rows]] = {}
+        for since in sorted({"", *accepted.values()}):
+            before = [each for name, each in frames.items() if name >= since]
+            if sum(each.height for each in before) < FEW:
+                continue
+            past = learn(contract, pl.concat(before), _days(contract, frame))
+            self._since[since] = past, Rows(contract, frame, past.calendar)
+
+    def compare(self) -> list[Excess]:
+        """Everything about the new rows that exceeds its limit, each field by its own past."""
+        return [
+            each
+            for since, (past, _) in self._since.items()
+            for each in compare(past, self._frame)
+            if self._counts(since, each.measure)
+        ]
+
+    def without(self, found: list[Excess], fields: Set[str]) -> list[Excess]:
+        """What is left when fields are left out, also from what tells the other fields."""
+        rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
+        if not any(each.check is RELATION for each in found):
+            return rest
+        rest = [each for each in rest if each.check is not RELATION]
+        for since, (past, rows) in self._since.items():
+            for measure in RELATION.measure(past.without(frozenset(fields)), rows):
+                limit = _limit(past, RELATION, measure, rows)
+                if measure.value > limit and self._counts(since, measure):
+                    rest.append(Excess(RELATION, measure, measure.value / limit))
+        return rest
+
+    def _counts(self, since: str, measure: Measure) -> bool:
+        newest = max(self._accepted.get(field, "") for field in measure.fields or ("",))
+        return since == newest
+
+
+def _restated(
+    contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str,
+    accepted: Mapping[str, str],
+) -> list[Breach]:  # fmt: skip
+    """What a delivery changes in rows that were there, but for fields that were another then."""
+    check = sequence.ChangedRows()
+    return [
+        _breach(contract, "".join(measure.fields), [Excess(check, measure, 1.0)], partition)
+        for measure in check.measure(before, Rows(contract, rows))
+        if measure.value > check.limit(0.0, rows.height)
+        and not any(partition < accepted.get(field, "") for field in measure.fields or ("",))
+    ]
+
+
+def _together(breaches: list[Breach]) -> list[Breach]:
+    """One breach for a kind and a field, however many partitions it concerns."""
+    found: dict[tuple[str, str | None], list[Breach]] = {}
+    for each in breaches:
+        found.setdefault((each.kind, each.field), []).append(each)
+    return [
+        replace(first, message=f"{first.message} (and in {len(more)} more partitions)")
+        if more else first
+        for first, *more in found.values()
+    ]  # fmt: skip
+
+
+def _breach(contract: Contract, field: str, against: list[Excess], partition: str) -> Breach:
+    """What speaks most against a field, in words; of a classified one, without a value."""
+    first = against[0]
+    fields = {field, *first.measure.fields} - {""}
+    message = first.measure.message
+    if any(contract.field(name).classification for name in fields):
+        message = "it differs from its past; it is classified, so no value is shown"
+    more = sorted({each.check.kind for each in against[1:]} - {first.check.kind})
+    if more:
+        message += f" (also: {', '.join(more)})"
+    return Breach(first.check.kind, field or None, message, partition)
+
+
+def _newest(past: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
+    """The newest partitions, as many as are needed."""
+    frames: dict[str, pl.DataFrame] = {}
+    for name in sorted(past, reverse=True):
+        if sum(frame.height for frame in frames.values()) < PAST_ROWS:
+            frames[name] = past[name].collect()
+    return {name: frames[name] for name in sorted(frames)}
+
+
+def _days(contract: Contract, frame: pl.DataFrame) -> int | None:
+    """How many days rows span; None for a state."""
+    if contract.event_time is None:
+        return None
+    days = Rows(contract, frame).days
+    return int(days.max() - days.min()) + 1
+
+
+def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
+    whole = frozenset(field.name for field in contract.fields if field.type == "integer")
+    if contract.event_time is None:
+        return frozenset()
+    return frozenset(name for name, _ in invariants.Clock().learn(Rows(contract, frame, whole)))
+
+
+def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
+    """What was known at some moments of the past, and the parts that came then.
+
+    Of a state, random quarters and the rest: it has no other past.
+    """
+
+    def part(chosen: Any) -> Rows:
+        return Rows(rows.contract, rows.frame.filter(pl.Series(chosen)), rows.calendar)
+
+    if days is None:
+        quarter = np.random.default_rng(0).permutation(len(rows)) % 4
+        return [(part(quarter < number), [part(quarter == number)]) for number in (2, 3)]
+    first, end = int(rows.days.min()), int(rows.days.max()) + 1
+    length = max(1, min(days, (end - first) // 4))
+    starts = range(end - (end - first) // length * length, end, length)
+    moments = [first + round((end - first) * ninths / 9) for ninths in TRIALS]
+    found = []
+    for moment, following in itertools.pairwise([*moments, end]):
+        parts = [
+            part((rows.days >= start) & (rows.days < start + length))
+            for start in starts
+            if moment <= start < following
+        ]
+        if parts := [each for each in parts if len(each) >= FEW]:
+            before = parts[0].days.min()
+            found.append((part(rows.days < before), parts))
+    return found
+
+
+def _wider(rows: Rows, days: int | None) -> float:
+    """How much wider the limits of a short past are: it has seen few storms and holidays.
+
+    A short delivery needs more of it, for one storm is half of a week and little of a month.
+    """
+    if days is None:
+        return 1.0
+    known = int(rows.days.max()) - int(rows.days.min()) + 1
+    return max(1.0, MONTH / known * MONTH / max(days, WEEK))
+
+
+def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
+    natural = past.natural[check]
+    largest = natural.get(measure.key)
+    if largest is None:
+        # what no part of the past could be measured for is as its like, and as in the whole
+        usual = float(np.median(list(natural.values()))) if natural else 0.0
+        known = past.whole(check) if check.has_past else {}
+        largest = max(usual, known.get(measure.key, 0.0))
+    wider = past.wider if check.is_rough else 1.0
+    return wider * check.limit(largest, len(rows))
+
+
+def _weight(found: Iterable[Excess]) -> float:
+    return sum(math.log1p(each.strength) for each in found)
+
+
+def _own(found: Iterable[Excess], field: str) -> float:
+    """How much speaks against a field itself."""
+    weight = 0.0
+    for each in found:
+        fields = each.measure.fields or ("",)
+        if each.check is RELATION:
+            weight += 0.1 * math.log1p(each.strength) * (field == fields[0])
+        elif field in fields:
+            first = 1.1 if field == fields[0] else 1.0  # the likelier one of equals
+            weight += first * 2 / len(fields) * math.log1p(each.strength)
+    return weight

@@ -1,0 +1,270 @@
+"""How rows follow each other in time, and what became of those that were there before."""
+
+# ruff: noqa: D102  what learn and measure do, Check says
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml_experiment_runner.signals.drift.rows import Check, Flags, Measure, Numbers, Rows
+
+
+class Steps(Check):
+    """From one row to the next of the same place: how often nothing changes, and how much else."""
+
+    kind, floor, factor, is_share = "steps", 0.4, 3.4, False
+
+    def learn(self, rows: Rows) -> dict[str, Any]:
+        order = self._order(rows)
+        if order is None or order[1].mean() < 0.5:
+            return {}
+        usual = float(np.median(order[2][order[1]]))
+        model: dict[str, Any] = {}
+        for name in rows.frame.columns:
+            steps = self._steps(rows, name, order, usual)
+            if steps is not None and len(steps) >= 100:
+                size = np.abs(steps)
+                model[name] = (usual, (steps == 0).mean(), size.mean(), np.quantile(size, 0.999))
+        return model
+
+    def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        order = self._order(rows) if model else None
+        for name, (usual, before, mean, far) in model.items():
+            assert order is not None
+            steps = self._steps(rows, name, order, usual)
+            if steps is None or len(steps) < 50:
+                continue
+            same, size = float((steps == 0).mean()), np.abs(steps)
+            # the share of equal ones and of others, each on a scale of ratios
+            ratio = max(
+                abs(np.log((same + 0.02) / (before + 0.02))),
+                abs(np.log((1.02 - same) / (1.02 - before))),
+            )
+            yield Measure(
+                (name,), float(ratio),
+                f"it equals the row before in {same:.1%} of rows, before in {before:.1%}", "same",
+            )  # fmt: skip
+            if name in rows.numbers and before <= 0.8 and mean > 0:
+                now, jumps = size.mean(), float((size > far).mean())
+                yield Measure(
+                    (name,), float(abs(np.log(max(now, mean / 1e4) / mean))),
+                    f"from row to row it changes by {now:.3g} on average, before by {mean:.3g}",
+                    "size",
+                )  # fmt: skip
+                yield Measure(
+                    (name,), 30 * jumps,
+                    f"{jumps:.1%} of its steps are larger than nearly all before", "jumps",
+                )  # fmt: skip
+
+    @staticmethod
+    def _order(rows: Rows) -> tuple[NDArray[np.intp], Flags, Numbers] | None:
+        """Rows by place and time; whether each follows its place's last, and how much later."""
+        if rows.event is None or not rows.places or len(rows) < 2:
+            return None
+        order = (
+            rows.frame.select(
+                pl.struct(rows.places).rank("dense").alias("place"),
+                pl.col(rows.event).dt.epoch("s").alias("time"),
+            )
+            .with_row_index("row")
+            .sort("place", "time", maintain_order=True)
+        )
+        same: Flags = (order["place"].diff() == 0).fill_null(False).to_numpy()[1:]
+        later: Numbers = order["time"].diff().cast(pl.Float64).to_numpy()[1:]
+        return order["row"].to_numpy(), same, later
+
+    @staticmethod
+    def _steps(
+        rows: Rows, name: str, order: tuple[NDArray[np.intp], Flags, Numbers], usual: float
+    ) -> Numbers | None:
+        if name in rows.numbers:
+            values = rows.numbers[name]
+        elif name in rows.texts and name not in rows.contract.key:
+            values = rows.texts[name].hash().to_numpy().astype(np.float64)
+        else:
+            return None
+        steps = np.diff(values[order[0]])[order[1] & (order[2] <= 1.5 * usual)]
+        return steps[~np.isnan(steps)]
+
+
+class Frozen(Check):
+    """The share of a day's rows that have the day's most frequent number."""
+
+    kind, floor, factor = "frozen", 0.12, 1.3
+    PLACES = 50  # with more of them, the day is looked at as a whole
+
+    def learn(self, rows: Rows) -> dict[str, float]:
+        usual = {name: shares for name, shares in self._shares(rows).items()
+                 if np.median(shares) < 0.6}  # fmt: skip
+        return {name: float(shares.max()) for name, shares in usual.items()}
+
+    def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
+        for name, shares in self._shares(rows).items():
+            if name in model:
+                second = float(np.sort(shares)[-2:][0])  # one odd day is none
+                yield Measure(
+                    (name,), max(0.0, second - model[name]),
+                    f"one value makes up {second:.0%} of a day's rows, before at most "
+                    f"{model[name]:.0%}",
+                )  # fmt: skip
+
+    def _shares(self, rows: Rows) -> dict[str, Numbers]:
+        if rows.event is None:
+            return {}
+        frame = rows.frame.with_columns(pl.Series("\0day", rows.days))
+        few = frame.select(pl.struct(rows.places).n_unique()).item() <= self.PLACES \
+            if rows.places else False  # fmt: skip
+        by = ["\0day", *rows.places] if few else ["\0day"]
+        found = {}
+        for name in rows.numbers:
+            counts = frame.drop_nulls(name).group_by(*by, name).len("\0rows").group_by(by).agg(
+                pl.col("\0rows").max().alias("\0most"), pl.col("\0rows").sum().alias("\0all")
+            ).filter(pl.col("\0all") >= 12)  # fmt: skip
+            if counts.height:
+                found[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
+        return found
+
+
+class RepeatedDay(Check):
+    """Whether a day brings the values of the day before, at the same places and hours."""
+
+    kind, floor, factor, is_share = "repeated day", 0.3, 1.5, False
+
+    def learn(self, rows: Rows) -> dict[str, float]:
+        usual = {name: float(np.median(shares)) for name, shares in self._same(rows).items()}
+        return {name: share for name, share in usual.items() if share < 0.5}
+
+    def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
+        same = self._same(rows) if model else {}
+        if same:
+            beyond = [(same[name] - share) / (1 - share) for name, share in model.items()]
+            by_day = np.median(beyond, axis=0)
+            yield Measure(
+                (), max(0.0, float(by_day.max())),
+                f"a day repeats the values of the day before ({by_day.max():.0%} more of them than "
+                "usual)",
+            )  # fmt: skip
+
+    @staticmethod
+    def _same(rows: Rows) -> dict[str, Numbers]:
+        """By field and day, the share of rows equal to the same place and hour a day before."""
+        if rows.event is None:
+            return {}
+        fields = [name for name in rows.frame.columns
+                  if name not in rows.contract.key and name not in rows.calendar]  # fmt: skip
+        at = [*rows.places, "\0hour"]
+        frame = rows.frame.with_columns(
+            pl.Series("\0day", rows.days), pl.Series("\0hour", rows.clock["hour"]).cast(pl.Int8)
+        ).unique([*at, "\0day"], keep="first", maintain_order=True)
+        before = frame.select(
+            *at, pl.col("\0day") + 1, *(pl.col(name).alias(f"\0before{name}") for name in fields)
+        )
+        both = frame.join(before, on=[*at, "\0day"], how="inner")
+        shares = both.group_by("\0day").agg(
+            pl.len().alias("\0rows"),
+            *((pl.col(name) == pl.col(f"\0before{name}")).mean().fill_null(0).alias(name)
+              for name in fields),
+        ).filter(pl.col("\0rows") >= 10)  # fmt: skip
+        return {name: shares[name].to_numpy() for name in fields} if shares.height else {}
+
+
+class Volume(Check):
+    """Rows in a day, or in the whole of a state; days without any."""
+
+    kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
+
+    def learn(self, rows: Rows) -> float:
+        return float(np.median(self._rows(rows)))
+
+    def measure(self, model: float, rows: Rows) -> Iterator[Measure]:
+        now = float(np.median(self._rows(rows)))
+        each = " a day" if rows.event else ""
+        # a state may grow; it does not lose much
+        change = np.log(now / model) if rows.event else 3 * min(0.0, np.log(now / model))
+        yield Measure((), abs(float(change)), f"{now:,.0f} rows{each}, before {model:,.0f}", "rows")
+        if rows.event:
+            missing = int(rows.days.max() - rows.days.min()) + 1 - len(np.unique(rows.days))
+            yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
+
+    @staticmethod
+    def _rows(rows: Rows) -> NDArray[np.int64]:
+        return np.unique(rows.days, return_counts=True)[1] if rows.event else np.array([len(rows)])
+
+
+class Level(Check):
+    """The largest step of a field's level: from the median of three days to that of the next three.
+
+    Three, so that one odd day is none; the first step leads into the delivery. Only for fields that
+    move from day to day as the weather does.
+    """
+
+    kind, floor, factor, is_share = "level", 1.8, 1.5, False
+    DAYS = 3
+
+    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float]]:
+        model = {}
+        for name, medians in self._medians(rows).items():
+            steps = self._steps(medians)
+            moves = len(medians) > 1 and medians.std() > 0.3 * rows.known(name).std()
+            if len(steps) >= 10 and moves and steps.max() > 0:
+                model[name] = (medians[-self.DAYS :], float(steps.max()))
+        return model
+
+    def measure(self, model: dict[str, tuple[Numbers, float]], rows: Rows) -> Iterator[Measure]:
+        medians = self._medians(rows) if model else {}
+        for name, (last, most) in model.items():
+            steps = self._steps(np.concatenate([last, medians[name]]))
+            if len(steps):
+                yield Measure(
+                    (name,), float(steps.max()) / most,
+                    f"from three days to the next three its median moves by {steps.max():.3g}, "
+                    f"before by at most {most:.3g}",
+                )  # fmt: skip
+
+    def _steps(self, medians: Numbers) -> Numbers:
+        if len(medians) < 2 * self.DAYS:
+            return np.array([])
+        levels = np.median(np.lib.stride_tricks.sliding_window_view(medians, self.DAYS), axis=1)
+        return np.abs(levels[self.DAYS :] - levels[: -self.DAYS])
+
+    @staticmethod
+    def _medians(rows: Rows) -> dict[str, Numbers]:
+        if rows.event is None:
+            return {}
+        frame = pl.DataFrame({"\0day": rows.days, **rows.numbers}).fill_nan(None)
+        daily = frame.group_by("\0day").agg(pl.all().median()).sort("\0day")
+        return {name: daily[name].drop_nulls().to_numpy() for name in rows.numbers}
+
+
+class ChangedRows(Check):
+    """Rows of before that have gone or have another value; for a state, and for restated months."""
+
+    kind, floor, has_past = "changed rows", 0.004, False
+
+    def learn(self, rows: Rows) -> pl.DataFrame | None:
+        return rows.frame if rows.event is None else None
+
+    def measure(self, model: pl.DataFrame | None, rows: Rows) -> Iterator[Measure]:
+        if model is None or model.is_empty():
+            return
+        key = list(rows.contract.key)
+        both = model.join(rows.frame, on=key, how="inner", suffix="\0now")
+        gone = model.height - both.height
+        yield Measure(
+            (),
+            max(0, gone - 1) / model.height,  # one odd row is none
+            f"{gone / model.height:.1%} of the rows that were there have gone",
+        )
+        for name in model.columns:
+            if name not in key and both.height >= 30:
+                # what was not known before and is now is no change, as when an order was closed
+                was = pl.col(name)
+                changed = was.is_not_null() & was.ne_missing(pl.col(f"{name}\0now"))
+                share = float(both.select(changed.mean()).item())
+                yield Measure(
+                    (name,), share,
+                    f"{share:.1%} of the rows that were there have another value",
+                )  # fmt: skip

@@ -1,0 +1,272 @@
+"""What single fields hold: new values and codes, last digits, gaps, frequent and extreme values."""
+
+# ruff: noqa: D102  what learn and measure do, Check says
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_experiment_runner.signals.drift.rows import (
+    Check,
+    Measure,
+    Numbers,
+    Rows,
+    decimals,
+    in_steps,
+)
+
+
+class NewValues(Check):
+    """Numbers that lie between those of the past and are none of them.
+
+    Only for fields that take few of the numbers that their decimals allow, as readings of an
+    instrument do: another unit or scale puts them elsewhere.
+    """
+
+    kind, floor, factor = "new values", 0.012, 3.0
+
+    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float, float]]:
+        model = {}
+        for name in rows.numbers:
+            values = np.round(rows.known(name), 6)
+            if not len(values):
+                continue
+            distinct = np.unique(values)
+            low, high = np.quantile(values, [0.01, 0.99])
+            inner = ((distinct >= low) & (distinct <= high)).sum()
+            count = decimals(values)
+            possible = np.inf if count is None else (high - low) * 10**count + 1
+            if len(distinct) <= max(50, 0.08 * len(values)) and inner < 0.25 * possible:
+                model[name] = (distinct, float(low), float(high))
+        return model
+
+    def measure(
+        self, model: dict[str, tuple[Numbers, float, float]], rows: Rows
+    ) -> Iterator[Measure]:
+        for name, (distinct, low, high) in model.items():
+            values = np.round(rows.known(name), 6)
+            if not len(values):
+                continue
+            at = np.searchsorted(distinct, values).clip(0, len(distinct) - 1)
+            new = (values >= low) & (values <= high) & (distinct[at] != values)
+            example = f", such as {values[new][0]:g}" if new.any() else ""
+            yield Measure(
+                (name,), float(new.mean()),
+                f"{new.mean():.1%} of its values were never there before{example}",
+            )  # fmt: skip
+
+
+class NewCodes(Check):
+    """Texts that the past never had."""
+
+    kind, floor, factor = "new codes", 0.004, 2.5
+
+    def learn(self, rows: Rows) -> dict[str, pl.Series]:
+        known = {name: rows.texts[name].drop_nulls().unique() for name in rows.codes}
+        return {name: each for name, each in known.items() if len(each) <= max(50, len(rows) / 5)}
+
+    def measure(self, model: dict[str, pl.Series], rows: Rows) -> Iterator[Measure]:
+        for name, known in model.items():
+            texts = rows.texts[name].drop_nulls()
+            if texts.is_empty():
+                continue
+            new = texts.filter(~texts.is_in(known.implode()))
+            share = len(new) / len(texts)
+            example = f", such as {new[0]!r}" if len(new) else ""
+            yield Measure(
+                (name,), share, f"{share:.1%} of its codes were never there before{example}",
+            )  # fmt: skip
+
+
+class Shares(Check):
+    """How often each of a few texts comes: two that were swapped, one that has gone."""
+
+    kind, floor, factor = "shares", 0.08, 2.5
+    MOST = 40  # texts; more are names
+
+    def learn(self, rows: Rows) -> dict[str, pl.DataFrame]:
+        counted = {
+            name: rows.texts[name].drop_nulls().value_counts(name="\0rows") for name in rows.codes
+        }
+        return {name: each for name, each in counted.items() if 2 <= each.height <= self.MOST}
+
+    def measure(self, model: dict[str, pl.DataFrame], rows: Rows) -> Iterator[Measure]:
+        for name, past in model.items():
+            texts = rows.texts[name].drop_nulls()
+            if texts.is_empty():
+                continue
+            now = texts.value_counts(name="\0rows")
+            both = past.join(now, on=name, how="full", coalesce=True, suffix=" now").fill_null(0)
+            codes = both[name].to_list()
+            before, after = (
+                both[column].to_numpy() / both[column].sum() for column in ("\0rows", "\0rows now")
+            )
+            # total variation distance, less what chance alone gives
+            chance = 0.4 * float(np.sqrt(before * (1 - before) / len(texts)).sum())
+            most = int(np.abs(after - before).argmax())
+            yield Measure(
+                (name,), max(0.0, 0.5 * float(np.abs(after - before).sum()) - chance),
+                f"{codes[most]!r} comes in {after[most]:.1%} of the rows; before in "
+                f"{before[most]:.1%}",
+            )  # fmt: skip
+
+
+class LastDigits(Check):
+    """How numbers end: rounding or another unit moves it, a season does not."""
+
+    kind, floor, factor = "last digits", 0.08, 2.0
+
+    def learn(self, rows: Rows) -> dict[tuple[str, int], tuple[int, Numbers]]:
+        model = {}
+        for name in rows.numbers:
+            values = rows.known(name)
+            count = decimals(values)
+            if len(values) < 200 or count is None:
+                continue
+            distinct = len(np.unique(values))
+            for modulus in {10, 10 ** min(max(count, 1), 2)}:
+                if distinct >= max(15, modulus):  # else how they end is which they are
+                    model[name, modulus] = (count, self._shares(values, count, modulus))
+        return model
+
+    def measure(
+        self, model: dict[tuple[str, int], tuple[int, Numbers]], rows: Rows
+    ) -> Iterator[Measure]:
+        for (name, modulus), (count, past) in model.items():
+            values = rows.known(name)
+            if len(values) < 30:
+                continue
+            scaled = values * 10**count
+            finer = float((np.abs(scaled - np.round(scaled)) > 1e-4).mean())
+            now = self._shares(values, count, modulus)
+            # total variation distance, less what chance alone gives
+            chance = 0.4 * np.sqrt(past * (1 - past) / len(values)).sum()
+            distance = max(0.0, 0.5 * np.abs(now - past).sum() - chance) + finer
+            most = int((now - past).argmax())
+            yield Measure(
+                (name,), distance,
+                f"its last digits have another distribution (distance {min(distance, 1):.2f} of 1; "
+                f"{now[most]:.0%} end in {most:0{len(str(modulus)) - 1}}, {past[most]:.0%} before)",
+                what=str(modulus),
+            )  # fmt: skip
+
+    @staticmethod
+    def _shares(values: Numbers, count: int, modulus: int) -> Numbers:
+        ends = np.mod(in_steps(values, count), modulus)
+        return np.bincount(ends, minlength=modulus) / len(values)
+
+
+class Gaps(Check):
+    """Gaps and peaks that rescaling rounded numbers leaves in their histogram.
+
+    Stamm and Liu, Forensic Detection of Image Manipulation Using Statistical Intrinsic
+    Fingerprints, IEEE TIFS 2010, find stretched pictures by them.
+    """
+
+    kind, floor, factor, is_share = "gaps", 0.18, 1.5, False
+    SMOOTH = 0.12
+
+    def learn(self, rows: Rows) -> dict[str, int]:
+        model = {}
+        for name in rows.numbers:
+            count = decimals(rows.known(name))
+            roughness = None if count is None else self._roughness(rows.known(name), count)
+            if count is not None and roughness is not None and roughness < self.SMOOTH:
+                model[name] = count
+        return model
+
+    def measure(self, model: dict[str, int], rows: Rows) -> Iterator[Measure]:
+        for name, count in model.items():
+            roughness = self._roughness(rows.known(name), count)
+            if roughness is not None:
+                yield Measure(
+                    (name,), roughness,
+                    f"its histogram has gaps and peaks ({roughness:.0%} of a bar's height), as "
+                    "rescaled whole numbers have",
+                )  # fmt: skip
+
+    @staticmethod
+    def _roughness(values: Numbers, count: int) -> float | None:
+        """Root mean square difference of a bar to its neighbours' mean, beyond chance."""
+        if len(values) < 200:
+            return None
+        whole = in_steps(values, count)
+        low, high = np.quantile(whole, [0.02, 0.98]).astype(np.int64)
+        if not 20 <= high - low <= len(values):
+            return None
+        inside = whole[(whole >= low) & (whole <= high)]
+        bars = np.bincount(inside - low, minlength=high - low + 1).astype(np.float64)
+        between = (bars[:-2] + bars[2:]) / 2
+        enough = between >= 8
+        if enough.sum() < 15:
+            return None
+        bars, between = bars[1:-1][enough], between[enough]
+        square = ((bars - between) ** 2 - 1.5 * between) / between**2
+        # so far that the mean of a few low bars is off by chance
+        error = 2 * 1.5 * np.sqrt(2 * (1 / between**2).sum()) / len(between)
+        return float(np.sqrt(max(0.0, square.mean() - error)))
+
+
+class SingleValue(Check):
+    """One number that stands in more rows than it ever did, as a default or a fill value does."""
+
+    kind, floor, factor = "single value", 0.018, 2.4
+
+    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, Numbers]]:
+        return {name: self._shares(rows.known(name)) for name in rows.numbers if
+                len(rows.known(name))}  # fmt: skip
+
+    def measure(self, model: dict[str, tuple[Numbers, Numbers]], rows: Rows) -> Iterator[Measure]:
+        for name, (known, shares) in model.items():
+            values = rows.known(name)
+            if len(values) < 30:
+                continue
+            now, share = self._shares(values)
+            at = np.searchsorted(known, now).clip(0, len(known) - 1)
+            before = np.where(known[at] == now, shares[at], 0.0)
+            chance = 3 * np.sqrt(before * (1 - before) / len(values))
+            # a value of most rows is usual, whatever its share
+            rise = np.where(before < 0.5, share - before - chance, 0.0)
+            for what, risen in (("new", np.where(before == 0, rise, 0.0)), ("", rise)):
+                most = int(risen.argmax())
+                yield Measure(
+                    (name,), max(0.0, float(risen[most])),
+                    f"{now[most]:g} stands in {share[most]:.1%} of its rows, before in "
+                    f"{before[most]:.1%}",
+                    what,
+                )  # fmt: skip
+
+    @staticmethod
+    def _shares(values: Numbers) -> tuple[Numbers, Numbers]:
+        distinct, counts = np.unique(values, return_counts=True)
+        return distinct, counts / max(len(values), 1)
+
+
+class Extreme(Check):
+    """A number that lies several times as far out as any before."""
+
+    kind, floor, factor, is_share = "extreme", 4.0, 2.0, False
+
+    def learn(self, rows: Rows) -> dict[str, Any]:
+        model = {}
+        for name in rows.numbers:
+            values = rows.known(name)
+            if len(np.unique(values)) >= 5:
+                model[name] = (np.median(values), values.min(), values.max())
+        return model
+
+    def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        for name, (center, low, high) in model.items():
+            values = rows.known(name)
+            if not len(values):
+                continue
+            least = (high - low) / 4
+            up = (values.max() - center) / max(high - center, least)
+            down = (center - values.min()) / max(center - low, least)
+            value = values.max() if up >= down else values.min()
+            yield Measure(
+                (name,), float(max(up, down)),
+                f"{value:g} lies far outside of all that was there before ({low:g} to {high:g})",
+            )  # fmt: skip

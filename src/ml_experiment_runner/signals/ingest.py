@@ -1,0 +1,105 @@
+"""The task `ingest`: receives signals from their sources."""
+
+import logging
+from datetime import datetime
+
+from omegaconf import DictConfig
+
+from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.holds.holds import Hold
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.lock import data_lock
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.signals.checks import quality
+from ml_experiment_runner.signals.contract.contract import Contract, known
+from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingestion.ingestion import (
+    bring_past,
+    check_status,
+    finish_decisions,
+    receive,
+    together,
+    with_inputs,
+)
+from ml_experiment_runner.signals.snapshots import snapshot as snapshots
+from ml_experiment_runner.signals.snapshots.loading import record
+from ml_experiment_runner.signals.snapshots.writer import Publication, restore
+
+log = logging.getLogger(__name__)
+
+
+def ingest(config: DictConfig, run: Run) -> dict[str, float]:
+    """Receives signals from their sources; new data adds partitions and changes none.
+
+    Returns:
+        Rows, new partitions, and whether it is held, for each signal.
+
+    Raises:
+        UserError: A source is not there, DVC cannot track it, or a contract cannot be used; the
+            other signals have come in.
+    """
+    wanted = chosen(config)
+    check_status(wanted)
+    moment = read_moment(config)
+    with data_lock(repository.root()):
+        restore(wanted)
+        bring_past(wanted)
+        finish_decisions(wanted)
+        outcomes = receive(wanted, run, moment)
+    metrics: dict[str, float] = {}
+    for contract in wanted:
+        outcome = outcomes[contract.name]
+        is_open = isinstance(outcome, Hold) and outcome.status == holds.OPEN
+        metrics[f"held/{contract.name}"] = float(is_open)
+        if isinstance(outcome, Publication):
+            record(run, contract, outcome.snapshot, "ingest", contract.names)
+            metrics[f"rows/{contract.name}"] = float(outcome.snapshot.rows)
+            metrics[f"new_partitions/{contract.name}"] = float(len(outcome.written))
+        elif isinstance(outcome, Hold):
+            run.log_tag(f"held/{contract.name}", f"{outcome.id} {outcome.status}")
+        _say_late(contract, run, moment)
+    failed = [each for each in outcomes.values() if isinstance(each, Exception)]
+    if not config.signals:
+        failed += read_contracts(repository.root()).broken.values()
+    if failed:
+        run.log_metrics(metrics)
+        raise together(failed)
+    return metrics
+
+
+def chosen(config: DictConfig) -> list[Contract]:
+    """The contracts of the signals that `task=ingest` is to receive.
+
+    Raises:
+        UserError: There is none, or none of a name that is asked for.
+    """
+    contracts = read_contracts(repository.root())
+    if not contracts and not contracts.broken:
+        raise UserError(
+            "signals/ holds no contract yet, so there is nothing to receive.\n"
+            "Write the first one: python run.py new signal NAME --from PATH"
+        )
+    if config.signals:
+        contracts.check(config.signals)
+        return with_inputs(
+            contracts, [known(contracts, name, "signals") for name in config.signals]
+        )
+    wanted = [contract for contract in contracts.values() if contract.status != "retired"]
+    if not wanted:
+        contracts.check(contracts.broken)
+        raise UserError(
+            f"all signals are retired ({', '.join(contracts)}), so there is nothing to receive.\n"
+            "Write the contract of another: python run.py new signal NAME --from PATH"
+        )
+    return wanted
+
+
+def _say_late(contract: Contract, run: Run, now: datetime) -> None:
+    recorded = snapshots.recorded(contract)
+    late = quality.lateness(contract, recorded.last_event if recorded else None, now)
+    if late is not None:
+        run.log_tag(f"late/{contract.name}", late.message)
+        log.warning("%s is late: %s; its owner is %s (%s)", contract.name, late.message,
+                    contract.owner, contract.contact)  # fmt: skip

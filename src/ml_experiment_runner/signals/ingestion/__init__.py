@@ -1,0 +1,1 @@
+"""Receives signals side by side: each is published, or held."""

@@ -1,0 +1,1 @@
+"""Immutable received copies of signals: written, versioned, profiled, quarantined."""

@@ -1,0 +1,297 @@
+"""Compare two versions of a signal field by field, from their profiles: a table and a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ml_experiment_runner.signals.snapshots import profile
+from ml_experiment_runner.signals.snapshots.profile import (
+    LEVELS,
+    Column,
+    Floats,
+    Part,
+    Profile,
+    show,
+)
+
+LEAST = 0.01  # of the rows; who asks for less reads the profiles
+GAP = 0.1  # between two rank correlations
+FIFTH, MEDIAN, LAST_FIFTH = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
+
+
+class Gap(NamedTuple):
+    """Two fields whose rank correlation differs."""
+
+    fields: tuple[str, str]
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field that differs.
+
+    Attributes:
+        field: Its name.
+        size: How different it is, 0 to 1, on average over the partitions.
+        by_nulls: It is the share of nulls that differs most.
+        since: The first partition in which it differs.
+        words: What differs.
+    """
+
+    field: str
+    size: float
+    by_nulls: bool
+    since: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions of a signal.
+
+    Attributes:
+        before: The older profile.
+        after: The newer profile.
+        names: How they are called.
+        common: Partitions that both have and that are compared; all, where there is none.
+        parts: Their rows of before and after.
+        changes: Fields that differ, the most changed first.
+        gaps: Relations between fields that differ, the widest first.
+    """
+
+    before: Profile
+    after: Profile
+    names: tuple[str, str]
+    common: tuple[str, ...]
+    parts: tuple[Part, Part]
+    changes: tuple[Change, ...]
+    gaps: tuple[Gap, ...]
+
+
+def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparison:
+    """What differs, over the partitions that both have: a season is no change.
+
+    Args:
+        before: The older profile.
+        after: The newer profile.
+        names: How they are called.
+    """
+    common = tuple(name for name in after.parts if name in before.parts)
+    old, new = (
+        profile.merge([one.parts[name] for name in common]) if common else one.whole
+        for one in (before, after)
+    )
+    changes = [
+        change
+        for name in dict.fromkeys([*after.fields, *before.fields])
+        if (change := _change(name, before, after, common, (old, new)))
+    ]
+    pairs = [
+        Gap(pair, old.correlations.get(pair, 0.0), new.correlations.get(pair, 0.0))
+        for pair in dict.fromkeys([*old.correlations, *new.correlations])
+        if all(name in part.columns for name in pair for part in (old, new))
+    ]
+    gaps = [gap for gap in pairs if abs(gap.after - gap.before) >= GAP]
+    return Comparison(
+        before,
+        after,
+        names,
+        common,
+        (old, new),
+        tuple(sorted(changes, key=lambda change: -change.size)),
+        tuple(sorted(gaps, key=lambda gap: -abs(gap.after - gap.before))),
+    )
+
+
+def told(found: Comparison) -> str:
+    """The comparison as a table for a terminal."""
+    before, after, common = found.before, found.after, found.common
+    same = sum(before.parts[name].content == after.parts[name].content for name in common)
+    lines = [
+        f"{after.signal}  {found.names[0]} → {found.names[1]}",
+        f"  rows        {before.whole.rows:,} → {after.whole.rows:,}",
+        f"  compared    {_partitions(common)}, {same} of them with the same rows"
+        if common
+        else "  compared    all rows: no partition is in both",
+    ]
+    for name, one, other in (("only before", before, after), ("only after", after, before)):
+        if common and (alone := tuple(part for part in one.parts if part not in other.parts)):
+            lines.append(f"  {name:<11} {_partitions(alone)}")
+    rows = [
+        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.words))
+        for change in found.changes
+    ]
+    if rows:
+        lines += ["", *_table([("field", "changed", "since", "what differs"), *rows])]
+    if found.gaps:
+        pairs = [
+            (" ~ ".join(gap.fields), f"{gap.before:+.2f} → {gap.after:+.2f}")
+            for gap in found.gaps[:8]
+        ]
+        more = len(found.gaps) - len(pairs)
+        lines += ["", *_table([("rank correlation", ""), *pairs])]
+        lines += [f"  … and {more} more"] if more else []
+    changed = {change.field for change in found.changes}
+    if same_fields := [name for name in after.fields if name not in changed]:
+        lines += ["", f"the same  {', '.join(same_fields)}"]
+    return "\n".join(lines)
+
+
+def distance(before: Column, after: Column) -> float:
+    """How different a field is, 0 to 1: its distribution, or the shift of its mean if that is more.
+
+    The mean's shift, in standard deviations, shows what happens to few rows far out.
+    """
+    return max(gap(before, after), _shift(before, after))
+
+
+def gap(before: Column, after: Column) -> float:
+    """How different two distributions are, 0 to 1.
+
+    For numbers and times the largest gap between the distribution functions (Kolmogorov-Smirnov)
+    that their quantiles leave no doubt of, for texts half the sum of the differences between the
+    values' shares (total variation).
+    """
+    if before.quantiles and after.quantiles:
+        return max(_surely_below(before, after), _surely_below(after, before))
+    return max(_surely_more(before, after), _surely_more(after, before))
+
+
+def _surely_below(one: Column, other: Column) -> float:
+    """By how much more of one than of the other's rows surely have at most the same value."""
+    values, levels = np.array(other.quantiles), np.array(LEVELS)
+    at = np.searchsorted(one.quantiles, values, side="right") - 1
+    surely = np.where(at >= 0, levels[at], 0.0)
+    at_most = np.append(levels, 1.0)[np.searchsorted(values, values, side="right")]
+    return float((surely - at_most).max())
+
+
+def _surely_more(one: Column, other: Column) -> float:
+    """How many more of one than of the other's rows surely have some value."""
+    more, less = shares(one), shares(other)
+    if not (more and less):
+        return 0.0
+    # a value that is not listed is no more frequent than the rarest that is
+    unlisted = min(less.values()) if other.others else 0.0
+    return sum(max(share - less.get(value, unlisted), 0.0) for value, share in more.items())
+
+
+def _shift(before: Column, after: Column) -> float:
+    if before.mean is None or after.mean is None or before.mean == after.mean:
+        return 0.0
+    return min(abs(after.mean - before.mean) / (before.deviation or 1e-300), 1.0)
+
+
+def below(column: Column, at: Floats) -> Floats:
+    """Share of the rows that have at most these values."""
+    values, counts = np.unique(column.quantiles, return_counts=True)
+    upto = np.array(LEVELS)[np.cumsum(counts) - 1]
+    found: Floats = np.interp(at, values, upto, left=0.0, right=1.0)
+    return found
+
+
+def shares(column: Column) -> dict[str, float]:
+    """Share of each value that is listed, of the rows that have one."""
+    total = sum(column.top.values()) + column.others
+    return {value: count / total for value, count in column.top.items()}
+
+
+def moved(before: Column, after: Column) -> list[str]:
+    """The values, first the one whose share differs most."""
+    old, new = shares(before), shares(after)
+    return sorted(old | new, key=lambda value: -abs(new.get(value, 0.0) - old.get(value, 0.0)))
+
+
+def null_share(part: Part, field: str) -> float:
+    """Share of the rows that are without a field."""
+    return part.columns[field].nulls / max(part.rows, 1)
+
+
+def _change(
+    name: str,
+    before: Profile,
+    after: Profile,
+    common: tuple[str, ...],
+    parts: tuple[Part, Part],
+) -> Change | None:
+    if name not in before.fields or name not in after.fields:
+        word = "new field" if name in after.fields else "no such field any more"
+        return Change(name, 1.0, False, "", (word,))
+    said = before.fields[name], after.fields[name]
+    words = _schema_words(*said)
+    another = said[0]["type"] != said[1]["type"]
+    pairs = [(before.parts[part], after.parts[part]) for part in common] or [parts]
+    sizes = [_size(name, *pair) for pair in pairs]
+    rows = [max(part.rows, 1) for _, part in pairs]
+    values, nulls = (float(np.average(each, weights=rows)) for each in zip(*sizes, strict=True))
+    if another or max(values, nulls) >= LEAST:
+        one, other = (null_share(part, name) for part in parts)
+        words += [f"nulls {one:.1%} → {other:.1%}"] if f"{one:.1%}" != f"{other:.1%}" else []
+    if values >= LEAST and not another:
+        words += _value_words(parts[0].columns[name], parts[1].columns[name], said[1]["type"])
+    if not words:
+        return None
+    since = next(
+        (part for part, size in zip(common, sizes, strict=False) if max(size) >= LEAST), ""
+    )
+    return Change(name, 1.0 if another else max(values, nulls), values < nulls, since, tuple(words))
+
+
+def _schema_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    words = []
+    for what in ("type", "unit", "classification"):
+        if before.get(what) != after.get(what):
+            words.append(f"{what} {before.get(what, 'none')} → {after.get(what, 'none')}")
+    for what in ("required", "key"):
+        if before.get(what) != after.get(what):
+            words.append(f"{'now' if after.get(what) else 'no longer'} {what}")
+    return words
+
+
+def _value_words(before: Column, after: Column, kind: str) -> list[str]:
+    if before.quantiles:
+        told = [("median", *(_range(column, (MEDIAN,), kind) for column in (before, after)))]
+        told += [("5-95 %", *(_range(one, (FIFTH, LAST_FIFTH), kind) for one in (before, after)))]
+        if before.mean is not None and after.mean is not None and told[0][1] == told[0][2]:
+            told[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
+        return [f"{what} {old} → {new}" for what, old, new in told if old != new]
+    words = []
+    for what, column, other in (("new", after, before), ("gone", before, after)):
+        alone = [value for value in column.top if value not in other.top]
+        # of too many values only the frequent are listed: another may have been there all along
+        if alone and not other.others:
+            words.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
+    one, two = shares(before), shares(after)
+    return words + [
+        f"{value} {one[value]:.1%} → {two[value]:.1%}"
+        for value in moved(before, after)[:3]
+        if value in one and value in two and abs(two[value] - one[value]) >= LEAST
+    ]
+
+
+def _range(column: Column, at: Sequence[int], kind: str) -> str:
+    return " … ".join(show(column.quantiles[level], kind) for level in at)
+
+
+def _size(name: str, before: Part, after: Part) -> tuple[float, float]:
+    """How different a field's values are, and its share of nulls."""
+    values = distance(before.columns[name], after.columns[name])
+    return values, abs(null_share(after, name) - null_share(before, name))
+
+
+def _partitions(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"1 partition, {names[0]}"
+    return f"{len(names)} partitions, {min(names)} … {max(names)}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        "  " + "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)),
+                          row[-1]]).rstrip()
+        for row in rows
+    ]  # fmt: skip

@@ -1,0 +1,39 @@
+"""Receives a signal from where its contract says it is, as its contract promises it."""
+
+import hashlib
+from datetime import datetime
+
+import polars as pl
+
+from ml_experiment_runner.signals import sources
+from ml_experiment_runner.signals.checks import schema
+from ml_experiment_runner.signals.contract import generated_key
+from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+
+
+def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
+    """The signal as its contract promises it: fields in order, types, key; rows in key order.
+
+    Args:
+        contract: What is promised, and where it comes from.
+        since: Only rows with this event time or a later one. Where the reader cannot tell the
+            source so (see `readers.takes_since`), all rows come.
+
+    Raises:
+        UserError: The source is missing, cut off or not as promised; names field, row and owner.
+    """
+    if not sources.takes_since(contract):
+        since = None
+    rows = sources.read(contract, since)
+    try:
+        schema.check_names(rows.columns, contract, contract.source)
+        frame = schema.conform(rows, contract, contract.source)
+        frame = generated_key.add(frame, contract)
+        schema.check_rows(frame, contract, contract.source)
+    except Unfit as unfit:
+        came = rows.write_ipc(None).getvalue()
+        unfit.content = hashlib.blake2b(came, digest_size=16).hexdigest()
+        raise
+    if since is not None:  # a source may be generous, as at an hour that comes twice
+        frame = frame.filter(pl.col(str(contract.event_time)) >= since)
+    return frame.sort(contract.key)

@@ -1,0 +1,240 @@
+"""What one `python run.py` does: its runs, one after the other."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_experiment_runner.config.composition import as_typed
+from ml_experiment_runner.project.errors import (
+    ObjectiveError,
+    RefusedError,
+    UserError,
+    full_disk,
+)
+from ml_experiment_runner.sweeps.execution import (
+    check_job,
+    execute,
+    resume_collector,
+    score,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ml_experiment_runner.record.run import Run
+    from ml_experiment_runner.record.sync.client import Delivery
+    from ml_experiment_runner.sweeps.other_processes import OtherProcesses
+    from ml_experiment_runner.sweeps.sweep import Sweep
+
+
+class SweepStopped(BaseException):
+    """A sweep ends before its time; Hydra would go on after an Exception."""
+
+
+class Session:
+    """What one `python run.py` did: its runs, their failures, and the delivery beside them.
+
+    Attributes:
+        runs: Those of this process, with a sweep's own.
+        errors: What ended them, or kept them from beginning.
+        stopped: Whether a failure has ended the sweep before its time.
+        held: Whether something waits for a person.
+        away: Ids of runs in other processes.
+        command: What was typed.
+        resumes: Whether a record goes on.
+        delivery: Brings the records to MLflow.
+        sweep: What the runs belong to.
+        launcher: Runs jobs in other processes, if any does.
+        fail_fast: Whether no other job runs after one that fails.
+    """
+
+    def __init__(self, resumes: bool = False) -> None:
+        self.resumes = resumes
+        self.runs: list[Run] = []
+        self.errors: list[BaseException] = []
+        self.stopped = False
+        self.held = False
+        self.away: list[str] = []
+        self.command = [Path(sys.argv[0]).name, *map(as_typed, sys.argv[1:])]
+        self.delivery: Delivery | None = None
+        self.sweep: Sweep | None = None
+        self.launcher: OtherProcesses | None = None
+        self.fail_fast = False
+
+    def job(self, config: "DictConfig") -> float | None:
+        """Runs one task and records it; a failure is kept and told at the end of the sweep."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        _remove_note(folder.parent)
+        is_sweep = hydra.mode == RunMode.MULTIRUN
+        self.fail_fast = is_sweep and config.fail_fast
+        try:  # imports take a while, and whoever stops us then wants no empty folder
+            from ml_experiment_runner.record.run import Run
+            from ml_experiment_runner.record.sync.client import Delivery
+            from ml_experiment_runner.sweeps.other_processes import launcher_of
+
+            if self.delivery is None:
+                # its imports take as long as ours: it starts first
+                self.delivery = Delivery.start(config)
+            check_job(config)
+            resume_collector()
+            words = words_of(hydra)
+            parent = None
+            if is_sweep:
+                sweep = self.open_sweep(config, Path(hydra.sweep.dir))
+                parent = sweep.parent.id
+                if sweep.is_done(words):
+                    _remove_empty(folder, Path(config.outputs))
+                    return self.already(words)
+            elif launcher := launcher_of(hydra):
+                return self.launch(launcher, config, folder, words)
+            if self.resumes and parent is None:
+                run = Run.reopen(config, folder, words, self.delivery)
+            else:
+                run = Run.start(config, folder, self.command, words, self.delivery, parent)
+        except UserError as error:
+            _remove_empty(folder, Path(config.outputs))
+            print(full_disk(error) or error, file=sys.stderr)
+            self.fail(error)
+            return None
+        except BaseException as error:
+            _remove_empty(folder, Path(config.outputs))
+            if (full := full_disk(error)) is None:
+                raise
+            print(full, file=sys.stderr)
+            self.fail(error)
+            return None
+        self.runs.append(run)
+        return self.execute(run)
+
+    def execute(self, run: "Run") -> float | None:
+        """Runs the task of a run that has been opened, and gives its objective."""
+        from ml_experiment_runner.training.pruning import Pruned
+
+        try:
+            metrics = execute(run)
+        except Pruned:
+            return None
+        except (Exception, SystemExit) as error:  # a task that leaves by itself has failed too
+            self.fail(error)
+            return None
+        except BaseException as error:
+            self.errors.append(error)
+            raise
+        self.held |= any(name.startswith("held/") and metrics[name] for name in metrics)
+        try:
+            return score(run, metrics)
+        except ObjectiveError as error:
+            print(error, file=sys.stderr)
+            self.fail(error)
+            return None
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps what has gone wrong with a run.
+
+        Raises:
+            SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
+        """
+        self.errors.append(error)
+        if self.fail_fast:
+            told = "the sweep stops at its first failure (fail_fast)"
+            if self.sweep is not None:
+                told += f"; python run.py -m resume={self.sweep.parent.id} goes on with it"
+            print(told, file=sys.stderr)
+        elif self.sweep is None or not isinstance(error, ObjectiveError):
+            return
+        self.stopped = True
+        raise SweepStopped
+
+    def launch(
+        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
+    ) -> float | None:
+        """Has a launcher run a single task, in another process and maybe on another machine."""
+        from ml_experiment_runner.record.summary import shown
+
+        launcher.prepare(self, folder)
+        print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
+              f"its record is {shown(folder)}", flush=True)  # fmt: skip
+        return launcher.launch_run(config, words)
+
+    def open_sweep(self, config: "DictConfig", folder: Path) -> "Sweep":
+        """The sweep, whose run is opened with the first job.
+
+        Args:
+            config: The job's configuration.
+            folder: `hydra.sweep.dir`.
+        """
+        _remove_note(folder)
+        if self.sweep is None:
+            from ml_experiment_runner.record.sync.client import Delivery
+            from ml_experiment_runner.sweeps.sweep import Sweep
+
+            if self.delivery is None:
+                self.delivery = Delivery.start(config)
+            self.fail_fast = config.fail_fast
+            try:
+                self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+            except UserError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
+                raise SweepStopped from error
+            self.runs.append(self.sweep.parent)
+        return self.sweep
+
+    def already(self, words: "Sequence[str]") -> float:
+        """The objective of a job that has finished before the sweep was interrupted."""
+        assert self.sweep is not None
+        print(f"done before: {' '.join(words)}")
+        return self.sweep.result(words)
+
+    def close_sweep(self) -> None:
+        """Records what the jobs of a sweep have come to."""
+        if self.launcher is not None:
+            self.launcher.close()
+        if self.sweep is not None:
+            stopped = [
+                error for error in self.errors if not isinstance(error, Exception | SystemExit)
+            ]
+            status = "KILLED" if stopped else "FAILED" if self.stopped else None
+            try:
+                self.sweep.close(status)
+            except RefusedError as error:
+                print(error, file=sys.stderr)
+                self.errors.append(error)
+
+    def close(self) -> None:
+        """Waits until the record has arrived, or says in one line why it is pending."""
+        if self.delivery is not None:
+            # a record whose end could not be written is delivered when this process is gone
+            patience = 1.0 if self.interrupted else None
+            runs = [each for run in self.runs for each in run.family()]
+            ended = [*self.away, *(run.id for run in runs if run.ended)]
+            pending = self.delivery.wait(ended, patience)
+            if pending:
+                print(pending, file=sys.stderr)
+            for run in runs:
+                if refused := run.refused():
+                    print(f"run {run.id}: MLflow refused {refused}\nIt is in {run.folder} only.",
+                          file=sys.stderr)  # fmt: skip
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
+
+
+def _remove_note(folder: Path) -> None:
+    """Takes back Hydra's note of a sweep: the record holds the same, without secrets."""
+    (folder / "multirun.yaml").unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path, outputs: Path) -> None:
+    """Takes back the folders that Hydra made for a run that does not start."""
+    while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

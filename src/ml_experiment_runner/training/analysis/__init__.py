@@ -1,0 +1,1 @@
+"""Tasks `ablate` and `blast_radius`."""

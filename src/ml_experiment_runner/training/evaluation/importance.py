@@ -1,0 +1,56 @@
+"""How much a model's quality depends on each feature."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from ml_experiment_runner.config.metrics import greater_is_better, main_metric
+from ml_experiment_runner.dataset.dataset import Dataset, Part
+from ml_experiment_runner.training.evaluation.evaluate import Floats, measure
+from ml_experiment_runner.training.models.pipeline import predict
+
+
+def importance(
+    config: DictConfig, dataset: Dataset, estimator: object, part: Part
+) -> tuple[list[str], Floats]:
+    """Permutation importance (Breiman 2001) on rows spread evenly over the part.
+
+    scikit-learn's function takes no polars frame; here all shuffles of a feature are predicted at
+    once.
+
+    Returns:
+        The features, and how much worse the main metric of the kind becomes for each feature and
+        shuffle, shape (features, repeats).
+    """
+    features, label = part
+    rows = _spread(label, config.evaluation.importance_rows)
+    features, label = features[rows.tolist()], label[rows]
+    kind, classes = dataset.kind, dataset.classes
+    metric = main_metric(kind)
+    sign = 1 if greater_is_better(metric) else -1
+    once = np.ones((1, len(label)), dtype=np.int64)
+
+    def quality(prediction: Floats) -> float:
+        measured = measure(kind, label, prediction, None, classes).metrics(once)
+        return sign * float(measured[metric][0])
+
+    reference = quality(predict(estimator, kind, features, classes))
+    repeats = config.evaluation.importance_repeats
+    draw = np.random.default_rng(config.seed)
+    repeated = pl.concat([features] * repeats)
+    drops = np.empty((features.width, repeats))
+    for number, name in enumerate(features.columns):
+        order = np.concatenate([draw.permutation(len(label)) for _ in range(repeats)])
+        shuffled = repeated.with_columns(features[name][order.tolist()])
+        predictions = predict(estimator, kind, shuffled, classes)
+        drops[number] = [reference - quality(each) for each in np.split(predictions, repeats)]
+    return features.columns, drops
+
+
+def _spread(label: NDArray[Any], most: int) -> NDArray[Any]:
+    """Rows spread evenly; all of them where these have one label only."""
+    rows = np.linspace(0, len(label) - 1, min(most, len(label))).astype(int)
+    return rows if len(np.unique(label[rows])) > 1 else np.arange(len(label))

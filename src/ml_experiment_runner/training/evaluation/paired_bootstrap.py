@@ -1,0 +1,67 @@
+"""The difference of two models on the same rows, with its bootstrap interval."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
+
+
+class Difference(NamedTuple):
+    """A metric of the second model minus that of the first.
+
+    Attributes:
+        value: On the rows as they are; NaN where one of the two has no value.
+        low: Lower end of the 95 % interval; NaN likewise.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_difference(
+    kind: Kind,
+    label: NDArray[Any],
+    first: Floats,
+    second: Floats,
+    metric: str,
+    replicates: int = 500,
+    seed: int = 0,
+    classes: Sequence[str] = (),
+) -> Difference:
+    """How much a metric of the second model's predictions is above that of the first's.
+
+    Both are measured on the same bootstrap samples of the rows (Efron and Tibshirani 1993), so
+    what is hard for both does not blur the difference.
+
+    Args:
+        kind: What the label asks for.
+        label: The truth, shape (rows,).
+        first: Predictions as `judge` takes them.
+        second: The same of the other model.
+        metric: A metric that `judge` knows and that needs no threshold.
+        replicates: Number of bootstrap samples.
+        seed: Seed of the draws.
+        classes: The classes, in the order of the columns.
+    """
+    both = [measure(kind, label, each, None, classes) for each in (first, second)]
+
+    def minus(counts: NDArray[np.int64]) -> Floats:
+        one, other = (each.metrics(counts)[metric] for each in both)
+        return other - one
+
+    value = float(minus(np.ones((1, len(label)), dtype=np.int64))[0])
+    interval = percentiles(
+        np.concatenate([minus(counts) for counts in draws(len(label), replicates, seed)])
+    )
+    return Difference(value, *(interval or (np.nan, np.nan)))

@@ -1,0 +1,1 @@
+"""What is fitted: pipelines, the ensemble and its members, the network."""

@@ -1,0 +1,246 @@
+"""The members of an ensemble: each is fitted once, and kept for as long as its inputs are equal."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import pickle
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+
+from ml_experiment_runner.dataset.dataset import Dataset, Part
+from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.project.atomic import draft_of
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.models.ensemble import Ensemble, answer, has_values, readable
+from ml_experiment_runner.training.models.fusion import Floats, fit_fusion
+from ml_experiment_runner.training.models.groups import groups_of, said_groups
+from ml_experiment_runner.training.models.pipeline import fit_estimator
+
+log = logging.getLogger(__name__)
+
+BLOCKS = 10  # of rows for each fold: neighbours in time stay together, and seasons do not
+
+
+@dataclass
+class Member:
+    """A fitted model, and what it says of rows that it was not fitted to.
+
+    Attributes:
+        model: The pipeline.
+        held_out: Out-of-fold predictions for all rows, NaN for those without values; None where no
+            folds were asked for.
+        fingerprint: Names everything that it was learned from.
+        learned: When, ISO 8601.
+        is_reused: Whether it was there already.
+    """
+
+    model: Any
+    held_out: Floats | None
+    fingerprint: str
+    learned: str
+    is_reused: bool = False
+
+
+def fit_ensemble(
+    config: DictConfig, dataset: Dataset, part: Part, moment: pl.Series | None = None
+) -> Ensemble:
+    """Fits the members whose inputs have changed, and learns how their answers are put together.
+
+    Args:
+        config: Its `model`, `seed`, `threads` and `package` are used.
+        dataset: Where the rows are from.
+        part: Features and label to learn from.
+        moment: When each row's prediction is made: rows of one time are held out together.
+
+    Raises:
+        UserError: Groups overlap, or no member can learn from these rows.
+    """
+    features, label = part
+    reads = {name: dataset.reads[name] for name in features.columns}
+    groups = groups_of(said_groups(config.model), reads)
+    folds = _folds(len(label), config.model.folds, moment, config.seed)
+    members = {}
+    for group, names in groups.items():
+        begin = time.perf_counter()
+        model = config.model.members.get(group) or config.model.member
+        member = fit_member(config, model, dataset, (features.select(names), label), folds)
+        if member is None:
+            log.warning("the group '%s' has too few rows with values to learn from; it is left out",
+                        group)  # fmt: skip
+            continue
+        members[group] = member
+        if member.is_reused:
+            log.info("member %s  as learned at %s, nothing that it depends on has changed",
+                     group, member.learned)  # fmt: skip
+        else:
+            log.info("member %s  %.1f s", group, time.perf_counter() - begin)
+    if not members:
+        raise UserError("model: no group of the ensemble has values to learn from; see the "
+                        "warnings above, and dataset.joins")  # fmt: skip
+    answers = {group: each.held_out for group, each in members.items() if each.held_out is not None}
+    fusion = fit_fusion(
+        dataset.kind, config.model.fusion, answers, label, dataset.classes,
+        config.model.blast_radius,
+    )  # fmt: skip
+    parameters: dict[str, Any] = OmegaConf.to_container(config.model, resolve=True)  # type: ignore[assignment]
+    parameters.pop("_target_")
+    ensemble = Ensemble(**parameters).assembled(
+        dataset.kind,
+        dataset.classes or ((0, 1) if dataset.kind == Kind.BINARY else ()),
+        {group: groups[group] for group in members},
+        [name for name in features.columns if features.schema[name] == pl.String],
+        {group: each.model for group, each in members.items()},
+        fusion,
+    )
+    ensemble.learned_ = {
+        group: {"fingerprint": each.fingerprint, "learned": each.learned, "reused": each.is_reused}
+        for group, each in members.items()
+    }
+    return ensemble
+
+
+def fit_member(
+    config: DictConfig,
+    model: DictConfig,
+    dataset: Dataset,
+    part: Part,
+    folds: NDArray[np.int64] | None,
+) -> Member | None:
+    """One member, or the one that was learned from just the same.
+
+    Args:
+        config: Its `seed`, `threads` and `package` are used.
+        model: The class as `_target_` and its parameters.
+        dataset: What is learned.
+        part: The member's features and the label.
+        folds: The fold of each row; None to fit to all rows only.
+
+    Returns:
+        None if too few rows have a value.
+    """
+    features, label = part
+    texts = [name for name in features.columns if features.schema[name] == pl.String]
+    frame = readable(features, features.columns, texts)
+    has = has_values(frame)
+    kept = [has] if folds is None else [has] + [has & (folds != one) for one in np.unique(folds)]
+    least = 1 if dataset.kind == Kind.REGRESSION else 2
+    if any(len(np.unique(label[rows])) < least for rows in kept):
+        return None
+    fingerprint = _fingerprint(config, model, dataset, frame, label, folds)
+    path = repository.root() / "data" / "cache" / f"member-{fingerprint}.pkl"
+    if (found := _read(path)) is not None:
+        return found
+
+    def fitted(rows: NDArray[np.bool_]) -> Any:
+        learned = frame.filter(rows), label[rows]
+        return fit_estimator(
+            model, learned, dataset.kind, dataset.classes, config.seed, config.threads
+        )
+
+    held_out = None
+    if folds is not None:
+        shape = (len(label), len(dataset.classes)) if dataset.classes else (len(label),)
+        held_out = np.full(shape, np.nan)
+        for one in np.unique(folds):
+            asked = has & (folds == one)
+            if asked.any():
+                held_out[asked] = answer(
+                    fitted(has & (folds != one)), dataset.kind, frame.filter(asked), dataset.classes
+                )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    member = Member(fitted(has), held_out, fingerprint, now)
+    _keep(path, member)
+    return member
+
+
+def _folds(rows: int, count: int, moment: pl.Series | None, seed: int) -> NDArray[np.int64]:
+    """The fold of each row: in blocks of neighbours in time, or at random where there is none.
+
+    Rows of the same hour share their weather and their luck: one that was learned from would give
+    the other away.
+    """
+    if moment is None:
+        return np.random.default_rng(seed).permutation(rows) % count
+    rank = np.empty(rows, dtype=np.int64)
+    rank[np.argsort(moment.to_physical().to_numpy(), kind="stable")] = np.arange(rows)
+    return rank * (count * BLOCKS) // rows % count
+
+
+def _fingerprint(
+    config: DictConfig,
+    model: DictConfig,
+    dataset: Dataset,
+    frame: pl.DataFrame,
+    label: NDArray[Any],
+    folds: NDArray[np.int64] | None,
+) -> str:
+    """The same in every process for the same values, label, model and code."""
+    top = str(model._target_).partition(".")[0]
+    digest = hashlib.blake2b(digest_size=12)
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    if top == config.package:  # a class of the project's own
+        sources += sorted((repository.root() / "src" / top).rglob("*.py"))
+    for path in sources:
+        digest.update(path.read_bytes())
+    said = {
+        "model": OmegaConf.to_container(model, resolve=True),
+        "kind": [dataset.kind, *dataset.classes],
+        "seed": config.seed,
+        "threads": config.threads or os.cpu_count(),
+        "columns": [[name, str(kind)] for name, kind in frame.schema.items()],
+        "versions": {name: _version(name) for name in sorted({"sklearn", "numpy", top})},
+    }
+    digest.update(json.dumps(said, sort_keys=True).encode())
+    for column in frame:  # what lies under a null is any number
+        missing = column.is_null()
+        digest.update(missing.to_numpy().tobytes())
+        if column.dtype == pl.String:
+            digest.update("\0".join(column.fill_null("").to_list()).encode())
+        else:
+            digest.update(column.fill_null(0.0).to_numpy().tobytes())
+    digest.update("\0".join(label).encode() if dataset.classes else label.tobytes())
+    digest.update(b"" if folds is None else folds.tobytes())
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    """The installed version of an import's package; empty for the project's own."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return str(getattr(sys.modules.get(package), "__version__", ""))
+
+
+def _read(path: Path) -> Member | None:
+    try:
+        with path.open("rb") as file:
+            member = pickle.load(file)  # noqa: S301 - it is ours
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        log.warning("the kept member %s is damaged (%r); learning it again", path, error)
+        return None
+    member.is_reused = True
+    return member if isinstance(member, Member) else None
+
+
+def _keep(path: Path, member: Member) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft_of(path) as draft:
+            draft.write_bytes(cloudpickle.dumps(member, protocol=5))
+    except OSError as error:
+        log.warning("the member cannot be kept in %s (%s)", path.parent, error)

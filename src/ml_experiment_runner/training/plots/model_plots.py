@@ -1,0 +1,248 @@
+"""The figures of a judged model."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ml_experiment_runner.training.thresholds.policies import curve
+
+if TYPE_CHECKING:
+    from ml_experiment_runner.training.evaluation.slices import Slice
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+
+BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
+COLOURS = (BLUE, ORANGE, "#3a8f5c", "#8a5bb5", "#b0902a", "#b5496b")
+MOST_ROWS = 12  # more lines of text would not be readable
+
+
+def roc(label: Labels, score: Floats, area: float) -> Figure:
+    """True against false positive rate on the test part."""
+    axes = _roc_axes("ROC curve")
+    axes.plot(*_rates(label, score), color=BLUE, label=f"area {area:.3f}")
+    axes.legend(frameon=False, loc="lower right")
+    return _figure(axes)
+
+
+def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
+    """The ROC curve of each class against all others on the test part; of six classes at most."""
+    drawn = min(len(classes), len(COLOURS))
+    axes = _roc_axes(counted("ROC curve, class against rest", drawn, len(classes)))
+    for number, (name, colour) in enumerate(zip(classes, COLOURS, strict=False)):
+        axes.plot(*_rates(label == name, chances[:, number]), color=colour, label=name)
+    axes.legend(frameon=False, loc="lower right")
+    return _figure(axes)
+
+
+def precision_recall(label: Labels, score: Floats, threshold: float | None) -> Figure:
+    """Precision against recall on the test part, with the learned threshold."""
+    values, precision, recall = curve(label, score)
+    axes = _axes("Precision and recall", "recall", "precision")
+    axes.plot(thin(recall), thin(precision), color=BLUE)
+    axes.axhline(label.mean(), color=GREY, linewidth=1, linestyle="--", label="share of positives")
+    if threshold is not None and (values >= threshold).any():
+        at = int(np.flatnonzero(values >= threshold)[-1])
+        axes.plot(recall[at], precision[at], "o", color=ORANGE, label="at the threshold")
+    axes.set_ylim(0, 1.02)
+    axes.legend(frameon=False)
+    return _figure(axes)
+
+
+def calibration(label: Labels, score: Floats) -> Figure:
+    """Share of positives against the mean score, in ten bins of equally many test rows."""
+    axes = _axes("Calibration", "mean score", "share of positives")
+    _calibrated(axes, label.astype(np.float64), score)
+    return _figure(axes)
+
+
+def calibration_of_answers(
+    label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
+) -> Figure:
+    """How often the likeliest class is right against its probability, in ten bins of test rows."""
+    right = np.array(classes)[chances.argmax(axis=1)] == label
+    axes = _axes("Calibration", "probability of the likeliest class", "share that is right")
+    _calibrated(axes, right.astype(np.float64), chances.max(axis=1))
+    return _figure(axes)
+
+
+def calibration_of_numbers(label: Floats, prediction: Floats) -> Figure:
+    """Mean label against mean prediction, in ten bins of equally many test rows."""
+    axes = _axes("Calibration", "mean prediction", "mean label")
+    _calibrated(axes, label, prediction)
+    return _figure(axes)
+
+
+def errors(label: Floats, prediction: Floats) -> Figure:
+    """How often the prediction is off by how much, on the test part without its outer 1 %."""
+    error = prediction - label
+    low, high = np.quantile(error, [0.005, 0.995])
+    axes = _axes("Errors", "prediction minus label", "share of rows")
+    inside = error[(error >= low) & (error <= high)]
+    axes.hist(inside, bins=40, weights=np.full(len(inside), 1 / len(error)), color=BLUE)
+    axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+    axes.axvline(error.mean(), color=ORANGE, linewidth=1, label=f"mean {error.mean():.3g}")
+    axes.legend(frameon=False)
+    return _figure(axes)
+
+
+def threshold_curve(label: Labels, score: Floats, threshold: float | None) -> Figure:
+    """Precision and recall against the threshold on the validation part, where it was learned."""
+    values, precision, recall = curve(label, score)
+    axes = _axes("What the threshold trades (validation)", "threshold", "")
+    axes.plot(thin(values), thin(precision), color=BLUE, label="precision")
+    axes.plot(thin(values), thin(recall), color=ORANGE, label="recall")
+    if threshold is not None:
+        axes.axvline(threshold, color=GREY, linewidth=1, linestyle="--", label="learned")
+    axes.legend(frameon=False)
+    return _figure(axes)
+
+
+def confusion(label: Labels, score: Floats, threshold: float) -> Figure:
+    """Test rows by truth and by what the threshold says."""
+    axes = _axes("At the threshold (test)", "predicted", "actual")
+    _confused(axes, label, (score >= threshold).astype(np.int8), (0, 1), ("no", "yes"))
+    return _figure(axes)
+
+
+def confusion_of_classes(
+    label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
+) -> Figure:
+    """Test rows by truth and by the likeliest class; the most frequent classes if many."""
+    said = np.array(classes)[chances.argmax(axis=1)]
+    names, counts = np.unique(label, return_counts=True)
+    shown = sorted(names[np.argsort(-counts, kind="stable")[:8]])
+    title = counted("The likeliest class (test)", len(shown), len(names))
+    axes = _axes(title, "predicted", "actual")
+    _confused(axes, label, said, shown, shown)
+    return _figure(axes)
+
+
+def importance(names: list[str], drops: Floats, metric: str) -> Figure:
+    """What the main metric loses on test rows when a feature is shuffled.
+
+    Args:
+        names: The features.
+        drops: Loss for each feature and shuffle, shape (features, repeats).
+        metric: The metric in words.
+    """
+    order = np.argsort(drops.mean(axis=1))[-MOST_ROWS:]
+    title = counted("Permutation importance", len(order), len(names))
+    axes = _axes(title, f"loss of {metric} when shuffled", "")
+    axes.barh(
+        [names[one] for one in order],
+        drops[order].mean(axis=1),
+        xerr=drops[order].std(axis=1),
+        color=BLUE,
+        ecolor=GREY,
+    )
+    _room_for(axes, [names[one] for one in order])
+    return _figure(axes)
+
+
+def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
+    """The groups of test rows that are predicted worst, with intervals, beside the whole.
+
+    Args:
+        judged: The worst first.
+        whole: The metric on all rows.
+        metric: The metric in words.
+    """
+    shown = [one for one in judged if one.value is not None][:MOST_ROWS][::-1]
+    axes = _axes(counted("The weakest slices (test)", len(shown), len(judged)), metric, "")
+    axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
+    for place, one in enumerate(shown):
+        colour = ORANGE if one.is_worse else BLUE
+        ends = [value for value in (one.low, one.high) if value is not None]
+        axes.plot(ends, [place] * len(ends), color=colour, linewidth=1.5)
+        axes.plot([one.value or 0.0], [place], "o", color=colour, markersize=4)
+    names = [f"{one.name} ({one.rows:,})" for one in shown]
+    axes.set_yticks(range(len(shown)), names)
+    axes.legend(frameon=False, fontsize=8)
+    _room_for(axes, names)
+    return _figure(axes)
+
+
+def counted(title: str, shown: int, count: int) -> str:
+    """A title that says how many are shown, if not all of them are."""
+    return title if shown == count else f"{title}: {shown} of {count}"
+
+
+def thin(values: Floats) -> Floats:
+    """At most 1,000 points, first and last kept: a curve has no more pixels."""
+    if len(values) <= 1000:
+        return values
+    kept: Floats = values[np.linspace(0, len(values) - 1, 1000).astype(int)]
+    return kept
+
+
+def _rates(label: NDArray[Any], score: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates, the highest scores first."""
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(label[order])
+    misses = np.arange(1, len(label) + 1) - hits
+    return thin(misses / max(misses[-1], 1)), thin(hits / max(hits[-1], 1))
+
+
+def _roc_axes(title: str) -> Axes:
+    axes = _axes(title, "false positive rate", "true positive rate")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
+    return axes
+
+
+def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
+    """Ten bins of equally many rows, with 95 % intervals of their means."""
+    order = np.argsort(prediction, kind="stable")
+    bins = [part for part in np.array_split(order, 10) if len(part)]
+    x = np.array([prediction[part].mean() for part in bins])
+    y = np.array([truth[part].mean() for part in bins])
+    spread = np.array([1.96 * truth[part].std() / np.sqrt(len(part)) for part in bins])
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="perfect")
+    axes.errorbar(x, y, yerr=spread, fmt="o-", color=BLUE, markersize=4, label="model")
+    axes.legend(frameon=False, loc="upper left")
+
+
+def _confused(
+    axes: Axes,
+    truth: NDArray[Any],
+    said: NDArray[Any],
+    values: Sequence[object],
+    names: Sequence[str],
+) -> None:
+    table = np.array([[np.sum((truth == one) & (said == other)) for other in values]
+                      for one in values])  # fmt: skip
+    shares = table / np.array([np.sum(truth == one) for one in values]).clip(1)[:, None]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.3)
+    for (row, column), count in np.ndenumerate(table):
+        text = f"{count:,}\n{shares[row, column]:.0%}"
+        size = 10 if len(values) < 4 else 6
+        axes.text(column, row, text, ha="center", va="center", fontsize=size)
+    axes.set_xticks(range(len(values)), names, rotation=0 if len(values) < 4 else 45)
+    axes.set_yticks(range(len(values)), names)
+    axes.spines[:].set_visible(False)
+
+
+def _room_for(axes: Axes, names: Sequence[str]) -> None:
+    axes.tick_params(axis="y", labelsize=8)
+    longest = max(map(len, names), default=0)
+    _figure(axes).subplots_adjust(left=min(0.06 + 0.0135 * longest, 0.5))
+
+
+def _axes(title: str, x: str, y: str) -> Axes:
+    figure = Figure(figsize=(4.8, 3.6))
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.9)
+    axes = figure.add_subplot()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return figure

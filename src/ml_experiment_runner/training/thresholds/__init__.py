@@ -1,0 +1,1 @@
+"""Thresholds learned on validation data, and the active one."""

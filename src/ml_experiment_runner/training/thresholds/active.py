@@ -1,0 +1,161 @@
+"""Which threshold is in force: the one just learned, or the one before where none is valid."""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.dataset.dataset import Dataset
+from ml_experiment_runner.holds import holds
+from ml_experiment_runner.holds.holds import Breach, Hold
+from ml_experiment_runner.project import repository
+from ml_experiment_runner.record.find_run import find_run
+from ml_experiment_runner.record.ranking import is_debug
+from ml_experiment_runner.record.run import Run
+from ml_experiment_runner.record.run_reader import read_run
+from ml_experiment_runner.training.thresholds.policies import Labels, Learned
+
+FILE = "threshold.json"
+EARLIER = 5  # earlier thresholds that are told
+CARRIED = ("value", "learned", "run", "labels", "positives", "policy")
+HELD = "held/threshold"
+RERUN_OF = "RUNNER_RERUN_OF"
+
+
+def in_force(
+    config: DictConfig, run: Run, dataset: Dataset, learned: Learned, label: Labels
+) -> dict[str, Any]:
+    """What is kept with the model as `threshold.json`; opens a hold where no threshold is valid.
+
+    Then the threshold of the experiment's last run stays in force. A debug run keeps none. It, a
+    job of a sweep and a rerun hold nothing.
+
+    Args:
+        config: The composed configuration.
+        run: The run that learned.
+        dataset: What it learned from.
+        learned: What `learn` found.
+        label: The validation labels, 0 or 1, shape (rows,).
+    """
+    said = OmegaConf.to_container(config.threshold, resolve=True)
+    assert isinstance(said, dict)
+    policy = {str(key): value for key, value in said.items() if value not in (None, {})}
+    carried, earlier = _before(config, run)
+    told: dict[str, Any] = {
+        "value": learned.value,
+        "policy": policy,
+        "guaranteed": learned.guaranteed,
+        "labels": len(label),
+        "positives": int(label.sum()),
+        "learned": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": run.id,
+        "data": dataset.fingerprint,
+        "period": [moment.isoformat() for moment in dataset.periods.get("validation", ())],
+    }
+    if learned.value is not None:
+        if _decides(config, run):  # a valid threshold ends the hold for the lack of one
+            holds.close(repository.root(), f"threshold-{run.experiment}")
+    else:
+        told |= {"reason": _reason(policy, learned), "missing": learned.missing}
+        if carried is not None:
+            told |= {"value": carried["value"], "carried_over": carried, "guaranteed": False}
+        if _decides(config, run):
+            told["hold"] = _hold(run, config, dataset, told)
+    told["earlier"] = earlier
+    run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
+    if "reason" in told:
+        run.log_tag("threshold", told["reason"])
+    return told
+
+
+def decided(_: Hold) -> list[str]:
+    """What follows from a decision on a hold: nothing has to be moved."""
+    return []
+
+
+def _reason(policy: dict[str, Any], learned: Learned) -> str:
+    aim = f"a {policy['policy']} of {policy['target']:g} or more"
+    sure = f"{policy['confidence']:.0%} confidence"
+    reason = f"no threshold reaches {aim} with {sure}; the most is {learned.reached:.3f}"
+    if learned.missing is None:
+        return f"{reason}, so more labels would not do: ask for less, or find a better model"
+    return f"{reason}; about {learned.missing:,} more labels would do"
+
+
+def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) -> str | None:
+    """Opens the hold, unless a person has released just this one; its id."""
+    root = repository.root()
+    subject = f"threshold-{run.experiment}"
+    carried = told.get("carried_over")
+    said = json.dumps([told["policy"], dataset.judged], sort_keys=True)
+    delivery = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    last_good = carried["run"] if carried else "none"
+    before = holds.verdict(root, subject, delivery, last_good)
+    if before is not None and before.status == holds.RELEASED:
+        return None
+    stays = (
+        f"the one of run {carried['run']}, {carried['value']:.4f}, stays in force"
+        if carried
+        else "none is in force"
+    )
+    breach = Breach("threshold", None, f"{told['reason']}; {stays}", "all")
+    hold = holds.open_hold(
+        root,
+        Hold(
+            id="", subject=subject, version=str(told["policy"]["policy"]), last_good=last_good,
+            owner=config.experiment.owner or "whoever runs it",
+            opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
+            partition="all", breaches=(breach,), delivery=(delivery,), kind="threshold",
+        ),
+    )  # fmt: skip
+    print(holds.tell(hold))
+    return hold.id
+
+
+def _before(config: DictConfig, run: Run) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The threshold that would be carried over, and how those before this run moved.
+
+    A rerun takes both from the record of the run that it repeats: others may have come or gone.
+    """
+    if _is_debug(config):
+        return None, []
+    if origin := os.environ.get(RERUN_OF):
+        path = find_run(Path(config.outputs), origin) / "artifacts" / FILE
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return told.get("carried_over"), told.get("earlier", [])
+    found = _learned(config, run)
+    moved = [{key: each[key] for key in ("run", "learned", "value")} for each in found]
+    return {key: found[-1][key] for key in CARRIED} if found else None, moved
+
+
+def _learned(config: DictConfig, run: Run) -> list[dict[str, Any]]:
+    """The last thresholds that were learned in the experiment's finished runs, the oldest first.
+
+    Jobs of sweeps, which only try values, lie deeper and are not among them.
+    """
+    found: list[dict[str, Any]] = []
+    paths = (Path(config.outputs) / run.experiment).glob(f"*/*/artifacts/{FILE}")
+    for path in sorted(paths, reverse=True):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told.get("value") is None or "carried_over" in told or "run" not in told:
+            continue
+        each = read_run(path.parents[1])
+        if each.status == "FINISHED" and "rerun.of" not in each.tags and not is_debug(each):
+            found.append(told)
+        if len(found) == EARLIER:
+            break
+    return found[::-1]
+
+
+def _decides(config: DictConfig, run: Run) -> bool:
+    """Whether a run says what is in force; jobs of sweeps, reruns and debug runs try things."""
+    return run.parent is None and RERUN_OF not in os.environ and not _is_debug(config)
+
+
+def _is_debug(config: DictConfig) -> bool:
+    return bool(config.debug.rows or config.debug.overfit)

@@ -1,1 +1,0 @@
-"""Signals joined as of a moment into rows that a model learns from."""

@@ -1,1 +1,0 @@
-"""Everything a run leaves behind: journal, provenance, delivery to MLflow."""

@@ -1,1 +1,0 @@
-"""The only way data comes in: contract, source, checks, snapshot."""

@@ -1,1 +1,0 @@
-"""Fit, learn the threshold, judge."""
