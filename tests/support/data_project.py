@@ -156,7 +156,7 @@ class DataProject:
     def receive(self, *signals: str) -> None:
         """Receives signals in a process of its own."""
         process = self.python(
-            "from ml_experiment_runner.signals.snapshots.loading import ensure_received\n"
+            "from ml_experiment_runner.signals.ingestion.loading import ensure_received\n"
             f"ensure_received({signals!r})"
         )
         output, _ = process.communicate(timeout=120)

@@ -107,7 +107,7 @@ def _reads(run: "RecordedRun") -> list[dict[str, str]]:
 def _facts(contract: "Contract", uses: "Uses") -> dict[str, str]:
     from ml_experiment_runner.holds import holds
     from ml_experiment_runner.signals.checks import quality
-    from ml_experiment_runner.signals.contract import versions
+    from ml_experiment_runner.signals.snapshots import versions
     from ml_experiment_runner.signals.snapshots.snapshot import look
 
     try:

@@ -10,9 +10,7 @@ from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import profile_file
 from ml_experiment_runner.signals.snapshots.diff import compare, told
-from ml_experiment_runner.signals.snapshots.profile import (
-    Profile,
-)
+from ml_experiment_runner.signals.snapshots.profile import Profile
 
 
 def diff(arguments: list[str]) -> int:

@@ -22,7 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
 from ml_experiment_runner.record.recorder import FINGERPRINT
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.signals.snapshots.loading import Held, ensure_received, record
+from ml_experiment_runner.signals.ingestion.loading import Held, ensure_received, record
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from ml_experiment_runner.dataset.join import MOMENT
 from ml_experiment_runner.dataset.split import check_split
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.availability import Standing, standing
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 

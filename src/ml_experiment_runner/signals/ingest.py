@@ -23,8 +23,8 @@ from ml_experiment_runner.signals.ingestion.ingestion import (
     together,
     with_inputs,
 )
+from ml_experiment_runner.signals.ingestion.loading import record
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
-from ml_experiment_runner.signals.snapshots.loading import record
 from ml_experiment_runner.signals.snapshots.writer import Publication, restore
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_experiment_runner.config.composition import as_typed
 from ml_experiment_runner.config.metrics import ENDS, needs_threshold, objective
-from ml_experiment_runner.project.errors import (
-    ObjectiveError,
-    UserError,
-    is_interrupt,
-)
+from ml_experiment_runner.project.errors import ObjectiveError, UserError, is_interrupt
 from ml_experiment_runner.project.moved_names import refuse_old_name
 
 if TYPE_CHECKING:
@@ -70,8 +66,8 @@ def execute(run: "Run") -> dict[str, float]:
 
     from ml_experiment_runner.record import summary
     from ml_experiment_runner.record.config_diff import changes
+    from ml_experiment_runner.record.inline import mlflow_inline
     from ml_experiment_runner.record.profiling import profiled
-    from ml_experiment_runner.record.sync.inline import mlflow_inline
     from ml_experiment_runner.training.pruning import Pruned
 
     try:
@@ -81,9 +77,7 @@ def execute(run: "Run") -> dict[str, float]:
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)
         run.log_metrics(metrics)
         run.settle()
-        from ml_experiment_runner.record.card.page import (
-            write_card,  # jinja2 takes a while: not before the first fit
-        )
+        from ml_experiment_runner.record.card.page import write_card
 
         run.log_artifact(write_card(run.folder), "card.html")
         summary.closing(run, metrics)  # before the end, so that console.log holds it

@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_experiment_runner.config.composition import as_typed
-from ml_experiment_runner.project.errors import (
-    ObjectiveError,
-    RefusedError,
-    UserError,
-    full_disk,
-)
+from ml_experiment_runner.project.errors import ObjectiveError, RefusedError, UserError, full_disk
 from ml_experiment_runner.sweeps.execution import (
     check_job,
     execute,

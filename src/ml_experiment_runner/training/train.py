@@ -17,17 +17,17 @@ from ml_experiment_runner.record import findings
 from ml_experiment_runner.record.experiment_time import overdue
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
-from ml_experiment_runner.training.callbacks import after_epoch
 from ml_experiment_runner.training.evaluation import slices
 from ml_experiment_runner.training.evaluation.baseline import baseline
+from ml_experiment_runner.training.evaluation.callbacks import after_epoch
 from ml_experiment_runner.training.evaluation.cross_validation import repeated
 from ml_experiment_runner.training.evaluation.evaluate import Floats, judge
 from ml_experiment_runner.training.evaluation.importance import importance
 from ml_experiment_runner.training.evaluation.predictions import write_predictions
+from ml_experiment_runner.training.evaluation.quality_gap import price
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.pipeline import predict
-from ml_experiment_runner.training.models.quality_gap import price
 from ml_experiment_runner.training.thresholds.active import HELD, in_force
 from ml_experiment_runner.training.thresholds.policies import learn
 
@@ -86,9 +86,7 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
         with run.stage("repeated"):
             metrics |= repeated(config, run, dataset, estimator)
     with run.stage("figures"):
-        from ml_experiment_runner.training.plots.run_plots import (
-            draw,  # matplotlib takes a while: not before the first fit
-        )
+        from ml_experiment_runner.training.plots.run_plots import draw
 
         labels = {part: parts[part][1] for part in predictions}
         draw(run, dataset, labels, predictions, metrics, drops, judged)

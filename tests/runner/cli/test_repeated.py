@@ -27,7 +27,7 @@ holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
 from ml_experiment_runner.holds.holds import holds
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.cli.signals import signals
 holds([])
 holds(["--all"])
@@ -37,7 +37,7 @@ signals(["visits"])
 READ = """
 import polars as pl
 from ml_experiment_runner.signals import snapshot
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 found = ensure_received(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
 assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions

@@ -21,8 +21,8 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.ingestion.loading import Held, ensure_received
 from ml_experiment_runner.signals.snapshots import quarantine, snapshot
-from ml_experiment_runner.signals.snapshots.loading import Held, ensure_received
 from support.data_project import DataProject, Recorder, git, replace
 
 ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"

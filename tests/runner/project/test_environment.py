@@ -52,8 +52,10 @@ def test_values_are_masked_where_the_file_is_not(
         [
             sys.executable,
             "-c",
-            f"{begins}\nbegin()\n"
-            "from ml_experiment_runner.project.secrets import mask\nprint(mask(input()))",
+            (
+                f"{begins}\nbegin()\n"
+                "from ml_experiment_runner.project.secrets import mask\nprint(mask(input()))"
+            ),
         ],
         env={**os.environ, "PYTHONPATH": python_path(little_project)},
         cwd=little_project,

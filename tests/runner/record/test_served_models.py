@@ -18,7 +18,7 @@ from ml_experiment_runner.dataset.task_type import Kind
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.journal import Journal
 from ml_experiment_runner.record.recorder import Recorder
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.sources import fetch
 from ml_experiment_runner.training import train
 from ml_experiment_runner.training.models.fit import fit

@@ -11,7 +11,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from support.data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
 BROKEN = "apiVersion: v3.1.0\nkind: DataContract\nid: [\n"

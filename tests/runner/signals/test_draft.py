@@ -22,8 +22,8 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.snapshots import snapshot
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build
 

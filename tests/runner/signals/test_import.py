@@ -13,8 +13,8 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
 from ml_experiment_runner.signals.drafts.contract_import import import_contract
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.odcs.yaml_document import parse
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
 from support.data_project import DataProject, build
 
 FIXTURES = sorted(

@@ -30,10 +30,10 @@ from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.contract.contract import Contract, Unfit
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.snapshots import loading as module
+from ml_experiment_runner.signals.ingestion import loading as module
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.snapshots import profile_file, snapshot
 from ml_experiment_runner.signals.snapshots import writer as publish_module
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import CONTRACT, DataProject, Recorder, build, git, replace
 
@@ -599,7 +599,7 @@ def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
     code = """
         from ml_experiment_runner import project
         from ml_experiment_runner.project.lock import data_lock
-        from ml_experiment_runner.signals.snapshots.loading import ensure_received
+        from ml_experiment_runner.signals.ingestion.loading import ensure_received
         with data_lock(project.root()):
             print("HAS", ensure_received(["shops"])["shops"].rows)
     """
@@ -668,7 +668,7 @@ def test_receiving_leaves_the_threads_as_they_were() -> None:
 
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     code = """
-        from ml_experiment_runner.signals.snapshots.loading import ensure_received
+        from ml_experiment_runner.signals.ingestion.loading import ensure_received
         found = ensure_received(["visits", "shops"])
         print("HAS", found["visits"].md5, found["shops"].md5)
     """

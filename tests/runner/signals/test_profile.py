@@ -15,8 +15,8 @@ import pytest
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.snapshots import profile, profile_file, snapshot
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
 from support.data_project import DataProject, git, replace
 
 

@@ -18,11 +18,11 @@ from ml_experiment_runner.holds.holds import Hold
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.checks.tolerance import too_many
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import receive
 from ml_experiment_runner.signals.odcs.quality_rules import read_rules
 from ml_experiment_runner.signals.odcs.yaml_document import parse
+from ml_experiment_runner.signals.snapshots import versions
 from support.data_project import build, replace
 from support.rule_contract import (
     COMPARE,

@@ -8,7 +8,7 @@ import pytest
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build, replace
 from support.reading import contract, rows

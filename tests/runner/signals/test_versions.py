@@ -14,14 +14,13 @@ from ml_experiment_runner.dataset.plan import make_plan
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import quality
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.ingest import ingest
+from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.signals.odcs.yaml_document import parse
-from ml_experiment_runner.signals.snapshots import snapshot
-from ml_experiment_runner.signals.snapshots.loading import ensure_received
+from ml_experiment_runner.signals.snapshots import snapshot, versions
 from support.data_project import DataProject, Recorder, git, replace
 
 RICH = "{name: size, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 99}}"

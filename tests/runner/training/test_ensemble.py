@@ -20,12 +20,12 @@ from ml_experiment_runner.dataset import expressions
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.dataset.task_type import Kind
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.training.evaluation.quality_gap import _refusal, price
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.fusion import fit_fusion
 from ml_experiment_runner.training.models.groups import check_ensemble, groups_of
 from ml_experiment_runner.training.models.pipeline import predict
-from ml_experiment_runner.training.models.quality_gap import _refusal, price
 from support.corruption import moves
 from support.ensembles import GROUPS, LINEAR, configured, make
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 
-from ml_experiment_runner.signals.casting import date_patterns
 from ml_experiment_runner.signals.casting.exact_numbers import integers
+from ml_experiment_runner.signals.odcs import date_patterns
 
 MOMENT = pl.Datetime("us", "UTC")
 LOCAL = pl.Datetime("us")

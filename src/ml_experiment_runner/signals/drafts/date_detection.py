@@ -8,7 +8,8 @@ from datetime import datetime
 
 import polars as pl
 
-from ml_experiment_runner.signals.casting import date_patterns, times
+from ml_experiment_runner.signals.casting import times
+from ml_experiment_runner.signals.odcs import date_patterns
 
 _WEEKDAY = r"(?:(?P<weekday>[A-Za-z]{3,9})(?P<after>,? ))?"
 _NUMBERS = r"(?P<first>\d{1,4})(?P<sign>[/.-])\d{1,2}(?P=sign)(?P<last>\d{1,4})"

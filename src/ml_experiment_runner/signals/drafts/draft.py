@@ -14,7 +14,6 @@ import polars as pl
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import mask, mask_addresses, register_addresses
-from ml_experiment_runner.signals.casting import date_patterns
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
@@ -23,6 +22,7 @@ from ml_experiment_runner.signals.contract.dialect import Dialect
 from ml_experiment_runner.signals.contract.source_configuration import Server
 from ml_experiment_runner.signals.drafts import table
 from ml_experiment_runner.signals.drafts.schema_inference import Column, Table, inspect
+from ml_experiment_runner.signals.odcs import date_patterns
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from ml_experiment_runner.signals.snapshots import snapshot

@@ -17,10 +17,10 @@ from ml_experiment_runner.holds.holds import Breach
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.checks.schema import DTYPES
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract, Unfit
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
+from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot, State
 from ml_experiment_runner.signals.snapshots.writer import Delivery
 from ml_experiment_runner.signals.sources import fetch

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ml_experiment_runner.signals.casting import date_patterns
+from ml_experiment_runner.signals.odcs import date_patterns
 from ml_experiment_runner.signals.odcs.patterns import TEXT_FORMATS, read_pattern
 from ml_experiment_runner.signals.odcs.values import (
     NUMERIC,

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.signals.checks import quality
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
+from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 

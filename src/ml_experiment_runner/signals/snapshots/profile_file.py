@@ -14,8 +14,8 @@ import polars as pl
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract, Field
+from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.profile import (
     DAY,
     LEVELS,

@@ -19,9 +19,8 @@ import polars as pl
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract
-from ml_experiment_runner.signals.snapshots import profile_file
+from ml_experiment_runner.signals.snapshots import profile_file, versions
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 

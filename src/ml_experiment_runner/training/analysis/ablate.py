@@ -181,7 +181,7 @@ def _findings(config: DictConfig, metric: str, found: Elimination) -> list[Findi
 
 def _record(config: DictConfig, run: Run, metric: str, found: Elimination) -> None:
     """The verdicts as lines, numbers, a table and a picture."""
-    from ml_experiment_runner.training.plots.analysis_plots import ablation
+    from ml_experiment_runner.training.analysis.plots import ablation
 
     width = max(len(verdict.name) for verdict in found.verdicts)
     for verdict in found.verdicts:

@@ -26,10 +26,10 @@ from ml_experiment_runner.training.analysis.perturbations import (
 )
 from ml_experiment_runner.training.evaluation.evaluate import Floats
 from ml_experiment_runner.training.evaluation.importance import importance
+from ml_experiment_runner.training.evaluation.quality_gap import one_model, price
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.pipeline import predict
-from ml_experiment_runner.training.models.quality_gap import one_model, price
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def _record(
     paid: Mapping[str, float],
 ) -> None:
     """The effects as a table on the terminal, as numbers and as a picture."""
-    from ml_experiment_runner.training.plots.analysis_plots import blast
+    from ml_experiment_runner.training.analysis.plots import blast
 
     metric = METRICS[main_metric(dataset.kind)].label
     log.info("%-12s %-8s  %-22s  %-22s  %s", "signal", "fault", "moved: most, 99 %, mean",

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from ml_experiment_runner.training.analysis.backward_elimination import Loss
-from ml_experiment_runner.training.analysis.perturbations import (
-    Moved,
-)
+from ml_experiment_runner.training.analysis.perturbations import Moved
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ml_experiment_runner.dataset.join import MOMENT
 from ml_experiment_runner.dataset.plan import PART
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.callbacks import point, tell_search
+from ml_experiment_runner.training.evaluation.callbacks import point, tell_search
 from ml_experiment_runner.training.models.fit import fit
 
 Rows = NDArray[np.int64]

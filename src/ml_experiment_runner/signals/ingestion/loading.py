@@ -10,7 +10,6 @@ from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.signals.contract import versions
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import (
@@ -22,6 +21,7 @@ from ml_experiment_runner.signals.ingestion.ingestion import (
     with_inputs,
 )
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
+from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot, State
 from ml_experiment_runner.signals.snapshots.writer import bring, restore
 
