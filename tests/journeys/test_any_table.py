@@ -39,7 +39,7 @@ print("====" + json.dumps(failed))
 """
 RELEASE = """\
 import sys
-from ml_experiment_runner.holds.holds import holds
+from ml_experiment_runner.cli.holds import holds
 for hold in sys.argv[1:]:
     holds(["release", hold, "--by", "Ada", "--why", "They were removed on purpose."])
 """

@@ -334,7 +334,7 @@ def test_clean_meets_another_one_at_many_steps(project: Path, commands: Commands
 
 FEW_FILES = """
 import resource
-from ml_experiment_runner.record import clean
+from ml_experiment_runner.cli import clean
 resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
 clean._Stores.lack = lambda *_: (None, "")
 clean.clean(["--yes"])
@@ -361,7 +361,7 @@ def test_clean_removes_a_sweep_of_very_many_jobs(project: Path, commands: Comman
 
 NO_FILES = """
 import errno, os
-from ml_experiment_runner.record import clean
+from ml_experiment_runner.cli import clean
 
 def scandir(path, usual=os.scandir):
     if str(path).endswith("0-bbbb0000/artifacts"):
@@ -383,7 +383,8 @@ def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Comm
 
 
 JOB_GOES_ON = """
-from ml_experiment_runner.record import clean, liveness
+from ml_experiment_runner.cli import clean
+from ml_experiment_runner.record import process_identity as liveness
 clean._Stores.lack = lambda *_: (None, "")
 liveness.PATIENCE = 0.1
 read = clean.read_run

@@ -22,6 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
+from support import ROOT
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
@@ -316,6 +317,7 @@ def test_interrupt_swallowed_by_an_import_ends_the_command(
         except ImportError:
             raise UserError("model._target_: cannot import it") from None
 
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(ROOT / "{{cookiecutter.project_slug}}"))
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(app.gc, "disable", lambda: None)
     monkeypatch.setattr(app, "_run", imports)

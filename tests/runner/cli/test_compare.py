@@ -17,6 +17,8 @@ from support.html_page import Page
 
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "weather.yaml").touch()
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     return tmp_path / "outputs"
 

@@ -22,11 +22,11 @@ run = MagicMock(progress=lambda items, *_: items)
 ingest(OmegaConf.create({"signals": ["visits"], "now": None}), run)
 """
 DECIDE = """
-from ml_experiment_runner.holds.holds import holds
+from ml_experiment_runner.cli.holds import holds
 holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
-from ml_experiment_runner.holds.holds import holds
+from ml_experiment_runner.cli.holds import holds
 from ml_experiment_runner.signals.ingestion.loading import ensure_received
 from ml_experiment_runner.cli.signals import signals
 holds([])
@@ -36,7 +36,7 @@ signals(["visits"])
 """
 READ = """
 import polars as pl
-from ml_experiment_runner.signals import snapshot
+from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.ingestion.loading import ensure_received
 found = ensure_received(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ml_experiment_runner.cli import app
+from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.holds.holds import Breach
@@ -163,7 +164,7 @@ def test_good_delivery_supersedes_what_is_held(project: DataProject) -> None:
     assert [each.status for each in holds.read_holds(project.root)] == ["superseded"]
     assert not (project.root / "data/held" / hold.id).exists()
     with pytest.raises(UserError, match="superseded"):
-        holds.holds(["release", hold.id, *WHO])
+        holds_command(["release", hold.id, *WHO])
 
 
 def test_hold_in_anothers_place_names_it_for_git(
@@ -178,7 +179,7 @@ def test_hold_in_anothers_place_names_it_for_git(
     assert (hold.version, hold.replaces) == ("1.1.0", former.id)
     both = f"git add holds/{hold.id}.yaml holds/{former.id}.yaml && git commit"
     assert both in caplog.text
-    holds.holds(["--all"])
+    holds_command(["--all"])
     shown = capsys.readouterr().out
     assert re.search(rf"in place of +{former.id}", shown)
     assert re.search(r"decided +20\S+ by a later delivery", shown)
@@ -197,8 +198,8 @@ def test_broken_schema_is_held_and_cannot_be_released(
     assert "cannot be released" in caplog.text
     assert _rows(project) == 2400
     with pytest.raises(UserError, match=r"cannot be released: .*\nChange signals/visits.yaml"):
-        holds.holds(["release", hold.id, *WHO])
-    assert holds.holds(["reject", hold.id, *WHO]) == 0
+        holds_command(["release", hold.id, *WHO])
+    assert holds_command(["reject", hold.id, *WHO]) == 0
     assert _ingest(project)["held/visits"] == 0
 
 
@@ -208,7 +209,7 @@ def test_source_that_suddenly_is_empty_is_held(project: DataProject) -> None:
     assert _ingest(project)["held/visits"] == 1
     assert "2,400" in _open(project).breaches[0].message
     with pytest.raises(UserError, match="cannot be released: the delivery has no rows"):
-        holds.holds(["release", _open(project).id, *WHO])
+        holds_command(["release", _open(project).id, *WHO])
 
 
 # ---------------------------------------------------------------- deciding
@@ -221,7 +222,7 @@ def test_released_rows_are_published_without_their_source(
     hold = _open(project)
     source = project.source("visits")
     source.rename(source.with_suffix(".away"))
-    assert holds.holds(["release", hold.id, *WHO]) == 0
+    assert holds_command(["release", hold.id, *WHO]) == 0
     assert f"git add holds/{hold.id}.yaml data/signals/visits.dvc" in capsys.readouterr().out
     assert ensure_received(["visits"])["visits"].rows == 2401
     assert not (project.root / "data/held" / hold.id).exists()
@@ -238,7 +239,7 @@ def test_decision_on_a_signal_that_is_gone_is_written_down(
     _deliver(project)
     hold = _open(project)
     (project.root / "signals" / "visits.yaml").unlink()
-    assert holds.holds(["release", hold.id, *WHO]) == 0
+    assert holds_command(["release", hold.id, *WHO]) == 0
     assert "signals/visits.yaml is gone" in capsys.readouterr().out
     assert not holds.find(project.root, "visits")
     assert not (project.root / "data/held" / hold.id).exists()
@@ -258,7 +259,7 @@ def test_decision_waits_for_who_receives(project: DataProject) -> None:
     receiving = project.python(code, stdin=subprocess.PIPE)
     assert receiving.stdout is not None
     assert receiving.stdout.readline() == "RECEIVING\n"
-    decision = threading.Thread(target=holds.holds, args=[["reject", hold.id, *WHO]])
+    decision = threading.Thread(target=holds_command, args=[["reject", hold.id, *WHO]])
     decision.start()
     decision.join(timeout=1)
     assert decision.is_alive()
@@ -277,7 +278,7 @@ def test_release_is_of_the_rows_that_the_hold_describes(
     _take_back(project)
     _deliver(project, minute=700)
     path.write_text(yaml.safe_dump(said))  # as git brings it from who holds the other delivery
-    holds.holds(["release", said["id"], *WHO])
+    holds_command(["release", said["id"], *WHO])
     assert "its rows are not here" in capsys.readouterr().out
     assert _rows(project) == 2400
 
@@ -286,7 +287,7 @@ def test_release_accepts_only_the_delivery_that_was_last_seen(project: DataProje
     _deliver(project)
     _take_back(project)
     _deliver(project, minute=700)
-    holds.holds(["release", _open(project).id, *WHO])
+    holds_command(["release", _open(project).id, *WHO])
     assert _rows(project) == 2401
     _take_back(project)
     assert _deliver(project)["held/visits"] == 1
@@ -297,12 +298,12 @@ def test_rejected_schema_ends_with_the_next_good_delivery(
 ) -> None:
     replace(project.source("visits"), "shop,visitor", "store,visitor")
     _ingest(project)
-    holds.holds(["reject", _open(project).id, *WHO])
+    holds_command(["reject", _open(project).id, *WHO])
     assert _ingest(project)["held/visits"] == 0
     with project.source("visits").open("a") as file:  # another delivery with the same fault
         file.write(ROW.format(minute=4))
     assert _ingest(project)["held/visits"] == 1
-    holds.holds(["reject", _open(project).id, *WHO])
+    holds_command(["reject", _open(project).id, *WHO])
     replace(project.source("visits"), "store,visitor", "shop,visitor")
     with project.source("visits").open("a") as file:
         file.write(ROW.format(minute=5).replace("T12:", "T13:"))
@@ -335,10 +336,10 @@ def test_decision_that_cannot_be_followed_is_not_made(project: DataProject) -> N
     hold = _open(project)
     replace(project.contract("visits"), "status: active", "statuss: active")
     with pytest.raises(UserError, match="statuss"):
-        holds.holds(["release", hold.id, *WHO])
+        holds_command(["release", hold.id, *WHO])
     assert _open(project) == hold
     replace(project.contract("visits"), "statuss: active", "status: active")
-    holds.holds(["release", hold.id, *WHO])
+    holds_command(["release", hold.id, *WHO])
     assert _rows(project) == 2401
 
 
@@ -372,7 +373,7 @@ def test_clone_without_data_holds_what_it_cannot_compare(project: DataProject) -
     assert _ingest(project)["held/visits"] == 1
     breaches = {breach.kind: breach for breach in _open(project).breaches}
     assert "nothing to compare with" in breaches["past"].message
-    holds.holds(["release", _open(project).id, *WHO])
+    holds_command(["release", _open(project).id, *WHO])
     assert _ingest(project)["held/visits"] == 0
 
 
@@ -381,7 +382,7 @@ def test_release_in_another_checkout_lets_the_content_in(
 ) -> None:
     _deliver(project)
     shutil.rmtree(project.root / "data/held")
-    holds.holds(["release", _open(project).id, *WHO])
+    holds_command(["release", _open(project).id, *WHO])
     assert _rows(project) == 2400
     assert _ingest(project)["held/visits"] == 0
     assert _rows(project) == 2401
@@ -394,7 +395,7 @@ def test_release_tells_from_where_on_a_field_is_as_accepted(
         Breach("distribution", "spent", "spent was 10 and is 5", "2024-05")
     ]
     _deliver(project, 6)
-    holds.holds(["release", _open(project).id, *WHO])
+    holds_command(["release", _open(project).id, *WHO])
     past_that_explains_all.reset_mock(return_value=True)
     past_that_explains_all.return_value = []
     with project.source("visits").open("a") as file:
@@ -428,7 +429,7 @@ def test_past_of_a_changed_partition_is_as_it_was(
 def test_rejected_delivery_is_ignored_and_another_is_held(project: DataProject) -> None:
     _deliver(project)
     hold = _open(project)
-    assert holds.holds(["reject", hold.id, *WHO]) == 0
+    assert holds_command(["reject", hold.id, *WHO]) == 0
     assert not (project.root / "data/held" / hold.id).exists()
     assert _ingest(project)["held/visits"] == 0
     assert _rows(project) == 2400
@@ -445,7 +446,7 @@ def test_run_that_needs_what_was_rejected_says_so(project: DataProject) -> None:
     replace(project.contract("visits"), "version: 1.0.0", "version: 1.0.1")
     replace(project.contract("visits"), "nullValues, value: [NA]", "nullValues, value: [NA, x]")
     _deliver(project)
-    holds.holds(["reject", _open(project).id, *WHO])
+    holds_command(["reject", _open(project).id, *WHO])
     with pytest.raises(UserError, match=r"1.0.1 was rejected by Ada.*\n.*pin.visits=1.0.0"):
         load_dataset(project.config())
     assert load_dataset(project.config(pin={"visits": "1.0.0"})).snapshots["visits"].rows == 2400
@@ -457,34 +458,34 @@ def test_decision_needs_an_open_hold_a_name_and_a_reason(
     _deliver(project)
     hold = _open(project)
     with pytest.raises(UserError, match=f"no such hold. Did you mean '{hold.id}'"):
-        holds.holds(["release", hold.id[:-1], *WHO])
+        holds_command(["release", hold.id[:-1], *WHO])
     with pytest.raises(UserError, match="no such hold"):
-        holds.holds(["release", f"../holds/{hold.id}", *WHO])
+        holds_command(["release", f"../holds/{hold.id}", *WHO])
     with pytest.raises(UserError, match="--why"):
-        holds.holds(["release", hold.id, "--by", "Ada", "--why", " "])
+        holds_command(["release", hold.id, "--by", "Ada", "--why", " "])
     with pytest.raises(SystemExit):
-        holds.holds(["release", hold.id, "--by", "Ada"])
-    holds.holds(["reject", hold.id, *WHO])
+        holds_command(["release", hold.id, "--by", "Ada"])
+    holds_command(["reject", hold.id, *WHO])
     with pytest.raises(UserError, match="is rejected already, by Ada"):
-        holds.holds(["release", hold.id, *WHO])
+        holds_command(["release", hold.id, *WHO])
     capsys.readouterr()
 
 
 def test_list_shows_what_is_open_and_with_all_what_was_decided(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert holds.holds([]) == 0
+    assert holds_command([]) == 0
     assert capsys.readouterr().out == "nothing is held\n"
     _deliver(project)
     hold = _open(project)
-    holds.holds([])
+    holds_command([])
     shown = capsys.readouterr().out
     assert all(word in shown for word in (hold.id, "minute", "visits@example.com", "release"))
-    holds.holds(["reject", hold.id, *WHO])
+    holds_command(["reject", hold.id, *WHO])
     capsys.readouterr()
-    holds.holds([])
+    holds_command([])
     assert hold.id not in capsys.readouterr().out
-    holds.holds(["--all"])
+    holds_command(["--all"])
     assert "by Ada: The clock was moved" in capsys.readouterr().out
 
 
@@ -506,7 +507,7 @@ def test_file_that_is_no_hold_is_named(project: DataProject) -> None:
     (project.root / "holds").mkdir()
     (project.root / "holds" / "visits-123456.yaml").write_text("id: [\n")
     with pytest.raises(UserError, match=r"holds/visits-123456\.yaml is no hold"):
-        holds.holds([])
+        holds_command([])
 
 
 @pytest.mark.parametrize(
@@ -553,7 +554,7 @@ def test_first_delivery_that_breaks_a_rule_leaves_nothing(
         ensure_received(["visits"])
     with pytest.raises(UserError, match=r"held since .*visits-[0-9a-f]{6}.*no good snapshot"):
         load_dataset(project.config())
-    holds.holds(["release", _open(project).id, *WHO])
+    holds_command(["release", _open(project).id, *WHO])
     assert ensure_received(["visits"])["visits"].rows == 2401
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals import sources
@@ -389,7 +390,7 @@ def test_vanished_month_is_held_and_goes_when_released(
     hold = holds.read_holds(received.root)[0]
     assert any("have gone: 2024-04" in breach.message for breach in hold.breaches)
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
-    holds.holds(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
+    holds_command(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
     # the first hours of April in UTC are still March in New York
     assert list(received.partitions("visits")) == ["2024-01", "2024-02", "2024-03"]
     contract = read_contracts(received.root)["visits"]

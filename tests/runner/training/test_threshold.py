@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from sklearn import metrics as reference
 
+from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.config.checks import check
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.errors import UserError
@@ -251,7 +252,7 @@ def test_decision_on_the_hold_is_for_the_same_rows_and_policy(
 ) -> None:
     told = a_run(config, "aaaa1111", NONE, 1)
     (tmp_path / "data").mkdir()
-    assert holds.holds([word, told["hold"], "--by", "Ada", "--why", "It is known"]) == 0
+    assert holds_command([word, told["hold"], "--by", "Ada", "--why", "It is known"]) == 0
     assert not open_holds(tmp_path)
     assert (a_run(config, "bbbb2222", NONE, 2)["hold"] is not None) is asks_again
     config.threshold.target = 0.6
