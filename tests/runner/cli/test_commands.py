@@ -262,7 +262,7 @@ split: {by: random, validation: 0.3, test: 0.3}
 }
 
 
-def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_path: Path) -> None:
+def test_projects_tests_compute_features_where_reached(tmp_path: Path) -> None:
     made = run_cookiecutter(copy_template(tmp_path / "template"), tmp_path / "out")
     assert made.code == 0, made.output
     for name, text in SHOPS.items():
@@ -305,7 +305,7 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
 
 
 @pytest.mark.usefixtures("in_a_project")
-def test_interrupt_that_an_import_swallows_gives_the_prompt_back(
+def test_interrupt_swallowed_by_an_import_ends_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def imports(_: object) -> int:
