@@ -53,7 +53,7 @@ def digest_in(template) -> str:
     ).stdout
 
 
-def test_demo_is_made_anew_for_the_template_and_not_for_the_runner(tmp_path) -> None:
+def test_demo_is_made_anew_for_the_template_only(tmp_path) -> None:
     template = copy_template(tmp_path / "template")
     before = digest_in(template)
     runner = template / "src" / "ml_experiment_runner" / "__init__.py"

@@ -75,7 +75,7 @@ def test_package_holds_all_of_the_runner_and_no_template(built, kind):
     assert kind == "sdist" or rooms == {"ml_experiment_runner", "hydra_plugins", about}
 
 
-def test_package_has_types_configuration_pages_and_the_changelog(built):
+def test_package_has_types_configuration_pages_and_changelog(built):
     names = names_in(built, "wheel")
     assert "ml_experiment_runner/py.typed" in names
     assert "ml_experiment_runner/conf/task/train.yaml" in names

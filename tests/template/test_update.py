@@ -275,7 +275,7 @@ def runner_of(project: Path) -> str:
 
 
 @pytest.mark.long
-def test_update_moves_pin_lock_and_environment_and_tells_the_news(template, tmp_path):
+def test_update_moves_pin_and_environment_and_tells_the_news(template, tmp_path):
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     shutil.copytree(template, origin, symlinks=True)
     git(tmp_path, "clone", "--quiet", str(origin), str(clone))
@@ -369,7 +369,7 @@ def check_that_the_runner_is_a_package_now(project: Path, history: Path, commit:
     assert {"docs", "requirements-runner.txt"} <= set(project_file["tool"]["cruft"]["skip"])
 
 
-def test_update_from_the_vendored_runner_merges_all_that_is_ours(vendored, tmp_path):
+def test_update_from_the_vendored_runner_merges_what_is_ours(vendored, tmp_path):
     before, history, commit = vendored
     project = shutil.copytree(before, tmp_path / "project")
     update_by_cruft(project)
@@ -378,7 +378,7 @@ def test_update_from_the_vendored_runner_merges_all_that_is_ours(vendored, tmp_p
 
 
 @pytest.mark.long
-def test_old_updater_goes_from_the_vendored_runner_to_the_package(vendored, tmp_path):
+def test_old_updater_goes_from_vendored_runner_to_package(vendored, tmp_path):
     before, history, commit = vendored
     project = shutil.copytree(before, tmp_path / "project")
     done = set_up(project, "tools/update.py")
