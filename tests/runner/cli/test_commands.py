@@ -22,7 +22,6 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
-from support import ROOT
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
@@ -305,6 +304,7 @@ def test_projects_tests_compute_features_where_reached(tmp_path: Path) -> None:
     assert "DeprecationWarning" in done.stdout
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_interrupt_swallowed_by_an_import_ends_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,7 +317,6 @@ def test_interrupt_swallowed_by_an_import_ends_the_command(
         except ImportError:
             raise UserError("model._target_: cannot import it") from None
 
-    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(ROOT / "{{cookiecutter.project_slug}}"))
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(app.gc, "disable", lambda: None)
     monkeypatch.setattr(app, "_run", imports)
