@@ -47,6 +47,7 @@ def test_exit_code_is_0_unless_something_is_held() -> None:
     assert exit_code([], held=True) == 3
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_every_exit_code_is_explained_where_people_look() -> None:
     said = {line.split()[0] for line in app.EXIT_CODES.splitlines() if line[0] != " "}
     assert said == {str(int(code)) for code in ExitCode}
