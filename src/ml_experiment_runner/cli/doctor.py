@@ -16,11 +16,11 @@ from ml_experiment_runner.project.installed_runner import runner_with_state
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.project.runner_pin import (
     PIN,
+    describe,
     is_from,
     is_pinned,
     pin_line,
     remembered_runner,
-    told,
 )
 from ml_experiment_runner.project.secrets import mask_addresses
 
@@ -92,7 +92,7 @@ def _runner() -> Finding:
     project = root()
     pin = pin_line(project)
     runner = runner_with_state()
-    said = told(runner)
+    said = describe(runner)
     if place := remembered_runner(project):
         wanted, good = f"{place}, which .git/config remembers", is_from(runner, place)
     elif pin is None:

@@ -34,7 +34,7 @@ def remembered_runner(project: Path) -> Path | None:
     return Path(place).expanduser().resolve() if place else None
 
 
-def told(runner: Facts) -> str:
+def describe(runner: Facts) -> str:
     """A runner in words: its version, and what says which code it is."""
     if runner.get("source") in (None, "missing"):
         return "not installed"

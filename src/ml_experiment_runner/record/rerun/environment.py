@@ -16,7 +16,7 @@ from typing import Any
 from ml_experiment_runner.project import installed_runner
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
-from ml_experiment_runner.project.runner_pin import is_pinned, told
+from ml_experiment_runner.project.runner_pin import describe, is_pinned
 from ml_experiment_runner.record.rerun.kept_environments import kept_environment, python_of
 from ml_experiment_runner.record.rerun.processes import clean_environment, run_program
 from ml_experiment_runner.record.rerun.requirements import (
@@ -55,7 +55,9 @@ class Environment:
         variables = clean_environment(PYTHONPATH=path, **more)
         if self.then is not None:  # as if it was activated
             variables["VIRTUAL_ENV"] = str(self.python.parents[1])
-            variables["PATH"] = os.pathsep.join([str(self.python.parent), variables["PATH"]])
+            variables["PATH"] = os.pathsep.join(
+                [str(self.python.parent), variables.get("PATH", "")]
+            )
         return variables
 
 
@@ -74,20 +76,21 @@ def environment_of(recorded: RecordedRun, project: Path, here: bool) -> Iterator
     then = requirements_of(recorded, project)
     changed = list(differences(then, root(), installed_runner.runner_with_state()))
     if here or not changed:
-        why = f" by --here, although others then: {', '.join(changed)}" if changed else ""
-        print(f"environment: today's{why} ({sys.prefix})")
+        print(f"environment: today's ({sys.prefix})")
+        if changed:
+            print(f"note: the recorded environment had another {', '.join(changed)}")
         for note in _other_packages(recorded):
             print(f"note: {note}")
         yield Environment(Path(sys.executable), _path_of_today())
         return
-    print(f"environment: of then; others today: {', '.join(changed)}", flush=True)
+    print(f"environment: as recorded, with another {', '.join(changed)}", flush=True)
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(kept_environment(then))
         except UserError as error:
             raise UserError(
-                f"the environment of then cannot be built: {error}\npython run.py rerun "
-                f"{recorded.id} --here takes today's environment instead"
+                f"the recorded environment cannot be built: {error}\npython run.py rerun "
+                f"{recorded.id} --here uses today's environment instead"
             ) from None
         print(f"environment: {os.path.relpath(place, root())}")
         yield Environment(python_of(place), then=then)
@@ -107,7 +110,7 @@ def check_code(recorded: RecordedRun, project: Path, environment: Environment) -
         names.insert(0, "runner")
     else:
         runner = _ask_runner(project, environment.python, variables)
-        print(f"runner: {told(runner)}, in {runner.get('package', 'no folder')}")
+        print(f"runner: {describe(runner)}, in {runner.get('package', 'no folder')}")
         _check_runner(environment.then, runner)
     for name in names:
         asked = f"import importlib.util as u; print(u.find_spec({name!r}).origin)"
@@ -154,7 +157,7 @@ def _ask_runner(project: Path, python: Path, variables: dict[str, str]) -> dict[
 
 
 def _check_runner(then: Requirements | None, runner: dict[str, Any]) -> None:
-    """Refuse an environment of then with another runner."""
+    """Refuse a recorded environment with another runner."""
     if then is None:
         if runner["source"] == "missing":
             raise UserError("the runner is not installed here: make setup")
@@ -162,8 +165,8 @@ def _check_runner(then: Requirements | None, runner: dict[str, Any]) -> None:
     pin = then.pin_to_install() or ""
     if same_runner(then.runner, runner) if then.runner else is_pinned(runner, pin):
         return
-    raise UserError(f"the environment of then has the runner {told(runner)} and not "
-                    f"{told(then.runner) if then.runner else pin}")  # fmt: skip
+    raise UserError(f"the recorded environment has the runner {describe(runner)} and not "
+                    f"{describe(then.runner) if then.runner else pin}")  # fmt: skip
 
 
 def _other_packages(recorded: RecordedRun) -> Iterator[str]:

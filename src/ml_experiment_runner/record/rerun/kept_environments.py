@@ -129,7 +129,7 @@ def _build(place: Path, then: Requirements) -> None:
     if pin is not None and pin != then.pin:
         (place / PIN).write_text(f"{pin}\n", encoding="utf-8")
     runner = mask_addresses(pin) if pin else "the project's own src/runner"
-    print(f"building the environment of then in {os.path.relpath(place, root())}, once")
+    print(f"building the recorded environment in {os.path.relpath(place, root())}, once")
     print(f"  packages: {', '.join(then.locks)}; runner: {runner}", flush=True)
     started = time.monotonic()
     _set_up(place, then)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.installed_runner import DISTRIBUTION, digest
-from ml_experiment_runner.project.runner_pin import PIN, Facts, pin_line, told
+from ml_experiment_runner.project.runner_pin import PIN, Facts, describe, pin_line
 from ml_experiment_runner.project.secrets import MASK
 from ml_experiment_runner.record.provenance import extras
 from ml_experiment_runner.record.run_reader import RecordedRun
@@ -119,7 +119,7 @@ def differences(then: Requirements, today: Path, runner: Facts) -> Iterator[str]
         return
     if then.runner:
         if not same_runner(then.runner, runner):
-            yield f"runner ({told(then.runner)}; today {told(runner)})"
+            yield f"runner ({describe(then.runner)}; today {describe(runner)})"
     elif then.pin != pin_line(today):
         yield f"runner ({then.pin or 'not pinned'})"
 
