@@ -20,6 +20,17 @@ from support.journey import QUICK, Project
 RUN = ("+experiment=baseline", *QUICK)
 OWN = "src/flight_delays/own.py"
 FEATURES = "src/flight_delays/features.py"
+LOUD = """
+import os
+
+from sklearn.linear_model import LogisticRegression
+
+
+class Loud(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        print("by", os.environ["DEPLOY_PAT"])
+        return super().fit(X, y, sample_weight)
+"""
 DECEMBER = "data/signals/flights/2013-12.parquet"
 
 
@@ -140,9 +151,8 @@ def test_rerun_of_a_first_run_takes_its_data_from_the_cache_or_the_remote(fresh:
 
 def test_rerun_masks_what_stands_in_env(project: Project) -> None:
     project.write(".env", "DEPLOY_PAT=ghp_Zq7WkX9vJ2\n")
-    printing = "import os\n\nimport polars as pl\n\nprint('by', os.environ['DEPLOY_PAT'])\n"
-    project.change(FEATURES, "import polars as pl\n", printing)
-    project.run(*RUN)
+    project.write(OWN, LOUD)
+    project.run(*RUN, "model._target_=flight_delays.own.Loud")
     said = project.run("rerun", "last").stdout
     assert "by ***" in said
     assert "equal to the last digit" in said
@@ -181,7 +191,7 @@ def set_up(project: Project, pin: str) -> None:
     git(project.root, "commit", "--quiet", "--message", "Pin", "requirements-runner.txt")
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "tools/setup.py"], cwd=project.root, env=variables, text=True,
+        [sys.executable, "tools/setup.py", "--runner", "pin"], cwd=project.root, env=variables, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

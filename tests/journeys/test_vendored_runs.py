@@ -48,6 +48,8 @@ def updated(vendored: Path, generated: Path, make: Callable[[Path], Project]) ->
     names = (".git", ".dvc", "data")
     ignored = shutil.ignore_patterns(*names)
     shutil.copytree(generated, project.root, ignore=ignored, dirs_exist_ok=True)
+    lock = project.root / "requirements.lock"
+    lock.write_text(f"{lock.read_text()}# locked again\n")
     git(project.root, "add", "--all")
     git(project.root, "commit", "--quiet", "--message", "Update")
     return project
