@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
+from ml_experiment_runner.project.installed_runner import path_of
 from ml_experiment_runner.project.repository import git
 from ml_experiment_runner.project.secrets import mask_addresses
 
@@ -64,12 +63,11 @@ def is_pinned(runner: Facts, line: str) -> bool:
     if address.startswith("git+"):
         commit = runner.get("commit")
         return runner["source"] == "git" and commit is not None and f"@{commit}" in address
-    return is_from(runner, Path(url2pathname(urlsplit(address).path)))
+    return is_from(runner, path_of(address))
 
 
 def is_from(runner: Facts, place: Path) -> bool:
     """Whether an installed runner comes from a checkout or a wheel on this machine."""
     address = str(runner.get("address", ""))
-    if runner["source"] == "file":
-        address = url2pathname(urlsplit(address).path)
-    return bool(address and runner.get("installed", True) and Path(address) == place)
+    found = path_of(address) if runner["source"] == "file" else Path(address)
+    return bool(address and runner.get("installed", True) and found == place)

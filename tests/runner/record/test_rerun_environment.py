@@ -170,7 +170,7 @@ def test_interrupted_build_is_begun_again(
     with pytest.raises(UserError, match="cannot be built"):
         rerun(["aaaa1111"])
     [place] = project.environments()
-    assert (place / ".venv" / "bin" / "python").exists()
+    assert (place / "1" / ".venv" / "bin" / "python").exists()
     (tmp_path / "killed").unlink()
     capfd.readouterr()
     assert rerun(["aaaa1111"]) == 0
@@ -225,9 +225,9 @@ def test_two_reruns_at_once_build_one_environment(project: RecordedProject) -> N
     whole = []
 
     def work() -> None:
-        with kept_environment(then) as place:
+        with kept_environment(then) as folder:
             together.wait()
-            whole.append((place / STAMP).is_file())
+            whole.append((folder.parent / STAMP).is_file())
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -242,7 +242,8 @@ def test_clean_removes_old_environments_that_nobody_uses(
     project: RecordedProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     then = requirements_of(read_run(project.run), project.folder)
-    with kept_environment(then) as place:
+    with kept_environment(then) as folder:
+        place = folder.parent
         make_old(place)
         clean(["--yes"])
         assert (place / STAMP).is_file()

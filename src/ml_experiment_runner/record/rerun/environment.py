@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_experiment_runner.project import installed_runner
-from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.errors import UserError, full_disk
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.project.runner_pin import describe, is_pinned
 from ml_experiment_runner.record.rerun.kept_environments import kept_environment, python_of
@@ -86,14 +86,16 @@ def environment_of(recorded: RecordedRun, project: Path, here: bool) -> Iterator
     print(f"environment: as recorded, with another {', '.join(changed)}", flush=True)
     with contextlib.ExitStack() as stack:
         try:
-            place = stack.enter_context(kept_environment(then))
-        except UserError as error:
+            folder = stack.enter_context(kept_environment(then))
+        except (UserError, OSError) as error:
+            if full_disk(error):
+                raise
             raise UserError(
                 f"the recorded environment cannot be built: {error}\npython run.py rerun "
                 f"{recorded.id} --here uses today's environment instead"
             ) from None
-        print(f"environment: {os.path.relpath(place, root())}")
-        yield Environment(python_of(place), then=then)
+        print(f"environment: {os.path.relpath(folder, root())}")
+        yield Environment(python_of(folder), then=then)
 
 
 def check_code(recorded: RecordedRun, project: Path, environment: Environment) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,15 +34,15 @@ def environments_folder() -> Path:
     return root() / "data" / "cache" / "environments"
 
 
-def python_of(place: Path) -> Path:
-    """The Python of a kept environment."""
-    folder = place / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
-    return folder / ("python.exe" if sys.platform == "win32" else "python")
+def python_of(folder: Path) -> Path:
+    """The Python of the environment in a folder."""
+    programs = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    return programs / ("python.exe" if sys.platform == "win32" else "python")
 
 
 @contextlib.contextmanager
 def kept_environment(then: Requirements) -> Iterator[Path]:
-    """An environment, built where it is not there yet; `clean` keeps it until the block ends.
+    """An environment, built where it is not there yet; nobody removes it until the block ends.
 
     Args:
         then: What it is made from.
@@ -65,13 +66,14 @@ def kept_environment(then: Requirements) -> Iterator[Path]:
     try:
         if not (place / STAMP).is_file():
             _build(place, then)
+        attempt = place / json.loads((place / STAMP).read_text(encoding="utf-8"))["folder"]
         os.utime(place / STAMP)
         user = FileLock(place.parent / _LOCKS / f"{place.name}-{secrets.token_hex(4)}.lock")
         user.acquire()
     finally:
         building.release()
     try:
-        yield place
+        yield attempt
     finally:
         Path(user.lock_file).unlink(missing_ok=True)
         user.release()
@@ -116,41 +118,46 @@ def remove_environment(place: Path) -> None:
 
 
 def _build(place: Path, then: Requirements) -> None:
-    """Have the set-up of then create `.venv` in a folder of its own."""
+    """Have the set-up of then create `.venv` in a folder of its own, which the stamp names.
+
+    Each attempt has another one: the set-up of a rerun that was killed may still write to its own.
+    """
     pin = then.pin_to_install()
     if place.exists():
         print("an earlier set-up of this environment was interrupted; beginning again")
-        shutil.rmtree(place)
+        shutil.rmtree(place, ignore_errors=True)
+    attempt = next(path for path in (place / str(n) for n in count(1)) if not path.exists())
     for name, content in then.files.items():
-        path = place / name
+        path = attempt / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    (place / "src").mkdir(exist_ok=True)
+    (attempt / "src").mkdir(exist_ok=True)
     if pin is not None and pin != then.pin:
-        (place / PIN).write_text(f"{pin}\n", encoding="utf-8")
+        (attempt / PIN).write_text(f"{pin}\n", encoding="utf-8")
     runner = mask_addresses(pin) if pin else "the project's own src/runner"
-    print(f"building the recorded environment in {os.path.relpath(place, root())}, once")
+    print(f"building the recorded environment in {os.path.relpath(attempt, root())}, once")
     print(f"  packages: {', '.join(then.locks)}; runner: {runner}", flush=True)
     started = time.monotonic()
-    _set_up(place, then)
-    facts = {"pin": pin and mask_addresses(pin), "extras": then.extras or (), "locks": then.locks}
+    _set_up(attempt, then)
+    facts = {"folder": attempt.name, "pin": pin and mask_addresses(pin), "locks": then.locks,
+             "extras": then.extras or ()}  # fmt: skip
     write_atomically(place / STAMP, json.dumps(facts))
     print(f"  built in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _set_up(place: Path, then: Requirements) -> None:
+def _set_up(folder: Path, then: Requirements) -> None:
     """Call the set-up; what it prints is progress, and its errors go to a file."""
     # above it, git would find today's repository, where another runner may be remembered
-    variables = clean_environment(GIT_CEILING_DIRECTORIES=str(place.parent))
+    variables = clean_environment(GIT_CEILING_DIRECTORIES=str(folder.parent))
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         variables.pop(name, None)
-    log = place / LOG
+    log = folder / LOG
     with log.open("w", encoding="utf-8") as errors:
         done = subprocess.run(
-            [sys.executable, SETUP, *(then.extras or ())], cwd=place, env=variables,
+            [sys.executable, SETUP, *(then.extras or ())], cwd=folder, env=variables,
             stdin=subprocess.DEVNULL, stderr=errors, check=False,
         )  # fmt: skip
-    if done.returncode or not python_of(place).exists():
+    if done.returncode or not python_of(folder).exists():
         said = log.read_text(encoding="utf-8", errors="replace")
         raise UserError(f"{_reason(said)} (see {os.path.relpath(log, root())})")
 
