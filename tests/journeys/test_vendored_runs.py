@@ -32,6 +32,7 @@ def vendored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = run_cookiecutter(template, tmp_path_factory.mktemp("vendored"), answers)
     assert made.code == 0, made.output
     project = Project(made.project)
+    project.run("+experiment=ensemble", "model.max_price=1", *QUICK)
     project.run(*RUN)
     git(project.root, "add", "--all")
     git(project.root, "commit", "--quiet", "--message", "Data")
@@ -63,13 +64,15 @@ def recorded(updated: Project, monkeypatch: pytest.MonkeyPatch) -> RecordedRun:
 
 
 @pytest.mark.long
-def test_vendored_run_is_read_and_its_model_loads(recorded: RecordedRun) -> None:
+def test_vendored_run_is_read_and_its_models_load(recorded: RecordedRun) -> None:
     assert recorded.status == "FINISHED"
     assert recorded.metrics["test/roc_auc"] > 0.5
-    pickle = (recorded.folder / "model" / "model.pkl").read_bytes()
+    recorded.model()
+    ensemble = load_run("last:ensemble")
+    pickle = (ensemble.folder / "model" / "model.pkl").read_bytes()
+    assert b"runner." in pickle
     assert b"ml_experiment_runner" not in pickle
-    model = recorded.model()
-    assert type(model).__module__.partition(".")[0] != "runner"
+    assert type(ensemble.model()).__module__.startswith("ml_experiment_runner.")
 
 
 @pytest.mark.long
