@@ -131,7 +131,7 @@ def test_runner_remembered_today_is_not_the_one_of_then(project: RecordedProject
     assert project.git("config", "ml-experiment.runner").strip() == "/somewhere"
 
 
-def test_runner_that_the_pin_does_not_name_is_taken_from_the_record(
+def test_runner_that_no_pin_names_is_that_of_the_record(
     project: RecordedProject,
 ) -> None:
     facts = {"version": "0.0.8", "source": "git", "commit": "c" * 40, "address": "https://b.c/r"}
