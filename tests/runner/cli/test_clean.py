@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from ml_experiment_runner.cli import clean as cleaning
-from ml_experiment_runner.cli.rerun import is_in_use
 from ml_experiment_runner.project.atomic import draft_of
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.rerun.worktree import is_in_use
 from ml_experiment_runner.record.run_reader import folders
 from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
 from support.folders import make_old, write_run
