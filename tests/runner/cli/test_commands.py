@@ -22,7 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
-from support import ROOT
+from support import ROOT, python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
@@ -281,7 +281,7 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "tests/standard/test_signals.py"],
             cwd=made.project,
-            env={**os.environ, **IDENTITY, "PYTHONPATH": ""},
+            env={**os.environ, **IDENTITY, "PYTHONPATH": python_path()},
             capture_output=True,
             text=True,
             timeout=120,

@@ -1,50 +1,44 @@
-"""Every file in conf/ composes to a valid configuration."""
+"""Every file of the project in conf/ composes to a valid configuration."""
 
 import warnings
 
 import pytest
-from mistakes import mistakes_in
 
-from ml_experiment_runner.config.composition import CONF, choices, compose
-from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.config.checks import UnsetVariableError
+from ml_experiment_runner.config.composition import compose
+from ml_experiment_runner.config.options import folder, options
 from ml_experiment_runner.config.parameters import MissingExtraError, check_model
+from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.experiment_time import overdue
-
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
-CHOICES = [
-    f"{group}={name}"
-    for group in GROUPS
-    for name in choices(group)
-    if (group, name) != ("tracking", "server")  # needs an address from the environment
-]
+from ml_experiment_runner.testing.mistakes import mistakes_in
+from ml_experiment_runner.testing.parameters import pytest_generate_tests as pytest_generate_tests
 
 
 def base(choice: str) -> list[str]:
-    """A dataset where none is the default, and a task that needs none where there is none yet."""
-    if not choices("dataset"):
+    """What has to be chosen beside it, such as a dataset where none is the default."""
+    if choice.startswith("hydra/sweeper/"):  # its samplers and pruners
+        return ["hydra/sweeper=optuna", *base("hydra/sweeper=optuna")]
+    datasets = options("dataset")
+    if not datasets:
         return ["task=ingest"]
     has_default = compose("task=ingest").dataset is not None
-    return (
-        [] if has_default or choice.startswith("dataset=") else [f"dataset={choices('dataset')[0]}"]
-    )
+    return [] if has_default or choice.startswith("dataset=") else [f"dataset={datasets[0]}"]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
 def test_choice_composes(choice: str) -> None:
-    if not choices("dataset") and choice.startswith("task="):
+    if not options("dataset") and choice.startswith("task="):
         pytest.skip("no dataset yet")
     try:
         with mistakes_in(f"conf/{choice.replace('=', '/')}.yaml"):
             check_model(compose(*base(choice), choice))
-    except MissingExtraError as missing:
+    except (MissingExtraError, UnsetVariableError) as missing:
         pytest.skip(str(missing))
 
 
-@pytest.mark.parametrize("name", choices("experiment"))
-def test_experiment_composes_and_says_what_it_asks(name: str) -> None:
-    file = f"conf/experiment/{name}.yaml"
+def test_experiment_composes_and_says_what_it_asks(experiment: str) -> None:
+    file = f"conf/experiment/{experiment}.yaml"
     with mistakes_in(file):
-        config = compose(f"+experiment={name}")
+        config = compose(f"+experiment={experiment}")
         check_model(config)
     missing = [
         f"  {key}: {example}"
@@ -57,22 +51,21 @@ def test_experiment_composes_and_says_what_it_asks(name: str) -> None:
             "experiment:", *missing,
         ]))  # fmt: skip
     # one that is late fails nothing: a change elsewhere should not have to close it
-    for finding in overdue(name, config):
+    for finding in overdue(experiment, config):
         warnings.warn(f"{file}: {finding.message}", stacklevel=1)
 
 
-@pytest.mark.parametrize("name", choices("experiment"))
-def test_experiment_opens_with_its_command(name: str) -> None:
-    file = CONF / "experiment" / f"{name}.yaml"
+def test_experiment_opens_with_its_command(experiment: str) -> None:
+    file = folder() / "experiment" / f"{experiment}.yaml"
     opening = [*file.read_text(encoding="utf-8").splitlines(), "", ""][:2]
-    package, command = "# @package _global_", f"# python run.py +experiment={name}"
+    package, command = "# @package _global_", f"# python run.py +experiment={experiment}"
     if opening[0] != package:
         raise UserError(
-            f"conf/experiment/{name}.yaml:1: the first line must be '{package}', got "
+            f"conf/experiment/{experiment}.yaml:1: the first line must be '{package}', got "
             f"'{opening[0]}'. Without it, all keys land under 'experiment'"
         )
-    if not (opening[1].startswith("# python run.py") and f"experiment={name}" in opening[1]):
+    if not (opening[1].startswith("# python run.py") and f"experiment={experiment}" in opening[1]):
         raise UserError(
-            f"conf/experiment/{name}.yaml:2: the second line must be the command that runs it, "
-            f"'{command}', got '{opening[1]}'"
+            f"conf/experiment/{experiment}.yaml:2: the second line must be the command that runs "
+            f"it, '{command}', got '{opening[1]}'"
         )
