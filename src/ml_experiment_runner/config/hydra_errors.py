@@ -37,7 +37,7 @@ def _choice(error: Exception) -> UserError | None:
         if group := max(known, key=len, default=match[1].rpartition("/")[0]):
             name = match[1].removeprefix(f"{group}/")
             near = nearest(name, options(group))
-            return UserError(f"{group}={name}: no such file in conf/{group}/. {near}")
+            return UserError(f"{group}={name}: no such option of {group}. {near}")
     if match := re.search(r"Multiple values for ([\w/]+)\.", text):
         return UserError(f"{match.group(1)}: chosen twice; say {match.group(1)}=<name> once")
     return None
@@ -125,7 +125,7 @@ def _no_match(verb: str, key: str, is_group: bool, typed: Sequence[str], keys: K
 def _near_key(key: str, typed: Sequence[str], keys: Keys) -> str:
     """The nearest key: a sibling where the parent is right, any otherwise."""
     if key.startswith("hydra."):
-        return "What launchers and sweepers take stands in conf/hydra/"
+        return "`--cfg hydra` shows what the chosen launcher and sweeper take"
     parent = key.rpartition(".")[0]
     if not parent:
         return nearest(key, TOP_LEVEL)

@@ -48,7 +48,7 @@ def _quoted(word: str) -> str:
     key, _, value = word.partition("=")
     names = value.split(",")
     if is_group(key) and value.startswith("[") and "{" in value:  # Hydra has no line for it
-        raise UserError(f"{key} must be the name of a file in conf/{key}/, got {value}")
+        raise UserError(f"{key} must be the name of an option, got {value}")
     if not (is_group(key) and all(re.fullmatch(r"[\w.+-]+", name) for name in names)):
         return word
     return f"{key}={','.join(name if _is_plain(name) else repr(name) for name in names)}"

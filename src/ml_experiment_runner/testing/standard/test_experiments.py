@@ -106,7 +106,7 @@ def breakages(name: str) -> dict[str, pl.Expr]:
     }
 
 
-def test_a_broken_signal_moves_no_answer_of_an_ensemble_beyond_its_reach(
+def test_broken_signal_moves_an_ensemble_within_its_reach(
     experiment: str, run_on_slice: Runner
 ) -> None:
     config = training(experiment)
