@@ -139,8 +139,8 @@ def test_owner_who_turns_to_celsius_is_found_out_and_nobody_trains_on_it(
     said = project.run(*INGEST, after(6), code=3).stdout
     assert all("since=2013-05-01" in path for path in desk.asked())
     hold = held(project)
-    (breach,) = [line for line in said.splitlines() if line.startswith("  2013-06: ")]
-    assert re.match(r"  2013-06: temp: .*\d", breach)
+    (violation,) = [line for line in said.splitlines() if line.startswith("  2013-06: ")]
+    assert re.match(r"  2013-06: temp: .*\d", violation)
     assert "Airport weather desk (weather-desk@example.com)" in said
     assert f"data/held/{hold}/report.html" in said
     report = (project.root / f"data/held/{hold}/report.html").read_text(encoding="utf-8")

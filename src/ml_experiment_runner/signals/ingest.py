@@ -16,11 +16,11 @@ from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import (
-    bring_past,
     check_status,
+    combined_error,
     finish_decisions,
-    receive,
-    together,
+    ingest_signals,
+    pull_last_good,
     with_inputs,
 )
 from ml_experiment_runner.signals.ingestion.loading import record
@@ -45,9 +45,9 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     moment = read_moment(config)
     with data_lock(repository.root()):
         restore(wanted)
-        bring_past(wanted)
+        pull_last_good(wanted)
         finish_decisions(wanted)
-        outcomes = receive(wanted, run, moment)
+        outcomes = ingest_signals(wanted, run, moment)
     metrics: dict[str, float] = {}
     for contract in wanted:
         outcome = outcomes[contract.name]
@@ -65,7 +65,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
         failed += read_contracts(repository.root()).broken.values()
     if failed:
         run.log_metrics(metrics)
-        raise together(failed)
+        raise combined_error(failed)
     return metrics
 
 

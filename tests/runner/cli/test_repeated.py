@@ -27,7 +27,7 @@ holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
 from ml_experiment_runner.cli.holds import holds
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.cli.signals import signals
 holds([])
 holds(["--all"])
@@ -37,8 +37,8 @@ signals(["visits"])
 READ = """
 import polars as pl
 from ml_experiment_runner.signals.snapshots import snapshot
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
-found = ensure_received(["visits"])["visits"]
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
+found = load_snapshots(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
 assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
 print(found.rows)

@@ -14,7 +14,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import profile
-from ml_experiment_runner.signals.snapshots.diff import compare, told
+from ml_experiment_runner.signals.snapshots.diff import compare, to_text
 from ml_experiment_runner.signals.snapshots.profile import Profile
 from support.data_project import DataProject, build, git, replace
 
@@ -66,8 +66,8 @@ def test_same_rows_have_no_difference(visits: Contract) -> None:
     one = made(visits, CLEAN)
     found = compare(one, one, ("1.0.0", "1.1.0"))
     assert (found.changes, found.gaps) == ((), ())
-    assert "3 of them with the same rows" in told(found)
-    assert "the same  shop, minute, spent" in told(found)
+    assert "3 of them with the same rows" in to_text(found)
+    assert "the same  shop, minute, spent" in to_text(found)
 
 
 def test_another_unit_is_told_from_the_month_it_came(visits: Contract) -> None:
@@ -78,14 +78,14 @@ def test_another_unit_is_told_from_the_month_it_came(visits: Contract) -> None:
     assert 0.6 < change.size < 0.7  # two of three months
     assert change.words[0] == "unit SEK → EUR"
     assert change.words[1].startswith("median 2")
-    assert "spent  " in told(found)
+    assert "spent  " in to_text(found)
 
 
 def test_a_season_is_no_difference(visits: Contract) -> None:
     """The newer version reaches further: what came later is not compared with what was before."""
     found = compare(made(visits, CLEAN[:2]), made(visits, CLEAN), ("1.0.0", "1.1.0"))
     assert found.changes == ()
-    assert "only after  1 partition, 2024-03" in told(found)
+    assert "only after  1 partition, 2024-03" in to_text(found)
 
 
 def test_most_changed_field_comes_first(visits: Contract) -> None:
@@ -124,7 +124,7 @@ def test_nulls_types_and_fields_that_come_and_go_are_told(visits: Contract) -> N
         "shop": "no such field any more",
         "spent": "type number → string",
     }
-    assert "now required" in told(found)
+    assert "now required" in to_text(found)
 
 
 def test_broken_relation_between_fields_is_told(visits: Contract) -> None:
@@ -133,7 +133,7 @@ def test_broken_relation_between_fields_is_told(visits: Contract) -> None:
     assert found.changes == ()  # each field by itself is what it was
     assert found.gaps[0].fields == ("spent", "minute")
     assert found.gaps[0].before > 0.5 > 0.2 > abs(found.gaps[0].after)
-    assert "spent ~ minute" in told(found)
+    assert "spent ~ minute" in to_text(found)
 
 
 def test_unchanged_quantiles_on_a_few_values_are_no_difference(visits: Contract) -> None:

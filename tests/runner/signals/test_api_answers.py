@@ -110,7 +110,7 @@ def shops(project: DataProject, server: RawServer, more: str = "") -> Contract:
 def line_of(contract: Contract) -> str:
     """The message of a read that must fail with a user's error."""
     with pytest.raises(UserError) as error:
-        fetch.receive(contract)
+        fetch.fetch_rows(contract)
     return checked(str(error.value))
 
 
@@ -229,7 +229,7 @@ def test_odd_retry_after_does_not_keep_the_read_up(
     busy = f"HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode()
     server.answers = [busy, ok([row("a")])]
     with contextlib.suppress(UserError):
-        assert fetch.receive(shops(project, server, "maxSeconds=3")).height == 1
+        assert fetch.fetch_rows(shops(project, server, "maxSeconds=3")).height == 1
 
 
 NEXTS: dict[str, tuple[Any, str]] = {
@@ -279,7 +279,7 @@ def test_last_page_may_say_so_in_each_usual_way(
 ) -> None:
     last = {"items": [row("b")]} | ({} if value is ... else {"next": value})
     server.answers = [ok({"items": [row("a")], "next": "?p=2"}), ok(last)]
-    assert fetch.receive(shops(project, server, way))["shop"].to_list() == ["a", "b"]
+    assert fetch.fetch_rows(shops(project, server, way))["shop"].to_list() == ["a", "b"]
 
 
 def test_next_page_may_name_the_usual_port() -> None:
@@ -356,7 +356,7 @@ def test_bytes_are_those_of_all_pages_unpacked(project: DataProject, server: Raw
         ok(gzip.compress(json.dumps(each).encode()), "Content-Encoding: gzip")
         for each in (first, last)
     ]
-    assert fetch.receive(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
+    assert fetch.fetch_rows(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
 
 
 def test_gzip_bomb_is_not_unpacked(project: DataProject, server: RawServer) -> None:
@@ -371,7 +371,7 @@ def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
     assert "after 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
     assert len(server.asked) == 3
     server.answers = [*pages, ok({"items": [], "next": None})]
-    assert fetch.receive(shops(project, server, f"{NEXT} maxPages=5")).height == 4
+    assert fetch.fetch_rows(shops(project, server, f"{NEXT} maxPages=5")).height == 4
 
 
 @pytest.mark.parametrize("name", http.LIMITS)
@@ -409,7 +409,7 @@ def test_any_pages_are_a_table_with_every_row_or_one_line(
     server.answers.append(ok({"items": [], "next": None}))
     server.asked.clear()
     try:
-        frame = fetch.receive(shops(project, server, f"{NEXT} maxSeconds=5"))
+        frame = fetch.fetch_rows(shops(project, server, f"{NEXT} maxSeconds=5"))
     except UserError as error:
         checked(str(error))
         return
@@ -443,7 +443,7 @@ def test_any_bytes_are_a_table_or_one_line(
 ) -> None:
     server.answers = [start + b"".join(lines) + b"\r\n" + body]
     try:
-        frame = fetch.receive(shops(project, server, "maxSeconds=5"))
+        frame = fetch.fetch_rows(shops(project, server, "maxSeconds=5"))
     except UserError as error:
         checked(str(error))
     else:
@@ -457,7 +457,7 @@ def test_own_error_keeps_its_traceback(
     monkeypatch.setattr(http, "_retry_after", lambda _: 1 / 0)
     server.answers = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(ZeroDivisionError):
-        fetch.receive(shops(project, server))
+        fetch.fetch_rows(shops(project, server))
 
 
 def test_read_that_is_given_up_leaves_no_one_reading(

@@ -11,7 +11,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from support.data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
 BROKEN = "apiVersion: v3.1.0\nkind: DataContract\nid: [\n"
@@ -90,7 +90,7 @@ def test_run_says_in_one_line_which_contracts_it_cannot_use(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert list(ensure_received(["shops"])) == ["shops"]
+        assert list(load_snapshots(["shops"])) == ["shops"]
     lines = [each.getMessage() for each in caplog.records if "not usable" in each.getMessage()]
     assert len(lines) == 1
     assert all(name in lines[0] for name in TEXTS)
@@ -105,7 +105,7 @@ def test_signal_whose_owner_nobody_names_is_received_with_a_warning(
     kept = [line for line in kept if not line.startswith("  - {channel")]
     project.contract("shops").write_text("\n".join(kept) + "\n")
     with caplog.at_level(logging.WARNING):
-        assert list(ensure_received(["shops"])) == ["shops"]
+        assert list(load_snapshots(["shops"])) == ["shops"]
     assert "nobody is named under team.name and support in signals/shops.yaml" in caplog.text
 
 
@@ -143,7 +143,7 @@ def test_contract_of_a_producer_may_be_called_anything(project: DataProject) -> 
     replace(path, "version: 1.0.0", "version: v1")
     contract = read_contracts(project.root)["visits"]
     assert (contract.name, contract.version) == ("visits", "v1")
-    ensure_received(["visits"])
+    load_snapshots(["visits"])
     assert project.partitions("visits")
 
 

@@ -26,7 +26,7 @@ def weather() -> Contract:
 
 @pytest.fixture(scope="module")
 def months(weather: Contract) -> dict[str, pl.DataFrame]:
-    return snapshot.split(weather, fetch.receive(weather))
+    return snapshot.by_partition(weather, fetch.fetch_rows(weather))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def known() -> dict:
 def received(
     weather: Contract, months: dict[str, pl.DataFrame]
 ) -> Callable[..., list[tuple[str, str | None]]]:
-    """Kind and field of the breaches in a month that comes after those before it."""
+    """Kind and field of the violations in a month that comes after those before it."""
 
     def receive(rows: pl.DataFrame, month: str = "2013-06", **more):
         past = {name: part.lazy() for name, part in months.items() if name < month}
@@ -98,7 +98,8 @@ def test_half_a_week_that_is_missing_is_found_in_the_first_weeks(weather, months
         for name, rows in delivery.items()
     }
     assert ("volume", None) in [
-        (breach.kind, breach.field) for breach in detection.changes(weather, past, thinned, {})
+        (violation.kind, violation.field)
+        for violation in detection.changes(weather, past, thinned, {})
     ]
 
 
@@ -245,7 +246,7 @@ def test_classified_values_are_not_shown(weather, months) -> None:
 
 def test_state_is_compared_row_by_row() -> None:
     planes = read_contracts(TEMPLATE)["planes"]
-    rows = fetch.receive(planes)
+    rows = fetch.fetch_rows(planes)
     before = rows.sample(3000, seed=1)
     assert detection.changes(planes, {"all": before.lazy()}, {"all": rows}, {}) == []
     more = rows.with_columns(seats=(pl.col("seats") * 1.05).round(0).cast(pl.Int64))

@@ -129,7 +129,7 @@ def air(tmp_path: Path) -> Path:
 def test_every_entry_says_what_it_says(air: Path) -> None:
     contract = read_contracts(air.parents[1])["air"]
     assert contract.rows == (600, 800)
-    assert (contract.status, contract.unsaid) == ("deprecated", ())
+    assert (contract.status, contract.unfilled) == ("deprecated", ())
     assert (contract.frequency, contract.delay) == (timedelta(hours=1), timedelta(minutes=30))
     assert (contract.when_held, contract.max_age) == ("last_good", timedelta(days=30))
     assert (contract.model, contract.null_values) == ("air@champion", ("NA", "-"))
@@ -246,9 +246,9 @@ def test_what_is_said_of_time_needs_an_event_time(air: Path, said: str) -> None:
 
 def test_draft_may_leave_open_what_only_a_person_knows(air: Path) -> None:
     replace(air, "status: deprecated", "status: draft")
-    assert read_contracts(air.parents[1])["air"].unsaid == ()
+    assert read_contracts(air.parents[1])["air"].unfilled == ()
     replace(air, "name: Weather desk", "name: unknown")
     replace(air, "purpose: Air at the airports., ", "")
     contract = read_contracts(air.parents[1])["air"]
-    assert contract.unsaid == ("team.name", "description.purpose")
+    assert contract.unfilled == ("team.name", "description.purpose")
     assert "Nobody is named as its owner in signals/air.yaml" in str(contract.mistake("x"))

@@ -105,7 +105,7 @@ def test_same_rows_have_the_same_keys_whatever_file_they_come_in(tmp_path: Path)
     frame.write_parquet(tmp_path / "tips.parquet")
     frame.write_ndjson(tmp_path / "tips.jsonl")
     received = [
-        fetch.receive(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
+        fetch.fetch_rows(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
                                 tmp_path))
         for form in ("csv", "parquet", "jsonl")
     ]  # fmt: skip
@@ -155,4 +155,4 @@ def test_contract_of_a_producer_whose_rows_no_fields_tell_apart_gets_it(
     text = (tmp_path / "signals" / "tips.yaml").read_text()
     imported = contract(text, tmp_path)
     assert imported.key == ("row_key",)
-    assert fetch.receive(imported).height == 3
+    assert fetch.fetch_rows(imported).height == 3

@@ -121,7 +121,7 @@ def test_one_mistake_in_a_field_is_told_and_nothing_that_only_follows_from_it(
 def test_place_of_a_table_may_be_said_for_all_tables_at_once() -> None:
     text = BASE.replace("path: a.csv", '"path": "data/{model}/*.csv"')
     text = text.replace("- name: orders", "- name: orders\n    physicalName: ord_tbl")
-    assert read_text(text).server.options["path"] == "data/orders/*.csv"
+    assert read_text(text).source_configuration.options["path"] == "data/orders/*.csv"
 
 
 LINES = """\
@@ -312,7 +312,7 @@ def test_owner_is_who_the_contract_names(team: str, support: str, owner: str, co
     text = text.replace("support: [{channel: desk}]\n", f"support: {support}\n" if support else "")
     contract = read_text(text).complete()
     assert (contract.owner, contract.contact) == (owner, contact)
-    assert ("team.name" in contract.unsaid) == (owner == "unknown")
+    assert ("team.name" in contract.unfilled) == (owner == "unknown")
 
 
 @pytest.mark.parametrize(

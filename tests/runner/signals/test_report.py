@@ -104,7 +104,7 @@ def test_classified_values_are_nowhere(report: Report) -> None:
 
 
 def test_what_does_not_fit_the_contract_says_so_without_figures(report: Report) -> None:
-    page = report(None, ("schema", "temp", "the field 'temp' is missing"), unfit=True)
+    page = report(None, ("schema", "temp", "the field 'temp' is missing"), releasable=False)
     assert "It cannot be released" in page.text
     assert "holds release" not in page.text
     assert "holds reject" in page.text

@@ -25,7 +25,7 @@ def test_contract_is_valid(name: str) -> None:
     with mistakes_in(CONTRACTS[name]):
         contract = read_contracts(root())[name]
     # of a draft, a person has still to say it
-    if contract.status != "draft" and "team.name" in contract.unsaid:
+    if contract.status != "draft" and "team.name" in contract.unfilled:
         raise UserError(
             f"{CONTRACTS[name]}: no team is named as its owner. Add whom to ask when a delivery "
             "is wrong:\nteam: {name: Warehouse}"

@@ -25,10 +25,10 @@ class Condition:
     """What rows may not be.
 
     Attributes:
-        kind: Of the breach.
+        kind: Of the violation.
         field: The field.
         bad: Whether a row is such.
-        promise: What such rows are, in words.
+        description: What such rows are, in words.
         tolerated: The share of a partition's rows that may be such; None where the rule says how
             many of all may be.
         rule: The quality rule that it comes from, unless it comes from the field.
@@ -37,7 +37,7 @@ class Condition:
     kind: str
     field: Field
     bad: pl.Expr
-    promise: str
+    description: str
     tolerated: float | None = 0.0
     rule: Rule | None = None
 
@@ -55,16 +55,16 @@ def conditions(contract: Contract, now: datetime) -> list[Condition]:
         if field.tolerated_nulls is not None:
             bad = column.is_null()
             found.append(Condition("nulls", field, bad, "have no value", field.tolerated_nulls))
-        for kind, bad, promise in _of_values(contract, field):
-            found.append(Condition(kind, field, bad, promise, field.tolerated_invalid))
+        for kind, bad, description in _of_values(contract, field):
+            found.append(Condition(kind, field, bad, description, field.tolerated_invalid))
         if field.name == contract.event_time:
-            promise = f"are after {moment_text(now, contract)}, when they came"
-            found.append(Condition("future", field, column > now + CLOCKS, promise))
+            description = f"are after {moment_text(now, contract)}, when they came"
+            found.append(Condition("future", field, column > now + CLOCKS, description))
         found += [
-            Condition(kind, field, bad, promise, rule.tolerated, rule)
+            Condition(kind, field, bad, description, rule.tolerated, rule)
             for rule in field.rules
             if rule.metric != "duplicateValues"
-            for kind, bad, promise in _of_a_rule(contract, field, rule)
+            for kind, bad, description in _of_a_rule(contract, field, rule)
         ]
     return found
 
@@ -78,8 +78,8 @@ def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr,
     if field.allowed:
         yield _listed(contract, field, field.allowed)
     if field.multiple_of is not None:
-        promise = f"are not multiples of {field.multiple_of:f}"
-        yield "multiple", _is_no_multiple(field), promise
+        description = f"are not multiples of {field.multiple_of:f}"
+        yield "multiple", _is_no_multiple(field), description
     if field.length != (None, None):
         low, high = field.length
         length = column.str.len_chars()
@@ -102,10 +102,10 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
         missing = column.is_null() | _is_one_of(contract, field, rule.missing)
         yield "missing", missing, f"have no value or one of {words}" if words else "have no value"
     elif rule.valid and rule.pattern is not None:
-        (_, unlisted, none_of), (_, other, promise) = (
+        (_, unlisted, none_of), (_, other, description) = (
             _listed(contract, field, rule.valid), _without(field, rule.pattern)
         )  # fmt: skip
-        yield "values", unlisted | other, f"{none_of} or {promise}"
+        yield "values", unlisted | other, f"{none_of} or {description}"
     elif rule.valid:
         yield _listed(contract, field, rule.valid)
     elif rule.pattern is not None:
@@ -114,7 +114,7 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
         found = list(_of_values(contract, field))
         if found:
             bad = pl.any_horizontal(bad for _, bad, _ in found)
-            yield "invalid", bad, " or ".join(promise for _, _, promise in found)
+            yield "invalid", bad, " or ".join(description for _, _, description in found)
 
 
 def _listed(contract: Contract, field: Field, allowed: tuple[str, ...]) -> tuple[str, pl.Expr, str]:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks.conditions import (
     Condition,
     conditions,
@@ -28,8 +28,8 @@ def broken(
     delivery: Mapping[str, pl.DataFrame],
     now: datetime,
     unchanged: Mapping[str, pl.LazyFrame] | None = None,
-) -> list[Breach]:
-    """The contract's rules that a delivery breaks: one breach for each rule, where it begins.
+) -> list[Violation]:
+    """The contract's rules that a delivery breaks: one violation for each rule, where it begins.
 
     A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
     about all rows that came; that no value comes twice is about those and the unchanged ones.
@@ -51,21 +51,23 @@ def broken(
     ]
     found += [
         [
-            breach
+            violation
             for partition, frame in sorted(delivery.items())
-            for breach in _volume(contract, frame.height, partition, now, partition == unfinished)
+            for violation in _volume(
+                contract, frame.height, partition, now, partition == unfinished
+            )
         ],
         [
-            breach
+            violation
             for partition, frame in sorted(delivery.items())
-            for breach in _copies(contract, frame, partition)
+            for violation in _copies(contract, frame, partition)
         ],
     ]
-    firsts = [_first(breaches) for breaches in found if breaches]
+    firsts = [_first(violations) for violations in found if violations]
     return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
-def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Breach | None:
+def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Violation | None:
     """That new rows are overdue; the rows that came may be as good as ever."""
     if contract.event_time is None or contract.frequency is None or last_event is None:
         return None
@@ -76,7 +78,7 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
         f"the last event is of {moment_text(last_event, contract)}, {span(now - last_event)} ago; "
         f"new ones are due within {span(due)}"
     )
-    return Breach("freshness", contract.event_time, message, _month(last_event, contract))
+    return Violation("freshness", contract.event_time, message, _month(last_event, contract))
 
 
 def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
@@ -104,7 +106,7 @@ def _beyond_the_share(
     check: Condition,
     delivery: Mapping[str, pl.DataFrame],
     counts: Mapping[str, int],
-) -> list[Breach]:
+) -> list[Violation]:
     """The partitions in which more rows are such than a tolerated share explains."""
     found = []
     for partition, count in counts.items():
@@ -112,7 +114,7 @@ def _beyond_the_share(
         if too_many(count, frame.height, check.tolerated or 0.0):
             tolerated = f"; tolerated are {percent(check.tolerated)}" if check.tolerated else ""
             message = _told(check, count, frame.height) + tolerated + _seen(contract, check, frame)
-            found.append(Breach(check.kind, check.field.name, message, partition))
+            found.append(Violation(check.kind, check.field.name, message, partition))
     return found
 
 
@@ -121,18 +123,18 @@ def _beyond_the_bound(
     check: Condition,
     delivery: Mapping[str, pl.DataFrame],
     counts: Mapping[str, int],
-) -> list[Breach]:
+) -> list[Violation]:
     """That the number of such rows in all that came is not what a rule promises."""
     assert check.rule is not None
     rows = sum(frame.height for frame in delivery.values())
     total = sum(counts.values())
     if not rows or check.rule.is_kept(total, rows):
         return []
-    message = f"{_told(check, total, rows)} where {check.rule.promise} are promised"
+    message = f"{_told(check, total, rows)} where {check.rule.expected} are expected"
     where = next((partition for partition, count in counts.items() if count), min(counts))
     if total:
         message += _seen(contract, check, delivery[where])
-    return [Breach(check.kind, check.field.name, message, where)]
+    return [Violation(check.kind, check.field.name, message, where)]
 
 
 def _told(check: Condition, count: int, rows: int) -> str:
@@ -140,7 +142,7 @@ def _told(check: Condition, count: int, rows: int) -> str:
     unit = f" {field.unit}" if field.unit and check.kind == "range" else ""
     return (
         f"{count:,} of {rows:,} values of {field.name} ({percent(count / rows)}) "
-        f"{check.promise}{unit}"
+        f"{check.description}{unit}"
     )
 
 
@@ -171,7 +173,7 @@ def _unfinished(
 
 def _volume(
     contract: Contract, rows: int, partition: str, now: datetime, unfinished: bool
-) -> list[Breach]:
+) -> list[Violation]:
     is_open = unfinished or is_growing(contract, partition, now)
     least, most = contract.rows
     others = [
@@ -179,18 +181,18 @@ def _volume(
         if rule.metric == "rowCount" and not rule.is_kept(rows, rows)
     ]  # fmt: skip
     if most is not None and rows > most:
-        promise = f"at most {most:,}"
+        expected = f"at most {most:,}"
     elif least is not None and rows < least and not is_open:
-        promise = f"at least {least:,}"
+        expected = f"at least {least:,}"
     elif others and not is_open:
-        promise = others[0].promise
+        expected = others[0].expected
     else:
         return []
-    message = f"{rows:,} rows in {partition} where {promise} are promised"
-    return [Breach("volume", None, message, partition)]
+    message = f"{rows:,} rows in {partition} where {expected} are expected"
+    return [Violation("volume", None, message, partition)]
 
 
-def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Breach]:
+def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Violation]:
     """Days whose every row came two or more times, under a key that is but a number.
 
     A key of several fields, or of the event time, says what a row is: copies share it, and are
@@ -219,16 +221,16 @@ def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Bre
         f"each of {days['different'][0]:,} rows{where} came more than once under another "
         f"{', '.join(contract.key)}: {days['rows'].sum():,} rows are copies or have one"
     )
-    return [Breach("duplicates", None, message, partition)]
+    return [Violation("duplicates", None, message, partition)]
 
 
-def _first(breaches: list[Breach]) -> Breach:
-    """One breach for all partitions that a rule is broken in."""
-    first, *more = breaches
+def _first(violations: list[Violation]) -> Violation:
+    """One violation for all partitions that a rule is broken in."""
+    first, *more = violations
     if not more:
         return first
     also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
-    return Breach(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
+    return Violation(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
 
 
 def _month(moment: datetime, contract: Contract) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks.conditions import value_text
 from ml_experiment_runner.signals.checks.schema import shown
 from ml_experiment_runner.signals.checks.tolerance import percent, too_many
@@ -16,7 +16,7 @@ def repeated(
     contract: Contract,
     delivery: Mapping[str, pl.DataFrame],
     unchanged: Mapping[str, pl.LazyFrame],
-) -> list[Breach]:
+) -> list[Violation]:
     """What must be unique, or nearly so, and is not.
 
     A row counts if its value came in an earlier one; rows without a value do not count.
@@ -39,7 +39,7 @@ def repeated(
         tolerated = rule.tolerated
         if too_many(count, rows, tolerated) if tolerated is not None else \
                 not rule.is_kept(count, rows):  # fmt: skip
-            found.append(_breach(contract, rule, field, count, frames))
+            found.append(_violation(contract, rule, field, count, frames))
     return found
 
 
@@ -56,13 +56,13 @@ def _rules(contract: Contract) -> Iterator[tuple[Rule, Field | None]]:
             yield rule, None
 
 
-def _breach(
+def _violation(
     contract: Contract,
     rule: Rule,
     field: Field | None,
     count: int,
     frames: Mapping[str, pl.DataFrame],
-) -> Breach:
+) -> Violation:
     names = list(rule.properties) if field is None else [field.name]
     rows = sum(frame.height for frame in frames.values())
     message = (
@@ -70,7 +70,7 @@ def _breach(
         "earlier one"
     )
     if rule.tolerated is None:
-        message += f" where {rule.promise} are promised"
+        message += f" where {rule.expected} are expected"
     elif rule.tolerated:
         message += f"; tolerated are {percent(rule.tolerated)}"
     where = list(frames)[-1]
@@ -82,7 +82,7 @@ def _breach(
         where = first[""]
         value = ", ".join(_shown(contract, name, first[name]) for name in names)
         message += f"; {value}, first at {key_text(contract, first)}"
-    return Breach("duplicates", field.name if field else None, message, where)
+    return Violation("duplicates", field.name if field else None, message, where)
 
 
 def key_text(contract: Contract, row: Mapping[str, object]) -> str:

@@ -41,7 +41,7 @@ _LIKE_OURS = 5
 
 
 @dataclass(frozen=True)
-class Kind:
+class SourceType:
     """What one type of server is read by, and what its entry says.
 
     Attributes:
@@ -57,23 +57,23 @@ class Kind:
     required: tuple[str, ...] = ()
 
 
-_POSTGRES = Kind(
+_POSTGRES = SourceType(
     "postgres",
     ("host", "port", "database", "schema"),
     ("user", "password"),
     ("host", "port", "database", "schema"),
 )
 TYPES = {
-    "local": Kind("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
-    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"), _FILES,
-               ("location", "format")),
-    "azure": Kind("files", ("location", "format", "delimiter", "encoding"), _FILES,
+    "local": SourceType("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
+    "s3": SourceType("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
+                     _FILES, ("location", "format")),
+    "azure": SourceType("files", ("location", "format", "delimiter", "encoding"), _FILES,
                   ("location", "format")),
     "postgres": _POSTGRES,
     "postgresql": _POSTGRES,
     # ODCS 3.1 wants a number for DuckDB's `schema`, so it is a property
-    "duckdb": Kind("duckdb", ("database",), ("schema",), ("database",)),
-    "api": Kind(
+    "duckdb": SourceType("duckdb", ("database",), ("schema",), ("database",)),
+    "api": SourceType(
         "api",
         ("location",),
         (
@@ -85,12 +85,12 @@ TYPES = {
 }  # fmt: skip
 # the property `reader` of the type `custom`; any other is the dotted path of a function
 READERS = {
-    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
+    "files": SourceType("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
                   ("user", "password", *_FILES), ("location", "format")),
-    "sqlite": Kind("sqlite", ("database",), (), ("database",)),
-    "dvc": Kind("dvc", ("location", "path", "format", "delimiter", "encoding"), ("rev", *_FILES),
-                ("location", "path", "format", "rev")),
-    "model": Kind("model", ("location",), ("input", "prediction"), ("input",)),
+    "sqlite": SourceType("sqlite", ("database",), (), ("database",)),
+    "dvc": SourceType("dvc", ("location", "path", "format", "delimiter", "encoding"),
+                      ("rev", *_FILES), ("location", "path", "format", "rev")),
+    "model": SourceType("model", ("location",), ("input", "prediction"), ("input",)),
 }  # fmt: skip
 _CUSTOM = (
     *("account", "catalog", "database", "dataset", "delimiter", "endpointUrl", "format", "host"),
@@ -105,7 +105,7 @@ _SCHEMES = {
 
 
 @dataclass(frozen=True)
-class Server:
+class SourceConfiguration:
     """Where a signal comes from.
 
     Attributes:
@@ -170,11 +170,13 @@ class Server:
         return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
 
 
-NOWHERE = Server("", {})
+NOWHERE = SourceConfiguration("", {})
 """The server of a contract that names none which can be read here."""
 
 
-def parse(servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading) -> Server:
+def parse(
+    servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading
+) -> SourceConfiguration:
     """The server that a signal comes from.
 
     Args:
@@ -245,12 +247,12 @@ def _all_properties(custom: Entry | None) -> dict[str, Entry]:
     return {name.raw: value for name, value in pairs if name and value}
 
 
-def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
-    kind = _kind(server)
+def _server(server: Entry, table: tuple[str, str], reading: Reading) -> SourceConfiguration:
+    source_type = _source_type(server)
     said = server.entries()
     place = said["server"].raw
-    options = _options(kind, said, reading)
-    if missing := [name for name in kind.required if name not in options]:
+    options = _options(source_type, said, reading)
+    if missing := [name for name in source_type.required if name not in options]:
         reading.lacking.found += [
             server.mistake(f"'{name}' is missing in {server.name}") for name in missing
         ]
@@ -261,7 +263,7 @@ def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
     for name, value in options.items():
         with reading.needs.collected():
             _check(name, value, said["type"].text())
-    if kind.reader == "api":
+    if source_type.reader == "api":
         _check_paging(options)
     with reading.needs.collected():
         _check_dialect(options)
@@ -273,12 +275,12 @@ def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
     for name in ("path", "location"):
         if name in texts:  # the placeholder that datacontract-cli fills in too
             texts[name] = texts[name].replace("{model}", table[0])
-    if kind.reader in ("postgres", "sqlite", "duckdb"):
+    if source_type.reader in ("postgres", "sqlite", "duckdb"):
         texts["table"] = table[1]
-    return Server(kind.reader, texts)
+    return SourceConfiguration(source_type.reader, texts)
 
 
-def _kind(server: Entry) -> Kind:
+def _source_type(server: Entry) -> SourceType:
     form = server.entries()["type"].raw
     if form in TYPES:
         return TYPES[form]
@@ -295,18 +297,20 @@ def _kind(server: Entry) -> Kind:
             f"customProperties, with one of {', '.join(READERS)} or a function of yours"
         )
     if "." in reader.text():
-        return Kind(reader.text(), _CUSTOM)
+        return SourceType(reader.text(), _CUSTOM)
     return READERS[reader.choice(READERS)]
 
 
-def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[str, Entry]:
+def _options(
+    source_type: SourceType, said: Mapping[str, Entry], reading: Reading
+) -> dict[str, Entry]:
     """What the server and its properties say, under one roof."""
-    options = {name: said[name] for name in kind.entries if name in said}
+    options = {name: said[name] for name in source_type.entries if name in said}
     custom = said.get("customProperties")
-    if "." in kind.reader:
+    if "." in source_type.reader:
         known = [name for name in _said_properties(custom) if name != "reader"]
     else:
-        known = list(kind.properties)
+        known = list(source_type.properties)
     own = ["reader"] if said["type"].raw == "custom" else []
     found = custom_properties(
         custom, (*known, *own), reading, said["server"].raw, shortest=_LIKE_OURS

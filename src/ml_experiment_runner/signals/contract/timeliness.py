@@ -12,7 +12,7 @@ from ml_experiment_runner.signals.odcs.values import UNITS, duration, span
 from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
 
 WHEN_HELD = ("last_good", "stop", "without")
-PROMISES = ("latency", "freshness", "frequency")
+SLA_PROPERTIES = ("latency", "freshness", "frequency")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Times:
 
 
 def read_times(
-    promised: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
+    sla_properties: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
 ) -> Times:
     """What is said under `slaProperties`, and by the contract's properties of time.
 
     Args:
-        promised: The contract's `slaProperties`.
+        sla_properties: The contract's `slaProperties`.
         table: The table that they are about.
         custom: The contract's custom properties.
         reading: Where its mistakes are collected.
@@ -54,7 +54,7 @@ def read_times(
             event_time = _event_time(custom["eventTime"], table.fields)
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
-    given = _promises(promised, event_time, table, reading)
+    given = _acted_on(sla_properties, event_time, table, reading)
     if "maxAge" in custom:
         with reading.needs.collected():
             _check_event_time("maxAge", custom["maxAge"], event_time)
@@ -69,12 +69,12 @@ def read_times(
     return Times(event_time, latency, freshness, frequency, when_held, max_age)
 
 
-def _promises(
-    promised: Entry | None, event_time: str | None, table: Table, reading: Reading
+def _acted_on(
+    sla_properties: Entry | None, event_time: str | None, table: Table, reading: Reading
 ) -> dict[str, Mapping[str, Entry]]:
     """The promises that are acted on, by their names."""
     given: dict[str, list[Mapping[str, Entry]]] = {}
-    for item in promised.items() if promised and promised.is_list else []:
+    for item in sla_properties.items() if sla_properties and sla_properties.is_list else []:
         said = item.entries()
         if "property" not in said or "value" not in said:
             continue
@@ -83,11 +83,11 @@ def _promises(
         if element.rpartition(".")[0] in table.others:
             reading.unchecked.add(f"slaProperties {short(what)}", short(element))
             continue
-        if meant := spelled(what, PROMISES):
+        if meant := spelled(what, SLA_PROPERTIES):
             given.setdefault(meant, []).append(said)
             continue
         with reading.mistakes.collected():
-            if slip := nearly(what, PROMISES):
+            if slip := nearly(what, SLA_PROPERTIES):
                 raise said["property"].mistake(
                     f"unknown entry '{short(what)}'. Did you mean '{slip}'?"
                 )

@@ -19,9 +19,13 @@ from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.contract.dialect import Dialect
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.drafts import table
-from ml_experiment_runner.signals.drafts.schema_inference import Column, Table, inspect
+from ml_experiment_runner.signals.drafts.schema_inference import (
+    InferredColumn,
+    InferredTable,
+    infer_schema,
+)
 from ml_experiment_runner.signals.odcs import date_patterns
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.odcs.yaml_document import parse
@@ -74,18 +78,18 @@ def draft(root: Path, name: str, place: str) -> Contract:
     if path.exists():
         raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
     now = datetime.now(UTC)
-    server, table = look(root, place, now)
+    server, table = infer_source(root, place, now)
     text = _text(name, mask_addresses(place), server, table)
     contract = contract_of(parse(text, path), path).complete()
-    parts = snapshot.split(contract, fetch.receive(contract))
+    partitions = snapshot.by_partition(contract, fetch.fetch_rows(contract))
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, text)
-    for breach in broken(contract, parts, now):
-        print(f"signal {name}: {breach.message}")
+    for violation in broken(contract, partitions, now):
+        print(f"signal {name}: {violation.message}")
     return contract
 
 
-def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
+def infer_source(root: Path, place: str, now: datetime) -> tuple[str, InferredTable]:
     """The entry under `servers` that data are received by, and what they say of themselves.
 
     Args:
@@ -99,13 +103,13 @@ def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
     register_addresses(place)
     said = f"--from {mask_addresses(place)}"
     form = _format(root, place, said)
-    server = Server("files", _options(root, place, form))
+    server = SourceConfiguration("files", _options(root, place, form))
     try:
         with file_locations.files(server, root) as found:
             raw = table.read(found, form)
     except file_content.Unreadable as error:
         raise UserError(f"{said}: {mask(str(error))}") from None
-    return _server(server, raw.dialect), inspect(raw, said, now)
+    return _server(server, raw.dialect), infer_schema(raw, said, now)
 
 
 def _format(root: Path, place: str, said: str) -> str:
@@ -119,7 +123,9 @@ def _format(root: Path, place: str, said: str) -> str:
     several = []
     for form in dict.fromkeys(file_content.FORMATS.values()):
         try:
-            with file_locations.files(Server("files", _options(root, place, form)), root) as found:
+            with file_locations.files(
+                SourceConfiguration("files", _options(root, place, form)), root
+            ) as found:
                 if all(file_content.is_of(file.path.name, form) for file in found):
                     several.append(form)
         except file_content.Unreadable as error:
@@ -152,7 +158,7 @@ def _options(root: Path, place: str, form: str) -> dict[str, str]:
     return {"path": place, "format": form}
 
 
-def _server(server: Server, dialect: Dialect) -> str:
+def _server(server: SourceConfiguration, dialect: Dialect) -> str:
     """The entry under `servers`."""
     options = dict(server.options)
     properties = {name: _quoted(value) for name, value in dialect.options().items()}
@@ -172,9 +178,9 @@ def _server(server: Server, dialect: Dialect) -> str:
     return f"{entry}{GUESSED}" if dialect.encoding in ("cp1252", "latin-1") else entry
 
 
-def _text(name: str, place: str, server: str, table: Table) -> str:
-    parts = table.parts()
-    fields = "\n".join(_field(each, table, parts) for each in table.columns)
+def _text(name: str, place: str, server: str, table: InferredTable) -> str:
+    partitions = table.partitions()
+    fields = "\n".join(_field(each, table, partitions) for each in table.columns)
     if not table.keys:
         fields = f"{_generated_key(table)}\n{fields}"
     unnamed = NO_HEADER if "property: header, value: none" in server else ""
@@ -210,7 +216,7 @@ servers:
   - name: {name}
     logicalType: object
     quality:
-      - {_entry(metric="rowCount", mustBeBetween=str(_rows(parts)))}
+      - {_entry(metric="rowCount", mustBeBetween=str(_rows(partitions)))}
     properties:
 {fields}
 {_times(table)}"""
@@ -224,7 +230,7 @@ def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
     return f"whether the key is {_listed(keys[0])}{also}"
 
 
-def _generated_key(table: Table) -> str:
+def _generated_key(table: InferredTable) -> str:
     """The field that stands for all that a row holds."""
     name = generated_key.free_name({each.name for each in table.columns})
     said = _entry(property=generated_key.PROPERTY, value="true")
@@ -235,12 +241,12 @@ def _generated_key(table: Table) -> str:
         customProperties: [{said}]  # a digest of the row: no fields tell the rows apart"""
 
 
-def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
-    heights = [part.height for part in parts]
+def _rows(partitions: Sequence[pl.DataFrame]) -> list[int]:
+    heights = [part.height for part in partitions]
     return [min(heights) // 2, 2 * max(heights)]
 
 
-def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
+def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl.DataFrame]) -> str:
     lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
     key = table.keys[0] if table.keys else ()
     if column.name in key:
@@ -256,7 +262,7 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
         if bounds := _range(column):
             lines.append(f"  logicalTypeOptions: {bounds}")
             rules.append(_share("invalidValues", "0.1"))
-        worst = max(part[column.name].null_count() / part.height for part in parts)
+        worst = max(part[column.name].null_count() / part.height for part in partitions)
         if (percent := math.ceil(150 * worst) + 1) < 100:
             rules.append(_share("nullValues", str(percent)))
     if values := _values(column):
@@ -267,7 +273,7 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
     return "\n".join(f"      {line}" for line in lines)
 
 
-def _in_source(column: Column) -> list[str]:
+def _in_source(column: InferredColumn) -> list[str]:
     """A column's type, and how the source calls it and writes its dates."""
     lines = [f"  logicalType: {column.type}"]
     if column.physical_name != column.name:
@@ -284,7 +290,7 @@ def _in_source(column: Column) -> list[str]:
     ]
 
 
-def _range(column: Column) -> str:
+def _range(column: InferredColumn) -> str:
     """The values' range with half as much around it, in round numbers; never below 0 for once."""
     if column.type not in NUMERIC or column.personal or column.names_things:
         return ""
@@ -318,7 +324,7 @@ def _number(value: float) -> str:
     )
 
 
-def _values(column: Column) -> list[str]:
+def _values(column: InferredColumn) -> list[str]:
     """The values of a code, if it looks as if there were no others to come."""
     if column.type != "string" or column.personal or column.names_things:
         return []
@@ -332,7 +338,7 @@ def _values(column: Column) -> list[str]:
     return values if all(value == value.strip() and value for value in values) else []
 
 
-def _times(table: Table) -> str:
+def _times(table: InferredTable) -> str:
     """What is said of time and of nulls, if anything is."""
     custom = []
     said = ""

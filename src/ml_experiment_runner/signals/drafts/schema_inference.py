@@ -52,7 +52,7 @@ SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
-class Column:
+class InferredColumn:
     """What the data say of a field.
 
     Attributes:
@@ -85,7 +85,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class InferredTable:
     """What the data say.
 
     Attributes:
@@ -96,14 +96,14 @@ class Table:
         daily: The event time is a day.
     """
 
-    columns: list[Column]
+    columns: list[InferredColumn]
     nulls: list[str]
     times: list[str]
     keys: list[tuple[str, ...]]
     rows: int
     daily: bool
 
-    def parts(self) -> list[pl.DataFrame]:
+    def partitions(self) -> list[pl.DataFrame]:
         """The rows by month of the event time."""
         frame = pl.DataFrame([each.values for each in self.columns])
         if not self.times:
@@ -112,7 +112,7 @@ class Table:
         return frame.with_columns(month).partition_by("", include_key=False)
 
 
-def inspect(raw: "Raw", said: str, now: datetime) -> Table:
+def infer_schema(raw: "Raw", said: str, now: datetime) -> InferredTable:
     """Looks at rows.
 
     Args:
@@ -135,10 +135,10 @@ def inspect(raw: "Raw", said: str, now: datetime) -> Table:
     columns = [_of_moments(each) if each.name in days else each for each in columns]
     times = times or days
     keys = _keys(columns, times[0] if times else None)
-    return Table(columns, list(raw.nulls), times, keys, frame.height, bool(days))
+    return InferredTable(columns, list(raw.nulls), times, keys, frame.height, bool(days))
 
 
-def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
+def _times(columns: Sequence[InferredColumn], kind: str, latest: date) -> list[str]:
     """Fields of a type that may say when a row happened."""
     return [
         each.name
@@ -149,7 +149,7 @@ def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
     ]
 
 
-def _of_moments(column: Column) -> Column:
+def _of_moments(column: InferredColumn) -> InferredColumn:
     """A field of days as their first moments: an event's time is a timestamp."""
     values = column.values.cast(casts.DTYPES["timestamp"])
     return replace(column, type="timestamp", values=values)
@@ -209,7 +209,7 @@ def _times_of(texts: pl.Series, kind: str) -> pl.Series:
     return times.moments(texts, "UTC")
 
 
-def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) -> Column:
+def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) -> InferredColumn:
     source, is_text = series.name, series.dtype == pl.String
     series = series.alias(name)  # polars takes some names of sources for patterns
     kind = raw.kinds.get(source)
@@ -236,7 +236,7 @@ def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) 
     if kind == "string" and not found and (there := values.drop_nulls().head(SAMPLE)).len():
         personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
     either = found.patterns if found and not pattern else ()
-    return Column(name, kind, values, personal, source, pattern, either)
+    return InferredColumn(name, kind, values, personal, source, pattern, either)
 
 
 def _type(series: pl.Series, said: str) -> str:
@@ -274,7 +274,7 @@ def _type_of_exact(series: pl.Series) -> str:
     return "string"
 
 
-def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
+def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str, ...]]:
     """Smallest sets of fields that tell all rows apart, the likeliest first."""
     whole = [each for each in columns if not each.values.has_nulls()]
     frame = pl.DataFrame([each.values for each in whole])
@@ -323,7 +323,7 @@ def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
     return expected < min(PAIRS, (rows - 1) / 6)  # of the smallest grids it is more than that
 
 
-def _may_be_named(column: Column) -> bool:
+def _may_be_named(column: InferredColumn) -> bool:
     """Whether a field looks as if it told things apart by what they are called."""
     if column.personal:
         return False

@@ -1,11 +1,11 @@
-"""Finds what has changed in a signal though its contract has not: against its own past.
+"""Drift detection: finds what has changed in a signal though its contract has not.
 
-Weather turns warm and schedules change; an upstream change is something else. Each check measures
-what a season leaves alone (how numbers end, how the fields of a row belong together, how rows
-follow each other), and each limit is learned from the signal itself: the newest parts of the past
-are measured against what was before them, as the delivery is (Dawid, Present Position and
+Weather turns warm and schedules change; an upstream change is something else. Each detector
+measures what a season leaves alone (how numbers end, how the fields of a row belong together, how
+rows follow each other), and each limit is learned from the signal itself: the newest parts of the
+past are measured against what was before them, as the delivery is (Dawid, Present Position and
 Potential Developments: the Prequential Approach, JRSS A 1984). What exceeds by far all that the
-past ever did to itself is a breach.
+past ever did to itself is a violation.
 """
 
 import functools
@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
-from ml_experiment_runner.signals.drift.rows import Check, Measure, Rows
+from ml_experiment_runner.signals.drift.rows import Detector, Measure, Rows
 
-CHECKS: tuple[Check, ...] = (
+DETECTORS: tuple[Detector, ...] = (
     *(values.NewValues(), values.NewCodes(), values.Shares(), values.LastDigits(), values.Gaps()),
     *(values.SingleValue(), values.Extreme()),
     *(relationships.Together(), invariants.Clock(), invariants.Twice(), invariants.Sums()),
@@ -42,14 +42,14 @@ CHECKS: tuple[Check, ...] = (
     ),
     sequence.ChangedRows(),
 )
-RELATION = next(check for check in CHECKS if isinstance(check, relationships.Relation))
+RELATION = next(detector for detector in DETECTORS if isinstance(detector, relationships.Relation))
 
 PAST_ROWS = 1_000_000  # newer partitions first
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEW = 30  # rows that are too few to tell anything
 WEEK, MONTH = 7, 28  # days; a month of past is enough to judge a month
 
-Model = dict[Check, Any]
+Model = dict[Detector, Any]
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Past:
     contract: Contract
     calendar: frozenset[str]
     model: Model
-    natural: dict[Check, dict[Any, float]]
-    whole: Callable[[Check], dict[Any, float]]
+    natural: dict[Detector, dict[Any, float]]
+    whole: Callable[[Detector], dict[Any, float]]
     wider: float
     without: Callable[[frozenset[str]], dict[str, Any]]
 
@@ -82,7 +82,7 @@ class Excess:
         strength: How many times the limit it is.
     """
 
-    check: Check
+    detector: Detector
     measure: Measure
     strength: float
 
@@ -92,7 +92,7 @@ def changes(
     past: Mapping[str, pl.LazyFrame],
     delivery: Mapping[str, pl.DataFrame],
     accepted: Mapping[str, str],
-) -> list[Breach]:
+) -> list[Violation]:
     """The changes in a delivery that the signal's past does not explain.
 
     Args:
@@ -104,23 +104,23 @@ def changes(
             (`""` for the rows as such): its past before that says nothing.
     """
     frames = _newest(past)
-    found: list[Breach] = []
+    found: list[Violation] = []
     for partition in sorted(delivery):
         rows = delivery[partition]
-        breaches: list[Breach] = []
+        violations: list[Violation] = []
         if contract.event_time and partition in frames:
-            breaches += _restated(contract, frames[partition], rows, partition, accepted)
+            violations += _restated(contract, frames[partition], rows, partition, accepted)
             rows = rows.join(frames[partition], on=contract.key, how="anti")
         if rows.height >= FEW:
             pasts = Pasts(contract, frames, rows, accepted)
-            breaches += [
-                _breach(contract, field, against, partition)
+            violations += [
+                _violation(contract, field, against, partition)
                 for field, against in explain(pasts, pasts.compare()).items()
             ]
         if contract.event_time:
             # also where it is held, as the delivery then is anyway: the seasons go on
             frames[partition] = delivery[partition]
-        found += breaches
+        found += violations
     return _together(found)
 
 
@@ -135,24 +135,24 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     """
     calendar = _calendar(contract, frame)
     rows = Rows(contract, frame, calendar)
-    natural: dict[Check, dict[Any, float]] = {check: {} for check in CHECKS}
+    natural: dict[Detector, dict[Any, float]] = {detector: {} for detector in DETECTORS}
     for before, parts in _trials(rows, days):
-        for check in CHECKS:
-            if not check.has_past:
+        for detector in DETECTORS:
+            if not detector.has_past:
                 continue
-            model, largest = check.learn(before), natural[check]
-            for measure in (each for part in parts for each in check.measure(model, part)):
+            model, largest = detector.learn(before), natural[detector]
+            for measure in (each for part in parts for each in detector.measure(model, part)):
                 largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
 
     @functools.cache
     def without(fields: frozenset[str]) -> dict[str, Any]:
         return RELATION.learn(rows, fields)
 
-    model = {check: check.learn(rows) for check in CHECKS}
+    model = {detector: detector.learn(rows) for detector in DETECTORS}
 
     @functools.cache
-    def whole(check: Check) -> dict[Any, float]:
-        return {measure.key: measure.value for measure in check.measure(model[check], rows)}
+    def whole(detector: Detector) -> dict[Any, float]:
+        return {measure.key: measure.value for measure in detector.measure(model[detector], rows)}
 
     return Past(contract, calendar, model, natural, whole, _wider(rows, days), without)
 
@@ -161,10 +161,10 @@ def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
     """Everything about new rows that exceeds its limit."""
     rows = Rows(past.contract, frame, past.calendar)
     return [
-        Excess(check, measure, measure.value / limit)
-        for check, model in past.model.items()
-        for measure in check.measure(model, rows)
-        if measure.value > (limit := _limit(past, check, measure, rows))
+        Excess(detector, measure, measure.value / limit)
+        for detector, model in past.model.items()
+        for measure in detector.measure(model, rows)
+        if measure.value > (limit := _limit(past, detector, measure, rows))
     ]
 
 
@@ -225,9 +225,9 @@ class Pasts:
     def without(self, found: list[Excess], fields: Set[str]) -> list[Excess]:
         """What is left when fields are left out, also from what tells the other fields."""
         rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
-        if not any(each.check is RELATION for each in found):
+        if not any(each.detector is RELATION for each in found):
             return rest
-        rest = [each for each in rest if each.check is not RELATION]
+        rest = [each for each in rest if each.detector is not RELATION]
         for since, (past, rows) in self._since.items():
             for measure in RELATION.measure(past.without(frozenset(fields)), rows):
                 limit = _limit(past, RELATION, measure, rows)
@@ -243,21 +243,21 @@ class Pasts:
 def _restated(
     contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str,
     accepted: Mapping[str, str],
-) -> list[Breach]:  # fmt: skip
+) -> list[Violation]:  # fmt: skip
     """What a delivery changes in rows that were there, but for fields that were another then."""
-    check = sequence.ChangedRows()
+    detector = sequence.ChangedRows()
     return [
-        _breach(contract, "".join(measure.fields), [Excess(check, measure, 1.0)], partition)
-        for measure in check.measure(before, Rows(contract, rows))
-        if measure.value > check.limit(0.0, rows.height)
+        _violation(contract, "".join(measure.fields), [Excess(detector, measure, 1.0)], partition)
+        for measure in detector.measure(before, Rows(contract, rows))
+        if measure.value > detector.limit(0.0, rows.height)
         and not any(partition < accepted.get(field, "") for field in measure.fields or ("",))
     ]
 
 
-def _together(breaches: list[Breach]) -> list[Breach]:
-    """One breach for a kind and a field, however many partitions it concerns."""
-    found: dict[tuple[str, str | None], list[Breach]] = {}
-    for each in breaches:
+def _together(violations: list[Violation]) -> list[Violation]:
+    """One violation for a kind and a field, however many partitions it concerns."""
+    found: dict[tuple[str, str | None], list[Violation]] = {}
+    for each in violations:
         found.setdefault((each.kind, each.field), []).append(each)
     return [
         replace(first, message=f"{first.message} (and in {len(more)} more partitions)")
@@ -266,17 +266,17 @@ def _together(breaches: list[Breach]) -> list[Breach]:
     ]  # fmt: skip
 
 
-def _breach(contract: Contract, field: str, against: list[Excess], partition: str) -> Breach:
+def _violation(contract: Contract, field: str, against: list[Excess], partition: str) -> Violation:
     """What speaks most against a field, in words; of a classified one, without a value."""
     first = against[0]
     fields = {field, *first.measure.fields} - {""}
     message = first.measure.message
     if any(contract.field(name).classification for name in fields):
         message = "it differs from its past; it is classified, so no value is shown"
-    more = sorted({each.check.kind for each in against[1:]} - {first.check.kind})
+    more = sorted({each.detector.kind for each in against[1:]} - {first.detector.kind})
     if more:
         message += f" (also: {', '.join(more)})"
-    return Breach(first.check.kind, field or None, message, partition)
+    return Violation(first.detector.kind, field or None, message, partition)
 
 
 def _newest(past: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
@@ -343,16 +343,16 @@ def _wider(rows: Rows, days: int | None) -> float:
     return max(1.0, MONTH / known * MONTH / max(days, WEEK))
 
 
-def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
-    natural = past.natural[check]
+def _limit(past: Past, detector: Detector, measure: Measure, rows: Rows) -> float:
+    natural = past.natural[detector]
     largest = natural.get(measure.key)
     if largest is None:
         # what no part of the past could be measured for is as its like, and as in the whole
         usual = float(np.median(list(natural.values()))) if natural else 0.0
-        known = past.whole(check) if check.has_past else {}
+        known = past.whole(detector) if detector.has_past else {}
         largest = max(usual, known.get(measure.key, 0.0))
-    wider = past.wider if check.is_rough else 1.0
-    return wider * check.limit(largest, len(rows))
+    wider = past.wider if detector.is_rough else 1.0
+    return wider * detector.limit(largest, len(rows))
 
 
 def _weight(found: Iterable[Excess]) -> float:
@@ -364,7 +364,7 @@ def _own(found: Iterable[Excess], field: str) -> float:
     weight = 0.0
     for each in found:
         fields = each.measure.fields or ("",)
-        if each.check is RELATION:
+        if each.detector is RELATION:
             weight += 0.1 * math.log1p(each.strength) * (field == fields[0])
         elif field in fields:
             first = 1.1 if field == fields[0] else 1.0  # the likelier one of equals

@@ -1,6 +1,6 @@
 """What the fields of a row always obey: nothing a season changes."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.signals.drift.rows import Check, Measure, Numbers, Rows, blocks
+from ml_experiment_runner.signals.drift.rows import Detector, Measure, Numbers, Rows, blocks
 
 
-class Clock(Check):
+class Clock(Detector):
     """Fields that repeat a part of the event time, such as its hour."""
 
     kind, floor, factor = "clock", 0.004, 2.0
@@ -39,7 +39,7 @@ class Clock(Check):
         return float((written != clock).mean())
 
 
-class Twice(Check):
+class Twice(Detector):
     """Rows that only the event time tells apart, not what is written of it in other fields.
 
     So it is with the hour that comes twice when summer time ends, and with a day sent again.
@@ -65,7 +65,7 @@ class Twice(Check):
         return int(rows.frame.select(key).is_duplicated().sum())
 
 
-class Sums(Check):
+class Sums(Detector):
     """Differences of two or three fields that take a few values only: a = b + c, and the like."""
 
     kind, floor, factor = "sum", 0.006, 2.0
@@ -110,7 +110,7 @@ class Sums(Check):
         return np.round(difference[~np.isnan(difference)], 4)
 
 
-class Dependence(Check):
+class Dependence(Detector):
     """Fields that follow from one or two texts: the distance from origin and destination.
 
     Approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.

@@ -1,6 +1,6 @@
 """How fields lie to each other: what is missing together, and what one tells of another."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
 from collections.abc import Iterator, Set
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.signals.drift.rows import Check, Flags, Measure, Numbers, Rows, blocks
+from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows, blocks
 
 
-class Together(Check):
+class Together(Detector):
     """Rows that lack a field, or have 0 in it, where another has a value.
 
     Upstream, what is missing is missing together, and calm air has no direction.
@@ -69,7 +69,7 @@ class Together(Check):
         return shares.astype(np.float64)
 
 
-class Relation(Check):
+class Relation(Detector):
     """What the other numbers of a row tell of one: least squares on their squares and products."""
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
@@ -162,7 +162,7 @@ class Relation(Check):
         return np.column_stack([np.ones(len(values)), values, *products]), there, bounds
 
 
-class Absence(Check):
+class Absence(Detector):
     """Where a field has nothing, or not its one usual value: how those rows lie in the others."""
 
     kind, floor, factor, is_share = "absence", 0.27, 2.8, False
@@ -224,7 +224,7 @@ class Absence(Check):
         return gaps
 
 
-class SwappedCodes(Check):
+class SwappedCodes(Detector):
     """Whether the numbers at two codes lie as they did at each other's.
 
     Against the other codes of the same day: with the seasons all move together. A day counts once,

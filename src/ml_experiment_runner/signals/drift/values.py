@@ -1,6 +1,6 @@
 """What single fields hold: new values and codes, last digits, gaps, frequent and extreme values."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.rows import (
-    Check,
+    Detector,
     Measure,
     Numbers,
     Rows,
@@ -18,7 +18,7 @@ from ml_experiment_runner.signals.drift.rows import (
 )
 
 
-class NewValues(Check):
+class NewValues(Detector):
     """Numbers that lie between those of the past and are none of them.
 
     Only for fields that take few of the numbers that their decimals allow, as readings of an
@@ -58,7 +58,7 @@ class NewValues(Check):
             )  # fmt: skip
 
 
-class NewCodes(Check):
+class NewCodes(Detector):
     """Texts that the past never had."""
 
     kind, floor, factor = "new codes", 0.004, 2.5
@@ -80,7 +80,7 @@ class NewCodes(Check):
             )  # fmt: skip
 
 
-class Shares(Check):
+class Shares(Detector):
     """How often each of a few texts comes: two that were swapped, one that has gone."""
 
     kind, floor, factor = "shares", 0.08, 2.5
@@ -113,7 +113,7 @@ class Shares(Check):
             )  # fmt: skip
 
 
-class LastDigits(Check):
+class LastDigits(Detector):
     """How numbers end: rounding or another unit moves it, a season does not."""
 
     kind, floor, factor = "last digits", 0.08, 2.0
@@ -158,7 +158,7 @@ class LastDigits(Check):
         return np.bincount(ends, minlength=modulus) / len(values)
 
 
-class Gaps(Check):
+class Gaps(Detector):
     """Gaps and peaks that rescaling rounded numbers leaves in their histogram.
 
     Stamm and Liu, Forensic Detection of Image Manipulation Using Statistical Intrinsic
@@ -209,7 +209,7 @@ class Gaps(Check):
         return float(np.sqrt(max(0.0, square.mean() - error)))
 
 
-class SingleValue(Check):
+class SingleValue(Detector):
     """One number that stands in more rows than it ever did, as a default or a fill value does."""
 
     kind, floor, factor = "single value", 0.018, 2.4
@@ -244,7 +244,7 @@ class SingleValue(Check):
         return distinct, counts / max(len(values), 1)
 
 
-class Extreme(Check):
+class Extreme(Detector):
     """A number that lies several times as far out as any before."""
 
     kind, floor, factor, is_share = "extreme", 4.0, 2.0, False

@@ -13,11 +13,11 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from ml_experiment_runner.holds import holds
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.checks.schema import DTYPES
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots import versions
@@ -29,7 +29,7 @@ READERS = 8  # at once: they wait for others more than they compute
 
 
 @dataclass(frozen=True)
-class Arrival:
+class FetchResult:
     """A signal that has come, or has not.
 
     Attributes:
@@ -37,7 +37,7 @@ class Arrival:
         recorded: The last good snapshot.
         delivery: What came; None if it could not become a snapshot.
         content: Its hash.
-        breaches: What is wrong with it.
+        violations: What is wrong with it.
         error: Why nothing came.
         since: Only rows from here on were asked for; None for all.
     """
@@ -46,14 +46,14 @@ class Arrival:
     recorded: Snapshot | None = None
     delivery: Delivery | None = None
     content: str = ""
-    breaches: tuple[Breach, ...] = ()
+    violations: tuple[Violation, ...] = ()
     error: Exception | None = None
     since: datetime | None = None
 
 
-def arrivals(
+def fetch_all(
     contracts: Sequence[Contract], now: datetime, *, as_recorded: bool = False
-) -> Iterator[tuple[Arrival, bool]]:
+) -> Iterator[tuple[FetchResult, bool]]:
     """Each signal as it comes, and whether another has come already.
 
     Args:
@@ -62,14 +62,14 @@ def arrivals(
         as_recorded: A signal that is recorded and not here must come as it was.
     """
     todo: queue.SimpleQueue[Contract] = queue.SimpleQueue()
-    come: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    come: queue.SimpleQueue[FetchResult] = queue.SimpleQueue()
     for contract in contracts:
         todo.put(contract)
 
     def work() -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                come.put(_examine(todo.get_nowait(), now, as_recorded))
+                come.put(_fetch_and_check(todo.get_nowait(), now, as_recorded))
 
     for _ in range(min(READERS, len(contracts))):
         # a daemon: whoever stops the run does not wait for a source that does not answer
@@ -80,39 +80,39 @@ def arrivals(
             yield come.get(), not come.empty()
 
 
-def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
+def _fetch_and_check(contract: Contract, now: datetime, as_recorded: bool) -> FetchResult:
     """Receives a signal and looks at what came; in a thread of its own."""
     try:
-        state, recorded = snapshots.look(contract)
+        state, recorded = snapshots.state_of(contract)
         before = versions.contract_then(recorded, contract) if recorded else None
         if before is not None:
             versions.check(before, contract)
         asks = state is State.READY and sources.takes_since(contract)
         since = _since(contract, recorded) if asks else None
         try:
-            frame = fetch.receive(contract, since)
+            frame = fetch.fetch_rows(contract, since)
             if since is not None and recorded and _have_moved(contract, frame, recorded, since):
                 # a row of before has another event time now, and would be there twice
-                since, frame = None, fetch.receive(contract)
-        except Unfit as unfit:
+                since, frame = None, fetch.fetch_rows(contract)
+        except SchemaViolation as error:
             if recorded is None:
                 raise
-            return _unfit(contract, recorded, unfit.breach, unfit.content)
+            return _unusable(contract, recorded, error.violation, error.content)
         if frame.is_empty() and recorded is not None and recorded.rows:
             what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
-            return _unfit(contract, recorded, Breach("volume", None, what, "all"))
+            return _unusable(contract, recorded, Violation("volume", None, what, "all"))
         delivery = _delivery(contract, frame, recorded, since, before)
         if state is State.MISSING and as_recorded:
             _check_same(contract, delivery, recorded)
-        breaches = _breaches(delivery, recorded, before, now)
+        violations = _violations(delivery, recorded, before, now)
         content = delivery.content
-        return Arrival(contract, recorded, delivery, content, tuple(breaches), since=since)
+        return FetchResult(contract, recorded, delivery, content, tuple(violations), since=since)
     except Exception as error:
-        return Arrival(contract, error=error)
+        return FetchResult(contract, error=error)
     except BaseException as error:  # a panic within polars, or a team's reader that exits
         failure = RuntimeError(f"receiving {contract.name} ended in {error!r}")
         failure.__cause__ = error
-        return Arrival(contract, error=failure)
+        return FetchResult(contract, error=failure)
 
 
 def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
@@ -145,10 +145,12 @@ def _older(contract: Contract, recorded: Snapshot, since: datetime) -> dict[str,
     return {name: each for name, each in recorded.partitions.items() if name < first}
 
 
-def _unfit(contract: Contract, recorded: Snapshot, breach: Breach, content: str = "") -> Arrival:
+def _unusable(
+    contract: Contract, recorded: Snapshot, violation: Violation, content: str = ""
+) -> FetchResult:
     """A delivery that cannot become a snapshot."""
-    content = snapshots.whole({"unfit": breach.message, "content": content})
-    return Arrival(contract, recorded, None, content, (breach,))
+    content = snapshots.combined_hash({"unfit": violation.message, "content": content})
+    return FetchResult(contract, recorded, None, content, (violation,))
 
 
 def _delivery(
@@ -167,8 +169,8 @@ def _delivery(
         since: Where the rows begin that were asked for; older ones stay as they are.
         before: The contract that it was received under.
     """
-    parts = snapshots.split(contract, frame)
-    contents = {name: snapshots.content_hash(part) for name, part in parts.items()}
+    partitions = snapshots.by_partition(contract, frame)
+    contents = {name: snapshots.content_hash(part) for name, part in partitions.items()}
     rows = frame.height
     last_event: datetime | None = None
     if contract.event_time is not None and not frame.is_empty():
@@ -177,11 +179,15 @@ def _delivery(
         older = _older(contract, recorded, since)
         contents = older | contents
         rows += sum(_height(recorded.folder / f"{name}.parquet") for name in older)
-    announced = dict(recorded.announced) if recorded else {}
+    declared_changes = dict(recorded.declared_changes) if recorded else {}
     if before is not None:
-        announced |= dict.fromkeys(versions.announced(before, contract), snapshots.LATER)
+        declared_changes |= dict.fromkeys(
+            versions.declared_changes(before, contract), snapshots.LATER
+        )
     text = contract.path.read_text(encoding="utf-8")
-    return Delivery(contract, text, frame.height, parts, contents, rows, last_event, announced)
+    return Delivery(
+        contract, text, frame.height, partitions, contents, rows, last_event, declared_changes
+    )
 
 
 def _height(path: Path) -> int:
@@ -200,9 +206,9 @@ def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | Non
         )
 
 
-def _breaches(
+def _violations(
     delivery: Delivery, recorded: Snapshot | None, before: Contract | None, now: datetime
-) -> list[Breach]:
+) -> list[Violation]:
     """What is wrong with what is new, unless a person has accepted exactly that."""
     contract, changed = delivery.contract, delivery.changed(recorded)
     was = recorded.partitions if recorded and recorded.rows else {}
@@ -210,40 +216,42 @@ def _breaches(
     if not changed and not gone:
         return []
     last_good = recorded.content if recorded else "none"
-    verdict = holds.verdict(contract.root, contract.name, delivery.content, last_good)
-    if verdict is not None and verdict.status == holds.RELEASED:
+    decision = holds.decision(contract.root, contract.name, delivery.content, last_good)
+    if decision is not None and decision.status == holds.RELEASED:
         return []
     past: dict[str, pl.LazyFrame] = {}
     if recorded is not None and (before is None or _reads_alike(before, contract)):
         past = past_of(delivery, recorded)
     stays = {name: past[name] for name in delivery.contents if name in past and name not in changed}
-    breaches = quality.broken(contract, changed, now, stays)
+    violations = quality.broken(contract, changed, now, stays)
     if recorded is not None and (before is None or _reads_alike(before, contract)):
         if recorded.rows and not past:
             what = ("nothing to compare with: the last good snapshot is neither here nor in DVC's "
                     "cache or remote")  # fmt: skip
-            breaches.append(Breach("past", None, what, min(changed, default="all")))
-        accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
+            violations.append(Violation("past", None, what, min(changed, default="all")))
+        accepted = {**delivery.declared_changes, **holds.accepted(contract.root, contract.name)}
         # what the contract's new version says is no silent change
-        announced = {name for name, since in delivery.announced.items() if since == snapshots.LATER}
-        breaches += [
-            breach
-            for breach in detection.changes(contract, past, changed, accepted)
-            if breach.field not in announced
+        declared_changes = {
+            name for name, since in delivery.declared_changes.items() if since == snapshots.LATER
+        }
+        violations += [
+            violation
+            for violation in detection.changes(contract, past, changed, accepted)
+            if violation.field not in declared_changes
         ]
-        breaches += _units(before, delivery, recorded) if before else []
+        violations += _units(before, delivery, recorded) if before else []
         if gone:
             shown = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
             what = f"{len(gone)} of {len(was)} partitions have gone: {shown}"
-            breaches.append(Breach("volume", None, what, gone[0]))
-    return breaches
+            violations.append(Violation("volume", None, what, gone[0]))
+    return violations
 
 
-def _units(before: Contract, delivery: Delivery, recorded: Snapshot) -> list[Breach]:
+def _units(before: Contract, delivery: Delivery, recorded: Snapshot) -> list[Violation]:
     """Fields that are said to have another unit, though their older rows are the same as before."""
     now, same = delivery.contract, set(recorded.partitions.items()) & set(delivery.contents.items())
     return [
-        Breach(
+        Violation(
             "unit", field.name,
             f"{field.name} is in {field.unit} under version {now.version}, and the rows of "
             f"{len(same)} earlier partitions are the same as in {then}",
@@ -269,8 +277,8 @@ def past_of(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
     here = snapshots.is_here(contract, recorded)
     past = {}
     for name, content in recorded.partitions.items():
-        if delivery.contents.get(name) == content and name in delivery.parts:
-            past[name] = delivery.parts[name].lazy()
+        if delivery.contents.get(name) == content and name in delivery.partitions:
+            past[name] = delivery.partitions[name].lazy()
         elif here:
             past[name] = _as_today(contract, recorded.folder / f"{name}.parquet")
     return past

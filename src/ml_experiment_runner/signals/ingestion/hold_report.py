@@ -27,7 +27,13 @@ from ml_experiment_runner.signals.snapshots.diff import (
     null_share,
     shares,
 )
-from ml_experiment_runner.signals.snapshots.profile import LARGEST, Column, Floats, Part, show
+from ml_experiment_runner.signals.snapshots.profile import (
+    LARGEST,
+    ColumnProfile,
+    Floats,
+    PartitionProfile,
+    show,
+)
 
 if TYPE_CHECKING:
     from ml_experiment_runner.holds.holds import Hold
@@ -39,21 +45,21 @@ EXACT = 2**52  # of larger whole numbers a half more is no other number
 MOST, MOST_RELATIONS = 10, 6  # values or fields, and pairs of fields that are shown
 
 
-class Rows(NamedTuple):
+class ReportRows(NamedTuple):
     """What a report compares.
 
     Attributes:
-        parts: What the past's partitions look like.
+        partitions: What the past's partitions look like.
         before: Its last year together.
         came: What the delivery's partitions look like.
         after: All of the delivery.
         frames: The rows of the last year and of the delivery.
     """
 
-    parts: Mapping[str, Part]
-    before: Part
-    came: Mapping[str, Part]
-    after: Part
+    partitions: Mapping[str, PartitionProfile]
+    before: PartitionProfile
+    came: Mapping[str, PartitionProfile]
+    after: PartitionProfile
     frames: tuple[pl.DataFrame, pl.DataFrame]
 
 
@@ -88,22 +94,22 @@ def write_report(
     from ml_experiment_runner.record.card.page import environment
 
     rows = _rows(contract, past, delivery) if past and delivery else None
-    named = list(dict.fromkeys(breach.field for breach in hold.breaches if breach.field))
+    named = list(dict.fromkeys(violation.field for violation in hold.violations if violation.field))
     shown = [name for name in named if name in contract.names and name != contract.event_time]
-    page = environment(Path(__file__).parent).get_template("report.html").render(
+    page = environment(Path(__file__).parent).get_template("hold_report.html").render(
         contract=contract,
         hold=hold,
         opened=datetime.fromisoformat(hold.opened),
         named=named,
-        what=_joined(named) or _joined(list(dict.fromkeys(one.kind for one in hold.breaches))),
-        breaches=hold.breaches,
+        what=_joined(named) or _joined(list(dict.fromkeys(one.kind for one in hold.violations))),
+        violations=hold.violations,
         last=max(past, default=None),
         fields=[_field(contract.field(name), hold, rows) for name in shown] if rows else [],
-        volume=_volume(rows) if rows and len(named) < len(hold.breaches) else None,
+        volume=_volume(rows) if rows and len(named) < len(hold.violations) else None,
         overview=_overview(contract, rows, named) if rows else [],
         relations=_relations(rows) if rows else [],
         shown_relations=MOST_RELATIONS,
-        period=_period(list(rows.parts)[-YEAR:]) if rows else "",
+        period=_period(list(rows.partitions)[-YEAR:]) if rows else "",
         delivered=_period(list(delivery)),
         rows=rows,
     )  # fmt: skip
@@ -120,25 +126,25 @@ def path(root: Path, hold: "Hold") -> Path:
 
 def _rows(
     contract: Contract, past: Mapping[str, pl.LazyFrame], delivery: Mapping[str, pl.DataFrame]
-) -> Rows:
+) -> ReportRows:
     frames = {name: past[name].collect() for name in sorted(past)[-PAST:]}
-    parts = {name: profile.measure(contract, frame) for name, frame in frames.items()}
+    partitions = {name: profile.measure(contract, frame) for name, frame in frames.items()}
     came = {name: profile.measure(contract, delivery[name]) for name in sorted(delivery)}
     year = list(frames)[-YEAR:]
-    return Rows(
-        parts,
-        profile.merge([parts[name] for name in year]),
+    return ReportRows(
+        partitions,
+        profile.merge([partitions[name] for name in year]),
         came,
         profile.merge(came.values()),
         (pl.concat([frames[name] for name in year]), pl.concat(list(delivery.values()))),
     )
 
 
-def _field(field: Field, hold: "Hold", rows: Rows) -> dict[str, Any]:
+def _field(field: Field, hold: "Hold", rows: ReportRows) -> dict[str, Any]:
     """What is shown of a field that is not what it was."""
     before, after = rows.before.columns[field.name], rows.after.columns[field.name]
     lacking = [100 * null_share(part, field.name) for part in (rows.before, rows.after)]
-    kinds = {breach.kind for breach in hold.breaches if breach.field == field.name}
+    kinds = {violation.kind for violation in hold.violations if violation.field == field.name}
     facts = [("rows", f"{rows.before.rows:,}", f"{rows.after.rows:,}"),
              ("without a value", *(f"{share:.1f} %" for share in lacking))]  # fmt: skip
     told: dict[str, Any] = {"lines": None, "histogram": None, "bars": None, "nulls": None}
@@ -158,13 +164,13 @@ def _field(field: Field, hold: "Hold", rows: Rows) -> dict[str, Any]:
         "name": field.name,
         "unit": field.unit,
         "classification": field.classification,
-        "breaches": [breach for breach in hold.breaches if breach.field == field.name],
+        "violations": [violation for violation in hold.violations if violation.field == field.name],
         "facts": facts,
         **told,
     }
 
 
-def _facts(before: Column, after: Column, kind: str) -> list[tuple[str, str, str]]:
+def _facts(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[tuple[str, str, str]]:
     """Numbers of both, as texts."""
 
     def both(name: str, *levels: int) -> tuple[str, str, str]:
@@ -179,11 +185,11 @@ def _facts(before: Column, after: Column, kind: str) -> list[tuple[str, str, str
     return facts
 
 
-def _quantile_lines(field: Field, rows: Rows) -> dict[str, Any]:
+def _quantile_lines(field: Field, rows: ReportRows) -> dict[str, Any]:
     """Median and middle 90 % by partition."""
 
-    def series(parts: Mapping[str, Part]) -> dict[str, tuple[float, ...]]:
-        columns = {name: part.columns[field.name] for name, part in parts.items()}
+    def series(partitions: Mapping[str, PartitionProfile]) -> dict[str, tuple[float, ...]]:
+        columns = {name: part.columns[field.name] for name, part in partitions.items()}
         return {
             name: tuple(column.quantiles[level] for level in (MEDIAN, FIFTH, LAST_FIFTH))
             for name, column in columns.items()
@@ -191,36 +197,36 @@ def _quantile_lines(field: Field, rows: Rows) -> dict[str, Any]:
         }
 
     said = "Median and middle 90 % by partition"
-    return _lines(said, series(rows.parts), series(rows.came), rows, field.type)
+    return _lines(said, series(rows.partitions), series(rows.came), rows, field.type)
 
 
-def _share_lines(field: Field, rows: Rows) -> dict[str, Any]:
+def _share_lines(field: Field, rows: ReportRows) -> dict[str, Any]:
     """Share of the value that moved most, by partition."""
     value = moved(rows.before.columns[field.name], rows.after.columns[field.name])[0]
 
-    def series(parts: Mapping[str, Part]) -> dict[str, tuple[float, ...]]:
-        columns = {name: part.columns[field.name] for name, part in parts.items()}
+    def series(partitions: Mapping[str, PartitionProfile]) -> dict[str, tuple[float, ...]]:
+        columns = {name: part.columns[field.name] for name, part in partitions.items()}
         return {name: (100 * shares(one).get(value, 0.0),) for name, one in columns.items()}
 
     said = f"Share of “{value}” by partition"
-    return _lines(said, series(rows.parts), series(rows.came), rows, "share")
+    return _lines(said, series(rows.partitions), series(rows.came), rows, "share")
 
 
-def _null_lines(field: Field, rows: Rows) -> dict[str, Any]:
+def _null_lines(field: Field, rows: ReportRows) -> dict[str, Any]:
     """Share of rows without a value, by partition."""
 
-    def series(parts: Mapping[str, Part]) -> dict[str, tuple[float, ...]]:
-        return {name: (100 * null_share(part, field.name),) for name, part in parts.items()}
+    def series(partitions: Mapping[str, PartitionProfile]) -> dict[str, tuple[float, ...]]:
+        return {name: (100 * null_share(part, field.name),) for name, part in partitions.items()}
 
     said = "Share of the rows without a value, by partition"
-    return _lines(said, series(rows.parts), series(rows.came), rows, "share")
+    return _lines(said, series(rows.partitions), series(rows.came), rows, "share")
 
 
-def _volume(rows: Rows) -> dict[str, Any]:
+def _volume(rows: ReportRows) -> dict[str, Any]:
     """Rows by partition."""
     past, came = (
-        {name: (float(part.rows),) for name, part in parts.items()}
-        for parts in (rows.parts, rows.came)
+        {name: (float(part.rows),) for name, part in partitions.items()}
+        for partitions in (rows.partitions, rows.came)
     )
     return _lines("Rows by partition", past, came, rows, "count")
 
@@ -229,11 +235,11 @@ def _lines(
     caption: str,
     past: Mapping[str, tuple[float, ...]],
     came: Mapping[str, tuple[float, ...]],
-    rows: Rows,
+    rows: ReportRows,
     kind: str,
 ) -> dict[str, Any]:
     """A chart over the partitions: a line, and a band where there are three numbers."""
-    names = sorted({*rows.parts, *rows.came})
+    names = sorted({*rows.partitions, *rows.came})
     values = [value for one in (past, came) for numbers in one.values() for value in numbers]
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = (high - low or abs(high)) * 0.06 or 0.5  # so much that it changes a large number
@@ -271,7 +277,7 @@ def _lines(
     }
 
 
-def _histogram(field: Field, rows: Rows) -> dict[str, Any]:
+def _histogram(field: Field, rows: ReportRows) -> dict[str, Any]:
     """Shares of the rows in bins of equal width; what lies outside is in the outermost."""
     values = [
         frame[field.name]
@@ -317,7 +323,7 @@ def _histogram(field: Field, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _bars(before: Column, after: Column) -> list[dict[str, Any]]:
+def _bars(before: ColumnProfile, after: ColumnProfile) -> list[dict[str, Any]]:
     """Shares of the values that moved most."""
     old, new = shares(before), shares(after)
     longest = max([*old.values(), *new.values()], default=1.0)
@@ -334,14 +340,14 @@ def _bars(before: Column, after: Column) -> list[dict[str, Any]]:
     ]
 
 
-def _overview(contract: Contract, rows: Rows, named: Sequence[str]) -> list[dict[str, Any]]:
+def _overview(contract: Contract, rows: ReportRows, named: Sequence[str]) -> list[dict[str, Any]]:
     """Each field beside how different partitions usually are, the most different first."""
-    year = list(rows.parts)[-YEAR:]
+    year = list(rows.partitions)[-YEAR:]
     found = []
     for field in contract.fields:
         old, new = rows.before.columns[field.name], rows.after.columns[field.name]
         size = gap(old, new)
-        usual = max(gap(old, rows.parts[name].columns[field.name]) for name in year)
+        usual = max(gap(old, rows.partitions[name].columns[field.name]) for name in year)
         if field.name != contract.event_time and not field.classification:
             found.append({"name": field.name, "size": size, "usual": usual,
                           "named": field.name in named, "told": field.name in named or size > usual,
@@ -349,13 +355,13 @@ def _overview(contract: Contract, rows: Rows, named: Sequence[str]) -> list[dict
     return sorted(found, key=lambda one: (not one["named"], one["usual"] - one["size"]))
 
 
-def _relations(rows: Rows) -> list[dict[str, Any]]:
+def _relations(rows: ReportRows) -> list[dict[str, Any]]:
     """Pairs of fields whose rank correlation is another, the widest gap first."""
     pairs = dict.fromkeys([*rows.before.correlations, *rows.after.correlations])
-    year = list(rows.parts)[-YEAR:]
+    year = list(rows.partitions)[-YEAR:]
     found: list[dict[str, Any]] = []
     for pair in pairs:
-        usual = [rows.parts[name].correlations.get(pair, 0.0) for name in year]
+        usual = [rows.partitions[name].correlations.get(pair, 0.0) for name in year]
         before, after = (part.correlations.get(pair, 0.0) for part in (rows.before, rows.after))
         beyond = max(after - max(usual), min(usual) - after)
         if beyond >= GAP:  # no month of the past is as far from the delivery

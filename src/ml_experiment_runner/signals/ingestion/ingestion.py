@@ -19,14 +19,14 @@ from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion import hold_report
-from ml_experiment_runner.signals.ingestion.fetch_result import Arrival, arrivals, past_of
+from ml_experiment_runner.signals.ingestion.fetch_result import FetchResult, fetch_all, past_of
 from ml_experiment_runner.signals.snapshots import profile_file, quarantine
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots.writer import (
     Delivery,
     Publication,
-    bring,
     publish,
+    pull,
     restore,
 )
 
@@ -36,7 +36,7 @@ Outcome = Publication | Hold | Exception
 """What became of an arrival; a rejected delivery stays with its hold."""
 
 
-def receive(
+def ingest_signals(
     contracts: Sequence[Contract], run: Run | None, now: datetime, *, as_recorded: bool = False
 ) -> dict[str, Outcome]:
     """Under the lock: receives signals side by side; publishes or holds each as it comes.
@@ -48,19 +48,19 @@ def receive(
         as_recorded: What is recorded and not here must come as it was, or nothing is taken.
     """
     outcomes: dict[str, Outcome] = {}
-    waiting: list[Arrival] = []
+    waiting: list[FetchResult] = []
     come = itertools.chain.from_iterable(
-        arrivals(each, now, as_recorded=as_recorded) for each in _turns(contracts)
+        fetch_all(each, now, as_recorded=as_recorded) for each in _turns(contracts)
     )
     steps = run.progress(come, "receiving signals", len(contracts)) if run else come
     with run.stage("receive") if run else contextlib.nullcontext():
-        for arrival, more in steps:
-            if arrival.delivery is not None:
-                since = f" since {arrival.since:%Y-%m-%d}" if arrival.since else ""
-                rows = f"{arrival.delivery.received:,} rows{since}"
-                contract = arrival.contract
+        for result, more in steps:
+            if result.delivery is not None:
+                since = f" since {result.since:%Y-%m-%d}" if result.since else ""
+                rows = f"{result.delivery.fetched_rows:,} rows{since}"
+                contract = result.contract
                 log.info("received %s: %s from %s", contract.name, rows, contract.source)
-            waiting.append(arrival)
+            waiting.append(result)
             if not more:  # one `dvc add` for all that came while the last one worked
                 outcomes |= _settle(waiting, run)
                 waiting = []
@@ -81,12 +81,14 @@ def check_status(chosen: Iterable[Contract]) -> None:
                 f"Take another, or ask {contract.owner} ({contract.contact}) what replaces it",
             )
         if contract.status == "draft":
-            lacking = f"fill in {', '.join(contract.unsaid)}" if contract.unsaid else "read it over"
+            lacking = (
+                f"fill in {', '.join(contract.unfilled)}" if contract.unfilled else "read it over"
+            )
             log.warning("signal %s is a draft: %s and set `status: active` in signals/%s",
                         contract.name, lacking, contract.path.name)  # fmt: skip
-        elif contract.unsaid:
+        elif contract.unfilled:
             log.warning("signal %s: nobody is named under %s in signals/%s", contract.name,
-                        " and ".join(contract.unsaid), contract.path.name)  # fmt: skip
+                        " and ".join(contract.unfilled), contract.path.name)  # fmt: skip
         if contract.status == "deprecated":
             log.warning("signal %s is deprecated: ask %s (%s) what replaces it",
                         contract.name, contract.owner, contract.contact)  # fmt: skip
@@ -104,10 +106,10 @@ def with_inputs(contracts: Mapping[str, Contract], wanted: Sequence[Contract]) -
     return list(found.values())
 
 
-def bring_past(wanted: Sequence[Contract]) -> None:
+def pull_last_good(wanted: Sequence[Contract]) -> None:
     """Under the lock: gets last good snapshots that are not here, to compare with what comes."""
     found = [(contract, snapshots.recorded(contract)) for contract in wanted]
-    bring([(contract, each) for contract, each in found if each is not None])
+    pull([(contract, each) for contract, each in found if each is not None])
 
 
 def decided(hold: Hold) -> list[str]:
@@ -173,7 +175,7 @@ def _release(contract: Contract, hold: Hold) -> tuple[int, list[str]] | None:
     return published.snapshot.rows, list(published.files)
 
 
-def together(failed: Sequence[Exception]) -> Exception:
+def combined_error(failed: Sequence[Exception]) -> Exception:
     """One error for what went wrong; ours goes first, for it needs its traceback."""
     ours = [error for error in failed if not isinstance(error, UserError)]
     return ours[0] if ours else failed[0] if len(failed) == 1 \
@@ -190,29 +192,29 @@ def _turns(contracts: Sequence[Contract]) -> Iterator[list[Contract]]:
         left = [contract for contract in left if contract not in turn]
 
 
-def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
+def _settle(come: Sequence[FetchResult], run: Run | None) -> dict[str, Outcome]:
     """Publishes what is good and holds what is not."""
     outcomes: dict[str, Outcome] = {}
     good: list[Delivery] = []
-    held: list[Arrival] = []
-    for arrival in come:
-        contract = arrival.contract
-        last_good = arrival.recorded.content if arrival.recorded else "none"
-        decision = holds.verdict(contract.root, contract.name, arrival.content, last_good)
-        if arrival.error is not None:
-            outcomes[contract.name] = arrival.error
+    held: list[FetchResult] = []
+    for result in come:
+        contract = result.contract
+        last_good = result.recorded.content if result.recorded else "none"
+        decision = holds.decision(contract.root, contract.name, result.content, last_good)
+        if result.error is not None:
+            outcomes[contract.name] = result.error
         elif decision is not None and decision.status == holds.REJECTED:
             outcomes[contract.name] = decision
             holds.close(contract.root, contract.name)  # of what came in between, and is gone again
-        elif arrival.breaches:
-            held.append(arrival)
-        elif arrival.delivery is not None:
-            good.append(arrival.delivery)
-    for arrival in held:
+        elif result.violations:
+            held.append(result)
+        elif result.delivery is not None:
+            good.append(result.delivery)
+    for result in held:
         try:
-            outcomes[arrival.contract.name] = _hold(arrival)
+            outcomes[result.contract.name] = _hold(result)
         except Exception as error:  # it costs the other signals nothing
-            outcomes[arrival.contract.name] = error
+            outcomes[result.contract.name] = error
     return outcomes | _publish(good, run)
 
 
@@ -232,9 +234,9 @@ def _publish(good: Sequence[Delivery], run: Run | None) -> dict[str, Outcome]:
     return outcomes
 
 
-def _hold(arrival: Arrival) -> Hold:
+def _hold(result: FetchResult) -> Hold:
     """Keeps a delivery aside; the last good snapshot stays as it is."""
-    contract, recorded = arrival.contract, arrival.recorded
+    contract, recorded = result.contract, result.recorded
     hold = holds.open_hold(
         contract.root,
         Hold(
@@ -244,10 +246,10 @@ def _hold(arrival: Arrival) -> Hold:
             last_good=recorded.content if recorded else "none",
             owner=f"{contract.owner} ({contract.contact})",
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
-            partition=min(breach.partition for breach in arrival.breaches),
-            breaches=arrival.breaches,
-            delivery=(arrival.content,),
-            unfit=arrival.delivery is None,
+            partition=min(violation.partition for violation in result.violations),
+            violations=result.violations,
+            delivery=(result.content,),
+            releasable=result.delivery is not None,
         ),
     )
     for former in holds.half_decided(contract.root, [contract.name]):
@@ -255,11 +257,11 @@ def _hold(arrival: Arrival) -> Hold:
             quarantine.drop(contract.root, former.id)
     past: Mapping[str, pl.LazyFrame] = {}
     came: Mapping[str, pl.DataFrame] = {}
-    if arrival.delivery is not None:
-        quarantine.keep(hold, arrival.delivery)
+    if result.delivery is not None:
+        quarantine.keep(hold, result.delivery)
         if recorded is not None:
-            past = past_of(arrival.delivery, recorded)
-            came = arrival.delivery.changed(recorded)
+            past = past_of(result.delivery, recorded)
+            came = result.delivery.changed(recorded)
     hold_report.write_report(contract, hold, past, came)
     return hold
 
@@ -283,7 +285,7 @@ def _say(outcomes: Mapping[str, Outcome]) -> None:
             log.info("%-*s  failed", width, name)
     for each in outcomes.values():
         if isinstance(each, Hold) and each.status == holds.OPEN:
-            log.warning("%s", holds.tell(each))
+            log.warning("%s", holds.describe(each))
             log.warning("  look at it:  %s", hold_report.path(Path(), each).as_posix())
     if files := _unsaved(files):
         log.info("keep this in git: git add %s && git commit", " ".join(files))

@@ -13,26 +13,26 @@ from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import (
-    bring_past,
     check_status,
+    combined_error,
     finish_decisions,
-    receive,
-    together,
+    ingest_signals,
+    pull_last_good,
     with_inputs,
 )
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot, State
-from ml_experiment_runner.signals.snapshots.writer import bring, restore
+from ml_experiment_runner.signals.snapshots.writer import pull, restore
 
 log = logging.getLogger(__name__)
 
 
-class Held(UserError):  # noqa: N818 (said of a delivery)
+class DeliveryHeldError(UserError):
     """A delivery that a run needs was held when it arrived."""
 
 
-def ensure_received(
+def load_snapshots(
     names: Iterable[str],
     run: Run | None = None,
     pins: Mapping[str, str] | None = None,
@@ -47,7 +47,7 @@ def ensure_received(
         now: When what is received arrives; None for now.
 
     Raises:
-        Held: A signal was received and what came is held.
+        DeliveryHeldError: A signal was received and what came is held.
         UserError: A signal has no contract, cannot be received, or is not what was recorded.
     """
     contracts = read_contracts(repository.root())
@@ -106,7 +106,7 @@ def _pinned(contract: Contract, version: str) -> Snapshot:
     if not _is_here(contract, snapshot):
         with data_lock(repository.root()):
             restore([contract])
-            bring([(contract, snapshot)])
+            pull([(contract, snapshot)])
             if not snapshots.is_here(contract, snapshot):
                 raise contract.mistake(
                     f"version {version} is neither in DVC's cache nor in its remote",
@@ -119,21 +119,23 @@ def _pinned(contract: Contract, version: str) -> Snapshot:
 def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
     """Under the lock: pulls what is recorded and receives the rest."""
     restore(wanted)
-    states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
-    bring_past([each for each in wanted if states[each.name] is State.MISSING])
+    states = {contract.name: snapshots.state_of(contract)[0] for contract in wanted}
+    pull_last_good([each for each in wanted if states[each.name] is State.MISSING])
     finish_decisions(wanted)
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
     if not missing:
         return
     reasons = sorted({states[each.name].value for each in missing})
     log.info("receiving %s (%s)", ", ".join(each.name for each in missing), "; ".join(reasons))
-    bring_past([each for each in missing if states[each.name] is State.OUTGROWN])
-    outcomes = receive(missing, run, now, as_recorded=True)
+    pull_last_good([each for each in missing if states[each.name] is State.OUTGROWN])
+    outcomes = ingest_signals(missing, run, now, as_recorded=True)
     if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
-        raise together(failed)
+        raise combined_error(failed)
     stopped = [each for each in outcomes.values() if isinstance(each, Hold)]
     if held := [each.id for each in stopped if each.status == holds.OPEN]:
-        raise Held(f"what was received is held ({', '.join(held)}); see `python run.py holds`")
+        raise DeliveryHeldError(
+            f"what was received is held ({', '.join(held)}); see `python run.py holds`"
+        )
     for hold in stopped:
         raise _rejected(known({each.name: each for each in missing}, hold.subject), hold)
 

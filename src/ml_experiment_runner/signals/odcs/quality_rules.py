@@ -127,7 +127,7 @@ class Rule:
         return least if has_least else None, most if has_most else None
 
     @property
-    def promise(self) -> str:
+    def expected(self) -> str:
         """How many there may be, in words, such as `less than 100`."""
         low, high = (f"{bound:,.10g}" for bound in (self.bounds[0], self.bounds[-1]))
         words = {
@@ -149,7 +149,7 @@ class Rule:
         if self.pattern is not None:
             arguments.append(self.pattern)
         about = f" ({'; '.join(arguments)})" if arguments else ""
-        return f"{self.metric}{about}: {self.promise}"
+        return f"{self.metric}{about}: {self.expected}"
 
 
 def read_rules(

@@ -1,12 +1,14 @@
 """What comes of reading a contract: its mistakes, what receiving lacks, and what is not checked."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ml_experiment_runner.signals.odcs.standard import SERVER_KEYS, SHAPES
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes, short, together
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes, combined_error, short
 
+Value = TypeVar("Value")
 SLIP = 7
 """A shorter name of ours is too like other words to take one for it."""
 IGNORED: dict[str, Iterable[str]] = {
@@ -85,8 +87,17 @@ class Reading:
     lacking: Mistakes = field(default_factory=Mistakes)
     unchecked: Unchecked = field(default_factory=Unchecked)
 
+    def needed(self, default: Value, read: Callable[[], Value]) -> Value:
+        """The value that a function reads, or the default if ingestion cannot use what it finds.
+
+        The mistake is collected in `needs`.
+        """
+        with self.needs.collected():
+            return read()
+        return default
+
     def refuse(self) -> None:
-        """Tells all mistakes, and what else has to be mended on other lines.
+        """Raises all mistakes, and what else has to be corrected on other lines.
 
         Raises:
             UserError: There is one.
@@ -96,7 +107,7 @@ class Reading:
             lines = {mistake.line for mistake in self.mistakes.found}
             needs = [need for need in self.needs.found if need.line not in lines]
             found.found = [*self.mistakes.found, *needs]
-            raise together(found.lines())
+            raise combined_error(found.lines())
 
     def missing(self) -> tuple[str, ...]:
         """What has to be written before anything is received: a line for each."""

@@ -59,7 +59,7 @@ class Mistakes:
         return list(dict.fromkeys(map(str, sorted(self.found, key=lambda each: each.line))))
 
 
-def together(lines: list[str]) -> UserError:
+def combined_error(lines: list[str]) -> UserError:
     """One error that tells all lines, or the first of very many."""
     more = [f"… and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
     return UserError("\n".join([*lines[:SHOWN], *more]))

@@ -15,14 +15,14 @@ from ml_experiment_runner.signals.snapshots.diff import (
     FIFTH,
     LAST_FIFTH,
     MEDIAN,
-    Change,
     Comparison,
+    FieldDifference,
     below,
     moved,
     null_share,
     shares,
 )
-from ml_experiment_runner.signals.snapshots.profile import Column, moment
+from ml_experiment_runner.signals.snapshots.profile import ColumnProfile, moment
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 MOST, MOST_GAPS = 6, 8  # more would not be readable
@@ -43,7 +43,7 @@ def draw(found: Comparison) -> Figure:
     )  # fmt: skip
     _head(figure, found, 1 - 0.35 / height, 1 - 0.62 / height)
     for row, change in enumerate(drawn):
-        together = found.parts[0].columns[change.field], found.parts[1].columns[change.field]
+        together = found.merged[0].columns[change.field], found.merged[1].columns[change.field]
         over = len(found.common) > 1
         beside = _axes(figure, grid, row, slice(1, 2) if over else slice(0, 2))
         axes = _axes(figure, grid, row, slice(0, 1)) if over else beside
@@ -78,12 +78,12 @@ def _head(figure: Figure, found: Comparison, upper: float, lower: float) -> None
     )  # fmt: skip
 
 
-def _over_partitions(axes: Axes, found: Comparison, change: Change) -> None:
+def _over_partitions(axes: Axes, found: Comparison, change: FieldDifference) -> None:
     """Shares of nulls where they changed most; else of values, or median and middle 90 %."""
     at = np.arange(len(found.common))
     kind = found.after.fields[change.field]["type"]
-    parts = [[one.parts[name] for name in found.common] for one in (found.before, found.after)]
-    one, other = (part.columns[change.field] for part in found.parts)
+    parts = [[one.partitions[name] for name in found.common] for one in (found.before, found.after)]
+    one, other = (part.columns[change.field] for part in found.merged)
     if change.by_nulls:
         for rows, color in zip(parts, (GREY, BLUE), strict=True):
             axes.plot(at, [100 * null_share(part, change.field) for part in rows], "o-",
@@ -112,7 +112,7 @@ def _over_partitions(axes: Axes, found: Comparison, change: Change) -> None:
     axes.set_xticks(at[::step], found.common[::step])
 
 
-def _histogram(axes: Axes, columns: Sequence[Column], kind: str) -> None:
+def _histogram(axes: Axes, columns: Sequence[ColumnProfile], kind: str) -> None:
     """Shares of the rows in bins, read off the quantiles; the outermost 1 % are left out."""
     low = min(column.quantiles[1] for column in columns)
     high = max(column.quantiles[-2] for column in columns)
@@ -129,7 +129,7 @@ def _histogram(axes: Axes, columns: Sequence[Column], kind: str) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _bars(axes: Axes, columns: tuple[Column, Column]) -> None:
+def _bars(axes: Axes, columns: tuple[ColumnProfile, ColumnProfile]) -> None:
     """Shares of the values that moved most."""
     values = moved(*columns)[:6]
     at = np.arange(len(values))
@@ -158,7 +158,7 @@ def _relations(axes: Axes, found: Comparison) -> None:
     axes.set_xlim(-1.03, 1.03)
 
 
-def _title(found: Comparison, change: Change) -> str:
+def _title(found: Comparison, change: FieldDifference) -> str:
     one, other = (each.fields[change.field].get("unit", "") for each in (found.before, found.after))
     unit = other if one == other else f"{one or 'no unit'} → {other or 'no unit'}"
     return f"{change.field}{f' [{unit}]' if unit else ''}   {change.size:.0%} changed"
@@ -170,7 +170,7 @@ def _fitted(value: str) -> str:
 
 def _can_be_drawn(found: Comparison, field: str) -> bool:
     """Whether both have values of the field, on the same scale."""
-    columns = [part.columns.get(field) for part in found.parts]
+    columns = [part.columns.get(field) for part in found.merged]
     if not all(column and (column.quantiles or column.top) for column in columns):
         return False
     one, other = (each.fields[field]["type"] for each in (found.before, found.after))

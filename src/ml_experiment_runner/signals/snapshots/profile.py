@@ -31,7 +31,7 @@ LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 LARGEST = 1e300  # a number, or infinity, beyond it is shown as this
 
 
-class Column(NamedTuple):
+class ColumnProfile(NamedTuple):
     """What a field looks like in some rows.
 
     Attributes:
@@ -54,7 +54,7 @@ class Column(NamedTuple):
     distinct: int | None = None
 
 
-class Part(NamedTuple):
+class PartitionProfile(NamedTuple):
     """What some rows look like.
 
     Attributes:
@@ -65,7 +65,7 @@ class Part(NamedTuple):
     """
 
     rows: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ColumnProfile]
     correlations: Mapping[tuple[str, str], float]
     content: str = ""
 
@@ -80,7 +80,7 @@ class Profile:
         md5: DVC's md5 of the snapshot.
         content: Hash of the snapshot's rows.
         fields: What the contract says of each field, as far as it matters for what is shown.
-        parts: Its partitions by name.
+        partitions: Its partitions by name.
     """
 
     signal: str
@@ -88,15 +88,15 @@ class Profile:
     md5: str
     content: str
     fields: Mapping[str, Mapping[str, Any]]
-    parts: Mapping[str, Part]
+    partitions: Mapping[str, PartitionProfile]
 
     @cached_property
-    def whole(self) -> Part:
+    def whole(self) -> PartitionProfile:
         """The snapshot, merged from its parts."""
-        return merge(self.parts.values())
+        return merge(self.partitions.values())
 
 
-def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
+def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> PartitionProfile:
     """What rows in the contract's types look like.
 
     Args:
@@ -114,7 +114,7 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
     for name, missing in nulls.items():
         if name in numeric:
             values = frame[name]
-            columns[name] = Column(
+            columns[name] = ColumnProfile(
                 missing,
                 _short(values.mean()),
                 _short(values.std()),
@@ -122,15 +122,15 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
             )
         elif name in ordered:
             quantiles = _quantiles(in_order[name], frame.height - missing, told[name])
-            columns[name] = Column(missing, quantiles=quantiles)
+            columns[name] = ColumnProfile(missing, quantiles=quantiles)
         elif name in told and told[name] not in NESTED:
-            columns[name] = Column(missing, **_top(frame[name]))
+            columns[name] = ColumnProfile(missing, **_top(frame[name]))
         else:
-            columns[name] = Column(missing)
-    return Part(frame.height, columns, _correlations(frame, numeric), content)
+            columns[name] = ColumnProfile(missing)
+    return PartitionProfile(frame.height, columns, _correlations(frame, numeric), content)
 
 
-def merge(parts: Iterable[Part]) -> Part:
+def merge(partitions: Iterable[PartitionProfile]) -> PartitionProfile:
     """What several parts look like together.
 
     Counts, means and deviations are exact. A quantile is one of the parts' quantiles, each of which
@@ -138,19 +138,19 @@ def merge(parts: Iterable[Part]) -> Part:
     rank correlation is the mean of the parts', by their rows: a relation within a month is not
     taken for one between seasons.
     """
-    parts = [part for part in parts if part.rows] or list(parts)[:1]
-    if len(parts) == 1:
-        return parts[0]._replace(content="")
-    rows = sum(part.rows for part in parts)
-    names = dict.fromkeys(name for part in parts for name in part.columns)
-    pairs = dict.fromkeys(pair for part in parts for pair in part.correlations)
-    return Part(
+    partitions = [part for part in partitions if part.rows] or list(partitions)[:1]
+    if len(partitions) == 1:
+        return partitions[0]._replace(content="")
+    rows = sum(part.rows for part in partitions)
+    names = dict.fromkeys(name for part in partitions for name in part.columns)
+    pairs = dict.fromkeys(pair for part in partitions for pair in part.correlations)
+    return PartitionProfile(
         rows,
-        {name: _merged([(part.rows, part.columns[name]) for part in parts]) for name in names},
+        {name: _merged([(part.rows, part.columns[name]) for part in partitions]) for name in names},
         {
             pair: mean
             for pair in pairs
-            if abs(mean := sum(part.rows * part.correlations.get(pair, 0.0) for part in parts)
+            if abs(mean := sum(part.rows * part.correlations.get(pair, 0.0) for part in partitions)
                    / rows) >= WEAK
         },
     )  # fmt: skip
@@ -216,12 +216,12 @@ def _correlations(frame: pl.DataFrame, numeric: list[str]) -> dict[tuple[str, st
     }
 
 
-def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
+def _merged(columns: Sequence[tuple[int, ColumnProfile]]) -> ColumnProfile:
     """A field in several parts, each with its rows."""
     nulls = sum(column.nulls for _, column in columns)
     filled = [(rows - one.nulls, one) for rows, one in columns if rows > one.nulls]
     if not filled:
-        return Column(nulls)
+        return ColumnProfile(nulls)
     tops: dict[str, int] = {}
     for _, column in filled:
         for value, count in column.top.items():
@@ -230,7 +230,7 @@ def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
     told = sum(tops.values()) + sum(one.others for _, one in filled)
     complete = len(ordered) <= MANY and not any(one.others for _, one in filled)
     top = dict(ordered if complete else ordered[:MOST])
-    return Column(
+    return ColumnProfile(
         nulls,
         *_moments(filled),
         quantiles=_merged_quantiles(filled),
@@ -240,7 +240,7 @@ def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
     )
 
 
-def _moments(filled: Sequence[tuple[int, Column]]) -> tuple[float | None, float | None]:
+def _moments(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float | None, float | None]:
     """Mean and standard deviation."""
     counts = np.array([count for count, _ in filled], float)
     if any(one.mean is None for _, one in filled):
@@ -253,7 +253,7 @@ def _moments(filled: Sequence[tuple[int, Column]]) -> tuple[float | None, float 
     return _short(mean), _short((squares / max(counts.sum() - 1, 1)) ** 0.5)
 
 
-def _merged_quantiles(filled: Sequence[tuple[int, Column]]) -> tuple[float, ...]:
+def _merged_quantiles(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float, ...]:
     if not all(one.quantiles for _, one in filled):
         return ()
     levels = np.array(LEVELS)

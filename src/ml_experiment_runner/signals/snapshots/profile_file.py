@@ -19,8 +19,8 @@ from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.profile import (
     DAY,
     LEVELS,
-    Column,
-    Part,
+    ColumnProfile,
+    PartitionProfile,
     Profile,
     measure,
     moment,
@@ -41,15 +41,17 @@ def of(contract: Contract, snapshot: Snapshot) -> Profile:
         last = read(path(contract))
     except UserError:
         last = None
-    known = last.parts if last and last.fields == fields else {}
-    parts = {}
+    known = last.partitions if last and last.fields == fields else {}
+    partitions = {}
     for name, content in sorted(snapshot.partitions.items()):
         part = known.get(name)
         if part is None or part.content != content:
             rows = pl.read_parquet(snapshot.folder / f"{name}.parquet", glob=False)
             part = measure(contract, rows, content)
-        parts[name] = part
-    return Profile(snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, parts)
+        partitions[name] = part
+    return Profile(
+        snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, partitions
+    )
 
 
 def write(contract: Contract, snapshot: Snapshot) -> Path:
@@ -94,7 +96,9 @@ def parse(text: str, place: str) -> Profile:
             said["md5"],
             said["content"],
             fields=said["fields"],
-            parts={name: _part(one, said["fields"]) for name, one in said["partitions"].items()},
+            partitions={
+                name: _part(one, said["fields"]) for name, one in said["partitions"].items()
+            },
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
@@ -193,16 +197,16 @@ def _text(profile: Profile) -> str:
         "content": profile.content,
         "levels": list(LEVELS),
         "fields": profile.fields,
-        "whole": _written(profile.whole, profile.fields) if profile.parts else {},
+        "whole": _written(profile.whole, profile.fields) if profile.partitions else {},
         "partitions": {
             name: {"content": part.content, **_written(part, profile.fields)}
-            for name, part in profile.parts.items()
+            for name, part in profile.partitions.items()
         },
     }
     return _layout(said) + "\n"
 
 
-def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _written(part: PartitionProfile, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     correlations: dict[str, dict[str, float]] = {}
     for (one, other), value in part.correlations.items():
         correlations.setdefault(one, {})[other] = round(value, 3)
@@ -222,18 +226,18 @@ def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, A
     return {"rows": part.rows, "columns": columns, "correlations": correlations}
 
 
-def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> Part:
+def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> PartitionProfile:
     columns = {}
     for name, column in said["columns"].items():
         kind = fields[name]["type"]
         quantiles = tuple(_number(value, kind) for value in column.get("quantiles", ()))
-        columns[name] = Column(**{**column, "quantiles": quantiles})
+        columns[name] = ColumnProfile(**{**column, "quantiles": quantiles})
     correlations = {
         (one, other): value
         for one, others in said["correlations"].items()
         for other, value in others.items()
     }
-    return Part(said["rows"], columns, correlations, said["content"])
+    return PartitionProfile(said["rows"], columns, correlations, said["content"])
 
 
 def _value(value: float, kind: str) -> int | float | str:

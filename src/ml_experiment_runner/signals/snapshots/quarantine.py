@@ -29,13 +29,13 @@ def keep(hold: Hold, delivery: Delivery) -> None:
         write_rows(part, draft / f"{name}.parquet")
     note = {
         "version": contract.version,
-        "promise": snapshots.promise(contract),
+        "promise": snapshots.schema_hash(contract),
         "contract": delivery.text,
-        "received": delivery.received,
+        "received": delivery.fetched_rows,
         "contents": dict(delivery.contents),
         "rows": delivery.rows,
         "last_event": delivery.last_event.isoformat() if delivery.last_event else None,
-        "announced": dict(delivery.announced),
+        "announced": dict(delivery.declared_changes),
     }
     (draft / NOTE).write_text(json.dumps(note), encoding="utf-8")
     drop(contract.root, hold.id)
@@ -54,9 +54,9 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
         note: Mapping[str, Any] = json.loads((folder / NOTE).read_bytes())
     except (OSError, ValueError):
         return None
-    if snapshots.whole(note["contents"]) != hold.delivery[-1]:
+    if snapshots.combined_hash(note["contents"]) != hold.delivery[-1]:
         return None  # the hold came with git, and is of another delivery than what is here
-    if (note["version"], note["promise"]) != (contract.version, snapshots.promise(contract)):
+    if (note["version"], note["promise"]) != (contract.version, snapshots.schema_hash(contract)):
         return None
     if hold.last_good != (recorded.content if recorded else "none"):
         return None
@@ -66,15 +66,15 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
     return Delivery(
         contract=contract,
         text=note["contract"],
-        received=note["received"],
-        parts={
+        fetched_rows=note["received"],
+        partitions={
             path.stem: pl.read_parquet(path, glob=False)
             for path in sorted(folder.glob("*.parquet"))
         },
         contents=note["contents"],
         rows=note["rows"],
         last_event=datetime.fromisoformat(last) if last else None,
-        announced=note["announced"],
+        declared_changes=note["announced"],
     )
 
 

@@ -28,7 +28,7 @@ PROFILE = ".profile.json"  # of a version, beside its .dvc file
 log = logging.getLogger(__name__)
 
 
-class Change(NamedTuple):
+class VersionChange(NamedTuple):
     """A difference between two contracts of a signal.
 
     Attributes:
@@ -42,7 +42,7 @@ class Change(NamedTuple):
     field: str | None = None
 
 
-def changes(before: Contract, now: Contract) -> list[Change]:
+def changes(before: Contract, now: Contract) -> list[VersionChange]:
     """What a reader of the data may notice; the gravest first.
 
     What was promised may not become another promise without a major version, in either direction:
@@ -51,15 +51,15 @@ def changes(before: Contract, now: Contract) -> list[Change]:
     found = list(_of_the_table(before, now))
     for name in before.names:
         if name not in now.names:
-            found.append(Change(MAJOR, f"the field '{name}' is gone", name))
+            found.append(VersionChange(MAJOR, f"the field '{name}' is gone", name))
         else:
             found += _of_a_field(before.field(name), now.field(name))
     added = [name for name in now.names if name not in before.names]
-    found += [Change(MINOR, f"the field '{name}' is new", name) for name in added]
+    found += [VersionChange(MINOR, f"the field '{name}' is new", name) for name in added]
     return sorted(found, key=lambda change: change.level)
 
 
-def _of_the_table(before: Contract, now: Contract) -> Iterator[Change]:
+def _of_the_table(before: Contract, now: Contract) -> Iterator[VersionChange]:
     for what, old, new in (
         ("the key", ", ".join(before.key), ", ".join(now.key)),
         ("the event time", before.event_time, now.event_time),
@@ -67,13 +67,13 @@ def _of_the_table(before: Contract, now: Contract) -> Iterator[Change]:
         ("the model whose output it is", before.model, now.model),
     ):
         if old != new:
-            yield Change(MAJOR, f"{what} was {old or 'none'} and is {new or 'none'}")
+            yield VersionChange(MAJOR, f"{what} was {old or 'none'} and is {new or 'none'}")
     yield from _of_rules(before.rules, now.rules, "", None)
 
 
-def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
-    def change(level: int, what: str, old: object, new: object) -> Change:
-        return Change(level, f"{what} of '{now.name}' was {old} and is {new}", now.name)
+def _of_a_field(before: Field, now: Field) -> Iterator[VersionChange]:
+    def change(level: int, what: str, old: object, new: object) -> VersionChange:
+        return VersionChange(level, f"{what} of '{now.name}' was {old} and is {new}", now.name)
 
     if before.type != now.type:
         yield change(MAJOR, "the type", before.type, now.type)
@@ -116,14 +116,14 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
 
 def _of_rules(
     before: tuple[Rule, ...], now: tuple[Rule, ...], place: str, field: str | None
-) -> Iterator[Change]:
+) -> Iterator[VersionChange]:
     """Quality rules that are gone, and new ones; how large a tolerated share is, readers ignore."""
     old, new = ({replace(each, bounds=()) if each.tolerated else each: each for each in rules}
                 for rules in (before, now))  # fmt: skip
     for level, what, rules, others in ((MAJOR, "is gone", old, new), (MINOR, "is new", new, old)):
-        for promise, rule in rules.items():
-            if promise not in others:
-                yield Change(level, f"the rule{place} '{rule}' {what}", field)
+        for tolerant, rule in rules.items():
+            if tolerant not in others:
+                yield VersionChange(level, f"the rule{place} '{rule}' {what}", field)
 
 
 def check(before: Contract, now: Contract) -> None:
@@ -153,7 +153,7 @@ def check(before: Contract, now: Contract) -> None:
         raise _refused(now, f"{gravest.what} {said}; that {what}", ".".join(map(str, raised)))
 
 
-def announced(before: Contract, now: Contract) -> set[str]:
+def declared_changes(before: Contract, now: Contract) -> set[str]:
     """Fields of which a new version says that they are others than before."""
     if numbers(before.version) == numbers(now.version):
         return set()

@@ -51,33 +51,33 @@ class Delivery:
     Attributes:
         contract: What it was received under.
         text: The contract's text.
-        received: Rows that the source gave.
-        parts: Rows by partition: those that came.
+        fetched_rows: Rows that the source gave.
+        partitions: Rows by partition: those that came.
         contents: Content hash by partition, also of those that stay as they are.
         rows: How many the snapshot would have.
         last_event: The newest event time.
-        announced: See Snapshot.
+        declared_changes: See Snapshot.
     """
 
     contract: Contract
     text: str
-    received: int
-    parts: Mapping[str, pl.DataFrame]
+    fetched_rows: int
+    partitions: Mapping[str, pl.DataFrame]
     contents: Mapping[str, str]
     rows: int
     last_event: datetime | None
-    announced: Mapping[str, str]
+    declared_changes: Mapping[str, str]
 
     @property
     def content(self) -> str:
         """One hash for all of its rows."""
-        return snapshots.whole(self.contents)
+        return snapshots.combined_hash(self.contents)
 
     def changed(self, recorded: Snapshot | None) -> dict[str, pl.DataFrame]:
         """The partitions that are new, or others than recorded."""
         known = recorded.partitions if recorded else {}
         return {
-            name: part for name, part in self.parts.items()
+            name: part for name, part in self.partitions.items()
             if known.get(name) != self.contents[name]
         }  # fmt: skip
 
@@ -170,7 +170,7 @@ def restore(contracts: Sequence[Contract]) -> None:
         snapshots.write_index(contract, {})  # last: killed before, it begins again
 
 
-def bring(snapshots_wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
+def pull(snapshots_wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
     """Under the lock: gets recorded snapshots from DVC's cache or its remote, where they are."""
     missing = [
         (contract, each)
@@ -227,10 +227,10 @@ def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str
 
 def _write(delivery: Delivery) -> Publication:
     """Puts changed partitions in place; their names are the only thing still to be tracked."""
-    contract, parts, contents = delivery.contract, delivery.parts, delivery.contents
+    contract, partitions, contents = delivery.contract, delivery.partitions, delivery.contents
     recorded = snapshots.recorded(contract)
     here = _here(contract, recorded)
-    written = tuple(name for name in parts if here.get(name) != contents[name])
+    written = tuple(name for name in partitions if here.get(name) != contents[name])
     folder = snapshots.home(contract.root) / contract.name
     removed = tuple(path.stem for path in sorted(folder.glob("*")) if path.stem not in contents)
     if recorded is not None and recorded.version != contract.version:
@@ -241,7 +241,7 @@ def _write(delivery: Delivery) -> Publication:
         staging.mkdir(parents=True)
         try:
             for name in written:
-                write_rows(parts[name], staging / f"{name}.parquet")
+                write_rows(partitions[name], staging / f"{name}.parquet")
         except BaseException:  # on a full disk, half of a snapshot would keep what is needed
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -264,12 +264,12 @@ def _write(delivery: Delivery) -> Publication:
         folder=folder,
         last_event=delivery.last_event,
         partitions=dict(contents),
-        promise=snapshots.promise(contract),
+        schema_hash=snapshots.schema_hash(contract),
         file=snapshots.dvc_file(contract),
         contract=delivery.text,
-        announced={
+        declared_changes={
             name: first if since == snapshots.LATER else since
-            for name, since in delivery.announced.items()
+            for name, since in delivery.declared_changes.items()
         },
     )
     return Publication(draft, written, len(contents) - len(written), removed)
@@ -302,8 +302,8 @@ def _note(contract: Contract, draft: Snapshot) -> Snapshot:
         "rows": draft.rows,
         "last_event": draft.last_event.isoformat() if draft.last_event else None,
         "content": draft.content,
-        "promise": draft.promise,
-        **({"announced": dict(draft.announced)} if draft.announced else {}),
+        "promise": draft.schema_hash,
+        **({"announced": dict(draft.declared_changes)} if draft.declared_changes else {}),
         "partitions": draft.partitions,
         "contract": LiteralScalarString(draft.contract),
     }

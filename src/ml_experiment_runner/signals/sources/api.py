@@ -19,7 +19,7 @@ _DEEP = "gives JSON that is nested too deep"
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """The records of all pages; with `since`, only what the interface gives since then."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     url = options["location"]
     if since is not None and "since" in options:
         url = _with(url, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")

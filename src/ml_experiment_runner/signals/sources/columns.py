@@ -62,7 +62,7 @@ def of_values(name: str, values: Sequence[Any], path: str, contract: Contract) -
     """A column; its name is the source's.
 
     Raises:
-        Unfit: A value is none of its field's type, or has another type than those before.
+        SchemaViolation: A value is none of its field's type, or has another type than those before.
     """
     field = contract.source_field(name)
     series = plain(name, values)

@@ -19,7 +19,7 @@ _GET = "import json, sys; from dvc.cli import main; sys.exit(main(json.load(sys.
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
     """All rows of a file or a folder of files that DVC tracks there."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     location = options["location"]
     if (contract.root / location).is_dir():
         location = str(contract.root / location)
@@ -41,7 +41,7 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
                 f"Correct signals/{contract.path.name}, or ask {contract.owner} "
                 f"({contract.contact})",
             )
-        with files.told(contract):
+        with files.source_errors(contract):
             found = [file_locations.File(got, contract.source)]
             if got.is_dir():
                 found = file_locations.in_folder(got, contract.source, contract.format)
@@ -51,4 +51,4 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
 def _reason(contract: Contract, output: str) -> str:
     errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
     lines = errors or output.strip().splitlines() or ["it gave no reason"]
-    return contract.server.hide(lines[-1].removeprefix("ERROR: ").strip())
+    return contract.source_configuration.hide(lines[-1].removeprefix("ERROR: ").strip())

@@ -60,19 +60,19 @@ def steady(path: Path, name: str) -> Iterator[None]:
     Raises:
         Unreadable: It is not there, no file, may not be read, or has changed meanwhile.
     """
-    with told(name):
+    with readable_errors(name):
         before = path.stat()
     if not stat.S_ISREG(before.st_mode):
         raise Unreadable(f"{name} cannot be read (it is not a regular file)")
     yield
-    with told(name):
+    with readable_errors(name):
         after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise Unreadable(f"{name} has changed while it was read")
 
 
 @contextlib.contextmanager
-def told(name: str) -> Iterator[None]:
+def readable_errors(name: str) -> Iterator[None]:
     """Turns the errors of an operating system into one line on what is called by this name."""
     try:
         yield
@@ -94,7 +94,7 @@ def read(path: Path, name: str, form: str, largest: int | None = None) -> bytes:
     Raises:
         Unreadable: It cannot be read, is cut off, or larger than it may be.
     """
-    with steady(path, name), told(name):
+    with steady(path, name), readable_errors(name):
         data = path.read_bytes()
     packing = _packing(data)
     if packing is None and path.suffix.lower() == ".zip":

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.signals.contract.source_configuration import Server
-from ml_experiment_runner.signals.sources.file_content import Unreadable, is_of, told
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
+from ml_experiment_runner.signals.sources.file_content import Unreadable, is_of, readable_errors
 
 # what has to be installed for an address, beside fsspec
 DRIVERS = {
@@ -46,7 +46,7 @@ class File:
 
 
 @contextlib.contextmanager
-def files(server: Server, root: Path) -> Iterator[list[File]]:
+def files(server: SourceConfiguration, root: Path) -> Iterator[list[File]]:
     """The files that a server names, one at least; copies of them, where they lie elsewhere.
 
     Raises:
@@ -65,7 +65,7 @@ def in_folder(folder: Path, shown: str, form: str) -> list[File]:
     Raises:
         Unreadable: There is none, or a folder may not be read.
     """
-    with told(shown):
+    with readable_errors(shown):
         return _of_format(list(_walk(folder, ())), shown, form)
 
 
@@ -101,11 +101,11 @@ def _keys(folders: Sequence[str]) -> dict[str, str | None]:
     return {key: None if value == _NULL else value for key, value in pairs}
 
 
-def _here(server: Server, root: Path) -> list[File]:
+def _here(server: SourceConfiguration, root: Path) -> list[File]:
     """Files in the repository, anywhere on this machine, or in an installed package."""
     written = server.origin  # with the names of variables, not what they hold
     given = server.resolved()["path"]
-    with told(written):
+    with readable_errors(written):
         path = root / _home(given, written)
         if given.startswith("package:"):
             path = _in_package(given)
@@ -195,7 +195,7 @@ def _in_package(given: str) -> Path:
     return Path(spec.submodule_search_locations[0]).joinpath(*inside)
 
 
-def _fetched(server: Server, folder: Path) -> list[File]:
+def _fetched(server: SourceConfiguration, folder: Path) -> list[File]:
     """Copies of files that lie elsewhere."""
     options = server.resolved()
     location, form = options["location"], options["format"]
@@ -231,7 +231,7 @@ def _inside(name: str, start: str) -> tuple[str, ...]:
     return PurePosixPath(name).parts[fixed:]
 
 
-def _file_system(server: Server, options: Mapping[str, str]) -> tuple[Any, str]:
+def _file_system(server: SourceConfiguration, options: Mapping[str, str]) -> tuple[Any, str]:
     import fsspec
 
     location = options["location"]
@@ -255,7 +255,7 @@ def _file_system(server: Server, options: Mapping[str, str]) -> tuple[Any, str]:
     return system, str(path)
 
 
-def uninstalled(server: Server, package: str) -> Unreadable:
+def uninstalled(server: SourceConfiguration, package: str) -> Unreadable:
     """The error for a driver that is not there."""
     return Unreadable(
         f"reading {server.origin} needs {package}, which is not installed",
@@ -264,7 +264,7 @@ def uninstalled(server: Server, package: str) -> Unreadable:
 
 
 @contextlib.contextmanager
-def _remote(server: Server) -> Iterator[None]:
+def _remote(server: SourceConfiguration) -> Iterator[None]:
     """Says in one line what a file system says in its own way."""
     place = server.origin
     try:
@@ -283,6 +283,6 @@ def _remote(server: Server) -> Iterator[None]:
         raise Unreadable(f"{place} cannot be read ({_said(server, error)})") from None
 
 
-def _said(server: Server, error: BaseException) -> str:
+def _said(server: SourceConfiguration, error: BaseException) -> str:
     text = server.hide(str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import schema
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 from ml_experiment_runner.signals.contract.dialect import dialect_of
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.sources import (
@@ -30,12 +30,15 @@ log = logging.getLogger(__name__)
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
     """All rows of a file, or of all files of a folder or pattern."""
-    with told(contract), file_locations.files(contract.server, contract.root) as files:
+    with (
+        source_errors(contract),
+        file_locations.files(contract.source_configuration, contract.root) as files,
+    ):
         return frame(files, contract)
 
 
 @contextlib.contextmanager
-def told(contract: Contract) -> Iterator[None]:
+def source_errors(contract: Contract) -> Iterator[None]:
     """Says of a source that cannot be read whose it is, and what to do."""
     try:
         yield
@@ -57,11 +60,11 @@ def frame(files: Sequence[file_locations.File], contract: Contract) -> pl.DataFr
             for each, file in zip(frames, files, strict=True)
         )
         return rows.rename(dict(zip(rows.columns, contract.source_names, strict=True)))
-    except Unfit as unfit:
+    except SchemaViolation as error:
         digest = hashlib.blake2b(digest_size=16)
         for file in files:
             digest.update(file.path.read_bytes())
-        unfit.content = digest.hexdigest()
+        error.content = digest.hexdigest()
         raise
 
 
@@ -108,12 +111,12 @@ def again(contract: Contract) -> str:
 
 def missing(contract: Contract, package: str) -> UserError:
     """The error for a driver that is not installed."""
-    error = file_locations.uninstalled(contract.server, package)
+    error = file_locations.uninstalled(contract.source_configuration, package)
     return contract.mistake(str(error), error.then)
 
 
 def _csv(file: file_locations.File, contract: Contract) -> pl.DataFrame:
-    dialect, name = dialect_of(contract.server.options), file.name
+    dialect, name = dialect_of(contract.source_configuration.options), file.name
     data = _bytes(file.path, name, contract)
     of_file = [each for each in contract.source_names if each not in file.keys]
     names = [] if dialect.header else of_file
@@ -187,7 +190,7 @@ def uuids(path: Path, rows: pl.DataFrame, wanted: Sequence[str]) -> list[pl.Seri
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
     data = _bytes(path, name, contract)
     try:
-        data = file_content.utf8(data, dialect_of(contract.server.options).encoding)
+        data = file_content.utf8(data, dialect_of(contract.source_configuration.options).encoding)
         data = json_files.as_lines(data)
     except ValueError as error:
         raise file_content.Unreadable(f"{name} {error}") from None
@@ -195,7 +198,7 @@ def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
 
 
 def _bytes(path: Path, name: str, contract: Contract) -> bytes:
-    largest = contract.server.options.get("maxBytes")
+    largest = contract.source_configuration.options.get("maxBytes")
     return file_content.read(path, name, contract.format, int(largest) if largest else None)
 
 
@@ -204,7 +207,11 @@ def why(error: BaseException, contract: Contract) -> str:
 
     Where it may show a classified value, only what kind of error it is.
     """
-    return type(error).__name__ if contract.is_classified else contract.server.hide(_first(error))
+    return (
+        type(error).__name__
+        if contract.is_classified
+        else contract.source_configuration.hide(_first(error))
+    )
 
 
 def _first(error: BaseException) -> str:

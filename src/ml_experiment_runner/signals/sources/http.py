@@ -169,7 +169,7 @@ class Client:
 
     def shown(self, url: str) -> str:
         """An address without secrets."""
-        text = self.contract.server.hide(url)
+        text = self.contract.source_configuration.hide(url)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     def mistake(self, url: str, what: str, then: str = "") -> Exception:
@@ -196,8 +196,8 @@ class Client:
             return f"does not answer within {self._timeout:g} s, also after {RETRIES} more tries"
         if isinstance(reason, exceptions.ProtocolError | exceptions.IncompleteRead):
             return "breaks off within a page"
-        said = str(reason).partition("\n")[0]
-        return f"cannot be read ({type(reason).__name__}: {self.contract.server.hide(said)})"
+        message = self.contract.source_configuration.hide(str(reason).partition("\n")[0])
+        return f"cannot be read ({type(reason).__name__}: {message})"
 
 
 def _pool(url: str) -> Any:
@@ -254,7 +254,7 @@ def quiet(contract: Contract) -> Iterator[None]:
     """Masks secrets in what urllib3 logs: it shows whole addresses."""
 
     def mask(record: logging.LogRecord) -> bool:
-        record.msg, record.args = contract.server.hide(record.getMessage()), ()
+        record.msg, record.args = contract.source_configuration.hide(record.getMessage()), ()
         return True
 
     loggers = [logging.getLogger(f"urllib3.{name}") for name in LOGGERS]

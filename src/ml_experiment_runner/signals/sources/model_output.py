@@ -53,12 +53,12 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
 
 
 def _column(contract: Contract) -> str | None:
-    return contract.server.options.get("prediction")
+    return contract.source_configuration.options.get("prediction")
 
 
 def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
     """The signal that the model is applied to, and its rows."""
-    name = contract.server.options["input"]
+    name = contract.source_configuration.options["input"]
     others = read_contracts(contract.root)
     if name not in others or name == contract.name:
         raise contract.mistake(
@@ -85,7 +85,9 @@ def _answers(
     contract: Contract, given: Contract, rows: pl.DataFrame, asked: dict[str, str]
 ) -> pl.DataFrame:
     """What the model answers for the rows, in a process of its own."""
-    registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
+    registry = contract.source_configuration.resolved().get("location") or os.environ.get(
+        "MLFLOW_TRACKING_URI"
+    )
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
     if (file := embedded_store.store_file(registry)) and file.is_file():
         embedded_store.correct(file)  # the project may have been moved
@@ -125,7 +127,7 @@ def _refuse(
         reason = reason.partition(":")[0]  # the rest may show a value
     raise contract.mistake(
         f"the model {contract.model} could not be applied to "
-        f"{given.name} ({contract.server.hide(reason)})"
+        f"{given.name} ({contract.source_configuration.hide(reason)})"
     )
 
 

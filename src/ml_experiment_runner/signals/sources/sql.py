@@ -33,7 +33,7 @@ DUCKDB_AS_TEXT = (
 
 def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in PostgreSQL."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     driver = _driver(contract, "adbc_driver_postgresql.dbapi", "adbc-driver-postgresql")
     who = ":".join(quote(options[name], safe="") for name in ("user", "password")
                    if name in options)  # fmt: skip
@@ -42,7 +42,11 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
         f"{quote(options['database'], safe='')}?connect_timeout={TIMEOUT}"
     )
     table = _table(options)
-    with _told(contract), driver.connect(address) as connection, connection.cursor() as cursor:
+    with (
+        _readable_errors(contract),
+        driver.connect(address) as connection,
+        connection.cursor() as cursor,
+    ):
         # a time without an offset is in the contract's time zone
         cursor.execute(f"SET TIME ZONE '{contract.time_zone}'")
         cursor.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
@@ -60,10 +64,13 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
 
 def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in a DuckDB file."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     driver = _driver(contract, "duckdb", "duckdb")
     table = _table(options)
-    with _told(contract), driver.connect(_file(contract, options), read_only=True) as connection:
+    with (
+        _readable_errors(contract),
+        driver.connect(_file(contract, options), read_only=True) as connection,
+    ):
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
         found = connection.sql(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
         names = _names(contract, found.columns)
@@ -83,10 +90,13 @@ def sqlite(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in an SQLite file."""
     import sqlite3
 
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     table = _table(options)
     address = f"{Path(_file(contract, options)).as_uri()}?mode=ro"
-    with _told(contract), contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+    with (
+        _readable_errors(contract),
+        contextlib.closing(sqlite3.connect(address, uri=True)) as connection,
+    ):
         found = connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
         names = _names(contract, [column[0] for column in found.description])
         asked = ", ".join(map(_quoted, names))
@@ -114,7 +124,7 @@ def _file(contract: Contract, options: dict[str, str]) -> str:
         beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
         near = f" {nearest(path.name, beside)}" if beside else ""
         raise contract.mistake(
-            f"the database {contract.server.hide(str(path))} does not exist",
+            f"the database {contract.source_configuration.hide(str(path))} does not exist",
             f"Put it there or correct 'database' in signals/{contract.path.name}.{near}".rstrip(
                 "."
             ),
@@ -198,7 +208,7 @@ def _duckdb_column(name: str, kind: str) -> str:
 
 
 @contextlib.contextmanager
-def _told(contract: Contract) -> Iterator[None]:
+def _readable_errors(contract: Contract) -> Iterator[None]:
     """Says in one line what a driver says in its own way, without what it was called with."""
     try:
         yield
