@@ -216,10 +216,10 @@ class OldNames:
                 raise AttributeError(name)
             refuse_old_name(f"{module.__name__}.{name}")
 
-        module.__getattr__ = missing
+        module.__getattr__ = missing  # type: ignore[method-assign]
 
 
 def answer_old_imports() -> None:
     """Has imports of old names say the new ones."""
     if not any(isinstance(each, OldNames) for each in sys.meta_path):
-        sys.meta_path.append(OldNames())  # type: ignore[arg-type]
+        sys.meta_path.append(OldNames())

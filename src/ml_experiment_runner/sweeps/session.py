@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.composition import as_typed
+from ml_experiment_runner.config.overrides import as_typed
 from ml_experiment_runner.project.errors import ObjectiveError, RefusedError, UserError, full_disk
 from ml_experiment_runner.sweeps.execution import (
     check_job,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.config.composition import as_typed, normalise
+from ml_experiment_runner.config.overrides import as_typed, normalise
 from support import ROOT, SOURCE, python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import polars as pl
 import pytest
 
-from ml_experiment_runner.config.composition import normalise
+from ml_experiment_runner.config.overrides import normalise
 from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.dataset.plan import make_plan
 from ml_experiment_runner.holds import holds

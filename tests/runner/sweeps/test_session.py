@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app
 from ml_experiment_runner.config.checks import TRAIN, _check_objective
-from ml_experiment_runner.config.composition import paired
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
+from ml_experiment_runner.config.sweep_overrides import paired
 from ml_experiment_runner.dataset.task_type import Kind
 from ml_experiment_runner.project.errors import (
     ExitCode,
