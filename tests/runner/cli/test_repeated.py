@@ -327,5 +327,5 @@ def test_release_after_a_killed_ingest_is_of_all_rows_or_none(
         assert released.code == 0, f"step {step}: {released.output}"
         (root / "data/raw/visits.csv").unlink()
         read = commands.run(root, READ)
-        rows = "2400" if "its rows are not here" in released.output else "2402"
+        rows = "2400" if "its rows are not on this machine" in released.output else "2402"
         assert read.output.split()[-1] == rows, f"step {step}: {read.output}"

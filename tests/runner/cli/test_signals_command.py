@@ -76,8 +76,8 @@ def test_another_unit_is_told_from_the_month_it_came(visits: Contract) -> None:
     (change,) = found.changes
     assert (change.field, change.since) == ("spent", "2024-02")
     assert 0.6 < change.size < 0.7  # two of three months
-    assert change.words[0] == "unit SEK → EUR"
-    assert change.words[1].startswith("median 2")
+    assert change.texts[0] == "unit SEK → EUR"
+    assert change.texts[1].startswith("median 2")
     assert "spent  " in to_text(found)
 
 
@@ -93,21 +93,21 @@ def test_most_changed_field_comes_first(visits: Contract) -> None:
              for frame in CLEAN]  # fmt: skip
     found = compare(made(visits, CLEAN), made(visits, after), ("1.0.0", "1.1.0"))
     assert [change.field for change in found.changes] == ["shop", "spent"]
-    assert "gone: a" in found.changes[0].words
+    assert "gone: a" in found.changes[0].texts
 
 
 def test_new_values_are_named_unless_nobody_can_know(visits: Contract) -> None:
     after = [frame.with_columns(pl.when(pl.col("minute") < 10).then(pl.lit("c"))
                                 .otherwise("shop").alias("shop")) for frame in CLEAN]  # fmt: skip
     found = compare(made(visits, CLEAN), made(visits, after), ("1.0.0", "1.1.0"))
-    assert found.changes[0].words[0] == "new: c"
+    assert found.changes[0].texts[0] == "new: c"
     # of 250 values the profile lists 20: x200 may have been there all along, and was
     many = [frame.with_columns(shop=pl.format("x{}", pl.int_range(pl.len()) % 250))
             for frame in CLEAN]  # fmt: skip
     one = [frame.with_columns(shop=pl.lit("x200")) for frame in CLEAN]
     (change,) = compare(made(visits, many), made(visits, one), ("1.0.0", "1.1.0")).changes
     assert change.size > 0.9
-    assert not any("new" in word for word in change.words)
+    assert not any("new" in word for word in change.texts)
 
 
 def test_nulls_types_and_fields_that_come_and_go_are_told(visits: Contract) -> None:
@@ -116,12 +116,12 @@ def test_nulls_types_and_fields_that_come_and_go_are_told(visits: Contract) -> N
     nulls = compare(before, made(visits, [frame.with_columns(some) for frame in CLEAN]), ("", ""))
     change = nulls.changes[0]
     assert (change.field, change.by_nulls) == ("spent", True)
-    assert change.words[0].startswith("nulls 0.0% → 2")
+    assert change.texts[0].startswith("nulls 0.0% → 2")
     after = made(visits, [frame.drop("shop") for frame in CLEAN], type="string", required=True)
     del after.fields["shop"]  # type: ignore[attr-defined]
     found = compare(before, after, ("", ""))
-    assert {change.field: change.words[0] for change in found.changes} == {
-        "shop": "no such field any more",
+    assert {change.field: change.texts[0] for change in found.changes} == {
+        "shop": "removed field",
         "spent": "type number → string",
     }
     assert "now required" in to_text(found)
@@ -215,7 +215,10 @@ def test_without_a_kept_version_the_last_other_profile_in_git_is_meant(
     ("words", "message"),
     [
         (["visits"], "only one version, 1.0.0"),
-        (["visits", "3.0.0"], "no version '3.0.0'.\nVersions: 1.0.0; a git revision"),
+        (
+            ["visits", "3.0.0"],
+            "unknown version '3.0.0'.\nWrite one of its versions (1.0.0) or a git revision",
+        ),
         (["visit"], "Did you mean 'visits'"),
         (["prices"], "no profile yet.\nReceive it: python run.py task=ingest signals=\\[prices\\]"),
     ],

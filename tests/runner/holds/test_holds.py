@@ -240,7 +240,7 @@ def test_decision_on_a_signal_that_is_gone_is_written_down(
     hold = _open(project)
     (project.root / "signals" / "visits.yaml").unlink()
     assert holds_command(["release", hold.id, *WHO]) == 0
-    assert "signals/visits.yaml is gone" in capsys.readouterr().out
+    assert "nothing to publish: signals/visits.yaml does not exist" in capsys.readouterr().out
     assert not holds.find(project.root, "visits")
     assert not (project.root / "data/held" / hold.id).exists()
 
@@ -279,7 +279,7 @@ def test_release_is_of_the_rows_that_the_hold_describes(
     _deliver(project, minute=700)
     path.write_text(yaml.safe_dump(said))  # as git brings it from who holds the other delivery
     holds_command(["release", said["id"], *WHO])
-    assert "its rows are not here" in capsys.readouterr().out
+    assert "its rows are not on this machine" in capsys.readouterr().out
     assert _rows(project) == 2400
 
 

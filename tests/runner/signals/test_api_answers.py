@@ -339,7 +339,7 @@ def test_seconds_are_those_of_the_whole_read(project: DataProject, server: RawSe
     busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 200\r\nContent-Length: 0\r\n\r\n"
     server.answers = [busy]
     message = line_of(shops(project, server, "maxSeconds=1"))
-    assert "has not come to an end after 1 seconds" in message
+    assert "exceeds its limit of 1 seconds" in message
     assert "raise 'maxSeconds' in signals/shops.yaml" in message
 
 
@@ -368,7 +368,7 @@ def test_gzip_bomb_is_not_unpacked(project: DataProject, server: RawServer) -> N
 def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
     pages = [ok({"items": [row(str(n))], "next": f"?p={n}"}) for n in range(4)]
     server.answers = [*pages, ok({"items": [], "next": None})]
-    assert "after 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
+    assert "limit of 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
     assert len(server.asked) == 3
     server.answers = [*pages, ok({"items": [], "next": None})]
     assert fetch.fetch_rows(shops(project, server, f"{NEXT} maxPages=5")).height == 4

@@ -50,7 +50,7 @@ def test_contract_that_cannot_be_used_hides_no_other(project: DataProject) -> No
                 look_up()
             assert all(line.startswith(f"signals/{name}.yaml:")
                        for line in str(error.value).splitlines())  # fmt: skip
-    with pytest.raises(UserError, match=r"there is no signal 'visit'.* Did you mean 'visits'"):
+    with pytest.raises(UserError, match=r"unknown signal 'visit'.* Did you mean 'visits'"):
         known(contracts, "visit")
 
 

@@ -123,7 +123,7 @@ def test_same_rows_have_the_same_keys_whatever_file_they_come_in(tmp_path: Path)
         ("primaryKey: true,", "primaryKey: true, physicalName: id,", "without a physicalName"),
         ("value: true", "value: maybe", "maybe"),
         ("bill, logicalType: number", "bill, logicalType: number, primaryKey: true",
-         "no other field is part of the key"),
+         "must be the only field of the key"),
     ],
 )  # fmt: skip
 def test_contract_that_cannot_mean_it_is_told(old: str, new: str, says: str) -> None:

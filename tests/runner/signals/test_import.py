@@ -150,7 +150,7 @@ def test_import_says_what_to_fill_in(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert new(["signal", "orders", "--from", str(path)]) == 0
     told = capsys.readouterr().out
     assert f"signals/orders.yaml is imported from {path}\n" in told
-    assert "no server can be read here: there is snowflake" in told
+    assert "unsupported servers of type snowflake" in told
     assert "none of 2 tables is called orders" in told
     assert "nobody is named under team.name and support" in told
     assert "not checked here: " in told

@@ -323,7 +323,9 @@ def test_draft_is_received_and_every_run_says_what_is_still_to_be_set(
 
 def test_retired_signal_is_received_by_nobody(fresh: DataProject) -> None:
     replace(fresh.contract("shops"), "status: active", "status: retired")
-    with pytest.raises(UserError, match=r"signal shops: it is retired.*\n.*shops@example.com"):
+    with pytest.raises(
+        UserError, match=r"signal shops: its status is retired.*\n.*shops@example.com"
+    ):
         load_snapshots(["shops"])
     metrics = ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
     assert sorted(name for name in metrics if "rows" in name) == ["rows/prices", "rows/visits"]

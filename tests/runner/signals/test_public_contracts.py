@@ -487,7 +487,7 @@ def test_promise_of_a_table_without_timestamps_is_not_checked() -> None:
     ("servers", "says"),
     [
         ("[{server: s, type: snowflake, account: a, database: d, schema: s}]",
-         "servers of type 'snowflake' are not read here"),
+         "unsupported server type 'snowflake'"),
         ("[{server: t, type: local, path: a, format: csv}]", "There is: t."),
         ("[]", "'servers' is missing"),
     ],

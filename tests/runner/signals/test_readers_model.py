@@ -96,19 +96,23 @@ def test_output_of_a_model_is_a_signal(project: DataProject) -> None:
 
 def test_what_the_input_has_not_received_is_not_applied(project: DataProject) -> None:
     shutil.rmtree(project.root / "data" / "signals" / "visits")
-    with pytest.raises(UserError, match=r"'visits' has not been received(?s:.*)task=ingest"):
+    with pytest.raises(UserError, match=r"'visits' has not been ingested(?s:.*)task=ingest"):
         fetch.fetch_rows(demand(project))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("value: visits", "value: vists", "its input 'vists' is no other signal. Did you mean"),
+        (
+            "value: visits",
+            "value: vists",
+            "its input must be another signal, got 'vists'. Did you mean",
+        ),
         ("value: visits", "value: demand", "its input 'demand' is no other signal"),
         ("  - {property: model, value: demand@champion}\n", "", "nothing says which model"),
         ("demand@champion", "demand@chmpion", r"could not be applied to visits \(.*chmpion"),
         ("demand@champion", "dmand@champion", r"could not be applied to visits \(.*dmand"),
-        ("value: visits", "value: shops", "has not been received"),
+        ("value: visits", "value: shops", "has not been ingested"),
     ],
 )
 def test_model_that_cannot_be_applied_says_why(

@@ -115,7 +115,7 @@ def test_tolerated_share_bounds_the_source_and_not_each_batch() -> None:
         frame = hours(2000, JANUARY, temp=[999.0] * wrong + [5.0] * (2000 - wrong))
         found = broken(a_contract(field), {"2024-02": frame}, NOON + timedelta(days=60))
         assert len(found) == expected, wrong
-    assert "; tolerated are 0.1 %; the worst is 999" in found[0].message
+    assert "; tolerated: 0.1 %; the worst is 999" in found[0].message
 
 
 def test_nulls_beyond_the_tolerated_share_are_a_breach() -> None:

@@ -124,8 +124,8 @@ def test_breaking_change_under_the_same_version_is_refused_and_costs_the_others_
     with project.source("visits").open("a") as file:
         file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
     said = (
-        r"signal shops: the type of 'opened' was date and is string under version 1\.0\.0, as "
-        r"before; that breaks who reads it\.\nWrite version: 2\.0\.0"
+        r"signal shops: the type of 'opened' changed from date to string, which is a breaking "
+        r"change, under version 1\.0\.0, as before\.\nWrite version: 2\.0\.0"
     )
     with pytest.raises(UserError, match=said):
         _ingest(project)

@@ -49,24 +49,24 @@ def conditions(contract: Contract, now: datetime) -> list[Condition]:
         contract: The signal's contract.
         now: When the rows arrived.
     """
-    found: list[Condition] = []
+    result: list[Condition] = []
     for field in contract.fields:
         column = pl.col(field.name)
         if field.tolerated_nulls is not None:
             bad = column.is_null()
-            found.append(Condition("nulls", field, bad, "have no value", field.tolerated_nulls))
+            result.append(Condition("nulls", field, bad, "have no value", field.tolerated_nulls))
         for kind, bad, description in _of_values(contract, field):
-            found.append(Condition(kind, field, bad, description, field.tolerated_invalid))
+            result.append(Condition(kind, field, bad, description, field.tolerated_invalid))
         if field.name == contract.event_time:
             description = f"are after {moment_text(now, contract)}, when they came"
-            found.append(Condition("future", field, column > now + CLOCKS, description))
-        found += [
+            result.append(Condition("future", field, column > now + CLOCKS, description))
+        result += [
             Condition(kind, field, bad, description, rule.tolerated, rule)
             for rule in field.rules
             if rule.metric != "duplicateValues"
             for kind, bad, description in _of_a_rule(contract, field, rule)
         ]
-    return found
+    return result
 
 
 def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr, str]]:
@@ -83,9 +83,9 @@ def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr,
     if field.length != (None, None):
         low, high = field.length
         length = column.str.len_chars()
-        words = (f"at least {low:,}" if high is None else f"at most {high:,}" if low is None
+        allowed = (f"at least {low:,}" if high is None else f"at most {high:,}" if low is None
                  else f"{low:,} to {high:,}")  # fmt: skip
-        yield "length", _beyond(length, low, high), f"do not have {words} characters"
+        yield "length", _beyond(length, low, high), f"do not have {allowed} characters"
     if field.pattern is not None:
         yield _without(field, field.pattern)
     if field.text_format is not None:
@@ -98,9 +98,9 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
     if rule.metric == "nullValues":
         yield "nulls", column.is_null(), "have no value"
     elif rule.metric == "missingValues":
-        words = listed(rule.missing)
+        texts = listed(rule.missing)
         missing = column.is_null() | _is_one_of(contract, field, rule.missing)
-        yield "missing", missing, f"have no value or one of {words}" if words else "have no value"
+        yield "missing", missing, f"have no value or one of {texts}" if texts else "have no value"
     elif rule.valid and rule.pattern is not None:
         (_, unlisted, none_of), (_, other, description) = (
             _listed(contract, field, rule.valid), _without(field, rule.pattern)
@@ -111,10 +111,10 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
     elif rule.pattern is not None:
         yield _without(field, rule.pattern)
     else:  # whatever the field's own entries call invalid
-        found = list(_of_values(contract, field))
-        if found:
-            bad = pl.any_horizontal(bad for _, bad, _ in found)
-            yield "invalid", bad, " or ".join(description for _, _, description in found)
+        value_conditions = list(_of_values(contract, field))
+        if value_conditions:
+            bad = pl.any_horizontal(bad for _, bad, _ in value_conditions)
+            yield "invalid", bad, " or ".join(description for _, _, description in value_conditions)
 
 
 def _listed(contract: Contract, field: Field, allowed: tuple[str, ...]) -> tuple[str, pl.Expr, str]:
@@ -167,7 +167,7 @@ def _outside(contract: Contract, field: Field) -> pl.Expr | None:
     low, high, above, below = _bounds(contract, field)
     if field.type == "integer":
         # whole bounds of whole numbers: a comparison with 0.5 would turn the column into floats
-        low, high = (None if each is None else int(each) for each in (low, high))
+        low, high = (None if bound is None else int(bound) for bound in (low, high))
         if (low or 0) > GREATEST_INTEGER or (high or 0) < LEAST_INTEGER:
             return column.is_not_null()
         low = None if low is None or low <= LEAST_INTEGER else low

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.project.text import percent, time_span
 from ml_experiment_runner.signals.checks.conditions import (
     Condition,
     conditions,
@@ -15,7 +16,7 @@ from ml_experiment_runner.signals.checks.conditions import (
     worst_of,
 )
 from ml_experiment_runner.signals.checks.schema import shown
-from ml_experiment_runner.signals.checks.tolerance import percent, too_many
+from ml_experiment_runner.signals.checks.tolerance import too_many
 from ml_experiment_runner.signals.checks.uniqueness import key_text, repeated
 from ml_experiment_runner.signals.contract.contract import Contract
 
@@ -43,13 +44,16 @@ def broken(
     checks = conditions(contract, now)
     unfinished = _unfinished(contract, delivery, unchanged or ())
     counts = {partition: _counts(checks, delivery[partition]) for partition in sorted(delivery)}
-    found = [
+    by_check = [
         (_beyond_the_share if check.tolerated is not None else _beyond_the_bound)(
-            contract, check, delivery, {partition: each[at] for partition, each in counts.items()}
+            contract,
+            check,
+            delivery,
+            {partition: row_counts[at] for partition, row_counts in counts.items()},
         )
         for at, check in enumerate(checks)
     ]
-    found += [
+    by_check += [
         [
             violation
             for partition, frame in sorted(delivery.items())
@@ -63,7 +67,7 @@ def broken(
             for violation in _copies(contract, frame, partition)
         ],
     ]
-    firsts = [_first(violations) for violations in found if violations]
+    firsts = [_first(violations) for violations in by_check if violations]
     return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
@@ -75,8 +79,8 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
     if now - last_event <= due:
         return None
     message = (
-        f"the last event is of {moment_text(last_event, contract)}, {span(now - last_event)} ago; "
-        f"new ones are due within {span(due)}"
+        f"the last event is of {moment_text(last_event, contract)}, "
+        f"{time_span(now - last_event)} ago; new ones are due within {time_span(due)}"
     )
     return Violation("freshness", contract.event_time, message, _month(last_event, contract))
 
@@ -108,14 +112,14 @@ def _beyond_the_share(
     counts: Mapping[str, int],
 ) -> list[Violation]:
     """The partitions in which more rows are such than a tolerated share explains."""
-    found = []
+    violations = []
     for partition, count in counts.items():
         frame = delivery[partition]
         if too_many(count, frame.height, check.tolerated or 0.0):
-            tolerated = f"; tolerated are {percent(check.tolerated)}" if check.tolerated else ""
+            tolerated = f"; tolerated: {percent(check.tolerated)}" if check.tolerated else ""
             message = _told(check, count, frame.height) + tolerated + _seen(contract, check, frame)
-            found.append(Violation(check.kind, check.field.name, message, partition))
-    return found
+            violations.append(Violation(check.kind, check.field.name, message, partition))
+    return violations
 
 
 def _beyond_the_bound(
@@ -218,8 +222,8 @@ def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Vio
         return []
     where = f" of {days['day'][0]}" if contract.event_time else ""
     message = (
-        f"each of {days['different'][0]:,} rows{where} came more than once under another "
-        f"{', '.join(contract.key)}: {days['rows'].sum():,} rows are copies or have one"
+        f"duplicate rows: each of {days['different'][0]:,} rows{where} came more than once under "
+        f"another {', '.join(contract.key)}; {days['rows'].sum():,} rows are copies or have one"
     )
     return [Violation("duplicates", None, message, partition)]
 
@@ -229,19 +233,11 @@ def _first(violations: list[Violation]) -> Violation:
     first, *more = violations
     if not more:
         return first
-    also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
+    also = ", ".join(violation.partition for violation in more[:3]) + (
+        ", …" if len(more) > 3 else ""
+    )
     return Violation(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
 
 
 def _month(moment: datetime, contract: Contract) -> str:
     return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
-
-
-def span(length: timedelta) -> str:
-    """A length of time for people."""
-    hours = length / timedelta(hours=1)
-    if hours >= 24 * 100:
-        return f"{hours / 24:,.0f} days"
-    if hours >= 48:
-        return f"{hours / 24:.3g} days"
-    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"

@@ -26,11 +26,11 @@ def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
     known = set(contract.source_names)
     for position, name in enumerate(names):
         if name not in known or name in names[:position]:
-            what = "stands twice" if name in known else "is not in the contract"
+            what = "is a duplicate" if name in known else "is not in the contract"
             raise contract.schema_violation(
                 _schema(name, f"the field '{name}' of {path} {what}"),
                 f"Add it to signals/{contract.path.name} with a new version, or ask "
-                f"{contract.owner} ({contract.contact})",
+                f"{contract.owner_and_contact}",
             )
 
 
@@ -145,8 +145,8 @@ def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
         return ""
     local = rows[event].dt.convert_time_zone(zone).dt.replace_time_zone(None)
     first, last = (
-        local.dt.replace_time_zone(zone, ambiguous=each, non_existent="null")
-        for each in ("earliest", "latest")
+        local.dt.replace_time_zone(zone, ambiguous=choice, non_existent="null")
+        for choice in ("earliest", "latest")
     )
     if not (first != last).all():
         return ""

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.project.text import percent
 from ml_experiment_runner.signals.checks.conditions import value_text
 from ml_experiment_runner.signals.checks.schema import shown
-from ml_experiment_runner.signals.checks.tolerance import percent, too_many
+from ml_experiment_runner.signals.checks.tolerance import too_many
 from ml_experiment_runner.signals.contract.contract import Contract, Field
 from ml_experiment_runner.signals.odcs.quality_rules import Rule
 
@@ -21,7 +22,7 @@ def repeated(
 
     A row counts if its value came in an earlier one; rows without a value do not count.
     """
-    found = []
+    violations = []
     for rule, field in _rules(contract):
         names = list(rule.properties) if field is None else [field.name]
         columns = list(dict.fromkeys((*names, *contract.key)))
@@ -39,8 +40,8 @@ def repeated(
         tolerated = rule.tolerated
         if too_many(count, rows, tolerated) if tolerated is not None else \
                 not rule.is_kept(count, rows):  # fmt: skip
-            found.append(_violation(contract, rule, field, count, frames))
-    return found
+            violations.append(_violation(contract, rule, field, count, frames))
+    return violations
 
 
 def _rules(contract: Contract) -> Iterator[tuple[Rule, Field | None]]:
@@ -72,7 +73,7 @@ def _violation(
     if rule.tolerated is None:
         message += f" where {rule.expected} are expected"
     elif rule.tolerated:
-        message += f"; tolerated are {percent(rule.tolerated)}"
+        message += f"; tolerated: {percent(rule.tolerated)}"
     where = list(frames)[-1]
     if count:
         table = pl.concat(

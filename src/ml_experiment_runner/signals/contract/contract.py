@@ -238,7 +238,7 @@ class Contract:
     def mistake(self, what: str, then: str = "") -> UserError:
         """The error that names the signal, its owner and what to do next."""
         if not then and self.owner == UNKNOWN:
-            then = f"Nobody is named as its owner in signals/{self.path.name}"
+            then = f"Its owner is unknown: fill in team.name in signals/{self.path.name}"
         then = then or f"Ask {self.owner_and_contact}"
         return UserError(f"signal {self.name}: {what}.\n{then}.")
 
@@ -305,7 +305,7 @@ def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) 
     if name not in contracts:
         place = f"{key}: " if key else ""
         raise UserError(
-            f"{place}there is no signal '{name}': signals/{name}.yaml does not exist. "
+            f"{place}unknown signal '{name}': signals/{name}.yaml does not exist. "
             f"{nearest(name, contracts)}"
         )
     return contracts[name]

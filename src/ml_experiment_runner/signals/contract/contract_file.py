@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract, Contracts
 from ml_experiment_runner.signals.contract.people import people
 from ml_experiment_runner.signals.contract.source_configuration import (
@@ -21,7 +22,7 @@ from ml_experiment_runner.signals.contract.timeliness import read_times
 from ml_experiment_runner.signals.odcs import standard
 from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
 from ml_experiment_runner.signals.odcs.values import check_zone
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, read, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, read
 
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 CUSTOM = (
@@ -151,7 +152,7 @@ def _check_name(name: str, document: Entry, reading: Reading) -> None:
     with reading.mistakes.collected():
         if not NAME.fullmatch(name):
             raise document.mistake(
-                f"invalid file name '{short(name)}': it is the signal's name, with letters, "
+                f"invalid file name '{shorten(name)}': it is the signal's name, with letters, "
                 "digits, _ and -, such as orders.yaml"
             )
 
@@ -172,7 +173,7 @@ def _source_configuration(
 ) -> SourceConfiguration:
     servers = entries.get("servers")
     if servers is None or not servers.items():
-        reading.lacking.found.append((servers or document).mistake(
+        reading.lacking.add((servers or document).mistake(
             "'servers' is missing: say where the data come from"
         ))  # fmt: skip
         return NOWHERE
@@ -184,7 +185,7 @@ def _status(entry: Entry | None, reading: Reading) -> str:
     if text.casefold() in STATUSES:
         return text.casefold()
     if text:
-        reading.unchecked.add(f"status {short(text)}")
+        reading.unchecked.add(f"status {shorten(text)}")
     return text or "active"
 
 
@@ -195,7 +196,7 @@ def _version(entry: Entry | None) -> str:
     if not VERSION.fullmatch(version) or len(version) > 60:
         raise entry.mistake(
             f"version must hold only letters, digits and . - + _ between them, such as 1.0.0, "
-            f"got '{short(version)}'"
+            f"got '{shorten(version)}'"
         )
     return version
 

@@ -142,7 +142,7 @@ def _add_server(document: Entry, server: str, contract: Contract, additions: _Ad
         return
     _insert(servers, server, additions)
     if contract.source_configuration.reader or any(
-        "servers can be read" in each for each in contract.missing
+        "servers can be read" in line for line in contract.missing
     ):
         _add_custom(document, "server", ours, additions)
 
@@ -160,25 +160,25 @@ def _add_key(
         return
     entries = _properties(document, contract)
     for position, name in enumerate(named[0], 1):
-        said = entries[contract.source_field(name).name]
-        words = {"primaryKey": "true"}
+        entry = entries[contract.source_field(name).name]
+        values = {"primaryKey": "true"}
         if len(named[0]) > 1:
-            words["primaryKeyPosition"] = str(position)
-        _set(said, words, additions)
+            values["primaryKeyPosition"] = str(position)
+        _set(entry, values, additions)
 
 
-def _set(said: Entry, words: Mapping[str, str], additions: _Additions) -> None:
+def _set(field: Entry, values: Mapping[str, str], additions: _Additions) -> None:
     """Entries of a field, behind its name where they are not there yet."""
-    entries = said.entries()
+    entries = field.entries()
     name = entries["name"]
-    for key, value in words.items():
+    for key, value in values.items():
         if key in entries:
             additions.replace(entries[key], value)
-        elif said.is_flow:
+        elif field.is_flow:
             line, column = name.end
             additions.spans.append((line, column, column, f", {key}: {value}"))
         else:
-            additions.line(name.end[0] + 1, " " * said.start[1] + f"{key}: {value}")
+            additions.line(name.end[0] + 1, " " * field.start[1] + f"{key}: {value}")
 
 
 def _generated_key(contract: Contract) -> str:
@@ -215,17 +215,19 @@ def _add_event_time(
     if contract.event_time is not None or not contract.fields:
         return
     moments = [
-        each for each in contract.fields if each.type == "timestamp" and not each.known_after_event
+        field
+        for field in contract.fields
+        if field.type == "timestamp" and not field.known_after_event
     ]
-    times = [each for each in moments if table is None or each.source_name in table.times]
+    times = [field for field in moments if table is None or field.source_name in table.times]
     if table is not None and times:
         if not times[0].required:
-            said = _properties(document, contract).get(times[0].name)
-            if said is not None:
-                _set(said, {"required": "true"}, additions)
+            entry = _properties(document, contract).get(times[0].name)
+            if entry is not None:
+                _set(entry, {"required": "true"}, additions)
         _add_custom(document, "eventTime", times[0].name, additions)
     elif moments:
-        listed = " or ".join(each.name for each in moments)
+        listed = " or ".join(field.name for field in moments)
         additions.below += [
             f"# when a row happened: {listed}, which then needs `required: true`",
             "# customProperties:",

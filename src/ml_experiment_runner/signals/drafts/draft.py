@@ -101,18 +101,18 @@ def infer_source(root: Path, place: str, now: datetime) -> tuple[str, InferredTa
         UserError: The data cannot be read.
     """
     register_addresses(place)
-    said = f"--from {mask_addresses(place)}"
-    form = _format(root, place, said)
+    argument = f"--from {mask_addresses(place)}"
+    form = _format(root, place, argument)
     server = SourceConfiguration("files", _options(root, place, form))
     try:
-        with file_locations.files(server, root) as found:
-            raw = table.read(found, form)
+        with file_locations.files(server, root) as files:
+            raw = table.read(files, form)
     except file_content.Unreadable as error:
-        raise UserError(f"{said}: {mask(str(error))}") from None
-    return _server(server, raw.dialect), infer_schema(raw, said, now)
+        raise UserError(f"{argument}: {mask(str(error))}") from None
+    return _server(server, raw.dialect), infer_schema(raw, argument, now)
 
 
-def _format(root: Path, place: str, said: str) -> str:
+def _format(root: Path, place: str, argument: str) -> str:
     """The format that the file's name says, or those in a folder or of a pattern."""
     name = place.partition("?")[0] if "://" in place else place
     if form := file_content.format_of(PurePosixPath(name).name):
@@ -120,30 +120,30 @@ def _format(root: Path, place: str, said: str) -> str:
     known = (
         f"{', '.join(file_content.FORMATS)}, and may go on with {', '.join(file_content.PACKINGS)}"
     )
-    several = []
+    formats = []
     for form in dict.fromkeys(file_content.FORMATS.values()):
         try:
             with file_locations.files(
                 SourceConfiguration("files", _options(root, place, form)), root
-            ) as found:
-                if all(file_content.is_of(file.path.name, form) for file in found):
-                    several.append(form)
+            ) as files:
+                if all(file_content.is_of(file.path.name, form) for file in files):
+                    formats.append(form)
         except file_content.Unreadable as error:
             if "holds no" not in str(error):
-                raise UserError(f"{said}: {mask(str(error))}") from None
-    if several[:2] in (["jsonl", "json"], ["json", "jsonl"]):
-        several = ["json"]
-    if len(several) > 1:
+                raise UserError(f"{argument}: {mask(str(error))}") from None
+    if formats[:2] in (["jsonl", "json"], ["json", "jsonl"]):
+        formats = ["json"]
+    if len(formats) > 1:
         raise UserError(
-            f"{said}: it holds {' and '.join(several)} files; name those of one format, such as "
-            f"{place.rstrip('/')}/*.{several[0]}"
+            f"{argument}: it holds {' and '.join(formats)} files; name those of one format, such "
+            f"as {place.rstrip('/')}/*.{formats[0]}"
         )
-    if not several:
+    if not formats:
         raise UserError(
-            f"{said}: its name must end in {known}; of a folder the names of its files.\n"
+            f"{argument}: its name must end in {known}; of a folder the names of its files.\n"
             "For a database or an API write the contract by hand: docs, Contracts."
         )
-    return several[0]
+    return formats[0]
 
 
 def _options(root: Path, place: str, form: str) -> dict[str, str]:
@@ -180,7 +180,7 @@ def _server(server: SourceConfiguration, dialect: Dialect) -> str:
 
 def _text(name: str, place: str, server: str, table: InferredTable) -> str:
     partitions = table.partitions()
-    fields = "\n".join(_field(each, table, partitions) for each in table.columns)
+    fields = "\n".join(_field(column, table, partitions) for column in table.columns)
     if not table.keys:
         fields = f"{_generated_key(table)}\n{fields}"
     unnamed = NO_HEADER if "property: header, value: none" in server else ""
@@ -226,19 +226,19 @@ def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
     """What a person has to say of the key."""
     if not keys:
         return "which fields tell the rows apart, if any do, instead of a key of all of them"
-    also = "".join(f", or {_listed(each)}" for each in keys[1:3])
+    also = "".join(f", or {_listed(key)}" for key in keys[1:3])
     return f"whether the key is {_listed(keys[0])}{also}"
 
 
 def _generated_key(table: InferredTable) -> str:
     """The field that stands for all that a row holds."""
-    name = generated_key.free_name({each.name for each in table.columns})
-    said = _entry(property=generated_key.PROPERTY, value="true")
+    name = generated_key.free_name({column.name for column in table.columns})
+    custom = _entry(property=generated_key.PROPERTY, value="true")
     return f"""\
       - name: {name}
         logicalType: string
         primaryKey: true
-        customProperties: [{said}]  # a digest of the row: no fields tell the rows apart"""
+        customProperties: [{custom}]  # a digest of the row: no fields tell the rows apart"""
 
 
 def _rows(partitions: Sequence[pl.DataFrame]) -> list[int]:
@@ -341,19 +341,19 @@ def _values(column: InferredColumn) -> list[str]:
 def _times(table: InferredTable) -> str:
     """What is said of time and of nulls, if anything is."""
     custom = []
-    said = ""
+    sections = ""
     if table.times:
         time, *others = table.times
         also = f"  # or {_listed(others)}" if others else ""
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
         custom.append(f"{zone}  # of times without an offset")
-        said = DAILY if table.daily else TIMELY
+        sections = DAILY if table.daily else TIMELY
     if table.nulls:
         custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
     if custom:
-        said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
-    return said
+        sections += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
+    return sections
 
 
 def _share(metric: str, percent: str, **more: str) -> str:
@@ -361,9 +361,9 @@ def _share(metric: str, percent: str, **more: str) -> str:
     return _entry(metric=metric, **more, mustBeLessOrEqualTo=percent, unit="percent")
 
 
-def _entry(**said: str) -> str:
+def _entry(**entries: str) -> str:
     """A YAML mapping in one line."""
-    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in entries.items()) + "}"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -57,7 +57,7 @@ class Twice(Detector):
             count = self._count(rows, model)
             yield Measure(
                 (rows.event, *rows.places), float(count),
-                f"{count:,} rows share {', '.join(model)} with another, which never happened",
+                f"{count:,} rows share {', '.join(model)} with another, never so before",
             )  # fmt: skip
 
     @staticmethod
@@ -94,7 +94,7 @@ class Sums(Detector):
                 share = float((~np.isin(values, usual)).mean())
                 yield Measure(
                     fields, share,
-                    f"in {share:.1%} of the rows {' - '.join(fields)} is none of its usual values",
+                    f"in {share:.1%} of the rows {' - '.join(fields)} has an unusual value",
                 )  # fmt: skip
 
     @staticmethod
@@ -121,7 +121,7 @@ class Dependence(Detector):
 
     def learn(self, rows: Rows) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:
         some = rows.every(len(rows) // self.SOME).frame
-        found: list[tuple[tuple[str, ...], str]] = []
+        dependencies: list[tuple[tuple[str, ...], str]] = []
         for names in blocks(rows.frame.columns):
             texts = [name for name in names if name in rows.texts]
             follow = self._vary(some, [name for name in names if name != rows.event])
@@ -131,10 +131,14 @@ class Dependence(Detector):
                 rest = [
                     name
                     for name in follow
-                    if name not in given and not any(((one,), name) in found for one in given)
+                    if name not in given
+                    and not any(((single,), name) in dependencies for single in given)
                 ]
-                found += [(given, name) for name in self._follow(some, given, rest)]
-        return {each: _usual(rows.frame, *each).drop("\0rows") for each in found}
+                dependencies += [(given, name) for name in self._follow(some, given, rest)]
+        return {
+            dependency: _usual(rows.frame, *dependency).drop("\0rows")
+            for dependency in dependencies
+        }
 
     def measure(
         self, model: dict[tuple[tuple[str, ...], str], pl.DataFrame], rows: Rows
@@ -147,8 +151,8 @@ class Dependence(Detector):
                 share = float((both[name] != both["\0usual"]).sum()) / both.height
                 yield Measure(
                     (name, *given), share,
-                    f"in {share:.1%} of the rows {name} is not what {' and '.join(given)} always "
-                    "had",
+                    f"in {share:.1%} of the rows {name} is not what it always was for "
+                    f"{' and '.join(given)}",
                 )  # fmt: skip
 
     @staticmethod

@@ -118,14 +118,14 @@ class Frozen(Detector):
         few = frame.select(pl.struct(rows.places).n_unique()).item() <= self.PLACES \
             if rows.places else False  # fmt: skip
         by = ["\0day", *rows.places] if few else ["\0day"]
-        found = {}
+        shares = {}
         for name in rows.numbers:
             counts = frame.drop_nulls(name).group_by(*by, name).len("\0rows").group_by(by).agg(
                 pl.col("\0rows").max().alias("\0most"), pl.col("\0rows").sum().alias("\0all")
             ).filter(pl.col("\0all") >= 12)  # fmt: skip
             if counts.height:
-                found[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
-        return found
+                shares[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
+        return shares
 
 
 class RepeatedDay(Detector):
@@ -181,10 +181,10 @@ class Volume(Detector):
 
     def measure(self, model: float, rows: Rows) -> Iterator[Measure]:
         now = float(np.median(self._rows(rows)))
-        each = " a day" if rows.event else ""
+        unit = " a day" if rows.event else ""
         # a state may grow; it does not lose much
         change = np.log(now / model) if rows.event else 3 * min(0.0, np.log(now / model))
-        yield Measure((), abs(float(change)), f"{now:,.0f} rows{each}, before {model:,.0f}", "rows")
+        yield Measure((), abs(float(change)), f"{now:,.0f} rows{unit}, before {model:,.0f}", "rows")
         if rows.event:
             missing = int(rows.days.max() - rows.days.min()) + 1 - len(np.unique(rows.days))
             yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
@@ -256,7 +256,7 @@ class ChangedRows(Detector):
         yield Measure(
             (),
             max(0, gone - 1) / model.height,  # one odd row is none
-            f"{gone / model.height:.1%} of the rows that were there have gone",
+            f"{gone / model.height:.1%} of the recorded rows are missing",
         )
         for name in model.columns:
             if name not in key and both.height >= 30:
@@ -266,5 +266,5 @@ class ChangedRows(Detector):
                 share = float(both.select(changed.mean()).item())
                 yield Measure(
                     (name,), share,
-                    f"{share:.1%} of the rows that were there have another value",
+                    f"{share:.1%} of the recorded rows have another value",
                 )  # fmt: skip

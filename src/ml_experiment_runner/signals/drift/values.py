@@ -54,7 +54,7 @@ class NewValues(Detector):
             example = f", such as {values[new][0]:g}" if new.any() else ""
             yield Measure(
                 (name,), float(new.mean()),
-                f"{new.mean():.1%} of its values were never there before{example}",
+                f"{new.mean():.1%} of its values are new{example}",
             )  # fmt: skip
 
 
@@ -65,7 +65,9 @@ class NewCodes(Detector):
 
     def learn(self, rows: Rows) -> dict[str, pl.Series]:
         known = {name: rows.texts[name].drop_nulls().unique() for name in rows.codes}
-        return {name: each for name, each in known.items() if len(each) <= max(50, len(rows) / 5)}
+        return {
+            name: codes for name, codes in known.items() if len(codes) <= max(50, len(rows) / 5)
+        }
 
     def measure(self, model: dict[str, pl.Series], rows: Rows) -> Iterator[Measure]:
         for name, known in model.items():
@@ -76,7 +78,7 @@ class NewCodes(Detector):
             share = len(new) / len(texts)
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
-                (name,), share, f"{share:.1%} of its codes were never there before{example}",
+                (name,), share, f"{share:.1%} of its codes are new{example}",
             )  # fmt: skip
 
 
@@ -90,7 +92,7 @@ class Shares(Detector):
         counted = {
             name: rows.texts[name].drop_nulls().value_counts(name="\0rows") for name in rows.codes
         }
-        return {name: each for name, each in counted.items() if 2 <= each.height <= self.MOST}
+        return {name: counts for name, counts in counted.items() if 2 <= counts.height <= self.MOST}
 
     def measure(self, model: dict[str, pl.DataFrame], rows: Rows) -> Iterator[Measure]:
         for name, past in model.items():
@@ -108,8 +110,7 @@ class Shares(Detector):
             most = int(np.abs(after - before).argmax())
             yield Measure(
                 (name,), max(0.0, 0.5 * float(np.abs(after - before).sum()) - chance),
-                f"{codes[most]!r} comes in {after[most]:.1%} of the rows; before in "
-                f"{before[most]:.1%}",
+                f"{codes[most]!r} is in {after[most]:.1%} of its rows, before {before[most]:.1%}",
             )  # fmt: skip
 
 
@@ -233,8 +234,7 @@ class SingleValue(Detector):
                 most = int(risen.argmax())
                 yield Measure(
                     (name,), max(0.0, float(risen[most])),
-                    f"{now[most]:g} stands in {share[most]:.1%} of its rows, before in "
-                    f"{before[most]:.1%}",
+                    f"{now[most]:g} is in {share[most]:.1%} of its rows, before {before[most]:.1%}",
                     what,
                 )  # fmt: skip
 
@@ -268,5 +268,5 @@ class Extreme(Detector):
             value = values.max() if up >= down else values.min()
             yield Measure(
                 (name,), float(max(up, down)),
-                f"{value:g} lies far outside of all that was there before ({low:g} to {high:g})",
+                f"{value:g} is far outside of the past range ({low:g} to {high:g})",
             )  # fmt: skip

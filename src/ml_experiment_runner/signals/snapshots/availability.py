@@ -9,6 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project.text import time_span
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
@@ -49,22 +50,22 @@ def availability(contract: Contract, pin: str | None, now: datetime) -> Availabi
     if pin is not None:
         return Availability(versions.pinned(contract, pin)[0], pin)
     recorded = snapshots.recorded(contract)
-    found = _trouble(contract, recorded, now)
-    if found is None:
+    trouble_found = _trouble(contract, recorded, now)
+    if trouble_found is None:
         return Availability(contract)
-    trouble, what = found
+    trouble, what = trouble_found
     if contract.when_held == "without":
         notice = f"{contract.name} is {what}; the run goes on without it"
         return Availability(contract, None, trouble, notice, left_out=True)
     if recorded is None:
-        raise contract.mistake(f"it is {what}, and there is no good snapshot to go on with", _look)
+        raise contract.mistake(f"it is {what}, and it has no last good snapshot", _look)
     if contract.when_held == "stop":
         raise contract.mistake(f"it is {what}, and its contract says `whenHeld: stop`", _look)
     age = now - recorded.last_event if recorded.last_event else None
     if age is not None and contract.max_age is not None and age > contract.max_age:
         raise contract.mistake(
-            f"it is {what}, and its last event is {quality.span(age)} old; its contract says "
-            f"`maxAge` {quality.span(contract.max_age)}", _look
+            f"it is {what}, and its last event is {time_span(age)} old; its contract says "
+            f"`maxAge` {time_span(contract.max_age)}", _look
         )  # fmt: skip
     last = ""
     if recorded.last_event:

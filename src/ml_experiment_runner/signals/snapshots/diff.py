@@ -38,14 +38,14 @@ class FieldDifference:
         size: How different it is, 0 to 1, on average over the partitions.
         by_nulls: It is the share of nulls that differs most.
         since: The first partition in which it differs.
-        words: What differs.
+        texts: What differs.
     """
 
     field: str
     size: float
     by_nulls: bool
     since: str
-    words: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,15 @@ def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparis
     """
     common = tuple(name for name in after.partitions if name in before.partitions)
     old, new = (
-        profile.merge([one.partitions[name] for name in common]) if common else one.whole
-        for one in (before, after)
+        profile.merge([profile_of.partitions[name] for name in common])
+        if common
+        else profile_of.whole
+        for profile_of in (before, after)
     )
     changes = [
         change
         for name in dict.fromkeys([*after.fields, *before.fields])
-        if (change := _change(name, before, after, common, (old, new)))
+        if (change := _difference(name, before, after, common, (old, new)))
     ]
     pairs = [
         Gap(pair, old.correlations.get(pair, 0.0), new.correlations.get(pair, 0.0))
@@ -106,37 +108,37 @@ def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparis
     )
 
 
-def to_text(found: Comparison) -> str:
+def to_text(comparison: Comparison) -> str:
     """The comparison as a table for a terminal."""
-    before, after, common = found.before, found.after, found.common
+    before, after, common = comparison.before, comparison.after, comparison.common
     same = sum(before.partitions[name].content == after.partitions[name].content for name in common)
     lines = [
-        f"{after.signal}  {found.names[0]} → {found.names[1]}",
+        f"{after.signal}  {comparison.names[0]} → {comparison.names[1]}",
         f"  rows        {before.whole.rows:,} → {after.whole.rows:,}",
         f"  compared    {_partitions(common)}, {same} of them with the same rows"
         if common
         else "  compared    all rows: no partition is in both",
     ]
-    for name, one, other in (("only before", before, after), ("only after", after, before)):
+    for name, version, other in (("only before", before, after), ("only after", after, before)):
         if common and (
-            alone := tuple(part for part in one.partitions if part not in other.partitions)
+            alone := tuple(part for part in version.partitions if part not in other.partitions)
         ):
             lines.append(f"  {name:<11} {_partitions(alone)}")
     rows = [
-        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.words))
-        for change in found.changes
+        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.texts))
+        for change in comparison.changes
     ]
     if rows:
         lines += ["", *_table([("field", "changed", "since", "what differs"), *rows])]
-    if found.gaps:
+    if comparison.gaps:
         pairs = [
             (" ~ ".join(gap.fields), f"{gap.before:+.2f} → {gap.after:+.2f}")
-            for gap in found.gaps[:8]
+            for gap in comparison.gaps[:8]
         ]
-        more = len(found.gaps) - len(pairs)
+        more = len(comparison.gaps) - len(pairs)
         lines += ["", *_table([("rank correlation", ""), *pairs])]
         lines += [f"  … and {more} more"] if more else []
-    changed = {change.field for change in found.changes}
+    changed = {change.field for change in comparison.changes}
     if same_fields := [name for name in after.fields if name not in changed]:
         lines += ["", f"the same  {', '.join(same_fields)}"]
     return "\n".join(lines)
@@ -212,68 +214,74 @@ def null_share(part: PartitionProfile, field: str) -> float:
     return part.columns[field].nulls / max(part.rows, 1)
 
 
-def _change(
+def _difference(
     name: str,
     before: Profile,
     after: Profile,
     common: tuple[str, ...],
     merged: tuple[PartitionProfile, PartitionProfile],
 ) -> FieldDifference | None:
+    """How a field differs; None if it does not."""
     if name not in before.fields or name not in after.fields:
-        word = "new field" if name in after.fields else "no such field any more"
-        return FieldDifference(name, 1.0, False, "", (word,))
-    said = before.fields[name], after.fields[name]
-    words = _schema_words(*said)
-    another = said[0]["type"] != said[1]["type"]
+        text = "new field" if name in after.fields else "removed field"
+        return FieldDifference(name, 1.0, False, "", (text,))
+    old, new = before.fields[name], after.fields[name]
+    texts = _schema_differences(old, new)
+    has_new_type = old["type"] != new["type"]
     pairs = [(before.partitions[part], after.partitions[part]) for part in common] or [merged]
     sizes = [_size(name, *pair) for pair in pairs]
     rows = [max(part.rows, 1) for _, part in pairs]
-    values, nulls = (float(np.average(each, weights=rows)) for each in zip(*sizes, strict=True))
-    if another or max(values, nulls) >= LEAST:
-        one, other = (null_share(part, name) for part in merged)
-        words += [f"nulls {one:.1%} → {other:.1%}"] if f"{one:.1%}" != f"{other:.1%}" else []
-    if values >= LEAST and not another:
-        words += _value_words(merged[0].columns[name], merged[1].columns[name], said[1]["type"])
-    if not words:
+    values, nulls = (float(np.average(size, weights=rows)) for size in zip(*sizes, strict=True))
+    if has_new_type or max(values, nulls) >= LEAST:
+        shares_of_nulls = [f"{null_share(profile, name):.1%}" for profile in merged]
+        if shares_of_nulls[0] != shares_of_nulls[1]:
+            texts.append(f"nulls {' → '.join(shares_of_nulls)}")
+    if values >= LEAST and not has_new_type:
+        texts += _value_differences(merged[0].columns[name], merged[1].columns[name], new["type"])
+    if not texts:
         return None
     since = next(
         (part for part, size in zip(common, sizes, strict=False) if max(size) >= LEAST), ""
     )
-    return FieldDifference(
-        name, 1.0 if another else max(values, nulls), values < nulls, since, tuple(words)
-    )
+    size = 1.0 if has_new_type else max(values, nulls)
+    return FieldDifference(name, size, values < nulls, since, tuple(texts))
 
 
-def _schema_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    words = []
-    for what in ("type", "unit", "classification"):
-        if before.get(what) != after.get(what):
-            words.append(f"{what} {before.get(what, 'none')} → {after.get(what, 'none')}")
-    for what in ("required", "key"):
-        if before.get(what) != after.get(what):
-            words.append(f"{'now' if after.get(what) else 'no longer'} {what}")
-    return words
+def _schema_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    texts = []
+    for entry in ("type", "unit", "classification"):
+        if before.get(entry) != after.get(entry):
+            texts.append(f"{entry} {before.get(entry, 'none')} → {after.get(entry, 'none')}")
+    for entry in ("required", "key"):
+        if before.get(entry) != after.get(entry):
+            texts.append(f"{'now' if after.get(entry) else 'no longer'} {entry}")
+    return texts
 
 
-def _value_words(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
+def _value_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
     if before.quantiles:
-        told = [("median", *(_range(column, (MEDIAN,), kind) for column in (before, after)))]
-        told += [("5-95 %", *(_range(one, (FIFTH, LAST_FIFTH), kind) for one in (before, after)))]
-        if before.mean is not None and after.mean is not None and told[0][1] == told[0][2]:
-            told[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
-        return [f"{what} {old} → {new}" for what, old, new in told if old != new]
-    words = []
+        return _quantile_differences(before, after, kind)
+    texts = []
     for what, column, other in (("new", after, before), ("gone", before, after)):
         alone = [value for value in column.top if value not in other.top]
         # of too many values only the frequent are listed: another may have been there all along
         if alone and not other.others:
-            words.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
-    one, two = shares(before), shares(after)
-    return words + [
-        f"{value} {one[value]:.1%} → {two[value]:.1%}"
+            texts.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
+    old, new = shares(before), shares(after)
+    return texts + [
+        f"{value} {old[value]:.1%} → {new[value]:.1%}"
         for value in moved(before, after)[:3]
-        if value in one and value in two and abs(two[value] - one[value]) >= LEAST
+        if value in old and value in new and abs(new[value] - old[value]) >= LEAST
     ]
+
+
+def _quantile_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
+    median = [_range(column, (MEDIAN,), kind) for column in (before, after)]
+    middle = [_range(column, (FIFTH, LAST_FIFTH), kind) for column in (before, after)]
+    figures = [("median", *median), ("5-95 %", *middle)]
+    if before.mean is not None and after.mean is not None and median[0] == median[1]:
+        figures[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
+    return [f"{name} {old} → {new}" for name, old, new in figures if old != new]
 
 
 def _range(column: ColumnProfile, at: Sequence[int], kind: str) -> str:

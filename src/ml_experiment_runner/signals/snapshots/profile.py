@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import NESTED, Contract
 
 Floats = NDArray[np.float64]
@@ -105,9 +106,9 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Parti
         content: Their hash.
     """
     fields = [field for field in contract.fields if field.name in frame.columns]
-    told = {field.name: field.type for field in fields if not field.classification}
-    ordered = [name for name, kind in told.items() if kind in ORDERED]
-    numeric = [name for name in ordered if told[name] in ("integer", "number")]
+    types = {field.name: field.type for field in fields if not field.classification}
+    ordered = [name for name, kind in types.items() if kind in ORDERED]
+    numeric = [name for name in ordered if types[name] in ("integer", "number")]
     nulls = {field.name: frame[field.name].null_count() for field in fields}
     in_order = frame.select(pl.col(ordered).sort(nulls_last=True))
     columns = {}
@@ -118,12 +119,12 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Parti
                 missing,
                 _short(values.mean()),
                 _short(values.std()),
-                _quantiles(in_order[name], frame.height - missing, told[name]),
+                _quantiles(in_order[name], frame.height - missing, types[name]),
             )
         elif name in ordered:
-            quantiles = _quantiles(in_order[name], frame.height - missing, told[name])
+            quantiles = _quantiles(in_order[name], frame.height - missing, types[name])
             columns[name] = ColumnProfile(missing, quantiles=quantiles)
-        elif name in told and told[name] not in NESTED:
+        elif name in types and types[name] not in NESTED:
             columns[name] = ColumnProfile(missing, **_top(frame[name]))
         else:
             columns[name] = ColumnProfile(missing)
@@ -161,14 +162,14 @@ def _quantiles(values: pl.Series, count: int, kind: str) -> tuple[float, ...]:
     if not count:
         return ()
     at = np.rint(np.array(LEVELS) * (count - 1)).astype(int)
-    found = values.gather(at).to_physical().cast(pl.Float64).to_numpy()
+    values_at = values.gather(at).to_physical().cast(pl.Float64).to_numpy()
     if kind == "timestamp":
-        return tuple(np.floor(found / 1e6).tolist())
+        return tuple(np.floor(values_at / 1e6).tolist())
     if kind == "date":
-        return tuple((found * DAY).tolist())
+        return tuple((values_at * DAY).tolist())
     if kind == "time":
-        return tuple((found / 1e9).tolist())
-    return tuple(_short(value) or 0.0 for value in found.tolist())
+        return tuple((values_at / 1e9).tolist())
+    return tuple(_short(value) or 0.0 for value in values_at.tolist())
 
 
 def _top(values: pl.Series) -> dict[str, Any]:
@@ -186,8 +187,8 @@ def _shown(counts: Iterable[Sequence[Any]]) -> dict[str, int]:
     """Rows by value, a long text shortened."""
     top: dict[str, int] = {}
     for text, count in counts:
-        short = text if len(text) <= 60 else text[:59] + "…"
-        top[short] = top.get(short, 0) + count
+        shown = shorten(text)
+        top[shown] = top.get(shown, 0) + count
     return top
 
 
@@ -209,9 +210,9 @@ def _correlations(frame: pl.DataFrame, numeric: list[str]) -> dict[tuple[str, st
     with np.errstate(divide="ignore", invalid="ignore"):
         table = (count * product - first * first.T) / np.sqrt(spread * spread.T)
     return {
-        (one, other): round(float(table[i, j]), 3)
-        for i, one in enumerate(numeric)
-        for j, other in enumerate(numeric[:i])
+        (name, earlier): round(float(table[i, j]), 3)
+        for i, name in enumerate(numeric)
+        for j, earlier in enumerate(numeric[:i])
         if abs(table[i, j]) >= WEAK  # not where a field is constant: that is no number
     }
 
@@ -219,7 +220,7 @@ def _correlations(frame: pl.DataFrame, numeric: list[str]) -> dict[tuple[str, st
 def _merged(columns: Sequence[tuple[int, ColumnProfile]]) -> ColumnProfile:
     """A field in several parts, each with its rows."""
     nulls = sum(column.nulls for _, column in columns)
-    filled = [(rows - one.nulls, one) for rows, one in columns if rows > one.nulls]
+    filled = [(rows - column.nulls, column) for rows, column in columns if rows > column.nulls]
     if not filled:
         return ColumnProfile(nulls)
     tops: dict[str, int] = {}
@@ -227,15 +228,15 @@ def _merged(columns: Sequence[tuple[int, ColumnProfile]]) -> ColumnProfile:
         for value, count in column.top.items():
             tops[value] = tops.get(value, 0) + count
     ordered = sorted(tops.items(), key=lambda item: (-item[1], item[0]))
-    told = sum(tops.values()) + sum(one.others for _, one in filled)
-    complete = len(ordered) <= MANY and not any(one.others for _, one in filled)
+    counted = sum(tops.values()) + sum(column.others for _, column in filled)
+    complete = len(ordered) <= MANY and not any(column.others for _, column in filled)
     top = dict(ordered if complete else ordered[:MOST])
     return ColumnProfile(
         nulls,
         *_moments(filled),
         quantiles=_merged_quantiles(filled),
         top=top,
-        others=told - sum(top.values()),
+        others=counted - sum(top.values()),
         distinct=len(ordered) if complete and tops else None,
     )
 
@@ -243,10 +244,10 @@ def _merged(columns: Sequence[tuple[int, ColumnProfile]]) -> ColumnProfile:
 def _moments(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float | None, float | None]:
     """Mean and standard deviation."""
     counts = np.array([count for count, _ in filled], float)
-    if any(one.mean is None for _, one in filled):
+    if any(column.mean is None for _, column in filled):
         return None, None
-    means = np.array([one.mean for _, one in filled], float)
-    deviations = np.array([one.deviation or 0.0 for _, one in filled], float)
+    means = np.array([column.mean for _, column in filled], float)
+    deviations = np.array([column.deviation or 0.0 for _, column in filled], float)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity among them
         mean = float(counts @ means / counts.sum())
         squares = float((counts - 1) @ deviations**2 + counts @ (means - mean) ** 2)
@@ -254,11 +255,11 @@ def _moments(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float | None,
 
 
 def _merged_quantiles(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float, ...]:
-    if not all(one.quantiles for _, one in filled):
+    if not all(column.quantiles for _, column in filled):
         return ()
     levels = np.array(LEVELS)
     ends = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
-    values = np.concatenate([one.quantiles for _, one in filled])
+    values = np.concatenate([column.quantiles for _, column in filled])
     weights = np.concatenate([count * np.diff(ends) for count, _ in filled])
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])

@@ -142,10 +142,10 @@ def schema_hash(contract: Contract) -> str:
         while read and read[-1] is None:  # promises of before are what they were
             read.pop()
         fields.append([field.name, field.type, field.required, *read])
-    said: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
+    identity: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
     if contract.null_values:  # not where there are none: snapshots of before stay what they were
-        said.append(sorted(contract.null_values))
-    return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+        identity.append(sorted(contract.null_values))
+    return hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
 
 
 def by_partition(contract: Contract, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -266,10 +266,10 @@ def read_record(contract: Contract, path: Path, text: str) -> Snapshot | None:
         )
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
         place = path.relative_to(contract.root).as_posix()
-        said = getattr(error, "problem", None) or repr(error)
+        reason = getattr(error, "problem", None) or repr(error)
         raise UserError(
-            f"{place} is no record of a snapshot ({said}), as after a change by hand or a merge.\n"
-            f"Restore it: git checkout HEAD -- {place}; while git merges, with --ours or --theirs."
+            f"{place} is not a valid snapshot record ({reason}; edited by hand, or a bad merge?)\n"
+            f"Restore it: git checkout HEAD -- {place}; during a merge add --ours or --theirs."
         ) from None
 
 
@@ -297,6 +297,6 @@ def _changed(root: Path, recorded: Snapshot, manifest: Mapping[str, str]) -> Use
         )
         names = f" ({', '.join(differing[:3])}{', …' if len(differing) > 3 else ''})"
     return UserError(
-        f"signal {recorded.signal}: the files in {folder}{names} are not what was received; they "
-        f"were changed by hand.\nRestore them: python -m dvc checkout --force {folder}.dvc"
+        f"signal {recorded.signal}: the files in {folder}{names} were changed by hand after they "
+        f"were received.\nRestore them: python -m dvc checkout --force {folder}.dvc"
     )

@@ -82,7 +82,8 @@ def _read_own(contract: Contract, since: datetime | None) -> pl.DataFrame:
         ) from None
     if not isinstance(frame, pl.DataFrame):
         raise contract.mistake(
-            f"its reader {path} gave {type(frame).__name__}", "Let it give a polars DataFrame"
+            f"its reader {path} must return a polars DataFrame, got {type(frame).__name__}",
+            f"Correct {path.rpartition('.')[0]}",
         )
     return frame
 
@@ -93,7 +94,7 @@ def _own(contract: Contract) -> Reader:
         reader: Reader = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise contract.mistake(
-            f"there is no reader {contract.source_configuration.reader} ({error})",
+            f"unknown reader {contract.source_configuration.reader} ({error})",
             f"Correct 'reader' in signals/{contract.path.name}, or write the function",
         ) from None
     except Exception as error:

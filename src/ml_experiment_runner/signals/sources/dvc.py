@@ -25,10 +25,10 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
         location = str(contract.root / location)
     with tempfile.TemporaryDirectory() as folder:
         got = Path(folder) / "got"
-        words = ["get", location, options["path"], "--rev", options["rev"], "--out", str(got)]
+        arguments = ["get", location, options["path"], "--rev", options["rev"], "--out", str(got)]
         done = subprocess.run(
             [sys.executable, "-c", _GET],
-            input=json.dumps(words),
+            input=json.dumps(arguments),
             env={**os.environ, "DVC_NO_ANALYTICS": "1"},
             cwd=folder,
             capture_output=True,
@@ -37,15 +37,14 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
         )
         if done.returncode:
             raise contract.mistake(
-                f"{contract.source} cannot be had ({_reason(contract, done.stderr)})",
-                f"Correct signals/{contract.path.name}, or ask {contract.owner} "
-                f"({contract.contact})",
+                f"{contract.source} cannot be fetched ({_reason(contract, done.stderr)})",
+                f"Correct signals/{contract.path.name}, or ask {contract.owner_and_contact}",
             )
         with files.source_errors(contract):
-            found = [file_locations.File(got, contract.source)]
+            data_files = [file_locations.File(got, contract.source)]
             if got.is_dir():
-                found = file_locations.in_folder(got, contract.source, contract.format)
-            return files.frame(found, contract)
+                data_files = file_locations.in_folder(got, contract.source, contract.format)
+            return files.frame(data_files, contract)
 
 
 def _reason(contract: Contract, output: str) -> str:

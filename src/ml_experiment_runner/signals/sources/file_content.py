@@ -223,11 +223,11 @@ def _zip(data: bytes, bound: int, form: str) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         # macOS puts a shadow of each file beside it
         files = [
-            each
-            for each in archive.infolist()
-            if not each.is_dir() and not each.filename.startswith("__MACOSX/")
+            member
+            for member in archive.infolist()
+            if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
-        tables = [each for each in files if is_of(each.filename, form)]
+        tables = [member for member in files if is_of(member.filename, form)]
         if len(tables) != 1:
             raise Unreadable(f"must hold one {form.upper()} and holds {len(tables)}")
         if tables[0].flag_bits & 1:
@@ -249,5 +249,5 @@ def format_of(name: str) -> str | None:
 
 def is_of(name: str, form: str) -> bool:
     """Whether a file is of a format, by its name."""
-    found = format_of(name)
-    return found == form or {found, form} == {"json", "jsonl"}
+    actual = format_of(name)
+    return actual == form or {actual, form} == {"json", "jsonl"}

@@ -80,10 +80,10 @@ def _walk(folder: Path, inside: tuple[str, ...]) -> Iterator[tuple[Path, tuple[s
             yield from _walk(path, (*inside, path.name))
 
 
-def _of_format(found: Sequence[tuple[Path, tuple[str, ...]]], shown: str, form: str) -> list[File]:
-    fitting = [(path, inside) for path, inside in found if is_of(path.name, form)]
+def _of_format(paths: Sequence[tuple[Path, tuple[str, ...]]], shown: str, form: str) -> list[File]:
+    fitting = [(path, inside) for path, inside in paths if is_of(path.name, form)]
     # a README.txt beside tables is none of them
-    named = [each for each in fitting if not each[0].name.lower().endswith(".txt")] or fitting
+    named = [pair for pair in fitting if not pair[0].name.lower().endswith(".txt")] or fitting
     if not named:
         raise Unreadable(f"{shown} holds no {form} file", PUT)
     return [
@@ -115,7 +115,9 @@ def _here(server: SourceConfiguration, root: Path) -> list[File]:
             return [File(path, written)]
         if is_pattern(given) and (found := _matching(path, written, server.options["format"])):
             return found
-        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = (
+            [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
+        )
     near = f". {nearest(path.name, beside)}".rstrip(".") if beside else ""
     raise Unreadable(f"the source {written} does not exist", PUT + near)
 
@@ -124,7 +126,7 @@ def _home(given: str, written: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError:
-        raise Unreadable(f"the source {written} is in the home of nobody here", PUT) from None
+        raise Unreadable(f"the source {written} is in the home of an unknown user", PUT) from None
 
 
 def is_pattern(name: str) -> bool:
@@ -140,8 +142,8 @@ def _matching(pattern: Path, shown: str, form: str) -> list[File]:
     if not parts:
         return []
     start = str(PurePosixPath(*PurePosixPath(shown).parts[: -len(parts)]))
-    found = dict(_expanded(base, tuple(parts), ()))
-    several = [(path, inside) for path, inside in sorted(found.items()) if not path.is_dir()]
+    matches = dict(_expanded(base, tuple(parts), ()))
+    several = [(path, inside) for path, inside in sorted(matches.items()) if not path.is_dir()]
     if not several:
         raise Unreadable(f"{shown} holds no {form} file", PUT)
     return [
@@ -201,25 +203,25 @@ def _fetched(server: SourceConfiguration, folder: Path) -> list[File]:
     location, form = options["location"], options["format"]
     with _remote(server):
         system, path = _file_system(server, options)
-        found = [path]
+        paths = [path]
         if is_pattern(path):
-            found = sorted(each for each in system.glob(path) if not system.isdir(each))
+            paths = sorted(name for name in system.glob(path) if not system.isdir(name))
         elif system.isdir(path):
-            found = sorted(
-                each
-                for each in system.find(path)
-                if all(map(_key, _inside(each, path)[:-1]))
-                and not _inside(each, path)[-1].startswith(".")
-                and is_of(each, form)
+            paths = sorted(
+                name
+                for name in system.find(path)
+                if all(map(_key, _inside(name, path)[:-1]))
+                and not _inside(name, path)[-1].startswith(".")
+                and is_of(name, form)
             )
-        if not found:
+        if not paths:
             raise Unreadable(f"{server.origin} holds no {form} file", PUT)
         copies = []
-        for number, each in enumerate(found):
-            copy = folder / f"{number:06}{PurePosixPath(each).suffix}"
-            system.get_file(each, str(copy))
-            shown = location if found == [path] else system.unstrip_protocol(each)
-            keys = {} if found == [path] else _keys(_inside(each, path)[:-1])
+        for number, name in enumerate(paths):
+            copy = folder / f"{number:06}{PurePosixPath(name).suffix}"
+            system.get_file(name, str(copy))
+            shown = location if paths == [path] else system.unstrip_protocol(name)
+            keys = {} if paths == [path] else _keys(_inside(name, path)[:-1])
             copies.append(File(copy, server.hide(shown), keys))
         return copies
 
@@ -275,7 +277,7 @@ def _remote(server: SourceConfiguration) -> Iterator[None]:
         raise Unreadable(f"the source {place} does not exist", PUT) from None
     except PermissionError as error:
         raise Unreadable(
-            f"{place} may not be read ({_said(server, error)})",
+            f"{place}: permission denied ({_said(server, error)})",
             "Check the credentials in the environment, or ask {owner}",
         ) from None
     # each file system has errors of its own, and they may hold what it was called with

@@ -44,7 +44,7 @@ def source_errors(contract: Contract) -> Iterator[None]:
         yield
     except file_content.Unreadable as error:
         then = error.then.replace("{contract}", f"signals/{contract.path.name}")
-        owner = f"{contract.owner} ({contract.contact})"
+        owner = contract.owner_and_contact
         raise contract.mistake(str(error), then.replace("{owner}", owner)) from None
 
 
@@ -56,8 +56,8 @@ def frame(files: Sequence[file_locations.File], contract: Contract) -> pl.DataFr
             return frames[0]
         # each in the contract's types, so that a mistake names its file
         rows = pl.concat(
-            schema.conform(each, contract, file.name)
-            for each, file in zip(frames, files, strict=True)
+            schema.conform(rows_of_file, contract, file.name)
+            for rows_of_file, file in zip(frames, files, strict=True)
         )
         return rows.rename(dict(zip(rows.columns, contract.source_names, strict=True)))
     except SchemaViolation as error:
@@ -80,7 +80,7 @@ def _frame(file: file_locations.File, contract: Contract) -> pl.DataFrame:
     schema.check_names([*rows.columns, *missing], contract, file.name)
     if contract.format == "parquet":
         schema.check_no_texts(rows, contract, file.name)
-        texts = [each.source_name for each in contract.source_fields if each.type == "string"]
+        texts = [field.source_name for field in contract.source_fields if field.type == "string"]
         rows = rows.with_columns(uuids(file.path, rows, texts))
     for key in missing:
         rows.insert_column(rows.width, pl.Series(key, [file.keys[key]] * rows.height, pl.String))
@@ -90,23 +90,23 @@ def _frame(file: file_locations.File, contract: Contract) -> pl.DataFrame:
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
     """Rows from JSON lines, with numbers as they are written."""
     try:
-        found = columns.loads(data)
+        by_name = columns.loads(data)
     except ValueError as error:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
     known = {*contract.source_names}
     return pl.DataFrame(
         [
-            columns.of_values(each, values, name, contract)
-            if each in known
-            else pl.Series(each, [None] * len(values))
-            for each, values in found.items()
+            columns.of_values(column, values, name, contract)
+            if column in known
+            else pl.Series(column, [None] * len(values))
+            for column, values in by_name.items()
         ]
     )
 
 
 def again(contract: Contract) -> str:
     """What to do about a source that is not whole."""
-    return f"Fetch it again; its owner is {contract.owner} ({contract.contact})"
+    return f"Fetch it again; its owner is {contract.owner_and_contact}"
 
 
 def missing(contract: Contract, package: str) -> UserError:
@@ -118,7 +118,7 @@ def missing(contract: Contract, package: str) -> UserError:
 def _csv(file: file_locations.File, contract: Contract) -> pl.DataFrame:
     dialect, name = dialect_of(contract.source_configuration.options), file.name
     data = _bytes(file.path, name, contract)
-    of_file = [each for each in contract.source_names if each not in file.keys]
+    of_file = [column for column in contract.source_names if column not in file.keys]
     names = [] if dialect.header else of_file
     try:
         data = file_content.utf8(data, dialect.encoding)
@@ -175,16 +175,16 @@ def parquet(data: Path | bytes) -> pl.DataFrame:
 
 def uuids(path: Path, rows: pl.DataFrame, wanted: Sequence[str]) -> list[pl.Series]:
     """The UUIDs among these columns of a Parquet file as texts: polars has them as bytes."""
-    names = [each for each in wanted if rows.schema.get(each) == pl.Binary]
+    names = [column for column in wanted if rows.schema.get(column) == pl.Binary]
     if not names:
         return []
     import pyarrow as pa
     import pyarrow.parquet
 
     schema = pyarrow.parquet.read_schema(path)
-    found = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
+    binary = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
     parts = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
-    return [each.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for each in found]
+    return [series.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for series in binary]
 
 
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:

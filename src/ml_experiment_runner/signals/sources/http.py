@@ -76,7 +76,7 @@ class Client:
         except ValueError as error:
             raise self._setting(f"the location is not a valid address ({error})") from None
         if not self.origin[1]:
-            raise self._setting("the location names no host")
+            raise self._setting("the location must name a host")
 
     def _setting(self, what: str) -> Exception:
         return self.contract.mistake(what, f"See servers in signals/{self.contract.path.name}")
@@ -155,8 +155,8 @@ class Client:
         most = f"{self.limits[limit]:,} {_UNIT[limit]}"
         return self.mistake(
             self.options["location"],
-            f"has not come to an end after {most}, so nothing of it was taken",
-            f"If it is this large, raise '{limit}' in signals/{self.contract.path.name}",
+            f"exceeds its limit of {most}, so nothing of it was used",
+            f"If that is right, raise '{limit}' in signals/{self.contract.path.name}",
         )
 
     def _check_time(self) -> None:
@@ -178,7 +178,7 @@ class Client:
 
     def _refusal(self, url: str, status: int) -> Exception:
         if status in (401, 403):
-            then = f"Check the token; ask {self.contract.owner} ({self.contract.contact})"
+            then = f"Check the token; ask {self.contract.owner_and_contact}"
             return self.mistake(url, f"refuses access (HTTP {status})", then)
         tries = f", also after {RETRIES} more tries" if status in TRY_AGAIN else ""
         return self.mistake(url, f"answers HTTP {status}{tries}")
@@ -189,7 +189,7 @@ class Client:
         reason = getattr(error, "reason", None) or error
         # first what else counts as a timeout there
         if isinstance(reason, exceptions.NameResolutionError):
-            return "has a host name that nobody knows"
+            return "has an unknown host name"
         if isinstance(reason, exceptions.NewConnectionError):
             return "cannot be reached"
         if isinstance(reason, exceptions.TimeoutError):

@@ -62,21 +62,21 @@ def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
     others = read_contracts(contract.root)
     if name not in others or name == contract.name:
         raise contract.mistake(
-            f"its input '{name}' is no other signal. "
+            f"its input must be another signal, got '{name}'. "
             f"{nearest(name, set(others) - {contract.name})}",
             f"Correct 'input' in signals/{contract.path.name}",
         )
     if contract.model is None or "@" not in contract.model:
         raise contract.mistake(
-            "nothing says which model it is the output of",
+            "the property 'model' is missing, which names the model that it is the output of",
             "Write `- {property: model, value: name@alias}` under customProperties in "
             f"signals/{contract.path.name}",
         )
     snapshot = snapshots.current(others[name])
     if snapshot is None:
         raise contract.mistake(
-            f"its input '{name}' has not been received",
-            f"python run.py task=ingest signals=[{name}]",
+            f"its input '{name}' has not been ingested",
+            f"Ingest it: python run.py task=ingest signals=[{name}]",
         )
     return others[name], snapshots.scan(snapshot).collect()
 
