@@ -49,7 +49,7 @@ def fitted(config: DictConfig, kind: Kind, threads: int | None = 2):
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_model_learns_categories_and_takes_gaps_and_what_it_never_saw(name, kind) -> None:
+def test_model_learns_categories_and_takes_gaps_and_new(name, kind) -> None:
     pipeline, prediction, label = fitted(model(name), kind)
     if name != "dummy":
         if kind == Kind.REGRESSION:
@@ -71,7 +71,7 @@ def test_model_learns_categories_and_takes_gaps_and_what_it_never_saw(name, kind
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_model_gives_the_same_to_the_last_digit_fitted_again_and_loaded(name, kind) -> None:
+def test_model_is_the_same_fitted_again_and_loaded(name, kind) -> None:
     pipeline, first, _ = fitted(model(name), kind)
     _, second, _ = fitted(model(name), kind)
     assert np.array_equal(first, second)
@@ -130,7 +130,7 @@ def test_model_whose_extra_is_not_installed_says_what_to_type(monkeypatch) -> No
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
-def test_saved_boosting_loads_in_a_fresh_process_without_the_repo(name, tmp_path) -> None:
+def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
     """As the delivery saves it; skops takes none of these, so their own bytes go in a pickle."""
     pipeline, expected, _ = fitted(model(name), Kind.BINARY)
     features, _ = rows(Kind.BINARY)

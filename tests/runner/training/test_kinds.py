@@ -97,7 +97,7 @@ def noisy(kind: Kind, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(kind: Kind) -> None:
+def test_interval_of_each_kind_holds_the_truth_as_often(kind: Kind) -> None:
     classes = CLASSES if kind == Kind.MULTICLASS else ()
     population, prediction, _ = noisy(kind, 100_000, 0)
     whole = judge(kind, population, prediction, None, 1, 0, classes)
@@ -117,7 +117,7 @@ def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(kind: K
 @pytest.mark.parametrize(("kind", "metric"), [
     (Kind.BINARY, "roc_auc"), (Kind.MULTICLASS, "log_loss"), (Kind.REGRESSION, "mae"),
 ])  # fmt: skip
-def test_paired_difference_is_told_where_single_intervals_overlap(kind: Kind, metric: str) -> None:
+def test_paired_difference_is_told_where_intervals_overlap(kind: Kind, metric: str) -> None:
     """Two predictions that are wrong on the same rows."""
     classes = CLASSES if kind == Kind.MULTICLASS else ()
     label, good, bad = noisy(kind, 800, 3)
@@ -133,7 +133,7 @@ def test_paired_difference_is_told_where_single_intervals_overlap(kind: Kind, me
     assert not same.is_real
 
 
-def test_paired_difference_finds_no_difference_where_there_is_none() -> None:
+def test_paired_difference_finds_none_where_there_is_none() -> None:
     draw = np.random.default_rng(4)
     found = 0
     for number in range(60):
@@ -145,7 +145,7 @@ def test_paired_difference_finds_no_difference_where_there_is_none() -> None:
     assert found <= 9
 
 
-def test_baseline_is_what_a_constant_of_the_training_part_reaches() -> None:
+def test_baseline_is_the_constant_of_the_training_part() -> None:
     learned = np.array([0, 0, 0, 1], np.int8)
     found = baseline(Kind.BINARY, learned, np.array([0, 1], np.int8))
     assert found["roc_auc/baseline"] == 0.5
@@ -193,7 +193,7 @@ def test_slices_name_the_group_in_which_the_model_guesses() -> None:
     assert all(abs(one.rows - 750) <= 1 for one in of_number)
 
 
-def test_slices_of_a_model_that_is_the_same_everywhere_name_none() -> None:
+def test_slices_name_none_where_a_model_is_the_same() -> None:
     draw = np.random.default_rng(6)
     named = 0
     for seed in range(10):
@@ -241,7 +241,7 @@ def folded(project: DataProject, **evaluation: Any) -> tuple[Dataset, list[Any]]
     return dataset, cross_validation.folds(config, dataset)
 
 
-def test_folds_by_time_learn_from_the_past_only_and_spare_the_test_part(
+def test_folds_by_time_learn_from_the_past_only(
     project: DataProject,
 ) -> None:
     dataset, folds = folded(project)
@@ -292,7 +292,7 @@ class Family(Recorder):
         yield child
 
 
-def test_seeds_and_folds_are_nested_runs_with_mean_and_deviation_on_the_parent(
+def test_seeds_and_folds_are_nested_runs_with_their_mean(
     project: DataProject,
 ) -> None:
     config = project.config(features=["hour", "minute", "member"])

@@ -50,7 +50,7 @@ def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> No
         assert judged[name] == pytest.approx(value, abs=1e-9), name
 
 
-def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
+def test_judge_without_a_threshold_omits_what_needs_one() -> None:
     judged = judge(BINARY, np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
     assert "precision" not in judged
     assert "flagged" not in judged
@@ -91,7 +91,7 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 88 <= inside <= 100
 
 
-def test_interval_is_narrower_with_more_rows_and_the_same_with_the_same_seed() -> None:
+def test_interval_is_narrower_with_rows_and_fixed_by_the_seed() -> None:
     draw = np.random.default_rng(1)
     label = draw.integers(0, 2, 4000).astype(np.int8)
     score = np.clip(label * 0.2 + draw.random(4000) * 0.8, 0, 1)
@@ -148,7 +148,7 @@ def test_estimator_takes_unknown_categories_and_gaps(model: str) -> None:
     assert modules == {"sklearn"}
 
 
-def test_seed_of_the_run_reaches_an_estimator_that_leaves_it_open() -> None:
+def test_seed_of_the_run_reaches_the_estimator() -> None:
     forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
     assert build(OmegaConf.create(forest), frame(), BINARY, 7)[-1].random_state == 7
     assert (
@@ -205,7 +205,7 @@ class WithoutSparse(BaseEstimator):
         return np.full((features.shape[0], 2), 0.5)
 
 
-def test_own_estimator_gets_a_sparse_matrix_unless_it_says_that_it_takes_none() -> None:
+def test_own_estimator_gets_sparse_unless_it_says_no() -> None:
     features, label = many_categories()
     for kind, is_sparse in ((WithoutTags, True), (WithoutSparse, False)):
         model = OmegaConf.create({"_target_": f"{__name__}.{kind.__name__}"})
