@@ -719,7 +719,7 @@ def test_records_that_are_cut_off_are_told(project: DataProject, form: str, cut:
     contract = drafted(project, put(project, f"orders.{form}", whole.encode()))
     assert fetch.fetch_rows(contract).height == 20
     put(project, f"orders.{form}", whole[: int(len(whole) * cut)].encode())
-    with pytest.raises(UserError, match="is cut off or no JSON"):
+    with pytest.raises(UserError, match="is cut off or invalid JSON"):
         fetch.fetch_rows(contract)
 
 

@@ -197,8 +197,8 @@ FIRST = "2024-01-01T05:00:00Z,a"
     [
         (lambda project: project.source("visits").unlink(), "visits.csv does not exist"),
         (lambda project: _cut(project.source("visits"), 0.7), "may be cut off"),
-        (_break_parquet, "visits.parquet is cut off or no Parquet file"),
-        (_break_zip, "visits.zip is cut off or no zip file"),
+        (_break_parquet, "visits.parquet is cut off or not a Parquet file"),
+        (_break_zip, "visits.zip is cut off or not a zip file"),
         (_empty_lines, "visits.jsonl is empty"),
         (_wrong_parquet_type, "minute must be an integer, but row 1"),
         (_drop_column, "the field 'member' is missing in"),

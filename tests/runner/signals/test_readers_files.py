@@ -50,7 +50,7 @@ def test_folder_or_pattern_of_files_is_one_table(project: DataProject) -> None:
     assert content(local(project, "visits", "data/raw/monthly", "parquet")) == wanted
     assert content(local(project, "visits", "data/raw/monthly/*.parquet", "parquet")) == wanted
     (folder / "b.parquet").write_bytes(b"half")
-    with pytest.raises(UserError, match=r"b\.parquet is cut off or no Parquet file"):
+    with pytest.raises(UserError, match=r"b\.parquet is cut off or not a Parquet file"):
         fetch.fetch_rows(contract(project, "visits"))
     with pytest.raises(UserError, match=r"monthly/\*\.csv holds no csv file"):
         fetch.fetch_rows(local(project, "visits", "data/raw/monthly/*.csv"))

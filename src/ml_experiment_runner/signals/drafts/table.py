@@ -71,7 +71,7 @@ def _frame(file: File, form: str, kinds: dict[str, str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise file_content.Unreadable(
-            f"{file.name} is cut off or no {form} file ({reason})"
+            f"{file.name} is cut off or not a {form} file ({reason})"
         ) from None
     return rows
 

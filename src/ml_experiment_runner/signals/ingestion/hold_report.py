@@ -122,7 +122,7 @@ def write_report(
 
 def path(root: Path, hold: "Hold") -> Path:
     """The report on a hold."""
-    return quarantine.place(root, hold.id) / "report.html"
+    return quarantine.folder_of(root, hold.id) / "report.html"
 
 
 def _rows(

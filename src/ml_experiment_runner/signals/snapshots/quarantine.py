@@ -1,4 +1,4 @@
-"""Keeps what is held aside: the partitions that would change, in `data/held/<hold>/`."""
+"""The quarantine: changed partitions of held deliveries, in `data/held/<hold>/`."""
 
 import json
 import shutil
@@ -19,9 +19,9 @@ NOTE = "delivery.json"
 
 
 def keep(hold: Hold, delivery: Delivery) -> None:
-    """Writes a delivery's new and changed partitions, in the place of an earlier delivery's."""
+    """Writes a delivery's new and changed partitions, replacing those of an earlier delivery."""
     contract = delivery.contract
-    folder = place(contract.root, hold.id)
+    folder = folder_of(contract.root, hold.id)
     draft = snapshots.home(contract.root) / ".index" / f"{contract.name}.held"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -44,11 +44,11 @@ def keep(hold: Hold, delivery: Delivery) -> None:
 
 
 def read(contract: Contract, hold: Hold) -> Delivery | None:
-    """The delivery that is kept aside; None if it is not here or no longer fits.
+    """The quarantined delivery; None if it is not here or no longer fits.
 
-    It fits the contract and the last good snapshot that it came to.
+    It has to fit the contract and the last good snapshot that it was compared with.
     """
-    folder = place(contract.root, hold.id)
+    folder = folder_of(contract.root, hold.id)
     recorded = snapshots.recorded(contract)
     try:
         note: Mapping[str, Any] = json.loads((folder / NOTE).read_bytes())
@@ -79,12 +79,12 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
 
 
 def drop(root: Path, hold: str) -> None:
-    """Removes what was kept aside; stopped half way, `read` finds nothing."""
-    folder = place(root, hold)
+    """Removes quarantined rows; if it is stopped half way, `read` finds nothing."""
+    folder = folder_of(root, hold)
     (folder / NOTE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def place(root: Path, hold: str) -> Path:
-    """Where the rows of a hold lie."""
+def folder_of(root: Path, hold: str) -> Path:
+    """The folder of a hold's rows."""
     return holds.rows_folder(root, hold)

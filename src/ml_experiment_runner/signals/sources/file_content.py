@@ -110,7 +110,7 @@ def read(path: Path, name: str, form: str, largest: int | None = None) -> bytes:
         raise Unreadable(f"{name} does not fit into memory") from None
     except Exception as error:  # each library has errors of its own for bytes that are damaged
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise Unreadable(f"{name} is cut off or no {packing} file ({reason})") from None
+        raise Unreadable(f"{name} is cut off or not a {packing} file ({reason})") from None
 
 
 def is_marked(data: bytes) -> bool:

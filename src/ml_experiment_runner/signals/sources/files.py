@@ -155,7 +155,7 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         rows = parquet(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise contract.mistake(
-            f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
+            f"{name} is cut off or not a Parquet file ({_first(error)})", again(contract)
         ) from None
     return rows
 
@@ -203,15 +203,10 @@ def _bytes(path: Path, name: str, contract: Contract) -> bytes:
 
 
 def why(error: BaseException, contract: Contract) -> str:
-    """What a library says of a problem, without secrets.
-
-    Where it may show a classified value, only what kind of error it is.
-    """
-    return (
-        type(error).__name__
-        if contract.is_classified
-        else contract.source_configuration.hide(_first(error))
-    )
+    """What a library says of a problem, without secrets; of classified data only its kind."""
+    if contract.is_classified:
+        return type(error).__name__
+    return contract.source_configuration.hide(_first(error))
 
 
 def _first(error: BaseException) -> str:
