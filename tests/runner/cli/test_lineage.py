@@ -277,4 +277,4 @@ def test_signal_not_yet_receivable_says_what_is_missing(
     assert signals(["new"]) == 0
     told = capsys.readouterr().out
     assert "new cannot be received yet:\nsignals/new.yaml:" in told
-    assert "there is no key; write `primaryKey: true`" in told
+    assert "the key is missing; write `primaryKey: true`" in told

@@ -214,13 +214,16 @@ def test_without_a_kept_version_gits_last_profile_is_meant(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["visits"], "only one version, 1.0.0"),
+        (["visits"], "version 1.0.0 is its only one"),
         (
             ["visits", "3.0.0"],
-            "unknown version '3.0.0'.\nWrite one of its versions (1.0.0) or a git revision",
+            "unknown version '3.0.0'.\nWrite one of its versions \\(1.0.0\\) or a git revision",
         ),
         (["visit"], "Did you mean 'visits'"),
-        (["prices"], "no profile yet.\nReceive it: python run.py task=ingest signals=\\[prices\\]"),
+        (
+            ["prices"],
+            "does not exist yet.\nIngest it: python run.py task=ingest signals=\\[prices\\]",
+        ),
     ],
 )
 @pytest.mark.usefixtures("project")

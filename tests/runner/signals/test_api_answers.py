@@ -130,10 +130,10 @@ BODIES = {
         b'[{"shop": "a", "size": 1, "opened": ' + b"[" * DEEP + b"]" * DEEP + b"}]",
         "nested too deep",
     ),
-    "nothing": (b"", "gives no JSON"),
-    "a page for people": (b"<!doctype html><title>Sign in</title>", "gives no JSON"),
-    "not UTF-8": (b'[{"shop": "\xff\xfe", "size": 1, "opened": null}]', "gives no JSON"),
-    "two documents": (b"[][]", "gives no JSON"),
+    "nothing": (b"", "gives invalid JSON"),
+    "a page for people": (b"<!doctype html><title>Sign in</title>", "gives invalid JSON"),
+    "not UTF-8": (b'[{"shop": "\xff\xfe", "size": 1, "opened": null}]', "gives invalid JSON"),
+    "two documents": (b"[][]", "gives invalid JSON"),
     "a long number": (b"[" + b"9" * 6000 + b"]", "gives"),
     "a key twice in a record": (
         b'[{"shop": "a", "shop": "b", "size": 1, "opened": null}]',
@@ -238,12 +238,12 @@ NEXTS: dict[str, tuple[Any, str]] = {
     "true": (True, "true"),
     "an object": ({"href": "/shops?p=2"}, "an object"),
     "an empty list": ([], "a list"),
-    "a script": ("javascript:alert(1)", "is no address"),
-    "a file": ("file:///etc/passwd", "is no address"),
-    "data": ("data:application/json,[]", "is no address"),
-    "half an address": ("http://[::1", "is no address"),
-    "a port of letters": ("http://127.0.0.1:port/", "is no address"),
-    "a port too high": ("http://127.0.0.1:99999/", "is no address"),
+    "a script": ("javascript:alert(1)", "is not an address"),
+    "a file": ("file:///etc/passwd", "is not an address"),
+    "data": ("data:application/json,[]", "is not an address"),
+    "half an address": ("http://[::1", "is not an address"),
+    "a port of letters": ("http://127.0.0.1:port/", "is not an address"),
+    "a port too high": ("http://127.0.0.1:99999/", "is not an address"),
     "another host": ("//elsewhere.example/shops", "on another host (elsewhere.example)"),
     "the host as a user": ("http://127.0.0.1@elsewhere.example/", "another host"),
     "another scheme": ("https://127.0.0.1/shops", "another host (https://127.0.0.1)"),
@@ -379,7 +379,9 @@ def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
 def test_limit_that_is_no_whole_number_is_refused(
     project: DataProject, server: RawServer, name: str, value: str
 ) -> None:
-    with pytest.raises(UserError, match=f"{name} must be a whole number from 1, got '{value}'"):
+    with pytest.raises(
+        UserError, match=f"{name} must be a whole number of at least 1, got '{value}'"
+    ):
         shops(project, server, f"{name}={value}")
 
 

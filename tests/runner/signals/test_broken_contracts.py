@@ -131,7 +131,7 @@ def test_two_contracts_of_one_signal_are_refused(project: DataProject) -> None:
     path = project.contract("visits")
     path.with_suffix(".yml").write_text(path.read_text())
     contracts = read_contracts(project.root)
-    with pytest.raises(UserError, match=r"signals/visits\.yml: another file has the contract"):
+    with pytest.raises(UserError, match=r"signals/visits\.yml: duplicate contract of 'visits'"):
         known(contracts, "visits")
     assert "visits" not in dict.keys(contracts)
 

@@ -753,7 +753,7 @@ def test_row_with_fewer_values_is_told_in_every_dialect(
 @pytest.mark.parametrize("more", ["x", "[]", '{"id": "2"}', "]"])
 def test_list_of_records_with_something_behind_is_told(project: DataProject, more: str) -> None:
     put(project, "orders.json", f'[{{"id": "1", "a": "x", "b": "y"}}]\n{more}'.encode())
-    with pytest.raises(UserError, match="is no JSON after record 1"):
+    with pytest.raises(UserError, match="is invalid JSON after record 1"):
         fetch.fetch_rows(texts_contract(project, {}, "json"))
 
 

@@ -156,7 +156,7 @@ def test_import_says_what_to_fill_in(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "not checked here: " in told
     assert "slaProperties retention" in told
     assert "task=ingest 'signals=[orders]'" in told
-    with pytest.raises(UserError, match="no server can be read"):
+    with pytest.raises(UserError, match="unsupported servers of type"):
         load_snapshots(["orders"])
 
 

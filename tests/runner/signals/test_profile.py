@@ -163,7 +163,7 @@ def test_file_that_is_no_profile_is_written_anew(project: DataProject, text: str
     path = profile_file.path(said)
     before = path.read_bytes()
     path.write_text(text)
-    with pytest.raises(UserError, match="is no profile of this version"):
+    with pytest.raises(UserError, match="is not a profile that this version can read"):
         profile_file.read(path)
     record = snapshot.current(said)
     assert record is not None
@@ -179,7 +179,7 @@ def test_numbers_beyond_reason_stay_valid_json(
     record = snapshot.current(said)
     assert record is not None
     part = profile.measure(said, frame)
-    made = dataclasses.replace(profile_file.of(said, record), parts={"all": part})
+    made = dataclasses.replace(profile_file.of(said, record), partitions={"all": part})
     monkeypatch.setattr(profile_file, "of", lambda *_: made)
     text = profile_file.write(said, record).read_text()
-    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not valid JSON"))

@@ -96,7 +96,7 @@ def test_what_the_repository_does_not_have_is_said(
 ) -> None:
     serve(project, "shops", FILE.format(theirs), "reader=dvc rev=v1")
     replace(project.contract("shops"), old, new)
-    with pytest.raises(UserError, match=rf"cannot be had \(.*{says}") as error:
+    with pytest.raises(UserError, match=rf"cannot be fetched \(.*{says}") as error:
         fetch.fetch_rows(contract(project, "shops"))
     assert len(str(error.value).splitlines()) <= 2
     assert "shops@example.com" in str(error.value)
@@ -108,7 +108,7 @@ def test_token_in_the_repositorys_address_is_not_shown(
     monkeypatch.setenv("GIT_TOKEN", "hunter2")
     location = "http://git:${GIT_TOKEN}@127.0.0.1:1/theirs"
     found = serve(project, "shops", FILE.format(location), "reader=dvc rev=v1")
-    with pytest.raises(UserError, match="cannot be had") as error:
+    with pytest.raises(UserError, match="cannot be fetched") as error:
         fetch.fetch_rows(found)
     assert "hunter2" not in str(error.value)
     assert "hunter2" not in found.source
