@@ -21,7 +21,7 @@ from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import folders
 from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
 from support.folders import make_old, write_run
-from support.killed import Commands
+from support.killed import KILLED, Commands
 
 
 @pytest.fixture(autouse=True)
@@ -289,7 +289,7 @@ def _kill_everywhere(project: Path, commands: Commands, few: int) -> None:
     assert "removed 4 folders and files" in done.output, done.output
     for step in range(1, done.steps + 1, max(1, done.steps // few)):
         _again(project, kept)
-        commands.run(project, CLEAN, step)
+        assert commands.run(project, CLEAN, step).code == KILLED, step
         assert all(_is_whole(each, kept, project) for each in folders(project / "outputs"))
         ended = commands.run(project, CLEAN)
         assert ended.code == 0, ended.output
@@ -313,6 +313,7 @@ def test_clean_killed_at_any_step_goes_on_next_time(project: Path, commands: Com
 def _meet_everywhere(project: Path, commands: Commands, few: int) -> None:
     kept = _old_runs(project)
     done = commands.run(project, CLEAN, at=10**6, meanwhile=CLEAN)
+    assert done.steps > few, done.output
     for step in range(1, done.steps + 1, max(1, done.steps // few)):
         _again(project, kept)
         ended = commands.run(project, CLEAN, step, meanwhile=CLEAN)

@@ -52,7 +52,9 @@ def test_price_is_the_last_one_known_before_the_visit(project: DataProject) -> N
     frame = load_dataset(project.config()).frame
     prices = pl.read_csv(project.source("prices"), try_parse_dates=True)
     known = prices["hour"].dt.offset_by("1h").to_list()
-    for row in frame.gather_every(97).iter_rows(named=True):
+    some = frame.gather_every(97)
+    assert 0 < some["price"].null_count() < some.height
+    for row in some.iter_rows(named=True):
         usable = [
             price
             for at, price in zip(known, prices["price"], strict=True)

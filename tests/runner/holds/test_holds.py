@@ -7,11 +7,13 @@ import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app
 from ml_experiment_runner.cli.holds import holds as holds_command
@@ -24,6 +26,7 @@ from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.ingest import ingest
 from ml_experiment_runner.signals.ingestion.loading import DeliveryHeldError, load_snapshots
 from ml_experiment_runner.signals.snapshots import quarantine, snapshot
+from ml_experiment_runner.sweeps import session
 from support.data_project import DataProject, Recorder, git, replace
 
 ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
@@ -250,9 +253,9 @@ def test_decision_waits_for_who_receives(project: DataProject) -> None:
     hold = _open(project)
     code = """
         import sys
-        from ml_experiment_runner import project
+        from ml_experiment_runner.project import repository
         from ml_experiment_runner.project.lock import data_lock
-        with data_lock(project.root()):
+        with data_lock(repository.root()):
             print("RECEIVING", flush=True)
             sys.stdin.readline()
     """
@@ -543,19 +546,21 @@ def test_hold_file_of_the_vendored_runner_is_read(
     assert hold.releasable == releasable
 
 
-def test_held_signal_gives_exit_code_three(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("minute", "code"), [(600, 3), (6, 0)])
+def test_held_signal_gives_exit_code_three(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch, minute: int, code: int
+) -> None:
+    metrics = _deliver(project, minute)
+    config = OmegaConf.create({"objective": None, "task": {"_target_": "own.task"}})
+    run = SimpleNamespace(config=config, overrides=[], parent=None)
+
     def main(**_: Any) -> Any:
-        def decorate(job: Any) -> Any:
-            def start() -> None:
-                session = job.__closure__[0].cell_contents
-                session.held = True
-
-            return start
-
-        return decorate
+        return lambda job: lambda: job.session.execute(run)
 
     monkeypatch.setattr("hydra.main", main)
-    assert app._run(["task=ingest"]) == 3
+    monkeypatch.setattr(session, "execute", lambda _: metrics)
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    assert app._run(["task=ingest"]) == code
 
 
 # ---------------------------------------------------------------- meanwhile
@@ -670,5 +675,7 @@ def test_rerun_judges_lateness_as_of_the_run_that_it_repeats(
 ) -> None:
     _say(project, "prices", "{property: frequency, value: 1, unit: d}",
          "{property: whenHeld, value: stop}")  # fmt: skip
+    with pytest.raises(UserError, match="signal prices: it is late"):
+        load_dataset(project.config())
     monkeypatch.setenv("RUNNER_RERUN_AT", datetime(2024, 4, 9, tzinfo=UTC).isoformat())
     load_dataset(project.config())

@@ -600,10 +600,10 @@ def test_files_being_replaced_are_looked_at_again(
 
 def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
     code = """
-        from ml_experiment_runner import project
+        from ml_experiment_runner.project import repository
         from ml_experiment_runner.project.lock import data_lock
         from ml_experiment_runner.signals.ingestion.loading import load_snapshots
-        with data_lock(project.root()):
+        with data_lock(repository.root()):
             print("HAS", load_snapshots(["shops"])["shops"].rows)
     """
     assert "HAS 2" in fresh.python(code).communicate(timeout=60)[0]
@@ -1019,11 +1019,11 @@ def test_first_publication_that_stopped_leaves_nothing_behind(
 def test_dvc_ends_with_the_run_that_started_it(received: DataProject) -> None:
     note = received.root / "child"
     process = received.python(f"""
-        from ml_experiment_runner import project
-        from ml_experiment_runner.signals import publish
+        from ml_experiment_runner.project import repository
+        from ml_experiment_runner.signals.snapshots import writer
         own = "open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
-        publish.DVC = publish.DVC.partition("from dvc")[0] + own
-        publish.dvc(project.root(), [])
+        writer.DVC = writer.DVC.partition("from dvc")[0] + own
+        writer.dvc(repository.root(), [])
     """)
     deadline = time.monotonic() + 30
     while not (note.exists() and note.read_text()):
