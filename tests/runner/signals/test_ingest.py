@@ -390,7 +390,7 @@ def test_vanished_month_is_held_and_goes_when_released(
     assert ingest(received.config(), Recorder())["held/visits"] == 1  # type: ignore[arg-type]
     assert received.partitions("visits") == before
     hold = holds.read_holds(received.root)[0]
-    assert any("have gone: 2024-04" in violation.message for violation in hold.violations)
+    assert any("are missing: 2024-04" in violation.message for violation in hold.violations)
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
     holds_command(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
     # the first hours of April in UTC are still March in New York

@@ -62,6 +62,7 @@ def test_server_has_a_reader_and_a_place_for_people(
 ) -> None:
     found = serve(project, "visits", server, properties)
     assert (found.source_configuration.reader, found.source) == (reader, origin)
+    assert found.server is found.source_configuration  # as readers of before call it
 
 
 def test_table_has_the_name_that_the_database_gives_it(project: DataProject) -> None:

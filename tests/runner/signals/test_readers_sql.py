@@ -349,7 +349,7 @@ def test_postgres_type_arrives_exactly(
         ("'infinity'::timestamptz", "timestamp", "beyond the years 1 to 9999"),
         ("'-infinity'::date", "date", "beyond the years 1 to 9999"),
         ("date '12000-01-01'", "date", "beyond the years 1 to 9999"),
-        ("'\\xff'::bytea", "string", "which is bytes and no UTF-8 text"),
+        ("'\\xff'::bytea", "string", "which is bytes that are not UTF-8"),
         ("'12:00:00+01'::timetz", "time", "has '12:00:00"),
         ("ARRAY[1, 'NaN']::float8[]", "array", "must be an array"),
         ("'12'::text", "integer", "which is a text"),

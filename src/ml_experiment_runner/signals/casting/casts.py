@@ -96,7 +96,7 @@ def value_at(series: pl.Series, row: int) -> object:
 def why_not(value: object, field: Field, zone: str) -> str:
     """What a message adds on a value that `cast` refuses."""
     if isinstance(value, bytes):
-        return ", which is bytes and no UTF-8 text" if field.type == "string" else ""
+        return ", which is bytes that are not UTF-8" if field.type == "string" else ""
     if field.type == "integer":
         return exact_numbers.why_no_integer(value)
     if field.type == "number":

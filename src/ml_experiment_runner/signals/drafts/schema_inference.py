@@ -125,7 +125,7 @@ def infer_schema(raw: "Raw", argument: str, now: datetime) -> InferredTable:
     """
     frame = raw.frame
     if frame.is_empty():
-        raise UserError(f"{argument}: it has no rows to draft a contract from")
+        raise UserError(f"{argument}: no rows to draft a contract from")
     columns = [
         _column(series, name, raw, argument, now)
         for name, series in zip(names_of(frame.columns), frame, strict=True)

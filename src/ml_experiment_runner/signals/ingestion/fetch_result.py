@@ -241,7 +241,7 @@ def _violations(
     violations += _new_units(before, delivery, comparable) if before else []
     if gone:
         names = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
-        message = f"{len(gone)} of {len(comparable.partitions)} partitions have gone: {names}"
+        message = f"{len(gone)} of {len(comparable.partitions)} partitions are missing: {names}"
         violations.append(Violation("volume", None, message, gone[0]))
     return violations
 

@@ -95,7 +95,7 @@ class Client:
                     raise self.mistake(url, self._reason(error)) from None
             except (http.client.HTTPException, OSError, ValueError, OverflowError) as error:
                 # its text may show the header with the token
-                raise self.mistake(url, f"cannot be asked ({type(error).__name__})") from None
+                raise self.mistake(url, f"cannot be requested ({type(error).__name__})") from None
             else:
                 if status == 200:
                     return body
