@@ -159,8 +159,13 @@ def test_project_that_knows_no_template_is_told_how_to_link_it(bake, tmp_path):
     (project / ".cruft.json").unlink()
     result = run_update(project)
     assert result.returncode == 2
+    assert result.stderr.startswith("There is no .cruft.json")
     assert "uvx cruft link <URL of the template>" in result.stderr
-    assert "Traceback" not in result.stderr
+    (project / ".cruft.json").write_text("<<<<<<< ours\n", encoding="utf-8")
+    result = run_update(project)
+    assert result.returncode == 2
+    assert result.stderr.startswith(".cruft.json cannot be read (")
+    assert len(result.stderr.splitlines()) == 1
 
 
 OLDER, NEWER = "1" * 40, "2" * 40
