@@ -124,8 +124,8 @@ def _signal(given: argparse.Namespace) -> int:
             f"--source {given.data} goes with a contract (.yaml); a draft takes its data by --from"
         )
     contract = draft(root(), given.name, given.source)
-    print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unsaid)}, read it "
-          f"over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
+    print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unfilled)}, read"
+          f" it over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
     return 0
 
 
@@ -138,8 +138,8 @@ def _imported(given: argparse.Namespace) -> int:
         print(f"not checked here: {'; '.join(contract.unchecked)}")
     if contract.missing:
         print("to be filled in before it can be received:", *contract.missing, sep="\n")
-    if contract.unsaid:
-        print(f"nobody is named under {' and '.join(contract.unsaid)}")
+    if contract.unfilled:
+        print(f"nobody is named under {' and '.join(contract.unfilled)}")
     print(f"Read it over, then\npython run.py task=ingest 'signals=[{given.name}]'")
     return 0
 

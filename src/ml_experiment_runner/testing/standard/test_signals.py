@@ -24,7 +24,7 @@ def test_contract_is_valid(signal: str) -> None:
     with mistakes_in(file):
         contract = read_contracts(root())[signal]
     # of a draft, a person has still to say it
-    if contract.status != "draft" and "team.name" in contract.unsaid:
+    if contract.status != "draft" and "team.name" in contract.unfilled:
         raise UserError(
             f"{file}: no team is named as its owner. Add whom to ask when a delivery "
             "is wrong:\nteam: {name: Warehouse}"
