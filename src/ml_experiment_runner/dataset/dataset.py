@@ -22,7 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
 from ml_experiment_runner.record.recorder import FINGERPRINT
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.signals.ingestion.loading import Held, ensure_received, record
+from ml_experiment_runner.signals.ingestion.loading import DeliveryHeldError, load_snapshots, record
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
             found = cache.read(path)
             if found is None:
                 # under the lock nobody replaces a snapshot while it is read
-                snapshots = ensure_received(plan.needs, run, plan.pins, read_moment(config))
+                snapshots = load_snapshots(plan.needs, run, plan.pins, read_moment(config))
                 fingerprint = plan.fingerprint(snapshots)
                 found = assemble(plan, snapshots, path.parent)
                 cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *found)
@@ -153,10 +153,10 @@ def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snap
     """The plan as signals stand now, and their snapshots."""
     plan, moment = make_plan(config, as_it_stands=True), read_moment(config)
     try:
-        return plan, ensure_received(plan.needs, run, plan.pins, moment)
-    except Held:  # on arrival; now that it is known, the contracts say what follows
+        return plan, load_snapshots(plan.needs, run, plan.pins, moment)
+    except DeliveryHeldError:  # on arrival; now that it is known, the contracts say what follows
         plan = make_plan(config, as_it_stands=True)
-        return plan, ensure_received(plan.needs, run, plan.pins, moment)
+        return plan, load_snapshots(plan.needs, run, plan.pins, moment)
 
 
 def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:

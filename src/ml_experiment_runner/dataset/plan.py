@@ -18,7 +18,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import versions
-from ml_experiment_runner.signals.snapshots.availability import Standing, standing
+from ml_experiment_runner.signals.snapshots.availability import Availability, availability
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 PART = "part"
@@ -147,7 +147,7 @@ def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
     used = expressions.together(map(expressions.needs, features.values()))
     for name in sorted({chosen.spine, *used} & contracts.keys()):
         if as_it_stands:
-            stands = standing(contracts[name], pins.get(name), read_moment(config))
+            stands = availability(contracts[name], pins.get(name), read_moment(config))
             left = _without(features, stands, chosen.spine)
             if stands.trouble:
                 gone = [each for each in features if each not in left]
@@ -201,7 +201,7 @@ def _pins(chosen: DictConfig, contracts: Mapping[str, Contract]) -> dict[str, st
     return pins
 
 
-def _without(features: dict[str, pl.Expr], stands: Standing, spine: str) -> dict[str, pl.Expr]:
+def _without(features: dict[str, pl.Expr], stands: Availability, spine: str) -> dict[str, pl.Expr]:
     """The features that are left where a signal is left out."""
     if not stands.left_out:
         return features

@@ -28,7 +28,7 @@ holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
 from ml_experiment_runner.cli.holds import holds
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.cli.signals import signals
 holds([])
 holds(["--all"])
@@ -38,8 +38,8 @@ signals(["visits"])
 READ = """
 import polars as pl
 from ml_experiment_runner.signals.snapshots import snapshot
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
-found = ensure_received(["visits"])["visits"]
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
+found = load_snapshots(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
 assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
 print(found.rows)
@@ -327,5 +327,5 @@ def test_release_after_a_killed_ingest_is_of_all_rows_or_none(
         assert released.code == 0, f"step {step}: {released.output}"
         (root / "data/raw/visits.csv").unlink()
         read = commands.run(root, READ)
-        rows = "2400" if "its rows are not here" in released.output else "2402"
+        rows = "2400" if "its rows are not on this machine" in released.output else "2402"
         assert read.output.split()[-1] == rows, f"step {step}: {read.output}"

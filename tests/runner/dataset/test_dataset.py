@@ -148,7 +148,7 @@ def test_debug_rows_have_every_part_with_both_classes(project: DataProject) -> N
         ({"label": "part"}, "dataset.label: 'part' is taken"),
         ({"label": "spend"}, "dataset.label: features.py has no 'spend'. Did you mean 'spends'?"),
         ({"moment": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
-        ({"spine": "visit"}, "there is no signal 'visit'"),
+        ({"spine": "visit"}, "unknown signal 'visit'"),
         ({"joins": {"shops": {"shop": "shop"}}}, "its row is found; write dataset.joins.prices"),
         ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train part is empty"),
         ({"split": {"by": "time", "validation": "soon", "test": "1mo"}}, "2w or 10d, got 'soon'"),

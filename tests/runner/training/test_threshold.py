@@ -243,7 +243,7 @@ def test_first_run_without_a_valid_threshold_has_none_in_force(config, tmp_path:
     assert told["value"] is None
     (hold,) = open_holds(tmp_path)
     assert hold.last_good == "none"
-    assert "none is in force" in hold.breaches[0].message
+    assert "none is in force" in hold.violations[0].message
 
 
 @pytest.mark.parametrize(("word", "asks_again"), [("release", False), ("reject", True)])

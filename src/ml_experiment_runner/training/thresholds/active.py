@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ml_experiment_runner.config.checks import read_moment
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.holds import holds
-from ml_experiment_runner.holds.holds import Breach, Hold
+from ml_experiment_runner.holds.holds import Hold, Violation
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.record.find_run import find_run
 from ml_experiment_runner.record.ranking import is_debug
@@ -95,7 +95,7 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) 
     said = json.dumps([told["policy"], dataset.judged], sort_keys=True)
     delivery = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
     last_good = carried["run"] if carried else "none"
-    before = holds.verdict(root, subject, delivery, last_good)
+    before = holds.decision(root, subject, delivery, last_good)
     if before is not None and before.status == holds.RELEASED:
         return None
     stays = (
@@ -103,17 +103,17 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) 
         if carried
         else "none is in force"
     )
-    breach = Breach("threshold", None, f"{told['reason']}; {stays}", "all")
+    violation = Violation("threshold", None, f"{told['reason']}; {stays}", "all")
     hold = holds.open_hold(
         root,
         Hold(
             id="", subject=subject, version=str(told["policy"]["policy"]), last_good=last_good,
             owner=config.experiment.owner or "whoever runs it",
             opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
-            partition="all", breaches=(breach,), delivery=(delivery,), kind="threshold",
+            partition="all", violations=(violation,), delivery=(delivery,), kind="threshold",
         ),
     )  # fmt: skip
-    print(holds.tell(hold))
+    print(holds.describe(hold))
     return hold.id
 
 
