@@ -14,10 +14,10 @@ from typing import Any
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
+from ml_experiment_runner.project.runner_pin import PIN
 
 CRUFT = "cruft@2.16.0"
 NAME = "ml-experiment-runner"
-PIN = "requirements-runner.txt"
 STATE = ".cruft.json"
 
 

@@ -1,32 +1,9 @@
-"""The generated project's lint for thresholds that somebody wrote down."""
-
-import ast
-import types
-from pathlib import Path
+"""Scores that are compared with a number that somebody wrote down are found, and nothing else."""
 
 import pytest
 
-SOURCE = (
-    Path(__file__).resolve().parents[2]
-    / "{{cookiecutter.project_slug}}" / "tests" / "standard" / "test_literal_thresholds.py"
-)  # fmt: skip
-OURS = ("ml_experiment_runner", "mistakes")
+from ml_experiment_runner.testing import literal_thresholds
 
-
-def lint() -> types.SimpleNamespace:
-    """Its functions, without what needs a generated project."""
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
-    kept = [node for node in tree.body if not (
-        (isinstance(node, ast.ImportFrom) and str(node.module).startswith(OURS))
-        or (isinstance(node, ast.Assign) and node.targets[0].id in ("FILES", "CONFIGURATIONS"))
-        or (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
-    )]  # fmt: skip
-    names: dict = {}
-    exec(compile(ast.Module(kept, []), str(SOURCE), "exec"), names)
-    return types.SimpleNamespace(**names)
-
-
-LINT = lint()
 FOUND = [
     "score >= 0.5",
     "late = scores > .3",
@@ -81,12 +58,12 @@ FINE = [
 
 @pytest.mark.parametrize("text", FOUND)
 def test_literal_beside_a_score_is_found(text: str) -> None:
-    assert list(LINT.literals(text)), text
+    assert list(literal_thresholds.literals(text)), text
 
 
 @pytest.mark.parametrize("text", FINE)
 def test_what_is_no_threshold_is_left_alone(text: str) -> None:
-    assert not list(LINT.literals(text)), text
+    assert not list(literal_thresholds.literals(text)), text
 
 
 LIKELIEST = [
@@ -110,7 +87,7 @@ def method(name: str, text: str, head: str = "class Own(ClassifierMixin, BaseEst
 
 @pytest.mark.parametrize("text", LIKELIEST)
 def test_likelier_class_of_an_estimator_is_left_alone(text: str) -> None:
-    assert not list(LINT.literals(method("predict", text)))
+    assert not list(literal_thresholds.literals(method("predict", text)))
 
 
 @pytest.mark.parametrize("text", [text for text in LIKELIEST if ".5" in text])
@@ -126,15 +103,15 @@ def test_likelier_class_of_an_estimator_is_left_alone(text: str) -> None:
     ids=["predict_proba", "another method", "nested function", "function", "module"],
 )
 def test_one_half_outside_of_predict_is_found(code, text: str) -> None:
-    assert list(LINT.literals(code(text)))
+    assert list(literal_thresholds.literals(code(text)))
 
 
 @pytest.mark.parametrize("text", CHOSEN)
 def test_other_number_in_predict_is_found(text: str) -> None:
-    assert list(LINT.literals(method("predict", text)))
+    assert list(literal_thresholds.literals(method("predict", text)))
 
 
 def test_number_under_a_thresholds_key_is_found() -> None:
     content = {"model": {"decision_threshold": 0.4, "depth": 3}, "cutoff": 2, "threshold": {
         "policy": "precision", "target": 0.8}, "thresholded": 3}  # fmt: skip
-    assert dict(LINT.keys(content)) == {"model.decision_threshold": 0.4, "cutoff": 2}
+    assert dict(literal_thresholds.keys(content)) == {"model.decision_threshold": 0.4, "cutoff": 2}

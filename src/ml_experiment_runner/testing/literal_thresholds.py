@@ -1,21 +1,12 @@
-"""No score is compared with a number that somebody wrote down: thresholds are learned.
+"""Finds scores that are compared with a number that somebody wrote down.
 
-One number is no threshold of yours: 0.5 in the method `predict` of an estimator, which names the
-likelier of two classes, as scikit-learn's own do. No decision is taken there.
+One number is no threshold: 0.5 in the method `predict` of an estimator, which names the likelier of
+two classes, as scikit-learn's own do. No decision is taken there.
 """
 
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-import yaml
-from mistakes import mistakes_in
-
-from ml_experiment_runner.config.composition import CONF, compose
-from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.project.repository import root
 
 SCORES = re.compile(
     r"(^|_)(scores?|prob(a|s|as|ability|abilities)?|chances?|confidences?|likelihoods?)($|_)"
@@ -111,34 +102,3 @@ def keys(node: object, path: str = "") -> Iterator[tuple[str, object]]:
             if is_number and KEYS.search(str(key).lower()):
                 yield place, value
             yield from keys(value, f"{place}.")
-
-
-FILES = [
-    root() / "run.py",
-    *sorted((root() / "src" / compose("task=ingest").package).rglob("*.py")),
-]
-CONFIGURATIONS = sorted(CONF.rglob("*.yaml"))
-
-
-def refuse(file: Path, found: list[str]) -> None:
-    """Raises what was found, each with the file, and what to do instead."""
-    if found:
-        name = file.relative_to(root()).as_posix()
-        raise UserError("\n".join([*(f"{name}{each}" for each in found), ADVICE]))
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_score_is_compared_with_a_literal(path: Path) -> None:
-    try:
-        found = [f":{line}: {text}" for line, text in literals(path.read_text(encoding="utf-8"))]
-    except SyntaxError as error:
-        name = path.relative_to(root()).as_posix()
-        raise UserError(f"{name}:{error.lineno}: invalid Python: {error.msg}") from None
-    refuse(path, found)
-
-
-@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_no_threshold_is_written_into_the_configuration(path: Path) -> None:
-    with mistakes_in(path.relative_to(root()).as_posix()), path.open("rb") as file:
-        content = yaml.safe_load(file)
-    refuse(path, [f": {key}: {value}" for key, value in keys(content)])

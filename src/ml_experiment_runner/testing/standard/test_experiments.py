@@ -1,22 +1,19 @@
 """Every experiment runs on a small slice, the same twice, and can learn."""
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 import pytest
-from mistakes import mistakes_in
 from omegaconf import DictConfig
 
-from ml_experiment_runner import load_dataset
-from ml_experiment_runner.config import checks
-from ml_experiment_runner.config.composition import choices, compose
+from ml_experiment_runner.config.checks import trains
+from ml_experiment_runner.config.composition import compose
 from ml_experiment_runner.config.parameters import is_ensemble
+from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.run_reader import RecordedRun
-
-Runner = Callable[..., RecordedRun]
-EXPERIMENTS = choices("experiment")
+from ml_experiment_runner.testing.fixtures import Runner
+from ml_experiment_runner.testing.mistakes import mistakes_in
+from ml_experiment_runner.testing.parameters import pytest_generate_tests as pytest_generate_tests
 
 
 def file_of(name: str) -> str:
@@ -30,9 +27,12 @@ def composed(name: str) -> DictConfig:
         return compose(f"+experiment={name}", "debug=smoke")
 
 
-def trains(name: str) -> bool:
-    """Whether its task is `train`; any other has metrics of its own and need not fit a model."""
-    return checks.trains(composed(name))
+def training(name: str) -> DictConfig:
+    """The configuration of one that trains; any other task need not fit a model: it is skipped."""
+    config = composed(name)
+    if not trains(config):
+        pytest.skip("its task is not train")
+    return config
 
 
 @pytest.fixture
@@ -47,53 +47,48 @@ def run_on_slice(run_experiment: Runner) -> Runner:
     return run_one
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_runs_on_a_slice(name: str, run_on_slice: Runner) -> None:
-    run = run_on_slice(name)
+def test_experiment_runs_on_a_slice(experiment: str, run_on_slice: Runner) -> None:
+    run = run_on_slice(experiment)
     card = run.folder / "artifacts" / "card.html"
     expected = {"a card": card.exists() and card.stat().st_size > 0}
-    if trains(name):
+    if trains(composed(experiment)):
         rows = run.metrics.get("test/rows", 0)
         expected |= {"rows in the test part (see dataset.split)": rows > 0}
         expected |= {"a model": run.has_model}
     missing = [what for what, there in expected.items() if not there]
     if run.status != "FINISHED" or missing:
         raise UserError(
-            f"{file_of(name)}: its run on a slice is {run.status} and lacks "
+            f"{file_of(experiment)}: its run on a slice is {run.status} and lacks "
             f"{', '.join(missing) or 'nothing'}.\n"
-            f"See it with python run.py +experiment={name} debug=smoke"
+            f"See it with python run.py +experiment={experiment} debug=smoke"
         )
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_same_seed_gives_the_same_metrics(name: str, run_on_slice: Runner) -> None:
-    if not trains(name):
-        pytest.skip("of a task that does not train")
-    first, second = (run_on_slice(name).metrics for _ in range(2))
+def test_same_seed_gives_the_same_metrics(experiment: str, run_on_slice: Runner) -> None:
+    training(experiment)
+    first, second = (run_on_slice(experiment).metrics for _ in range(2))
     measured = [key for key in first if key.startswith(("validation/", "test/"))]
     differing = [key for key in measured if first[key] != second.get(key)]
     if differing or not measured:
         shown = ", ".join(f"{key} {first[key]} and {second.get(key)}" for key in differing[:3])
         raise UserError(
-            f"{file_of(name)}: two runs with one seed differ ({shown or 'no metrics'}).\n"
+            f"{file_of(experiment)}: two runs with one seed differ ({shown or 'no metrics'}).\n"
             "Take everything random from the seed: give your estimator a parameter random_state, "
             "which the run sets, and use no clock and no order of a set in features and estimators"
         )
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_model_tells_a_handful_of_seen_rows_apart(name: str, run_on_slice: Runner) -> None:
-    if not trains(name):
-        pytest.skip("of a task that does not train")
-    metrics = run_on_slice(name, "debug=overfit").metrics
+def test_model_tells_a_handful_of_seen_rows_apart(experiment: str, run_on_slice: Runner) -> None:
+    training(experiment)
+    metrics = run_on_slice(experiment, "debug=overfit").metrics
     score, constant = ("roc_auc", 0.5) if "test/roc_auc" in metrics else ("r2", 0.0)
     # few features and a linear model cannot memorise them all
     if not metrics[f"test/{score}"] > constant + 0.1:
         raise UserError(
-            f"{file_of(name)}: {score} is {metrics[f'test/{score}']:.2f} on rows that the model "
-            f"was trained on, as good as a constant, {constant}.\n"
+            f"{file_of(experiment)}: {score} is {metrics[f'test/{score}']:.2f} on rows that the "
+            f"model was trained on, as good as a constant, {constant}.\n"
             "Look whether dataset.features are empty or the same in all rows, and whether the "
-            f"model can learn: python run.py +experiment={name} debug=overfit"
+            f"model can learn: python run.py +experiment={experiment} debug=overfit"
         )
 
 
@@ -111,12 +106,13 @@ def breakages(name: str) -> dict[str, pl.Expr]:
     }
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_broken_signal_moves_an_ensemble_within_its_reach(name: str, run_on_slice: Runner) -> None:
-    config = composed(name)
-    if not (trains(name) and is_ensemble(config.model)):
-        pytest.skip("of a model that is no ensemble, which promises no reach")
-    ensemble = run_on_slice(name).model()
+def test_broken_signal_moves_an_ensemble_within_its_reach(
+    experiment: str, run_on_slice: Runner
+) -> None:
+    config = training(experiment)
+    if not is_ensemble(config.model):
+        pytest.skip("its model is not an ensemble, which alone promises that")
+    ensemble = run_on_slice(experiment).model()
     features, _ = load_dataset(config).part("test")
     before = ensemble.scores(features)
     for group, columns in ensemble.names_.items():
@@ -126,8 +122,8 @@ def test_broken_signal_moves_an_ensemble_within_its_reach(name: str, run_on_slic
             widest = (np.abs(moved) if moved.shape[1] == 1 else np.ptp(moved, axis=1)).max()
             if widest > ensemble.reach()[group] + 1e-9:
                 raise UserError(
-                    f"{file_of(name)}: {group} with values {what} moves an answer by {widest:.3f}, "
-                    f"more than its reach, {ensemble.reach()[group]:.3f}.\n"
+                    f"{file_of(experiment)}: {group} with values {what} moves an answer by "
+                    f"{widest:.3f}, more than its reach, {ensemble.reach()[group]:.3f}.\n"
                     "Look at the members' own code, if they are yours; otherwise report it to the "
                     "template with this message"
                 )
