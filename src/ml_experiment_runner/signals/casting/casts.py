@@ -58,7 +58,7 @@ def cast(series: pl.Series, field: Field, zone: str) -> pl.Series:
 
     Args:
         series: As the source has it.
-        field: What is promised.
+        field: The contract's field.
         zone: Where times without an offset are.
     """
     if isinstance(series.dtype, pl.Categorical | pl.Enum):

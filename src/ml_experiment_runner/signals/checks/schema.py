@@ -1,4 +1,4 @@
-"""Compares received rows with what the contract promises: fields, types, nulls and key."""
+"""Schema checks of fetched rows: fields, types, nulls and key."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
@@ -93,7 +93,7 @@ def refuse(
         field: Whose value it is.
         value: As the source has it.
         row: Where, counted from 1.
-        contract: What is promised.
+        contract: The signal's contract.
         path: What messages call the source.
         why: What the message says after the value.
         more: How many other rows have such a value.

@@ -34,7 +34,7 @@ class Table:
         fields: Its columns.
         key: Names of the key's fields, in order.
         rows: Least and greatest number of rows in a delivery's partition.
-        rules: What else is promised of the rows.
+        rules: Further quality rules of the table.
     """
 
     name: str
