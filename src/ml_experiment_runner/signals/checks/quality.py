@@ -30,7 +30,7 @@ def broken(
     now: datetime,
     unchanged: Mapping[str, pl.LazyFrame] | None = None,
 ) -> list[Violation]:
-    """The contract's rules that a delivery breaks: one violation for each rule, where it begins.
+    """The rules that a delivery breaks: one violation for each, at the first partition.
 
     A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
     about all rows that came; that no value comes twice is about those and the unchanged ones.

@@ -73,7 +73,7 @@ def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
 def check_none(
     bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
 ) -> None:
-    """Raises a SchemaViolation for the first value that is none of the field's type."""
+    """Raises a SchemaViolation for the first value that is not of the field's type."""
     if (row := bad.arg_max()) is not None and bad[row]:
         refuse(field, values[row], row + 1, contract, path, "", int(bad.sum()) - 1)
 
@@ -87,7 +87,7 @@ def refuse(
     why: str,
     more: int = 0,
 ) -> NoReturn:
-    """Raises a SchemaViolation for a value that is none of the contract's type.
+    """Raises a SchemaViolation for a value that is not of the contract's type.
 
     Args:
         field: Whose value it is.
