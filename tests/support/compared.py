@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training.evaluation.evaluate import judge
 from ml_experiment_runner.training.evaluation.predictions import write_predictions
 from support.folders import write_run
@@ -48,7 +48,7 @@ def a_run(
     """A recorded run whose score is the truth with so much noise."""
     ours = np.random.default_rng(int(name[-1])).normal(size=ROWS)
     score = 1 / (1 + np.exp(-(TRUTH + noise * ours)))
-    judged = judge(Kind.BINARY, LABEL, score, None, 50, 0)
+    judged = judge(TaskType.BINARY, LABEL, score, None, 50, 0)
     folder = write_run(
         outputs, f"{experiment}/2026-11-0{day}/10-00-00-{name}",
         metrics={f"{part}/{key}": value for key, value in judged.items()

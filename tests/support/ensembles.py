@@ -7,7 +7,7 @@ import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 
 GROUPS = {"clock": ["hour", "shop"], "sky": ["rain", "wind", "cloud"], "plane": ["seats", "maker"]}
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 1.0}
@@ -43,17 +43,17 @@ def rows(count: int, seed: int) -> pl.DataFrame:
     return frame.with_columns((signal + noise).alias("delay"))
 
 
-def make(kind: Kind, count: int = 3000, seed: int = 0) -> Dataset:
+def make(task_type: TaskType, count: int = 3000, seed: int = 0) -> Dataset:
     frame = rows(count, seed)
     label = {
-        Kind.BINARY: (pl.col("delay") > 0).cast(pl.Int8),
-        Kind.MULTICLASS: pl.when(pl.col("delay") > 1)
+        TaskType.BINARY: (pl.col("delay") > 0).cast(pl.Int8),
+        TaskType.MULTICLASS: pl.when(pl.col("delay") > 1)
         .then(pl.lit("late"))
         .when(pl.col("delay") < -1)
         .then(pl.lit("early"))
         .otherwise(pl.lit("on time")),
-        Kind.REGRESSION: pl.col("delay") * 30,
-    }[kind]
+        TaskType.REGRESSION: pl.col("delay") * 30,
+    }[task_type]
     share = np.arange(count) / count
     part = np.where(share < 0.6, "train", np.where(share < 0.8, "validation", "test"))
     frame = frame.with_columns(label.alias("label"), pl.Series("part", part)).drop("delay")
@@ -61,11 +61,11 @@ def make(kind: Kind, count: int = 3000, seed: int = 0) -> Dataset:
     return Dataset(frame, "f", list(reads), "label", {}, 0, reads=reads)
 
 
-def configured(kind: Kind = Kind.BINARY, **model: Any) -> DictConfig:
+def configured(task_type: TaskType = TaskType.BINARY, **model: Any) -> DictConfig:
     said = {
         "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
         "groups": None,
-        "member": RIDGE if kind == Kind.REGRESSION else LINEAR,
+        "member": RIDGE if task_type == TaskType.REGRESSION else LINEAR,
         "members": {},
         "fusion": "bounded",
         "blast_radius": 2.0,

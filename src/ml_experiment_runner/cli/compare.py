@@ -166,8 +166,8 @@ def _paired(best: Predictions | None, other: Predictions | None, name: str) -> D
         return None
     try:
         return paired_difference(
-            best.kind, best.label, best.prediction, other.prediction, name.removeprefix("test/"),
-            classes=best.classes,
+            best.task_type, best.label, best.prediction, other.prediction,
+            name.removeprefix("test/"), classes=best.classes,
         )  # fmt: skip
     except KeyError:  # a metric that needs a threshold
         return None

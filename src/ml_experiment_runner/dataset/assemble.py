@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml_experiment_runner.dataset import cache, expressions, join, split
 from ml_experiment_runner.dataset.join import MOMENT
 from ml_experiment_runner.dataset.plan import PART, Plan
-from ml_experiment_runner.dataset.task_type import Kind, kind_of
+from ml_experiment_runner.dataset.task_type import TaskType, task_type_of
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
@@ -120,7 +120,7 @@ def _scan(
 
 
 def _computed(
-    plan: Plan, rows: pl.DataFrame, kind: str, wanted: Mapping[str, pl.Expr]
+    plan: Plan, rows: pl.DataFrame, what: str, wanted: Mapping[str, pl.Expr]
 ) -> pl.DataFrame:
     """The expressions' columns; the one that cannot be computed is named."""
     try:
@@ -133,7 +133,7 @@ def _computed(
                 # what polars says may show values
                 shown = "" if plan.is_classified(each) else f" ({expressions.first_line(error)})"
                 raise UserError(
-                    f"{kind} '{name}' cannot be computed{shown}; correct it in features.py"
+                    f"{what} '{name}' cannot be computed{shown}; correct it in features.py"
                 ) from None
         raise
 
@@ -177,13 +177,13 @@ def _label(plan: Plan, rows: pl.DataFrame) -> pl.Series:
     known = label.drop_nulls()
     if known.is_empty():
         raise UserError(f"{place}: no row has one; correct its expression in features.py")
-    kind = kind_of(known)
-    if kind == Kind.MULTICLASS:
+    task_type = task_type_of(known)
+    if task_type == TaskType.MULTICLASS:
         if (classes := known.n_unique()) > MOST_CLASSES:
             raise UserError(f"{place} has {classes:,} different texts, and each is a class; put "
                             f"them into at most {MOST_CLASSES} groups")  # fmt: skip
         return label
-    return label.cast(pl.Int8 if kind == Kind.BINARY else pl.Float64)
+    return label.cast(pl.Int8 if task_type == TaskType.BINARY else pl.Float64)
 
 
 def _part(plan: Plan, rows: pl.DataFrame) -> pl.Series:

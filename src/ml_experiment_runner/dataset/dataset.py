@@ -16,7 +16,7 @@ from ml_experiment_runner.dataset import cache, expressions, split
 from ml_experiment_runner.dataset.assemble import assemble
 from ml_experiment_runner.dataset.join import MOMENT
 from ml_experiment_runner.dataset.plan import PART, Plan, make_plan
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
@@ -65,15 +65,19 @@ class Dataset:
     reads: dict[str, expressions.Needs] = field(default_factory=dict)
 
     @property
-    def kind(self) -> Kind:
+    def task_type(self) -> TaskType:
         """What the label asks for."""
-        kinds = {pl.Int8: Kind.BINARY, pl.String: Kind.MULTICLASS, pl.Float64: Kind.REGRESSION}
-        return kinds[self.frame.schema[self.label].base_type()]
+        task_types = {
+            pl.Int8: TaskType.BINARY,
+            pl.String: TaskType.MULTICLASS,
+            pl.Float64: TaskType.REGRESSION,
+        }
+        return task_types[self.frame.schema[self.label].base_type()]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes, sorted, of a label that names several; otherwise none."""
-        if self.kind != Kind.MULTICLASS:
+        if self.task_type != TaskType.MULTICLASS:
             return ()
         return tuple(self.frame[self.label].unique().sort())
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from ml_experiment_runner.dataset.dataset import Dataset, Part, load_dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import RefusedError
 from ml_experiment_runner.record import findings
@@ -74,11 +74,11 @@ def train(config: DictConfig, run: Run) -> dict[str, float]:
     if groups is not None and groups.width:
         with run.stage("slices"):
             judged = slices.judge_slices(
-                dataset.kind, groups, parts["test"][1], predictions["test"], config.evaluation,
+                dataset.task_type, groups, parts["test"][1], predictions["test"], config.evaluation,
                 config.seed, dataset.classes,
             )  # fmt: skip
-            whole = metrics[f"test/{slices.METRIC[dataset.kind]}"]
-            found += slices.record_slices(run, dataset.kind, whole, judged)
+            whole = metrics[f"test/{slices.METRIC[dataset.task_type]}"]
+            found += slices.record_slices(run, dataset.task_type, whole, judged)
     findings.record(run, found)
     with run.stage("importance"):
         drops = importance(config, dataset, estimator, parts["test"])
@@ -105,7 +105,7 @@ def _parts(config: DictConfig, dataset: Dataset) -> dict[str, Part]:
         return {part: dataset.part(part) for part in ("train", "validation", "test")}
     features, label = dataset.part("train")
     values, first = np.unique(label, return_index=True)
-    if dataset.kind == Kind.REGRESSION:
+    if dataset.task_type == TaskType.REGRESSION:
         rows = np.sort(first[np.linspace(0, len(values) - 1, HANDFUL).astype(int)])
     else:
         each = max(1, HANDFUL // len(values))
@@ -132,7 +132,7 @@ def _fitted(
 
 def _predictions(estimator: Any, dataset: Dataset, parts: dict[str, Part]) -> dict[str, Floats]:
     return {
-        part: predict(estimator, dataset.kind, parts[part][0], dataset.classes)
+        part: predict(estimator, dataset.task_type, parts[part][0], dataset.classes)
         for part in ("validation", "test")
     }
 
@@ -146,7 +146,7 @@ def _threshold(
     is_refused: bool,
 ) -> dict[str, Any]:
     """What is kept with the model about its threshold; empty where the label is not binary."""
-    if dataset.kind != Kind.BINARY:
+    if dataset.task_type != TaskType.BINARY:
         return {}
     learned = learn(config.threshold, label, prediction)
     if is_refused:  # of a model that is not kept, none comes into force
@@ -168,8 +168,10 @@ def _log_model(
     optional = features.columns if isinstance(estimator, Ensemble) else _optional(config, dataset)
     if optional:
         example = pl.concat([example, _blank(example.head(1), optional)])
-    answer = estimator.predict if dataset.kind == Kind.REGRESSION else estimator.predict_proba
-    metadata: dict[str, Any] = {"task_type": str(dataset.kind)}
+    answer = (
+        estimator.predict if dataset.task_type == TaskType.REGRESSION else estimator.predict_proba
+    )
+    metadata: dict[str, Any] = {"task_type": str(dataset.task_type)}
     if dataset.classes:  # in the order of the answer's columns; XGBoost counts them
         metadata["classes"] = [
             dataset.classes[name] if isinstance(name, int) else str(name)
@@ -198,7 +200,7 @@ def _optional(config: DictConfig, dataset: Dataset) -> set[str]:
 def _blank(rows: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
     """The rows without any value in these columns."""
     return rows.with_columns(
-        pl.lit(None, kind).alias(name) for name, kind in rows.schema.items() if name in names
+        pl.lit(None, dtype).alias(name) for name, dtype in rows.schema.items() if name in names
     )
 
 
@@ -210,13 +212,19 @@ def _judge(
     threshold: float | None,
 ) -> dict[str, float]:
     """Metrics of both parts, the baseline's beside them, and the threshold in force."""
-    kind, classes = dataset.kind, dataset.classes
+    task_type, classes = dataset.task_type, dataset.classes
     metrics = {} if threshold is None else {"threshold": threshold}
     for part, prediction in predictions.items():
         label = parts[part][1]
         judged = judge(
-            kind, label, prediction, threshold, config.evaluation.bootstrap, config.seed, classes
+            task_type,
+            label,
+            prediction,
+            threshold,
+            config.evaluation.bootstrap,
+            config.seed,
+            classes,
         )
-        judged |= baseline(kind, parts["train"][1], label, classes)
+        judged |= baseline(task_type, parts["train"][1], label, classes)
         metrics |= {f"{part}/{name}": value for name, value in judged.items()}
     return metrics

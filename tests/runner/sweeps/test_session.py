@@ -13,7 +13,7 @@ from ml_experiment_runner.cli import app
 from ml_experiment_runner.config.checks import TRAIN, _check_objective
 from ml_experiment_runner.config.composition import paired
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import (
     ExitCode,
     ObjectiveError,
@@ -105,12 +105,12 @@ def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
 
     halves = np.array([0.2, 0.8, 0.7])
     judged: set[str] = set()
-    for kind, label, prediction in (
-        (Kind.BINARY, np.array([0, 1, 1], np.int8), halves),
-        (Kind.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
-        (Kind.REGRESSION, halves + 1, halves),
+    for task_type, label, prediction in (
+        (TaskType.BINARY, np.array([0, 1, 1], np.int8), halves),
+        (TaskType.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
+        (TaskType.REGRESSION, halves + 1, halves),
     ):
-        judged |= set(judge(kind, label, prediction, 0.5, 2, 0, ("a", "b")))
+        judged |= set(judge(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
     names = {name for name in judged if not name.endswith(("/low", "/high"))} - {"rows"}
     assert names | {"price"} == set(METRICS)
 

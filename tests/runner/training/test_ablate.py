@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record import findings
 from ml_experiment_runner.training.analysis import ablate as task
@@ -58,7 +58,7 @@ class Judge:
         if values.shape[1]:
             model = LogisticRegression().fit(values[:half], self.label[:half])
             score = model.predict_proba(values[half:])[:, 1]
-        return quality(Kind.BINARY, self.label[half:], score, "roc_auc", 200, 0)
+        return quality(TaskType.BINARY, self.label[half:], score, "roc_auc", 200, 0)
 
 
 def judged(*names: str, **options: Any) -> tuple[dict[str, Any], Elimination, Judge]:

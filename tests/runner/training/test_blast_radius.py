@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.analysis import blast_radius as task
 from ml_experiment_runner.training.analysis.perturbations import (
@@ -59,13 +59,13 @@ def test_shuffled_rows_of_a_signal_stay_rows() -> None:
 
 def test_moves_are_of_logits_of_logits_between_classes_and_of_numbers() -> None:
     before, after = np.array([0.5, 0.5]), np.array([0.5, 1 / (1 + np.exp(-2.0))])
-    assert moved_scores(Kind.BINARY, before, after).most == pytest.approx(2.0)
+    assert moved_scores(TaskType.BINARY, before, after).most == pytest.approx(2.0)
     assert moved_answers(before, after).mean == pytest.approx((after[1] - 0.5) / 2)
     classes = np.array([[0.25, 0.25, 0.5]]), np.array([[0.5, 0.125, 0.375]])
-    moved = moved_scores(Kind.MULTICLASS, *classes)
+    moved = moved_scores(TaskType.MULTICLASS, *classes)
     assert moved.most == pytest.approx(np.log(4)), "the first against the second: 1:1 to 4:1"
     assert moved_answers(*classes).most == pytest.approx(0.25)
-    assert moved_scores(Kind.REGRESSION, np.array([1.0]), np.array([-4.0])).most == 5
+    assert moved_scores(TaskType.REGRESSION, np.array([1.0]), np.array([-4.0])).most == 5
 
 
 class Record:
@@ -87,23 +87,29 @@ class Record:
         self.texts[f"figures/{name}"] = str(figure)
 
 
-def run_task(monkeypatch: pytest.MonkeyPatch, place: Path, kind: Kind, **model: Any) -> Any:
+def run_task(
+    monkeypatch: pytest.MonkeyPatch, place: Path, task_type: TaskType, **model: Any
+) -> Any:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(place))
-    dataset = make(kind, 1500)
+    dataset = make(task_type, 1500)
     monkeypatch.setattr(task, "load_dataset", lambda *_: dataset)
-    config = configured(kind, **model)
+    config = configured(task_type, **model)
     config.dataset = {"features": dataset.features}
     config.evaluation = {"bootstrap": 30, "importance_rows": 100, "importance_repeats": 2}
     record: Any = Record()
     return task.blast_radius(config, record), record
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("task_type", list(TaskType))
 def test_no_fault_moves_the_ensemble_beyond_its_budget(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    task_type: TaskType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    metrics, record = run_task(monkeypatch, tmp_path, kind, blast_radius=0.5)
-    unit = float(np.std(make(kind, 1500).part("train")[1])) if kind == Kind.REGRESSION else 1.0
+    metrics, record = run_task(monkeypatch, tmp_path, task_type, blast_radius=0.5)
+    unit = (
+        float(np.std(make(task_type, 1500).part("train")[1]))
+        if task_type == TaskType.REGRESSION
+        else 1.0
+    )
     assert metrics["ensemble/score"] <= 0.5 * unit + 1e-9
     assert metrics["one_model/score"] > metrics["ensemble/score"]
     assert metrics["test/price/low"] <= metrics["test/price"] <= metrics["test/price/high"]

@@ -18,7 +18,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from ml_experiment_runner.dataset import expressions
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.evaluation.quality_gap import _refusal, price
 from ml_experiment_runner.training.models.ensemble import Ensemble
@@ -46,9 +46,9 @@ def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return place
 
 
-def fitted(kind: Kind = Kind.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
-    dataset = make(kind)
-    return dataset, fit(configured(kind, **model), dataset, dataset.part("train"))
+def fitted(task_type: TaskType = TaskType.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
+    dataset = make(task_type)
+    return dataset, fit(configured(task_type, **model), dataset, dataset.part("train"))
 
 
 @pytest.mark.parametrize("member", [LINEAR, TREES, LIGHT])
@@ -65,17 +65,17 @@ def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[st
     assert np.mean(np.array(moved) > 0) > 0.8, "the corruptions do something"
 
 
-@pytest.mark.parametrize("kind", [Kind.MULTICLASS, Kind.REGRESSION])
-def test_classes_and_numbers_have_a_bound_as_well(kind: Kind) -> None:
-    dataset, ensemble = fitted(kind, blast_radius=0.8)
+@pytest.mark.parametrize("task_type", [TaskType.MULTICLASS, TaskType.REGRESSION])
+def test_classes_and_numbers_have_a_bound_as_well(task_type: TaskType) -> None:
+    dataset, ensemble = fitted(task_type, blast_radius=0.8)
     features, label = dataset.part("test")
-    unit = float(np.std(dataset.part("train")[1])) if kind == Kind.REGRESSION else 1.0
+    unit = float(np.std(dataset.part("train")[1])) if task_type == TaskType.REGRESSION else 1.0
     moved = moves(ensemble, features[:40], GROUPS, 200, 3)
     assert 0.1 * unit < max(moved) <= 0.8 * unit + 1e-9
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         assert r2_score(label, ensemble.predict(features)) > 0.15
     else:
-        chance = predict(ensemble, kind, features, dataset.classes)
+        chance = predict(ensemble, task_type, features, dataset.classes)
         assert chance.sum(axis=1) == pytest.approx(1)
         most_frequent = max(np.mean(label == name) for name in dataset.classes)
         right = np.mean(ensemble.predict(features) == label)
@@ -90,15 +90,15 @@ def test_the_mean_moves_by_a_share_at_most() -> None:
     assert ensemble.predict_proba(some)[:, 1] == pytest.approx(ensemble.scores(some)[:, 0])
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_the_mean_answers_every_kind_of_question(kind: Kind) -> None:
-    dataset, ensemble = fitted(kind, fusion="mean")
+@pytest.mark.parametrize("task_type", list(TaskType))
+def test_the_mean_answers_every_kind_of_question(task_type: TaskType) -> None:
+    dataset, ensemble = fitted(task_type, fusion="mean")
     features, label = dataset.part("test")
-    answer = predict(ensemble, kind, features, dataset.classes)
-    if kind == Kind.REGRESSION:
+    answer = predict(ensemble, task_type, features, dataset.classes)
+    if task_type == TaskType.REGRESSION:
         assert r2_score(label, answer) > 0.05
         assert np.isfinite(list(ensemble.reach().values())).all()
-    elif kind == Kind.MULTICLASS:
+    elif task_type == TaskType.MULTICLASS:
         assert answer.sum(axis=1) == pytest.approx(1)
     else:
         assert roc_auc_score(label, answer) > 0.65
@@ -113,7 +113,7 @@ def test_a_smaller_budget_is_kept_and_what_is_said_most_of_the_time_counts() -> 
         "noise": 1 / (1 + np.exp(-draw.normal(size=4000))),
     }
     for budget in (0.3, 1.0, 3.0, 9.0):
-        fusion = fit_fusion(Kind.BINARY, "bounded", answers, label, budget=budget)
+        fusion = fit_fusion(TaskType.BINARY, "bounded", answers, label, budget=budget)
         assert max(fusion.reach().values()) <= budget + 1e-12
         weight = dict(zip(fusion.names, fusion.weight, strict=True))
         assert weight["good"] > 0.4, "clipped nearer to the middle, not weighted down"
@@ -124,7 +124,7 @@ def test_a_smaller_budget_is_kept_and_what_is_said_most_of_the_time_counts() -> 
 def test_members_that_say_nothing_finite_count_as_neutral() -> None:
     chance = np.linspace(0.1, 0.9, 200)
     label = (np.arange(200) > 90).astype(np.int8)
-    fusion = fit_fusion(Kind.BINARY, "bounded", {"a": chance, "b": chance[::-1] / 2}, label)
+    fusion = fit_fusion(TaskType.BINARY, "bounded", {"a": chance, "b": chance[::-1] / 2}, label)
     neutral = fusion.sum({"a": np.full(4, np.nan), "b": chance[:4]})
     for nonsense in (np.inf, -np.inf, 1e12, -0.1):
         assert fusion.sum({"a": np.full(4, nonsense), "b": chance[:4]}) == pytest.approx(neutral)
@@ -184,12 +184,12 @@ def test_a_frame_of_pandas_gets_the_same_answers() -> None:
 
 
 def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
-    dataset = make(Kind.BINARY, seed=5)
+    dataset = make(TaskType.BINARY, seed=5)
     first = fit(configured(), dataset, dataset.part("train"))
     assert not any(each["reused"] for each in first.learned_.values())
     again = fit(configured(), dataset, dataset.part("train"))
     assert all(each["reused"] for each in again.learned_.values())
-    changed = make(Kind.BINARY, seed=5)
+    changed = make(TaskType.BINARY, seed=5)
     frame = changed.frame.with_columns(wind=pl.col("wind") * 1.01)
     other = Dataset(frame, "g", changed.features, "label", {}, 0, reads=changed.reads)
     after = fit(configured(), other, other.part("train"))
@@ -207,7 +207,7 @@ def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
 
 @pytest.mark.parametrize("change", ["seed", "threads", "member", "label"])
 def test_members_are_fitted_again_when_what_they_depend_on_changes(change: str) -> None:
-    dataset = make(Kind.BINARY, seed=6)
+    dataset = make(TaskType.BINARY, seed=6)
     fit(configured(), dataset, dataset.part("train"))
     config, part = configured(), dataset.part("train")
     if change in ("seed", "threads"):
@@ -222,8 +222,8 @@ def test_members_are_fitted_again_when_what_they_depend_on_changes(change: str) 
 
 def test_a_group_may_have_a_model_of_its_own() -> None:
     _, ensemble = fitted(members={"sky": TREES})
-    kinds = {group: type(model[-1]).__name__ for group, model in ensemble.models_.items()}
-    assert kinds == {
+    task_types = {group: type(model[-1]).__name__ for group, model in ensemble.models_.items()}
+    assert task_types == {
         "clock": "LogisticRegression",
         "sky": "HistGradientBoostingClassifier",
         "plane": "LogisticRegression",
@@ -329,7 +329,8 @@ def priced(**model: Any) -> Priced:
     dataset, ensemble = fitted(**model)
     parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
     predictions = {
-        part: predict(ensemble, dataset.kind, parts[part][0]) for part in ("validation", "test")
+        part: predict(ensemble, dataset.task_type, parts[part][0])
+        for part in ("validation", "test")
     }
     record: Any = Record()
     metrics, refusal = price(configured(**model), record, dataset, parts, predictions, ensemble)
@@ -377,14 +378,14 @@ def test_a_price_whose_interval_holds_the_limit_is_undecided(
 
 
 def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> None:
-    dataset = make(Kind.BINARY)
+    dataset = make(TaskType.BINARY)
     reads = {name: {"all" if name in ("rain", "wind") else name: {name}} for name in dataset.reads}
     dataset = replace(dataset, reads=reads)
     rest = [name for name in reads if name not in ("rain", "wind")]
     groups = {"wet": ["rain"], "windy": ["wind"], "rest": rest}
     ensemble = fit(configured(groups=groups), dataset, dataset.part("train"))
     parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-    predictions = {name: predict(ensemble, Kind.BINARY, parts[name][0])
+    predictions = {name: predict(ensemble, TaskType.BINARY, parts[name][0])
                    for name in ("validation", "test")}  # fmt: skip
     record: Any = Record()
     price(configured(groups=groups), record, dataset, parts, predictions, ensemble)
@@ -395,7 +396,7 @@ def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> Non
 
 
 def test_a_kept_member_that_is_damaged_is_fitted_again(here: Path, caplog) -> None:
-    dataset = make(Kind.BINARY, seed=8)
+    dataset = make(TaskType.BINARY, seed=8)
     first = fit(configured(), dataset, dataset.part("train"))
     for each in first.learned_.values():
         path = here / "data" / "cache" / f"member-{each['fingerprint']}.pkl"

@@ -14,14 +14,14 @@ from sklearn import metrics as reference
 from sklearn.base import BaseEstimator
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training import train
 from ml_experiment_runner.training.evaluation.evaluate import judge
 from ml_experiment_runner.training.evaluation.importance import importance
 from ml_experiment_runner.training.models.pipeline import build
 from support.judged_rows import judged_rows
 
-BINARY = Kind.BINARY
+BINARY = TaskType.BINARY
 QUICKLY = settings(max_examples=60, deadline=None)
 
 

@@ -117,7 +117,7 @@ class _Judge:
         self, config: DictConfig, run: Run, dataset: Dataset, things: dict[str, frozenset[str]]
     ) -> None:
         self.config, self.run, self.dataset, self.things = config, run, dataset, things
-        self.metric = main_metric(dataset.kind)
+        self.metric = main_metric(dataset.task_type)
         self.test: dict[frozenset[str], Quality] = {}
         self.known: dict[frozenset[str], Quality] = {}
 
@@ -145,11 +145,11 @@ class _Judge:
         for part in PARTS:
             rows, label = dataset.part(part)
             if model is None:
-                prediction = constant(dataset.kind, learned[1], len(label), dataset.classes)
+                prediction = constant(dataset.task_type, learned[1], len(label), dataset.classes)
             else:
-                prediction = predict(model, dataset.kind, rows, dataset.classes)
+                prediction = predict(model, dataset.task_type, rows, dataset.classes)
             found[part] = quality(
-                dataset.kind, label, prediction, self.metric, config.evaluation.bootstrap,
+                dataset.task_type, label, prediction, self.metric, config.evaluation.bootstrap,
                 config.seed, dataset.classes,
             )  # fmt: skip
         return found

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_experiment_runner.config.metrics import greater_is_better
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
 
 Quality = Floats
@@ -87,7 +87,7 @@ class Elimination:
 
 
 def quality(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     metric: str,
@@ -96,7 +96,7 @@ def quality(
     classes: Sequence[str] = (),
 ) -> Quality:
     """A prediction's metric on the rows and on the bootstrap samples, shape (1 + replicates,)."""
-    measured = measure(kind, label, prediction, None, classes)
+    measured = measure(task_type, label, prediction, None, classes)
     blocks = [np.ones((1, len(label)), dtype=np.int64), *draws(len(label), replicates, seed)]
     values = np.concatenate([measured.metrics(counts)[metric] for counts in blocks])
     return values if greater_is_better(metric) else -values

@@ -59,7 +59,7 @@ def blast_radius(config: DictConfig, run: Run) -> dict[str, float]:
         ensemble = fit(config, dataset, parts["train"], dataset.moments("train"))
         models = {ONE: one_model(config, dataset, parts["train"]), TOGETHER: ensemble}
         predictions = {
-            part: predict(ensemble, dataset.kind, parts[part][0], dataset.classes)
+            part: predict(ensemble, dataset.task_type, parts[part][0], dataset.classes)
             for part in ("validation", "test")
         }
         paid = price(config, run, dataset, parts, predictions, ensemble).metrics
@@ -91,7 +91,7 @@ class _Disturbance:
     ) -> None:
         self.config, self.run, self.dataset, self.models = config, run, dataset, models
         self.features, self.label = dataset.part("test")
-        self.metric = main_metric(dataset.kind)
+        self.metric = main_metric(dataset.task_type)
         self.signals = {
             signal: [name for name, needs in dataset.reads.items() if signal in needs]
             for signal in dict.fromkeys(name for each in dataset.reads.values() for name in each)
@@ -141,12 +141,12 @@ class _Disturbance:
         others = [each for each in drops if each not in self.signals[signal]]
         changes = {each: abs(drops[each] - self.drops[name][each]) for each in others}
         most = max(changes, key=changes.__getitem__, default="")
-        kind = self.dataset.kind
+        task_type = self.dataset.task_type
         return Effect(
             signal,
             str(fault),
             name,
-            moved_scores(kind, self.before[name], after),
+            moved_scores(task_type, self.before[name], after),
             moved_answers(self.before[name], after),
             loss(self._quality(self.before[name]), self._quality(after)),
             float(np.mean(list(changes.values()))) if changes else 0.0,
@@ -155,11 +155,11 @@ class _Disturbance:
         )
 
     def _predict(self, model: Any, features: pl.DataFrame) -> Floats:
-        return predict(model, self.dataset.kind, features, self.dataset.classes)
+        return predict(model, self.dataset.task_type, features, self.dataset.classes)
 
     def _quality(self, prediction: Floats) -> Floats:
         return quality(
-            self.dataset.kind, self.label, prediction, self.metric,
+            self.dataset.task_type, self.label, prediction, self.metric,
             self.config.evaluation.bootstrap, self.config.seed, self.dataset.classes,
         )  # fmt: skip
 
@@ -179,7 +179,7 @@ def _record(
     """The effects as a table on the terminal, as numbers and as a picture."""
     from ml_experiment_runner.training.analysis.plots import blast
 
-    metric = METRICS[main_metric(dataset.kind)].label
+    metric = METRICS[main_metric(dataset.task_type)].label
     log.info("%-12s %-8s  %-22s  %-22s  %s", "signal", "fault", "moved: most, 99 %, mean",
              f"loss of {metric}", "other features' importance")  # fmt: skip
     for one in effects:

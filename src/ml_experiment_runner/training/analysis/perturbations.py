@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.special import logit
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training.evaluation.evaluate import LEAST, Floats
 
 
@@ -63,17 +63,17 @@ def _wrong(values: pl.Series, fault: Fault) -> pl.Series:
     return shifted if fault == Fault.SHIFT else number * 10
 
 
-def moved_scores(kind: Kind, before: Floats, after: Floats) -> Moved:
+def moved_scores(task_type: TaskType, before: Floats, after: Floats) -> Moved:
     """How far the logit, the logit between two classes, or the number has moved.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         before: Predictions as `judge` takes them.
         after: The same of disturbed rows.
     """
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return _moved(np.abs(after - before))
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         both = [logit(np.clip(each, LEAST, 1 - LEAST)) for each in (before, after)]
         return _moved(np.abs(both[1] - both[0]))
     both = [np.log(np.clip(each, LEAST, 1.0)) for each in (before, after)]

@@ -17,8 +17,8 @@ Metrics = dict[str, float]
 def point(dataset: Dataset, estimator: Any, part: Part) -> Metrics:
     """Metrics of one part without intervals, those that have a value."""
     features, label = part
-    prediction = predict(estimator, dataset.kind, features, dataset.classes)
-    measured = measure(dataset.kind, label, prediction, None, dataset.classes)
+    prediction = predict(estimator, dataset.task_type, features, dataset.classes)
+    measured = measure(dataset.task_type, label, prediction, None, dataset.classes)
     values = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
     return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
 
@@ -27,7 +27,7 @@ def tell_search(config: DictConfig, run: Run, metrics: Metrics, step: int) -> No
     """Tells a search the metric that its objective is about.
 
     Args:
-        config: Its `objective` may name another than the kind's own.
+        config: Its `objective` may name another than the task type's own.
         run: A job's run.
         metrics: What was measured so far.
         step: Number of the epoch or fold, from 0.

@@ -160,12 +160,12 @@ def _means(judged: list[Metrics]) -> Metrics:
     }
 
 
-def _summary(kind: str, judged: list[Metrics]) -> Metrics:
+def _summary(prefix: str, judged: list[Metrics]) -> Metrics:
     result: Metrics = {}
     for name in judged[0]:
         values = [one[name] for one in judged if name in one]
         if len(values) > 1:
-            result[f"{kind}/{name}"] = float(np.mean(values))
-            result[f"{kind}/{name}/sd"] = float(np.std(values, ddof=1))
-            result[f"{kind}/{name}/count"] = float(len(values))
+            result[f"{prefix}/{name}"] = float(np.mean(values))
+            result[f"{prefix}/{name}/sd"] = float(np.std(values, ddof=1))
+            result[f"{prefix}/{name}/count"] = float(len(values))
     return result

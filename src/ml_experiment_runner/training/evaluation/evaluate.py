@@ -1,4 +1,4 @@
-"""Metrics of the three kinds of question, with bootstrap intervals."""
+"""Metrics of the three task types, with bootstrap intervals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -27,7 +27,7 @@ class Measured(Protocol):
 
 
 def judge(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     threshold: float | None,
@@ -38,7 +38,7 @@ def judge(
     """Metrics of one part, each with a percentile bootstrap 95 % interval (Efron 1979).
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: 0 or 1 (both occur), a class's name, or a number; shape (rows,).
         prediction: Probability of 1, shape (rows,); of each class, shape (rows, classes); or the
             predicted number, shape (rows,).
@@ -52,7 +52,7 @@ def judge(
         `name`, `name/low` and `name/high` for each metric, and `rows`. What is 0/0 is left out,
         such as the precision when no score reaches the threshold.
     """
-    measured = measure(kind, label, prediction, threshold, classes)
+    measured = measure(task_type, label, prediction, threshold, classes)
     point = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
     samples = [measured.metrics(counts) for counts in draws(len(label), replicates, seed)]
     result = {"rows": float(len(label))}
@@ -85,16 +85,16 @@ def percentiles(drawn: Floats) -> tuple[float, float] | None:
 
 
 def measure(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     threshold: float | None = None,
     classes: Sequence[str] = (),
 ) -> Measured:
     """Prepares the metrics of predictions; the arguments are those of `judge`."""
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         return _Binary(label, prediction, threshold)
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         return _Multiclass(label, prediction, classes)
     return _Regression(label, prediction)
 

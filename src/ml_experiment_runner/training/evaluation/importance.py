@@ -22,22 +22,22 @@ def importance(
     once.
 
     Returns:
-        The features, and how much worse the main metric of the kind becomes for each feature and
+        The features, and how much worse the main metric becomes for each feature and
         shuffle, shape (features, repeats).
     """
     features, label = part
     rows = _spread(label, config.evaluation.importance_rows)
     features, label = features[rows.tolist()], label[rows]
-    kind, classes = dataset.kind, dataset.classes
-    metric = main_metric(kind)
+    task_type, classes = dataset.task_type, dataset.classes
+    metric = main_metric(task_type)
     sign = 1 if greater_is_better(metric) else -1
     once = np.ones((1, len(label)), dtype=np.int64)
 
     def quality(prediction: Floats) -> float:
-        measured = measure(kind, label, prediction, None, classes).metrics(once)
+        measured = measure(task_type, label, prediction, None, classes).metrics(once)
         return sign * float(measured[metric][0])
 
-    reference = quality(predict(estimator, kind, features, classes))
+    reference = quality(predict(estimator, task_type, features, classes))
     repeats = config.evaluation.importance_repeats
     draw = np.random.default_rng(config.seed)
     repeated = pl.concat([features] * repeats)
@@ -45,7 +45,7 @@ def importance(
     for number, name in enumerate(features.columns):
         order = np.concatenate([draw.permutation(len(label)) for _ in range(repeats)])
         shuffled = repeated.with_columns(features[name][order.tolist()])
-        predictions = predict(estimator, kind, shuffled, classes)
+        predictions = predict(estimator, task_type, shuffled, classes)
         drops[number] = [reference - quality(each) for each in np.split(predictions, repeats)]
     return features.columns, drops
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
 
 
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
 
 
 def paired_difference(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     first: Floats,
     second: Floats,
@@ -45,7 +45,7 @@ def paired_difference(
     what is hard for both does not blur the difference.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: The truth, shape (rows,).
         first: Predictions as `judge` takes them.
         second: The same of the other model.
@@ -54,7 +54,7 @@ def paired_difference(
         seed: Seed of the draws.
         classes: The classes, in the order of the columns.
     """
-    both = [measure(kind, label, each, None, classes) for each in (first, second)]
+    both = [measure(task_type, label, each, None, classes) for each in (first, second)]
 
     def minus(counts: NDArray[np.int64]) -> Floats:
         one, other = (each.metrics(counts)[metric] for each in both)

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind, kind_of
+from ml_experiment_runner.dataset.task_type import TaskType, task_type_of
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.training.evaluation.evaluate import Floats
 
@@ -21,13 +21,13 @@ class Predictions:
     """Truth and predictions of one part, in the order of the dataset's rows.
 
     Attributes:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: The truth, shape (rows,).
         prediction: As `judge` takes it.
         classes: The classes, of a label that names several.
     """
 
-    kind: Kind
+    task_type: TaskType
     label: NDArray[Any]
     prediction: Floats
     classes: tuple[str, ...]
@@ -68,5 +68,5 @@ def read_predictions(folder: Path) -> Predictions | None:
     classes = tuple(name.removeprefix(prefix) for name in frame.columns if name.startswith(prefix))
     if classes:
         said = frame.select(pl.selectors.starts_with(prefix)).to_numpy()
-        return Predictions(Kind.MULTICLASS, label.to_numpy().astype(str), said, classes)
-    return Predictions(kind_of(label), label.to_numpy(), frame[PREDICTION].to_numpy(), ())
+        return Predictions(TaskType.MULTICLASS, label.to_numpy().astype(str), said, classes)
+    return Predictions(task_type_of(label), label.to_numpy(), frame[PREDICTION].to_numpy(), ())

@@ -57,15 +57,15 @@ def price(
         predictions: The ensemble's, by part.
         ensemble: The fitted one.
     """
-    metric = main_metric(dataset.kind)
+    metric = main_metric(dataset.task_type)
     sign = 1 if greater_is_better(metric) else -1
     one = one_model(config, dataset, parts["train"])
     metrics: dict[str, float] = {}
     for part, prediction in predictions.items():
         features, label = parts[part]
-        alone = predict(one, dataset.kind, features, dataset.classes)
+        alone = predict(one, dataset.task_type, features, dataset.classes)
         found = paired_difference(
-            dataset.kind, label, prediction, alone, metric, config.evaluation.bootstrap,
+            dataset.task_type, label, prediction, alone, metric, config.evaluation.bootstrap,
             config.seed, dataset.classes,
         )  # fmt: skip
         ends = sorted((sign * found.low, sign * found.high))
@@ -114,7 +114,7 @@ class OneModel:
     def __init__(self, model: Any, features: pl.DataFrame) -> None:
         self.model = model
         self.names = features.columns
-        self.texts = [name for name, kind in features.schema.items() if kind == pl.String]
+        self.texts = [name for name, dtype in features.schema.items() if dtype == pl.String]
         self.classes_ = getattr(model, "classes_", None)
 
     def predict_proba(self, features: pl.DataFrame) -> Floats:

@@ -16,14 +16,14 @@ from ml_experiment_runner.config.metrics import METRICS, greater_is_better
 from ml_experiment_runner.dataset.dataset import Dataset, load_dataset
 from ml_experiment_runner.dataset.join import MOMENT
 from ml_experiment_runner.dataset.plan import PART
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.findings import Finding
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
 
 FILE = "slices.json"
-METRIC = {Kind.BINARY: "roc_auc", Kind.MULTICLASS: "roc_auc", Kind.REGRESSION: "mae"}
+METRIC = {TaskType.BINARY: "roc_auc", TaskType.MULTICLASS: "roc_auc", TaskType.REGRESSION: "mae"}
 TIMES = {"month": "%Y-%m", "weekday": "%u %a", "hour": "%H"}
 FEW = 12  # more different numbers than this are put into four groups of equally many rows
 
@@ -82,7 +82,7 @@ def columns(config: DictConfig, dataset: Dataset) -> pl.DataFrame:
 
 
 def judge_slices(
-    kind: Kind,
+    task_type: TaskType,
     groups: pl.DataFrame,
     label: NDArray[Any],
     prediction: Floats,
@@ -93,7 +93,7 @@ def judge_slices(
     """Every group of `evaluation.slice_rows` rows or more, the worst first.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         groups: A column for each field, of the rows that were predicted.
         label: The truth, shape (rows,).
         prediction: As `judge` takes it.
@@ -101,11 +101,11 @@ def judge_slices(
         seed: Seed of the draws.
         classes: The classes, of a label that names several.
     """
-    metric = METRIC[kind]
+    metric = METRIC[task_type]
     sign = 1 if greater_is_better(metric) else -1
 
     def measured(rows: NDArray[Any], counts: NDArray[np.int64]) -> Floats:
-        part = measure(kind, label[rows], prediction[rows], None, classes)
+        part = measure(task_type, label[rows], prediction[rows], None, classes)
         return part.metrics(counts)[metric]
 
     def once(rows: NDArray[Any]) -> float:
@@ -134,19 +134,21 @@ def judge_slices(
     return sorted(judged, key=lambda one: (one.value is None, sign * (one.value or 0)))
 
 
-def record_slices(run: Run, kind: Kind, whole: float, slices: Sequence[Slice]) -> list[Finding]:
+def record_slices(
+    run: Run, task_type: TaskType, whole: float, slices: Sequence[Slice]
+) -> list[Finding]:
     """Keeps the slices as `slices.json` and names the worst ones.
 
     Args:
         run: Whose test part it is.
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         whole: The metric on all rows.
         slices: The worst first.
 
     Returns:
         A finding for each slice that is worse than the whole.
     """
-    metric = METRIC[kind]
+    metric = METRIC[task_type]
     told = {"metric": metric, "whole": whole, "slices": [asdict(one) for one in slices]}
     run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
     worse = [one for one in slices if one.is_worse]

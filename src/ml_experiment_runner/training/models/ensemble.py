@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training.models.fusion import Floats, Fusion
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ class Ensemble(BaseEstimator):
         texts_: The features that are texts; all others are numbers.
         models_: The members' fitted models by group.
         fusion_: How their answers are put together.
-        kind_: What the label asks for.
-        classes_: The classes; of a yes or no, 0 and 1.
+        task_type_: The question, which follows from the label.
+        classes_: The classes; of a binary label, 0 and 1.
         left_out_: Groups that are not asked.
     """
 
@@ -76,7 +76,7 @@ class Ensemble(BaseEstimator):
 
     def assembled(
         self,
-        kind: Kind,
+        task_type: TaskType,
         classes: Sequence[Any],
         names: Mapping[str, Sequence[str]],
         texts: Sequence[str],
@@ -84,7 +84,7 @@ class Ensemble(BaseEstimator):
         fusion: Fusion,
     ) -> "Ensemble":
         """This ensemble, fitted: its parts are learned one by one."""
-        self.kind_ = kind
+        self.task_type_ = task_type
         self.classes_ = np.array(classes)
         self.names_ = {group: list(each) for group, each in names.items()}
         self.texts_ = list(texts)
@@ -116,14 +116,16 @@ class Ensemble(BaseEstimator):
 
     def predict_proba(self, features: Any) -> Floats:
         """Probabilities of the classes, shape (rows, classes)."""
-        if self.kind_ == Kind.REGRESSION:
+        if self.task_type_ == TaskType.REGRESSION:
             raise AttributeError("a number has no probabilities")
         chance = self.fusion_.predict(self.answers(features))
-        return np.column_stack([1 - chance, chance]) if self.kind_ == Kind.BINARY else chance
+        return (
+            np.column_stack([1 - chance, chance]) if self.task_type_ == TaskType.BINARY else chance
+        )
 
     def predict(self, features: Any) -> NDArray[Any]:
         """Classes or numbers, shape (rows,)."""
-        if self.kind_ == Kind.REGRESSION:
+        if self.task_type_ == TaskType.REGRESSION:
             return self.fusion_.predict(self.answers(features))
         found: NDArray[Any] = self.classes_[np.argmax(self.predict_proba(features), axis=1)]
         return found
@@ -135,7 +137,7 @@ class Ensemble(BaseEstimator):
             features: A frame of polars or pandas. A column that is not there is one without values.
         """
         rows = len(features)
-        shape = (rows, len(self.classes_)) if self.kind_ == Kind.MULTICLASS else (rows,)
+        shape = (rows, len(self.classes_)) if self.task_type_ == TaskType.MULTICLASS else (rows,)
         answers = {}
         for group, model in self.models_.items():
             answers[group] = np.full(shape, np.nan)
@@ -146,7 +148,7 @@ class Ensemble(BaseEstimator):
             if asked.any():
                 try:
                     answers[group][asked] = answer(
-                        model, self.kind_, frame.filter(asked), self.classes_
+                        model, self.task_type_, frame.filter(asked), self.classes_
                     )
                 except Exception as error:  # what it says may show values
                     name = type(error).__name__
@@ -154,12 +156,12 @@ class Ensemble(BaseEstimator):
         return answers
 
 
-def answer(model: Any, kind: Kind, frame: pl.DataFrame, classes: Iterable[Any]) -> Floats:
+def answer(model: Any, task_type: TaskType, frame: pl.DataFrame, classes: Iterable[Any]) -> Floats:
     """A member's predictions: probability of 1, of each class, or a number."""
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return np.asarray(model.predict(frame), dtype=np.float64)
     chances = np.asarray(model.predict_proba(frame), dtype=np.float64)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         return chances[:, list(model.classes_).index(1)]
     order = [str(name) for name in classes]
     seen = model.classes_

@@ -27,7 +27,7 @@ def fit(
         after_epoch: Called with the estimator and the number of each epoch, of a network.
 
     Raises:
-        UserError: The model does not suit the kind of label.
+        UserError: The model does not suit the task type.
     """
     if is_ensemble(config.model):
         from ml_experiment_runner.training.models.members import fit_ensemble
@@ -36,7 +36,7 @@ def fit(
     return fit_estimator(
         config.model,
         part,
-        dataset.kind,
+        dataset.task_type,
         dataset.classes,
         config.seed,
         config.threads,

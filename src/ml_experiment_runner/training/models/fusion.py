@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ class Fusion:
     of one member, `z` moves by no more than its reach.
 
     Attributes:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         method: `bounded`; or `mean`, with the plain mean of probabilities or numbers as `z`.
         names: The members.
         low: What scores are clipped to, shape (members, outputs).
@@ -41,7 +41,7 @@ class Fusion:
         intercept: Shape (outputs,): one, or one for each class.
     """
 
-    kind: Kind
+    task_type: TaskType
     method: str
     names: list[str]
     low: Floats
@@ -50,10 +50,17 @@ class Fusion:
     weight: Floats
     intercept: Floats
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes a pickle of before, which called the task type `kind`."""
+        if "kind" in state:
+            state = {"task_type": state["kind"], **state}
+            del state["kind"]
+        self.__dict__.update(state)
+
     def reach(self) -> dict[str, float]:
         """The most that each member can move the answer.
 
-        Of a yes or no that is the logit; of classes the logit between any two of them; of a
+        For a binary label that is the logit; of classes the logit between any two of them; of a
         number the number. By `mean` it is a probability or a number.
         """
         width = reaches(self.high - self.low, self.method)
@@ -71,7 +78,7 @@ class Fusion:
         for number, name in enumerate(self.names):
             bounds = self.low[number], self.high[number]
             if name in answers:
-                score = clipped(scores(self.kind, self.method, answers[name]), *bounds)
+                score = clipped(scores(self.task_type, self.method, answers[name]), *bounds)
                 score = np.where(np.isnan(score), self.neutral[number], score)
             else:
                 score = np.tile(self.neutral[number], (rows, 1))
@@ -81,17 +88,17 @@ class Fusion:
     def predict(self, answers: Mapping[str, Floats]) -> Floats:
         """Probability of 1, shape (rows,); of each class; or the number, shape (rows,)."""
         total = self.sum(answers)
-        if self.kind == Kind.MULTICLASS:
+        if self.task_type == TaskType.MULTICLASS:
             shares = total / total.sum(axis=1, keepdims=True)
             chances: Floats = shares if self.method == "mean" else softmax(total, axis=1)
             return chances
         answer: Floats = total[:, 0]
-        is_logit = self.kind == Kind.BINARY and self.method == "bounded"
+        is_logit = self.task_type == TaskType.BINARY and self.method == "bounded"
         return np.asarray(expit(answer)) if is_logit else answer
 
 
 def fit_fusion(
-    kind: Kind,
+    task_type: TaskType,
     method: str,
     answers: Mapping[str, Floats],
     label: NDArray[Any],
@@ -107,50 +114,50 @@ def fit_fusion(
     counts for more than its extremes.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         method: `bounded` or `mean`.
         answers: Out-of-fold predictions by member; NaN where it says nothing.
         label: The truth, shape (rows,).
         classes: The classes, in the order of the columns.
-        budget: The most that one member may move the sum: of a yes or no in units of its logit, of
+        budget: The most that one member may move the sum: of a binary label in units of its logit, of
             classes of the logit between any two, of a number in standard deviations of the label.
     """
     names = list(answers)
-    score = np.stack([scores(kind, method, answers[name]) for name in names], axis=1)
+    score = np.stack([scores(task_type, method, answers[name]) for name in names], axis=1)
     if method == "mean":
-        low, high = quantiles(score, TAIL) if kind == Kind.REGRESSION else (0.0, 1.0)
+        low, high = quantiles(score, TAIL) if task_type == TaskType.REGRESSION else (0.0, 1.0)
         low, high = (np.broadcast_to(each, score.shape[1:]).astype(float) for each in (low, high))
         weight = np.full(len(names), 1 / len(names))
-        return Fusion(kind, method, names, low, high, _middle(score, low, high), weight,
+        return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight,
                       np.zeros(score.shape[2]))  # fmt: skip
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         budget *= float(np.std(label)) or 1.0
     low, high = quantiles(score, TAIL)
-    free, _ = _weigh(kind, score, low, high, label, classes, np.full(len(names), LARGEST))
+    free, _ = _weigh(task_type, score, low, high, label, classes, np.full(len(names), LARGEST))
     for number, weight in enumerate(free):
         tail = _tail(score[:, number], weight, budget)
         low[number], high[number] = quantiles(score[:, number], tail)
     width = reaches(high - low, method)
     most = np.minimum(budget / np.maximum(width, LEAST), LARGEST)
-    weight, intercept = _weigh(kind, score, low, high, label, classes, most)
-    return Fusion(kind, method, names, low, high, _middle(score, low, high), weight, intercept)
+    weight, intercept = _weigh(task_type, score, low, high, label, classes, most)
+    return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight, intercept)
 
 
-def scores(kind: Kind, method: str, answer: Floats) -> Floats:
+def scores(task_type: TaskType, method: str, answer: Floats) -> Floats:
     """What is summed, shape (rows, outputs); NaN where the answer is none."""
     answer = np.asarray(answer, dtype=np.float64)
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return np.where(np.isfinite(answer), answer, np.nan)[:, None]
     with np.errstate(invalid="ignore"):
         valid = (answer >= 0) & (answer <= 1)
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         valid = np.broadcast_to(valid.all(axis=1, keepdims=True), answer.shape)
     answer = np.where(valid, answer, np.nan)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         answer = answer[:, None]
     if method == "mean":
         return answer
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         found: Floats = logit(np.clip(answer, LEAST, 1 - LEAST))
         return found
     logarithm = np.log(np.clip(answer, LEAST, 1.0))
@@ -211,7 +218,7 @@ def _middle(score: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _weigh(
-    kind: Kind,
+    task_type: TaskType,
     score: Floats,
     low: Floats,
     high: Floats,
@@ -225,19 +232,19 @@ def _weigh(
     centred = np.where(np.isnan(within), 0.0, within - neutral)
     members, outputs = score.shape[1:]
     unit = 1.0
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         truth = (label[:, None] == np.array(classes)[None, :]).astype(np.float64)
     else:
         truth = label[:, None].astype(np.float64)
-        unit = float(np.std(truth)) or 1.0 if kind == Kind.REGRESSION else 1.0
+        unit = float(np.std(truth)) or 1.0 if task_type == TaskType.REGRESSION else 1.0
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         weight, intercept = parameters[:members], parameters[members:]
         total = intercept + np.einsum("rmo,m->ro", centred, weight) / unit
-        if kind == Kind.REGRESSION:
+        if task_type == TaskType.REGRESSION:
             slope = total - truth / unit
             value = np.mean(slope**2) / 2
-        elif kind == Kind.BINARY:
+        elif task_type == TaskType.BINARY:
             slope = expit(total) - truth
             value = np.mean(np.logaddexp(0, total) - truth * total)
         else:
@@ -249,10 +256,12 @@ def _weigh(
         return float(value), np.concatenate([by_weight, slope.sum(axis=0)])
 
     share = truth.mean(axis=0)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         intercept = logit(np.clip(share, LEAST, 1 - LEAST))
     else:
-        intercept = share / unit if kind == Kind.REGRESSION else np.log(np.maximum(share, LEAST))
+        intercept = (
+            share / unit if task_type == TaskType.REGRESSION else np.log(np.maximum(share, LEAST))
+        )
     begin = np.concatenate([np.minimum(1.0, most), intercept])
     bounds = [(0.0, limit) for limit in most] + [(None, None)] * outputs
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x

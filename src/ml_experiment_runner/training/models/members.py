@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.dataset.dataset import Dataset, Part
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.atomic import draft_of
 from ml_experiment_runner.project.errors import UserError
@@ -93,14 +93,14 @@ def fit_ensemble(
                         "warnings above, and dataset.joins")  # fmt: skip
     answers = {group: each.held_out for group, each in members.items() if each.held_out is not None}
     fusion = fit_fusion(
-        dataset.kind, config.model.fusion, answers, label, dataset.classes,
+        dataset.task_type, config.model.fusion, answers, label, dataset.classes,
         config.model.blast_radius,
     )  # fmt: skip
     parameters: dict[str, Any] = OmegaConf.to_container(config.model, resolve=True)  # type: ignore[assignment]
     parameters.pop("_target_")
     ensemble = Ensemble(**parameters).assembled(
-        dataset.kind,
-        dataset.classes or ((0, 1) if dataset.kind == Kind.BINARY else ()),
+        dataset.task_type,
+        dataset.classes or ((0, 1) if dataset.task_type == TaskType.BINARY else ()),
         {group: groups[group] for group in members},
         [name for name in features.columns if features.schema[name] == pl.String],
         {group: each.model for group, each in members.items()},
@@ -137,7 +137,7 @@ def fit_member(
     frame = readable(features, features.columns, texts)
     has = has_values(frame)
     kept = [has] if folds is None else [has] + [has & (folds != one) for one in np.unique(folds)]
-    least = 1 if dataset.kind == Kind.REGRESSION else 2
+    least = 1 if dataset.task_type == TaskType.REGRESSION else 2
     if any(len(np.unique(label[rows])) < least for rows in kept):
         return None
     fingerprint = _fingerprint(config, model, dataset, frame, label, folds)
@@ -148,7 +148,7 @@ def fit_member(
     def fitted(rows: NDArray[np.bool_]) -> Any:
         learned = frame.filter(rows), label[rows]
         return fit_estimator(
-            model, learned, dataset.kind, dataset.classes, config.seed, config.threads
+            model, learned, dataset.task_type, dataset.classes, config.seed, config.threads
         )
 
     held_out = None
@@ -159,7 +159,10 @@ def fit_member(
             asked = has & (folds == one)
             if asked.any():
                 held_out[asked] = answer(
-                    fitted(has & (folds != one)), dataset.kind, frame.filter(asked), dataset.classes
+                    fitted(has & (folds != one)),
+                    dataset.task_type,
+                    frame.filter(asked),
+                    dataset.classes,
                 )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     member = Member(fitted(has), held_out, fingerprint, now)
@@ -198,10 +201,10 @@ def _fingerprint(
         digest.update(path.read_bytes())
     said = {
         "model": OmegaConf.to_container(model, resolve=True),
-        "kind": [dataset.kind, *dataset.classes],
+        "kind": [dataset.task_type, *dataset.classes],
         "seed": config.seed,
         "threads": config.threads or os.cpu_count(),
-        "columns": [[name, str(kind)] for name, kind in frame.schema.items()],
+        "columns": [[name, str(dtype)] for name, dtype in frame.schema.items()],
         "versions": {name: _version(name) for name in sorted({"sklearn", "numpy", top})},
     }
     digest.update(json.dumps(said, sort_keys=True).encode())

@@ -120,7 +120,7 @@ class _AfterEpoch(lightning.Callback):
 
 
 class _Network(BaseEstimator):
-    """What both kinds share.
+    """What classifier and regressor share.
 
     Attributes:
         after_epoch: Called with each epoch's number, from 0; then it predicts what it knows so far.
