@@ -33,8 +33,8 @@ def main(project: Path) -> None:
         lines.append(f"| {signal} | {fault} | {' | '.join(cells)} |")
     price = told["price"]
     lines += ["", "Price of the ensemble in ROC AUC: " + ", ".join(
-        f"{price[f'{part}/price']:.4f} [{price[f'{part}/price/low']:.4f}, "
-        f"{price[f'{part}/price/high']:.4f}] in {month}"
+        f"{price[f'{part}/quality_gap']:.4f} [{price[f'{part}/quality_gap/low']:.4f}, "
+        f"{price[f'{part}/quality_gap/high']:.4f}] in {month}"
         for part, month in (("validation", "November"), ("test", "December"))
     ) + "."]  # fmt: skip
     (DOCS / "blast-radius.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -55,26 +55,26 @@ def make(task_type: TaskType, count: int = 3000, seed: int = 0) -> Dataset:
         TaskType.REGRESSION: pl.col("delay") * 30,
     }[task_type]
     share = np.arange(count) / count
-    part = np.where(share < 0.6, "train", np.where(share < 0.8, "validation", "test"))
-    frame = frame.with_columns(label.alias("label"), pl.Series("part", part)).drop("delay")
+    split = np.where(share < 0.6, "train", np.where(share < 0.8, "validation", "test"))
+    frame = frame.with_columns(label.alias("label"), pl.Series("split", split)).drop("delay")
     reads = {name: {signal: {name}} for signal, names in GROUPS.items() for name in names}
     return Dataset(frame, "f", list(reads), "label", {}, 0, reads=reads)
 
 
 def configured(task_type: TaskType = TaskType.BINARY, **model: Any) -> DictConfig:
-    said = {
+    model_config = {
         "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
         "groups": None,
         "member": RIDGE if task_type == TaskType.REGRESSION else LINEAR,
         "members": {},
         "fusion": "bounded",
         "blast_radius": 2.0,
-        "max_price": 0.01,
+        "max_quality_gap": 0.01,
         "folds": 3,
     }
     return OmegaConf.create(
         {
-            "model": said | model,
+            "model": model_config | model,
             "seed": 0,
             "threads": None,
             "package": "own",

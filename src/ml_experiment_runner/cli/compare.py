@@ -197,8 +197,8 @@ def _differences(first: RecordedRun, other: RecordedRun) -> list[tuple[str, str,
     """
     found = []
     classes = [run.params.get("model._target_") for run in (first, other)]
-    for key in sorted(first.params.keys() | other.params.keys()):
-        was, now = first.params.get(key, NOTHING), other.params.get(key, NOTHING)
+    for key in sorted(first.settings.keys() | other.settings.keys()):
+        was, now = first.settings.get(key, NOTHING), other.settings.get(key, NOTHING)
         if was == now or key.startswith(NOT_COMPARED):
             continue
         if key == "dataset.features":

@@ -17,6 +17,7 @@ from ml_experiment_runner.config.schema import (
     CHOICES,
     PLUGIN_RANGES,
     RANGES,
+    RENAMED_KEYS,
     TOP_LEVEL,
     Config,
     is_within,
@@ -45,6 +46,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return "There is none yet."
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"There is: {shown}."
+
+
+def refuse_renamed_key(key: str) -> None:
+    """Stops at a key of before.
+
+    Raises:
+        UserError: Says what the key is called now.
+    """
+    if present := RENAMED_KEYS.get(key):
+        group = key.partition(".")[0]
+        raise UserError(
+            f"{key} is called {present} now: write that in conf/{group}/<name>.yaml, or type "
+            f"{present}=…"
+        )
 
 
 def check(config: DictConfig) -> None:
@@ -292,6 +307,7 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
     for key in map(str, node):
         if key not in kinds:
             place = f"{path}{key}"
+            refuse_renamed_key(place)
             where = f"under '{path.rstrip('.')}'" if path else "at the top level"
             siblings = [f"{path}{name}" for name in kinds]
             raise UserError(f"{place}: no such key {where}. {nearest(place, siblings)}")

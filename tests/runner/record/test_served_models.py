@@ -118,7 +118,7 @@ def label_of(task_type: TaskType, truth: np.ndarray) -> pl.Series:
 
 
 def dataset_of(frame: pl.DataFrame, task_type: TaskType, truth: np.ndarray, signal: str) -> Dataset:
-    frame = frame.select(FEATURES).with_columns(label_of(task_type, truth), part=pl.lit("train"))
+    frame = frame.select(FEATURES).with_columns(label_of(task_type, truth), split=pl.lit("train"))
     reads = {name: {signal: {name}} for name in FEATURES}
     return Dataset(frame, "f", list(FEATURES), "label", {}, 0, reads=reads)  # type: ignore[arg-type]
 
@@ -156,7 +156,7 @@ def record(folder: Path, config: DictConfig, dataset: Dataset, estimator: Any) -
     """The model as a run records it; returns its folder."""
     folder.mkdir()
     recorder = Recorder(folder, Journal(folder / "journal.jsonl"))
-    features = dataset.part("train")[0]
+    features = dataset.split("train")[0]
     train._log_model(config, recorder, dataset, estimator, features, {})  # type: ignore[arg-type]
     return folder / "model"
 
@@ -205,7 +205,7 @@ def served(original: DataProject, empty_store: Path) -> dict[str, dict[str, Any]
         patch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
         for name, task_type in SERVED:
             config, dataset = configuration(name), dataset_of(frame, task_type, truth, "gaps")
-            estimator = fit(config, dataset, dataset.part("train"))
+            estimator = fit(config, dataset, dataset.split("train"))
             key = f"{name}_{task_type}"
             folder = record(original.root / key, config, dataset, estimator)
             save(folder)
@@ -342,7 +342,7 @@ def test_signature_lets_missing_what_data_or_contract_let_missing(
     config = configuration("dummy")
     config.dataset.spine = signal
     dataset = dataset_of(frame, TaskType.BINARY, truth, signal)
-    estimator = fit(config, dataset, dataset.part("train"))
+    estimator = fit(config, dataset, dataset.split("train"))
     description = save(record(tmp_path / "run", config, dataset, estimator))
     found = [
         f"{column.to_dict()['type']} {'required' if column.required else 'optional'}"
@@ -393,7 +393,7 @@ def test_model_takes_whatever_pandas_has_for_a_missing_value(
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table(200)
     config, dataset = configuration(name), dataset_of(frame, task_type, truth, "gaps")
-    estimator = fit(config, dataset, dataset.part("train"))
+    estimator = fit(config, dataset, dataset.split("train"))
     expected = predict(estimator, task_type, frame.select(FEATURES), dataset.classes)
     for said, rows in pandas_frames(frame.select(FEATURES)).items():
         answers = predict(estimator, task_type, rows, dataset.classes)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) 
 def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
     import numpy as np
 
-    from ml_experiment_runner.training.evaluation.evaluate import judge
+    from ml_experiment_runner.training.evaluation.evaluate import evaluate
 
     halves = np.array([0.2, 0.8, 0.7])
     judged: set[str] = set()
@@ -110,7 +110,7 @@ def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
         (TaskType.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
         (TaskType.REGRESSION, halves + 1, halves),
     ):
-        judged |= set(judge(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
+        judged |= set(evaluate(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
     names = {name for name in judged if not name.endswith(("/low", "/high"))} - {"rows"}
     assert names | {"price"} == set(METRICS)
 

@@ -15,9 +15,9 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.analysis import blast_radius as task
 from ml_experiment_runner.training.analysis.perturbations import (
     Fault,
-    disturb,
     moved_answers,
     moved_scores,
+    perturb,
 )
 from support.ensembles import GROUPS, configured, make
 
@@ -34,24 +34,24 @@ NAMES = ["number", "text", "truth"]
 
 def test_faults_touch_the_signal_and_nothing_else() -> None:
     for fault in Fault:
-        broken = disturb(FRAME, NAMES, fault, 0)
+        broken = perturb(FRAME, NAMES, fault, 0)
         assert broken["other"].equals(FRAME["other"])
         assert not broken.select("number").equals(FRAME.select("number")), fault
-    shifted = disturb(FRAME, NAMES, Fault.SHIFT, 0)
+    shifted = perturb(FRAME, NAMES, Fault.SHIFT, 0)
     assert shifted["number"].to_list() == [4, 5, 6, None]
     assert shifted["text"].to_list() == ["b", "c", None, "a"]
     assert shifted["truth"].to_list() == [False, True, None, False]
-    scaled = disturb(FRAME, NAMES, Fault.RESCALE, 0)
+    scaled = perturb(FRAME, NAMES, Fault.RESCALE, 0)
     assert scaled["number"].to_list() == [10, 20, 30, None]
     assert scaled["text"].equals(FRAME["text"])
-    removed = disturb(FRAME, NAMES, Fault.REMOVE, 0)
+    removed = perturb(FRAME, NAMES, Fault.REMOVE, 0)
     assert removed.select(NAMES).null_count().row(0) == (4, 4, 4)
     assert removed.schema == FRAME.schema
 
 
 def test_shuffled_rows_of_a_signal_stay_rows() -> None:
     frame = pl.DataFrame({"a": range(50), "b": [10 * n for n in range(50)], "c": range(50)})
-    mixed = disturb(frame, ["a", "b"], Fault.SHUFFLE, 1)
+    mixed = perturb(frame, ["a", "b"], Fault.SHUFFLE, 1)
     assert (mixed["b"] == mixed["a"] * 10).all()
     assert not mixed["a"].equals(frame["a"])
     assert sorted(mixed["a"]) == list(frame["a"])
@@ -106,13 +106,17 @@ def test_no_fault_moves_the_ensemble_beyond_its_budget(
 ) -> None:
     metrics, record = run_task(monkeypatch, tmp_path, task_type, blast_radius=0.5)
     unit = (
-        float(np.std(make(task_type, 1500).part("train")[1]))
+        float(np.std(make(task_type, 1500).split("train")[1]))
         if task_type == TaskType.REGRESSION
         else 1.0
     )
     assert metrics["ensemble/score"] <= 0.5 * unit + 1e-9
     assert metrics["one_model/score"] > metrics["ensemble/score"]
-    assert metrics["test/price/low"] <= metrics["test/price"] <= metrics["test/price/high"]
+    assert (
+        metrics["test/quality_gap/low"]
+        <= metrics["test/quality_gap"]
+        <= metrics["test/quality_gap/high"]
+    )
     told = json.loads(record.texts["blast_radius.json"])
     effects = told["effects"]
     cases = {(one["signal"], one["fault"], one["model"]) for one in effects}
@@ -128,5 +132,5 @@ def test_no_fault_moves_the_ensemble_beyond_its_budget(
 def test_a_model_alone_has_nothing_to_be_compared_with() -> None:
     config: Any = OmegaConf.create({"model": {"_target_": "sklearn.dummy.DummyClassifier"}})
     record: Any = Record()
-    with pytest.raises(UserError, match="say model=ensemble"):
+    with pytest.raises(UserError, match="needs model=ensemble"):
         task.blast_radius(config, record)

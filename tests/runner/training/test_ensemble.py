@@ -20,7 +20,7 @@ from ml_experiment_runner.dataset import expressions
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.training.evaluation.quality_gap import _refusal, price
+from ml_experiment_runner.training.evaluation.quality_gap import _refusal, measure_quality_gap
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.fusion import fit_fusion
@@ -48,18 +48,18 @@ def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 def fitted(task_type: TaskType = TaskType.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
     dataset = make(task_type)
-    return dataset, fit(configured(task_type, **model), dataset, dataset.part("train"))
+    return dataset, fit(configured(task_type, **model), dataset, dataset.split("train"))
 
 
 @pytest.mark.parametrize("member", [LINEAR, TREES, LIGHT])
 def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[str, Any]) -> None:
     dataset, ensemble = fitted(member=member)
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     assert (ensemble.fusion_.weight > 0).all()
-    assert max(ensemble.reach().values()) <= 2.0
+    assert max(ensemble.max_influence().values()) <= 2.0
     assert roc_auc_score(label, ensemble.predict_proba(features)[:, 1]) > 0.7
-    metrics, _, _ = priced(member=member)
-    assert metrics["validation/price"] <= 0.01
+    metrics, _, _ = gap_of(member=member)
+    assert metrics["validation/quality_gap"] <= 0.01
     moved = moves(ensemble, features[:40], GROUPS, CORRUPTIONS, 7)
     assert max(moved) <= 2.0 + 1e-9
     assert np.mean(np.array(moved) > 0) > 0.8, "the corruptions do something"
@@ -68,8 +68,8 @@ def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[st
 @pytest.mark.parametrize("task_type", [TaskType.MULTICLASS, TaskType.REGRESSION])
 def test_classes_and_numbers_have_a_bound_as_well(task_type: TaskType) -> None:
     dataset, ensemble = fitted(task_type, blast_radius=0.8)
-    features, label = dataset.part("test")
-    unit = float(np.std(dataset.part("train")[1])) if task_type == TaskType.REGRESSION else 1.0
+    features, label = dataset.split("test")
+    unit = float(np.std(dataset.split("train")[1])) if task_type == TaskType.REGRESSION else 1.0
     moved = moves(ensemble, features[:40], GROUPS, 200, 3)
     assert 0.1 * unit < max(moved) <= 0.8 * unit + 1e-9
     if task_type == TaskType.REGRESSION:
@@ -84,7 +84,7 @@ def test_classes_and_numbers_have_a_bound_as_well(task_type: TaskType) -> None:
 
 def test_the_mean_moves_by_a_share_at_most() -> None:
     dataset, ensemble = fitted(fusion="mean")
-    some = dataset.part("test")[0][:40]
+    some = dataset.split("test")[0][:40]
     moved = moves(ensemble, some, GROUPS, 200, 3)
     assert 0 < max(moved) <= 1 / 3 + 1e-9
     assert ensemble.predict_proba(some)[:, 1] == pytest.approx(ensemble.scores(some)[:, 0])
@@ -93,11 +93,11 @@ def test_the_mean_moves_by_a_share_at_most() -> None:
 @pytest.mark.parametrize("task_type", list(TaskType))
 def test_the_mean_answers_every_kind_of_question(task_type: TaskType) -> None:
     dataset, ensemble = fitted(task_type, fusion="mean")
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     answer = predict(ensemble, task_type, features, dataset.classes)
     if task_type == TaskType.REGRESSION:
         assert r2_score(label, answer) > 0.05
-        assert np.isfinite(list(ensemble.reach().values())).all()
+        assert np.isfinite(list(ensemble.max_influence().values())).all()
     elif task_type == TaskType.MULTICLASS:
         assert answer.sum(axis=1) == pytest.approx(1)
     else:
@@ -114,7 +114,7 @@ def test_a_smaller_budget_is_kept_and_what_is_said_most_of_the_time_counts() -> 
     }
     for budget in (0.3, 1.0, 3.0, 9.0):
         fusion = fit_fusion(TaskType.BINARY, "bounded", answers, label, budget=budget)
-        assert max(fusion.reach().values()) <= budget + 1e-12
+        assert max(fusion.max_influence().values()) <= budget + 1e-12
         weight = dict(zip(fusion.names, fusion.weight, strict=True))
         assert weight["good"] > 0.4, "clipped nearer to the middle, not weighted down"
         assert weight["noise"] < 0.1
@@ -134,7 +134,7 @@ def test_members_that_say_nothing_finite_count_as_neutral() -> None:
 
 def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
     dataset, ensemble = fitted()
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     for group, names in GROUPS.items():
         gone = features.with_columns(pl.lit(None).alias(name) for name in names)
         answer = ensemble.predict_proba(gone)
@@ -142,7 +142,7 @@ def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
         assert np.array_equal(answer, ensemble.predict_proba(features.drop(names)))
         assert roc_auc_score(label, answer[:, 1]) > 0.55
         moved = logit(answer[:, 1]) - logit(ensemble.predict_proba(features)[:, 1])
-        assert np.abs(moved).max() <= ensemble.reach()[group] + 1e-9
+        assert np.abs(moved).max() <= ensemble.max_influence()[group] + 1e-9
     assert ensemble.left_out_ == [], "the ensemble itself still asks every member"
     with pytest.raises(KeyError, match="no group 'moon'"):
         ensemble.without("moon")
@@ -150,7 +150,7 @@ def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
 
 def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:30]
+    features = dataset.split("test")[0][:30]
     broken = pl.concat([features, features.with_columns(rain=pl.lit(np.inf), wind=None)])
     # some processors' matrix products round the last digit by the number of rows
     np.testing.assert_allclose(
@@ -160,7 +160,7 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
 
 def test_a_member_that_fails_costs_one_member_and_shows_no_values(caplog) -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:20]
+    features = dataset.split("test")[0][:20]
     expected = ensemble.without("sky").scores(features)
 
     class Broken:
@@ -177,7 +177,7 @@ def test_a_member_that_fails_costs_one_member_and_shows_no_values(caplog) -> Non
 
 def test_a_frame_of_pandas_gets_the_same_answers() -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:50]
+    features = dataset.split("test")[0][:50]
     frame = pd.DataFrame({name: features[name].to_list() for name in features.columns})
     assert frame["seats"].dtype == float, "numbers with gaps"
     assert np.array_equal(ensemble.scores(frame), ensemble.scores(features))
@@ -185,20 +185,20 @@ def test_a_frame_of_pandas_gets_the_same_answers() -> None:
 
 def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
     dataset = make(TaskType.BINARY, seed=5)
-    first = fit(configured(), dataset, dataset.part("train"))
+    first = fit(configured(), dataset, dataset.split("train"))
     assert not any(each["reused"] for each in first.learned_.values())
-    again = fit(configured(), dataset, dataset.part("train"))
+    again = fit(configured(), dataset, dataset.split("train"))
     assert all(each["reused"] for each in again.learned_.values())
     changed = make(TaskType.BINARY, seed=5)
     frame = changed.frame.with_columns(wind=pl.col("wind") * 1.01)
     other = Dataset(frame, "g", changed.features, "label", {}, 0, reads=changed.reads)
-    after = fit(configured(), other, other.part("train"))
+    after = fit(configured(), other, other.split("train"))
     assert {group: each["reused"] for group, each in after.learned_.items()} == {
         "clock": True,
         "sky": False,
         "plane": True,
     }
-    features = dataset.part("test")[0]
+    features = dataset.split("test")[0]
     same = {group: each for group, each in again.answers(features).items() if group != "sky"}
     for group, answer in after.answers(features).items():
         if group in same:
@@ -208,15 +208,15 @@ def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
 @pytest.mark.parametrize("change", ["seed", "threads", "member", "label"])
 def test_members_are_fitted_again_when_what_they_depend_on_changes(change: str) -> None:
     dataset = make(TaskType.BINARY, seed=6)
-    fit(configured(), dataset, dataset.part("train"))
-    config, part = configured(), dataset.part("train")
+    fit(configured(), dataset, dataset.split("train"))
+    config, split = configured(), dataset.split("train")
     if change in ("seed", "threads"):
         config[change] = 1
     elif change == "member":
         config.model.member.C = 0.5
     else:
-        part = (part[0], 1 - part[1])
-    after = fit(config, dataset, part)
+        split = (split[0], 1 - split[1])
+    after = fit(config, dataset, split)
     assert not any(each["reused"] for each in after.learned_.values())
 
 
@@ -275,9 +275,12 @@ def test_merged_signals_are_one_group() -> None:
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ({"groups": {"a": ["flight"], "b": ["weather"]}}, "model.groups.a: 'flight' is no signal"),
+        (
+            {"groups": {"a": ["flight"], "b": ["weather"]}},
+            "model.groups.a: 'flight' is neither a signal",
+        ),
         ({"groups": {"a": ["flights", "weather"]}}, "an ensemble needs two"),
-        ({"groups": {"a": "flights"}}, "name the signals or features of each group"),
+        ({"groups": {"a": "flights"}}, "must list the signals or features of each group"),
         ({"members": {"moon": LINEAR}}, "model.members.moon: there is no such group"),
         ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression takes no such"),
         (
@@ -319,41 +322,43 @@ class Record:
         self.texts[name] = text
 
 
-class Priced(NamedTuple):
+class Measured(NamedTuple):
     metrics: dict[str, float]
     refusal: str | None
     record: Record
 
 
-def priced(**model: Any) -> Priced:
+def gap_of(**model: Any) -> Measured:
     dataset, ensemble = fitted(**model)
-    parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
+    splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
     predictions = {
-        part: predict(ensemble, dataset.task_type, parts[part][0])
-        for part in ("validation", "test")
+        split: predict(ensemble, dataset.task_type, splits[split][0])
+        for split in ("validation", "test")
     }
     record: Any = Record()
-    metrics, refusal = price(configured(**model), record, dataset, parts, predictions, ensemble)
-    return Priced(metrics, refusal, record)
+    metrics, refusal = measure_quality_gap(
+        configured(**model), record, dataset, splits, predictions, ensemble
+    )
+    return Measured(metrics, refusal, record)
 
 
-def test_the_price_is_told_with_an_interval_and_is_low_where_groups_only_add_up() -> None:
-    metrics, refusal, record = priced()
+def test_quality_gap_is_small_where_groups_only_add_up() -> None:
+    metrics, refusal, record = gap_of()
     assert refusal is None
-    for part in ("validation", "test"):
-        low, value, high = (metrics[f"{part}/price{end}"] for end in ("/low", "", "/high"))
+    for split in ("validation", "test"):
+        low, value, high = (metrics[f"{split}/quality_gap{end}"] for end in ("/low", "", "/high"))
         assert low < value < high
         assert value <= 0.01
-    assert '"reach"' in record.texts["ensemble.json"]
+    assert '"max_influence"' in record.texts["ensemble.json"]
 
 
-def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
-    metrics, refusal, _ = priced(blast_radius=0.02, max_price=0.0)
-    assert metrics["validation/price"] > 0
+def test_ensemble_above_its_quality_gap_is_refused() -> None:
+    metrics, refusal, _ = gap_of(blast_radius=0.02, max_quality_gap=0.0)
+    assert metrics["validation/quality_gap"] > 0
     assert refusal is not None
-    assert f"{metrics['validation/price']:.4f}" in refusal
-    assert "model.max_price" in refusal
-    assert priced(blast_radius=0.02, max_price=None).refusal is None  # no limit
+    assert f"{metrics['validation/quality_gap']:.4f}" in refusal
+    assert "model.max_quality_gap" in refusal
+    assert gap_of(blast_radius=0.02, max_quality_gap=None).refusal is None  # no limit
 
 
 @pytest.mark.parametrize(
@@ -367,11 +372,11 @@ def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
         (0.02, float("nan"), float("nan"), True, False),
     ],
 )
-def test_a_price_whose_interval_holds_the_limit_is_undecided(
+def test_quality_gap_whose_interval_holds_the_limit_is_undecided(
     caplog, value: float, low: float, high: float, is_refused: bool, is_undecided: bool
 ) -> None:
-    measured = {"validation/price": value, "validation/price/low": low,
-                "validation/price/high": high}  # fmt: skip
+    measured = {"validation/quality_gap": value, "validation/quality_gap/low": low,
+                "validation/quality_gap/high": high}  # fmt: skip
     refusal = _refusal(measured, 0.01, "ROC AUC")
     assert (refusal is not None) == is_refused
     assert ("undecided" in (refusal or caplog.text)) == is_undecided
@@ -383,33 +388,33 @@ def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> Non
     dataset = replace(dataset, reads=reads)
     rest = [name for name in reads if name not in ("rain", "wind")]
     groups = {"wet": ["rain"], "windy": ["wind"], "rest": rest}
-    ensemble = fit(configured(groups=groups), dataset, dataset.part("train"))
-    parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-    predictions = {name: predict(ensemble, TaskType.BINARY, parts[name][0])
+    ensemble = fit(configured(groups=groups), dataset, dataset.split("train"))
+    splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
+    predictions = {name: predict(ensemble, TaskType.BINARY, splits[name][0])
                    for name in ("validation", "test")}  # fmt: skip
     record: Any = Record()
-    price(configured(groups=groups), record, dataset, parts, predictions, ensemble)
+    measure_quality_gap(configured(groups=groups), record, dataset, splits, predictions, ensemble)
     assert "the groups wet, windy all read the signal all" in caplog.text
-    reach = ensemble.reach()
+    max_influence = ensemble.max_influence()
     told = json.loads(record.texts["ensemble.json"])["signals"]
-    assert told["all"] == pytest.approx(reach["wet"] + reach["windy"])
+    assert told["all"] == pytest.approx(max_influence["wet"] + max_influence["windy"])
 
 
 def test_a_kept_member_that_is_damaged_is_fitted_again(here: Path, caplog) -> None:
     dataset = make(TaskType.BINARY, seed=8)
-    first = fit(configured(), dataset, dataset.part("train"))
+    first = fit(configured(), dataset, dataset.split("train"))
     for each in first.learned_.values():
         path = here / "data" / "cache" / f"member-{each['fingerprint']}.pkl"
         path.write_bytes(path.read_bytes()[:100])
-    again = fit(configured(), dataset, dataset.part("train"))
+    again = fit(configured(), dataset, dataset.split("train"))
     assert "is damaged" in caplog.text
-    features = dataset.part("test")[0]
+    features = dataset.split("test")[0]
     assert np.array_equal(first.scores(features), again.scores(features))
 
 
 def test_a_saved_ensemble_needs_no_hydra(tmp_path: Path) -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:20]
+    features = dataset.split("test")[0][:20]
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(ensemble))
     features.write_parquet(tmp_path / "rows.parquet")
     np.save(tmp_path / "answer.npy", ensemble.predict_proba(features))

@@ -138,7 +138,7 @@ def test_network_tells_a_search_after_every_epoch_and_is_ended_early(network_pro
 
 @pytest.mark.long
 def test_network_is_a_member_of_an_ensemble(network_project) -> None:
-    words = ("run.py", "+experiment=ensemble", *SMALL[:2], "threads=2", "model.max_price=1",
+    words = ("run.py", "+experiment=ensemble", *SMALL[:2], "threads=2", "model.max_quality_gap=1",
              "model.folds=2", "+model@model.members.weather=tabular_network",
              "model.members.weather.epochs=2")  # fmt: skip
     found = []

@@ -17,7 +17,7 @@ from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.evaluation import cross_validation, slices
 from ml_experiment_runner.training.evaluation.baseline import baseline
-from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.evaluate import evaluate
 from ml_experiment_runner.training.evaluation.paired_bootstrap import paired_difference
 from ml_experiment_runner.training.plots import model_plots
 from support.data_project import DataProject, Recorder
@@ -42,7 +42,7 @@ def classified_rows(draw) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
     label, chances = rows
-    judged = judge(TaskType.MULTICLASS, label, chances, None, 3, 0, CLASSES)
+    judged = evaluate(TaskType.MULTICLASS, label, chances, None, 3, 0, CLASSES)
     said = np.array(CLASSES)[chances.argmax(axis=1)]
     areas = [
         reference.roc_auc_score(label == name, chances[:, number])
@@ -69,7 +69,7 @@ def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
 @QUICKLY
 def test_judge_measures_numbers_as_scikit_learn_does(rows, offset: float) -> None:
     label, prediction = (np.array(each) + offset for each in zip(*rows, strict=True))
-    judged = judge(TaskType.REGRESSION, label, prediction, None, 3, 0)
+    judged = evaluate(TaskType.REGRESSION, label, prediction, None, 3, 0)
     expected = {
         "mae": reference.mean_absolute_error(label, prediction),
         "rmse": reference.root_mean_squared_error(label, prediction),
@@ -102,7 +102,7 @@ def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(
 ) -> None:
     classes = CLASSES if task_type == TaskType.MULTICLASS else ()
     population, prediction, _ = noisy(task_type, 100_000, 0)
-    whole = judge(task_type, population, prediction, None, 1, 0, classes)
+    whole = evaluate(task_type, population, prediction, None, 1, 0, classes)
     names = {"multiclass": ["accuracy", "roc_auc"], "regression": ["r2", "mae"]}.get(
         task_type, ["bias", "log_loss"]
     )
@@ -110,7 +110,7 @@ def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(
     draw = np.random.default_rng(1)
     for number in range(100):
         rows = draw.integers(0, len(population), 300)
-        judged = judge(task_type, population[rows], prediction[rows], None, 200, number, classes)
+        judged = evaluate(task_type, population[rows], prediction[rows], None, 200, number, classes)
         for name in names:
             inside[name] += judged[f"{name}/low"] <= whole[name] <= judged[f"{name}/high"]
     assert all(86 <= count <= 100 for count in inside.values()), inside
@@ -126,7 +126,7 @@ def test_paired_difference_is_told_where_single_intervals_overlap(
     classes = CLASSES if task_type == TaskType.MULTICLASS else ()
     label, good, bad = noisy(task_type, 800, 3)
     mixed = 0.75 * good + 0.25 * bad
-    alone = [judge(task_type, label, each, None, 300, 0, classes) for each in (mixed, good)]
+    alone = [evaluate(task_type, label, each, None, 300, 0, classes) for each in (mixed, good)]
     difference = paired_difference(task_type, label, mixed, good, metric, 300, 0, classes)
     assert difference.value == pytest.approx(alone[1][metric] - alone[0][metric])
     assert difference.low < difference.value < difference.high
@@ -180,7 +180,7 @@ def test_slices_name_the_group_in_which_the_model_guesses() -> None:
         }
     )
     evaluation = OmegaConf.create({"bootstrap": 200, "slice_rows": 100})
-    judged = slices.judge_slices(TaskType.BINARY, groups, label, guessed, evaluation, 0)
+    judged = slices.evaluate_slices(TaskType.BINARY, groups, label, guessed, evaluation, 0)
     assert judged[0].name == "carrier=BB"
     assert [one.name for one in judged if one.is_worse] == ["carrier=BB"]
     assert judged[0].value == pytest.approx(
@@ -204,7 +204,7 @@ def test_slices_of_a_model_that_is_the_same_everywhere_name_none() -> None:
         label, good, _ = noisy(TaskType.REGRESSION, 2000, seed)
         groups = pl.DataFrame({"place": draw.choice(list("abcdefgh"), 2000)})
         evaluation = OmegaConf.create({"bootstrap": 100, "slice_rows": 50})
-        judged = slices.judge_slices(TaskType.REGRESSION, groups, label, good, evaluation, seed)
+        judged = slices.evaluate_slices(TaskType.REGRESSION, groups, label, good, evaluation, seed)
         assert len(judged) == 8
         named += any(one.is_worse for one in judged)
     assert named <= 2
@@ -215,11 +215,11 @@ def test_slices_may_be_features_that_the_model_does_not_use(project: DataProject
     dataset = load_dataset(config)
     columns = slices.columns(config, dataset)
     assert columns.columns == ["shop", "month", "price"]
-    assert columns.height == len(dataset.part("test")[1])
+    assert columns.height == len(dataset.split("test")[1])
     assert set(columns["shop"]) == {"a", "b"}
     assert set(columns["month"]) == {"2024-04"}
     wide = load_dataset(project.config(features=["hour", "minute", "shop"]))
-    assert columns["shop"].to_list() == wide.part("test")[0]["shop"].to_list()
+    assert columns["shop"].to_list() == wide.split("test")[0]["shop"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -250,11 +250,11 @@ def test_folds_by_time_learn_from_the_past_only_and_spare_the_test_part(
 ) -> None:
     dataset, folds = folded(project)
     assert len(folds) == 4
-    moment, part = dataset.frame["moment"], dataset.frame["part"]
+    time, split = dataset.frame["prediction_time"], dataset.frame["split"]
     judged = []
     for learned, held_out in folds:
-        assert moment.filter(learned).max() < moment.filter(held_out).min()
-        assert "test" not in set(part.filter(learned | held_out))
+        assert time.filter(learned).max() < time.filter(held_out).min()
+        assert "test" not in set(split.filter(learned | held_out))
         judged.append(held_out.arg_true().to_list())
     sizes = [len(rows) for rows in judged]
     assert max(sizes) - min(sizes) <= 4
@@ -272,8 +272,8 @@ def test_folds_by_a_feature_keep_its_groups_whole(project: DataProject) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "says"),
     [
-        ({"block": "shops"}, r"'shops' is no feature of this dataset. Did you mean 'shop'"),
-        ({"block": "shop", "folds": 3}, "'shop' has only 2 values; write 2 or less"),
+        ({"block": "shops"}, r"'shops' is not a feature of this dataset. Did you mean 'shop'"),
+        ({"block": "shop", "folds": 3}, "must be at most 2, the number of values of 'shop', got 3"),
     ],
 )
 def test_folds_that_cannot_be_cut_are_refused(project: DataProject, evaluation, says) -> None:
@@ -308,8 +308,9 @@ def test_seeds_and_folds_are_nested_runs_with_mean_and_deviation_on_the_parent(
     )  # fmt: skip
     dataset = load_dataset(config)
     run = Family()
-    first = cross_validation.fit(config, dataset, dataset.part("train"))
-    found = cross_validation.repeated(config, run, dataset, first)
+    first = cross_validation.fit(config, dataset, dataset.split("train"))
+    found = cross_validation.evaluate_seeds(config, run, dataset, first)
+    found |= cross_validation.cross_validate(config, run, dataset)
     assert list(run.children) == [
         "seed=5", "seed=6", *(f"fold={fold} seed={seed}" for seed in (5, 6) for fold in range(3)),
     ]  # fmt: skip
@@ -320,12 +321,12 @@ def test_seeds_and_folds_are_nested_runs_with_mean_and_deviation_on_the_parent(
     folds = [each.metrics["cv/log_loss"] for name, each in run.children.items() if "fold" in name]
     assert found["cv/log_loss"] == pytest.approx(np.mean(folds))
     assert found["cv/log_loss/count"] == 6
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     expected = reference.roc_auc_score(label, first.predict_proba(features)[:, 1])
     assert areas[0] == pytest.approx(expected)
 
 
-def test_figures_of_each_kind_can_be_drawn() -> None:
+def test_plots_of_each_task_type_can_be_drawn() -> None:
     label, good, _ = noisy(TaskType.MULTICLASS, 300, 0)
     drawn = [
         model_plots.roc_by_class(label, good, CLASSES),

@@ -119,7 +119,7 @@ def test_a_broken_signal_moves_no_answer_of_an_ensemble_beyond_its_reach(
     if not (trains(name) and is_ensemble(config.model)):
         return  # no other model promises that
     ensemble = run_on_slice(name).model()
-    features, _ = load_dataset(config).part("test")
+    features, _ = load_dataset(config).split("test")
     before = ensemble.scores(features)
     for group, columns in ensemble.names_.items():
         for what in breakages(group):

@@ -1,4 +1,4 @@
-"""Faults that a signal may have, and how far they move what a model says."""
+"""Perturbations: faults that a signal may have, and how far they move a model's predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import polars as pl
 from scipy.special import logit
 
 from ml_experiment_runner.dataset.task_type import TaskType
-from ml_experiment_runner.training.evaluation.evaluate import LEAST, Floats
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import LEAST
 
 
 class Fault(StrEnum):
@@ -30,7 +31,7 @@ class Moved:
     mean: float
 
 
-def disturb(features: pl.DataFrame, names: Sequence[str], fault: Fault, seed: int) -> pl.DataFrame:
+def perturb(features: pl.DataFrame, names: Sequence[str], fault: Fault, seed: int) -> pl.DataFrame:
     """The features with a fault in some of them, the others untouched.
 
     Args:
@@ -68,15 +69,15 @@ def moved_scores(task_type: TaskType, before: Floats, after: Floats) -> Moved:
 
     Args:
         task_type: The question, which follows from the label.
-        before: Predictions as `judge` takes them.
-        after: The same of disturbed rows.
+        before: Predictions as `evaluate` takes them.
+        after: The same of perturbed rows.
     """
     if task_type == TaskType.REGRESSION:
         return _moved(np.abs(after - before))
     if task_type == TaskType.BINARY:
-        both = [logit(np.clip(each, LEAST, 1 - LEAST)) for each in (before, after)]
+        both = [logit(np.clip(prediction, LEAST, 1 - LEAST)) for prediction in (before, after)]
         return _moved(np.abs(both[1] - both[0]))
-    both = [np.log(np.clip(each, LEAST, 1.0)) for each in (before, after)]
+    both = [np.log(np.clip(prediction, LEAST, 1.0)) for prediction in (before, after)]
     change = both[1] - both[0]
     return _moved(change.max(axis=1) - change.min(axis=1))
 

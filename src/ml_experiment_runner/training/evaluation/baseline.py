@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 
 from ml_experiment_runner.config.metrics import METRICS
 from ml_experiment_runner.dataset.task_type import TaskType
-from ml_experiment_runner.training.evaluation.evaluate import Floats, measure
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import measure
 
 
 def baseline(
     task_type: TaskType, learned: NDArray[Any], label: NDArray[Any], classes: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Metrics of the training part's share of positives, shares of classes, or mean.
+    """Metrics of the training split's share of positives, shares of classes, or mean.
 
     Args:
         task_type: The question, which follows from the label.
-        learned: The labels of the training part, shape (training rows,).
-        label: The labels to judge by, shape (rows,).
+        learned: The labels of the training split, shape (training rows,).
+        label: The labels to evaluate on, shape (rows,).
         classes: The classes, of a label that names several.
 
     Returns:
@@ -38,11 +39,11 @@ def baseline(
 def constant(
     task_type: TaskType, learned: NDArray[Any], rows: int, classes: Sequence[str] = ()
 ) -> Floats:
-    """The same prediction for every row, as `judge` takes it.
+    """The same prediction for every row, as `evaluate` takes it.
 
     Args:
         task_type: The question, which follows from the label.
-        learned: The labels of the training part, shape (training rows,).
+        learned: The labels of the training split, shape (training rows,).
         rows: How many rows are predicted.
         classes: The classes, of a label that names several.
     """

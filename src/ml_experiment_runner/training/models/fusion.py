@@ -13,12 +13,11 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 from ml_experiment_runner.dataset.task_type import TaskType
-
-Floats = NDArray[np.float64]
+from ml_experiment_runner.training.arrays import Floats
 
 TAIL = 0.001  # of the answers at each end that is cut off before any budget asks for it
 LEAST = 1e-12  # chances are kept this far from 0 and 1, where a logit has no value
-LARGEST = 10.0  # weight: without a limit one of a member that always says the same has none
+LARGEST = 10.0  # weight: that of a member with constant answers would have no limit
 
 
 @dataclass
@@ -26,9 +25,9 @@ class Fusion:
     """A weighted sum of clipped scores: `z = intercept + Σ weight · clip(score, low, high)`.
 
     The score of a probability is its logit; of probabilities of classes, their logarithms less
-    the mean of these; of a number, the number. A member that says nothing, or nothing finite,
-    counts with its neutral score, which lies within its bounds. So whatever happens to the answers
-    of one member, `z` moves by no more than its reach.
+    the mean of these; of a number, the number. A member without an answer, or without a finite
+    one, counts with its neutral score, which lies within its bounds. So whatever happens to the
+    answers of one member, `z` moves by no more than its maximal influence.
 
     Attributes:
         task_type: The question, which follows from the label.
@@ -52,26 +51,24 @@ class Fusion:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes a pickle of before, which called the task type `kind`."""
-        if "kind" in state:
-            state = {"task_type": state["kind"], **state}
-            del state["kind"]
-        self.__dict__.update(state)
+        renamed = {"kind": "task_type"}
+        self.__dict__.update({renamed.get(name, name): value for name, value in state.items()})
 
-    def reach(self) -> dict[str, float]:
+    def max_influence(self) -> dict[str, float]:
         """The most that each member can move the answer.
 
         For a binary label that is the logit; of classes the logit between any two of them; of a
         number the number. By `mean` it is a probability or a number.
         """
-        width = reaches(self.high - self.low, self.method)
+        width = score_range(self.high - self.low, self.method)
         return dict(zip(self.names, (self.weight * width).tolist(), strict=True))
 
     def sum(self, answers: Mapping[str, Floats]) -> Floats:
         """The sum `z`, shape (rows, outputs).
 
         Args:
-            answers: Predictions by member, NaN where it says nothing; one that is not named says
-                nothing at all. At least one is named.
+            answers: Predictions by member, NaN where it has none; a member that is not named has
+                none at all. At least one is named.
         """
         rows = len(next(iter(answers.values())))
         total = np.tile(self.intercept, (rows, 1))
@@ -110,23 +107,24 @@ def fit_fusion(
     Stacked generalisation (Wolpert 1992) with weights of 0 or more (Breiman 1996), and with each
     member's score clipped and its weight limited, so that `weight · (high - low) ≤ budget`. The
     weights are first learned without a budget; a member that would go beyond it is clipped at
-    quantiles nearer to its middle rather than weighted down, as what it says most of the time
-    counts for more than its extremes.
+    quantiles nearer to its middle rather than weighted down, as its usual answers count for more
+    than its extremes.
 
     Args:
         task_type: The question, which follows from the label.
         method: `bounded` or `mean`.
-        answers: Out-of-fold predictions by member; NaN where it says nothing.
+        answers: Out-of-fold predictions by member; NaN where it has none.
         label: The truth, shape (rows,).
         classes: The classes, in the order of the columns.
-        budget: The most that one member may move the sum: of a binary label in units of its logit, of
-            classes of the logit between any two, of a number in standard deviations of the label.
+        budget: The most that one member may move the sum: for a binary label in units of its logit,
+            for classes of the logit between any two, for a number in standard deviations of the
+            label.
     """
     names = list(answers)
     score = np.stack([scores(task_type, method, answers[name]) for name in names], axis=1)
     if method == "mean":
         low, high = quantiles(score, TAIL) if task_type == TaskType.REGRESSION else (0.0, 1.0)
-        low, high = (np.broadcast_to(each, score.shape[1:]).astype(float) for each in (low, high))
+        low, high = (np.broadcast_to(end, score.shape[1:]).astype(float) for end in (low, high))
         weight = np.full(len(names), 1 / len(names))
         return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight,
                       np.zeros(score.shape[2]))  # fmt: skip
@@ -137,7 +135,7 @@ def fit_fusion(
     for number, weight in enumerate(free):
         tail = _tail(score[:, number], weight, budget)
         low[number], high[number] = quantiles(score[:, number], tail)
-    width = reaches(high - low, method)
+    width = score_range(high - low, method)
     most = np.minimum(budget / np.maximum(width, LEAST), LARGEST)
     weight, intercept = _weigh(task_type, score, low, high, label, classes, most)
     return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight, intercept)
@@ -158,8 +156,8 @@ def scores(task_type: TaskType, method: str, answer: Floats) -> Floats:
     if method == "mean":
         return answer
     if task_type == TaskType.BINARY:
-        found: Floats = logit(np.clip(answer, LEAST, 1 - LEAST))
-        return found
+        logits: Floats = logit(np.clip(answer, LEAST, 1 - LEAST))
+        return logits
     logarithm = np.log(np.clip(answer, LEAST, 1.0))
     centred: Floats = logarithm - logarithm.mean(axis=1, keepdims=True)
     return centred
@@ -171,7 +169,7 @@ def clipped(score: Floats, low: Floats, high: Floats) -> Floats:
     return within
 
 
-def reaches(width: Floats, method: str) -> Floats:
+def score_range(width: Floats, method: str) -> Floats:
     """How far clipped scores can move an answer, before the weight, shape (members,).
 
     Args:
@@ -198,7 +196,7 @@ def _tail(score: Floats, weight: float, budget: float) -> float:
 
     def is_within(tail: float) -> bool:
         low, high = quantiles(score, tail)
-        return bool(weight * reaches((high - low)[None], "bounded")[0] <= budget)
+        return bool(weight * score_range((high - low)[None], "bounded")[0] <= budget)
 
     if is_within(TAIL):
         return TAIL
@@ -264,6 +262,6 @@ def _weigh(
         )
     begin = np.concatenate([np.minimum(1.0, most), intercept])
     bounds = [(0.0, limit) for limit in most] + [(None, None)] * outputs
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
-    weight = np.clip(found[:members], 0.0, most)
-    return weight, found[members:] * unit - np.einsum("m,mo->o", weight, neutral)
+    solution = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
+    weight = np.clip(solution[:members], 0.0, most)
+    return weight, solution[members:] * unit - np.einsum("m,mo->o", weight, neutral)

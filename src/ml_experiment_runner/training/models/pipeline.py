@@ -24,7 +24,7 @@ from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
 from ml_experiment_runner.config import parameters
-from ml_experiment_runner.dataset.dataset import Part
+from ml_experiment_runner.dataset.dataset import Examples
 from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 
@@ -32,7 +32,7 @@ MISSING = float("nan")
 CATEGORIES = 250  # histogram boosting takes up to 255; rarer ones are one
 
 Categories = Callable[[int, int], Any]
-"""What a parameter is told, from how many columns are categories and how many come after."""
+"""The value of a parameter, from how many columns are categories and how many come after."""
 
 AfterEpoch = Callable[[Any, int], None]
 """Takes the pipeline as it is after an epoch, and the epoch's number, from 0."""
@@ -101,7 +101,7 @@ def build(
 
 def fit_estimator(
     model: DictConfig,
-    part: Part,
+    examples: Examples,
     task_type: TaskType,
     classes: Sequence[str],
     seed: int,
@@ -112,14 +112,14 @@ def fit_estimator(
 
     Args:
         model: As for `build`.
-        part: Features and label to learn from.
+        examples: Features and label to learn from.
         task_type: The question, which follows from the label.
         classes: The classes, of a label that names several.
         seed: As for `build`.
         threads: As for `build`.
         after_epoch: Called with the pipeline and the number of each epoch, of a network.
     """
-    features, label = part
+    features, label = examples
     pipeline = build(model, features, task_type, seed, threads)
     estimator = pipeline[-1]
     if classes and type(estimator).__module__.startswith("xgboost"):
@@ -155,11 +155,11 @@ def predict(
     chances = np.asarray(estimator.predict_proba(features), dtype=np.float64)
     if task_type == TaskType.BINARY:
         return chances[:, 1]
-    found = np.zeros((len(chances), len(classes)))
+    by_class = np.zeros((len(chances), len(classes)))
     seen = estimator.classes_
     places = seen if seen.dtype.kind in "iu" else [classes.index(str(name)) for name in seen]
-    found[:, places] = chances
-    return found
+    by_class[:, places] = chances
+    return by_class
 
 
 def _texts_and_numbers(categories: list[str], numbers: list[str]) -> FunctionTransformer:
@@ -211,21 +211,21 @@ def _check_task_type(estimator: BaseEstimator, task_type: TaskType, target: str)
 
 
 def _fill_in(estimator: BaseEstimator, known: set[str], seed: int, threads: int | None) -> None:
-    """Sets seed and threads where the estimator takes them and the configuration is silent."""
+    """Sets seed and threads where the estimator takes them and the configuration does not."""
     if isinstance(estimator, LogisticRegression):
         known = known - {"n_jobs"}  # it has no effect there, and setting it is warned of
-    said = estimator.get_params()
+    configured = estimator.get_params()
     for names, value in (
         (("random_seed", "random_state"), seed),
         (("thread_count", "n_jobs"), threads or -1),
     ):
         taken = [name for name in names if name in known]
-        if taken and all(said.get(name) is None for name in taken):
+        if taken and all(configured.get(name) is None for name in taken):
             estimator.set_params(**{taken[0]: value})
 
 
 def _takes_sparse(estimator: BaseEstimator) -> bool:
-    """What the estimator says of itself; one that says nothing is taken to."""
+    """By the estimator's tags; one without tags is taken to."""
     try:
         return bool(get_tags(estimator).input_tags.sparse)
     except AttributeError:

@@ -1,4 +1,4 @@
-"""Which figures a judged model gets."""
+"""Which plots an evaluated model gets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from ml_experiment_runner.config.metrics import METRICS, main_metric
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.evaluation.evaluate import Floats
+from ml_experiment_runner.training.arrays import Floats
 from ml_experiment_runner.training.evaluation.slices import METRIC, Slice
 from ml_experiment_runner.training.plots import model_plots
 
 
-def draw(
+def log_plots(
     run: Run,
     dataset: Dataset,
     labels: Mapping[str, NDArray[Any]],
@@ -28,11 +28,11 @@ def draw(
     Args:
         run: Where they are recorded.
         dataset: What was learned.
-        labels: The truth by part, `validation` and `test`.
-        predictions: What `judge` was given, by part.
+        labels: The truth by split, `validation` and `test`.
+        predictions: What `evaluate` was given, by split.
         metrics: What was measured.
         drops: The features and their importance.
-        slices: The judged groups of test rows, the worst first.
+        slices: The evaluated groups of test rows, the worst first.
     """
     label, prediction = labels["test"], predictions["test"]
     if dataset.task_type == TaskType.BINARY:
