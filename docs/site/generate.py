@@ -21,6 +21,8 @@ import tables
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 CONF = GENERATED / "conf"
+SOURCE = ROOT / "src"
+PACKAGED = SOURCE / "ml_experiment_runner" / "conf"
 ANSWERS = {
     "project_slug": "flight-delays",
     "package_name": "flight_delays",
@@ -40,17 +42,17 @@ def pages() -> dict[str, str]:
 
 
 def runner(name: str) -> ModuleType:
-    """A module of the runner as it stands in the template; leaves no bytecode in it."""
+    """A module of the runner as it stands in this tree; leaves no bytecode in it."""
     sys.dont_write_bytecode = True
-    source = str(GENERATED / "src")
-    if source not in sys.path:
-        sys.path.insert(0, source)
+    if str(SOURCE) not in sys.path:
+        sys.path.insert(0, str(SOURCE))
+    os.environ["ML_EXPERIMENT_ROOT"] = str(GENERATED)
     return importlib.import_module(name)
 
 
 def configuration() -> str:
     """Every key of the schema, and every group with its choices."""
-    schema = runner("runner.schema")
+    schema = runner("ml_experiment_runner.config.schema")
     lines = [
         "# Configuration",
         "",
@@ -80,12 +82,16 @@ def configuration() -> str:
         "## Groups",
         "",
         (
-            "A group is a folder in `conf/`; a choice is a file in it, taken with `group=choice`. "
-            "A file that you add is a choice at once."
+            "A group is a folder of options, of which one is taken with `group=option`. Those of "
+            "the runner come from its package; a file that you add in `conf/<group>/` is an option "
+            "at once, and wins over one of the same name. `python run.py new model mine --from "
+            "lightgbm` copies one to edit."
         ),
         "",
     ]
-    for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
+    of_project = [path for path in CONF.iterdir() if path.is_dir()]
+    of_runner = [path.parent for path in PACKAGED.rglob("*.yaml") if path.parent != PACKAGED]
+    for folder in sorted({*of_project, *of_runner}, key=_name_of_group):
         lines += _group(folder)
     lines += [
         "## The index",
@@ -111,7 +117,7 @@ def tasks() -> str:
         ),
         "",
     ]
-    for path in sorted((CONF / "task").glob("*.yaml")):
+    for path in sorted((PACKAGED / "task").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         (target,) = re.findall(r"^_target_: (\S+)", text, re.MULTILINE)
         function = _function(target)
@@ -120,7 +126,7 @@ def tasks() -> str:
             "",
             _prose(ast.get_docstring(function) or ""),
             "",
-            f'```yaml title="conf/task/{path.name}"',
+            f'```yaml title="task/{path.name}"',
             text.rstrip(),
             "```",
             "",
@@ -130,7 +136,7 @@ def tasks() -> str:
 
 def commands() -> str:
     """Each command with its own help."""
-    app = runner("runner.app")
+    app = runner("ml_experiment_runner.cli.app")
     lines = [
         "# Commands",
         "",
@@ -146,8 +152,8 @@ def commands() -> str:
         ),
         "",
     ]
-    for name, home in app.COMMANDS.items():
-        module = runner(home)
+    for name in app.COMMANDS:
+        module = runner(f"ml_experiment_runner.cli.{name}")
         about = (module.__doc__ or "").partition("\n")[0]
         lines += [f"## `python run.py {name}`", "", about, ""]
         more = {"new": ["experiment"], "holds": ["release"]}
@@ -236,13 +242,19 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 
 def _group(folder: Path) -> list[str]:
-    lines = [f"### `conf/{folder.name}/`", "", "| choice | what it is |", "|---|---|"]
+    group = _name_of_group(folder)
+    lines = [f"### `{group}`", "", "| option | what it is |", "|---|---|"]
     for path in sorted(folder.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         question = re.search(r"^  question: (.+)$", text, re.MULTILINE)
         about = question.group(1) if question else _first_comment(text)
-        lines.append(f"| `{folder.name}={path.stem}` | {_sentence(about)} |")
+        lines.append(f"| `{group}={path.stem}` | {_sentence(about)} |")
     return [*lines, ""]
+
+
+def _name_of_group(folder: Path) -> str:
+    place = PACKAGED if folder.is_relative_to(PACKAGED) else CONF
+    return folder.relative_to(place).as_posix()
 
 
 def _first_comment(text: str) -> str:
@@ -263,7 +275,7 @@ def _rendered(path: Path) -> str:
 def _function(target: str) -> ast.FunctionDef:
     """A function's source, found without importing what it imports."""
     module, _, name = target.rpartition(".")
-    path = (GENERATED / "src" / module.replace(".", "/")).with_suffix(".py")
+    path = (SOURCE / module.replace(".", "/")).with_suffix(".py")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return next(one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name)
 

@@ -19,8 +19,8 @@ EXPERIMENTS = ("baseline", "boosted_trees", "weather")
 
 def main(project: Path) -> None:
     """Read the records and write the table."""
-    sys.path.insert(0, str(project / "src"))
-    from runner.record.recorded import folders, read_run
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+    from ml_experiment_runner.record.run_reader import folders, read_run
 
     runs = {}
     for folder in folders(project / "outputs"):

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 OF_SIGNALS = TESTS / "runner" / "signals"
-SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
+SOURCE = ROOT / "src"
 
 
 def page() -> str:

@@ -212,7 +212,7 @@ def test_renamed_field_is_held_and_the_last_good_snapshot_stays(project: Project
     assert "python run.py holds reject planes-" in said
 
 
-def test_feature_that_is_known_only_later_is_refused_with_the_reason(project: Project) -> None:
+def test_feature_known_only_later_is_refused_with_why(project: Project) -> None:
     project.change(
         "src/flight_delays/features.py",
         '    "carrier": pl.col("flights.carrier"),',
@@ -234,7 +234,7 @@ def test_folder_for_runs_that_cannot_be_written_is_named(project: Project) -> No
     assert not project.runs()
 
 
-def test_cache_that_cannot_be_written_is_told_and_the_run_goes_on(project: Project) -> None:
+def test_unwritable_cache_is_told_and_the_run_goes_on(project: Project) -> None:
     project.write("data/cache", IN_THE_WAY)
     done = project.run(*QUICK)
     assert "data/cache" in done.stdout

@@ -147,7 +147,7 @@ def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> 
         server.stop()
 
 
-def test_run_stopped_while_it_starts_says_so_and_leaves_no_empty_folder(project: Project) -> None:
+def test_run_stopped_at_its_start_leaves_no_empty_folder(project: Project) -> None:
     process = project.start(*BASELINE)
     wait_until(lambda: any(project.root.glob("outputs/baseline/*/*")))
     process.send_signal(signal.SIGINT)

@@ -36,7 +36,7 @@ def test_clone_pulls_the_data_and_reproduces_the_run(shared, tmp_path: Path) -> 
     assert git(colleague.root, "status", "--short") == ""
 
 
-def test_clone_without_a_remote_receives_the_same_from_the_sources(shared, tmp_path) -> None:
+def test_clone_without_a_remote_receives_the_same(shared, tmp_path) -> None:
     project, bare = shared
     elsewhere = tmp_path / "another machine"
     elsewhere.mkdir()

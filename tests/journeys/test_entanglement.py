@@ -42,7 +42,7 @@ def answers_without_planes(project: Project, run: Any, place: Path) -> str:
     return done.stdout
 
 
-def test_ensemble_is_trained_loads_elsewhere_and_refits_one_member(project, tmp_path: Path) -> None:
+def test_ensemble_loads_elsewhere_and_refits_one_member(project, tmp_path: Path) -> None:
     done = project.run(ENSEMBLE, *QUICK)
     assert "quality_gap" in done.stdout
     first = project.runs()[-1]
@@ -63,7 +63,7 @@ def test_ensemble_is_trained_loads_elsewhere_and_refits_one_member(project, tmp_
     assert reused == {"flights": True, "weather": False, "planes": True}
 
 
-def test_a_feature_of_two_signals_stops_an_ensemble_before_it_runs(project) -> None:
+def test_feature_of_two_signals_stops_an_ensemble(project) -> None:
     done = project.run("experiment=weather", "model=ensemble", code=2)
     for words in ("'plane_age'", "'flights' and 'planes'", "flights_planes: [flights, planes]"):
         assert words in done.stderr
@@ -73,7 +73,7 @@ def test_a_feature_of_two_signals_stops_an_ensemble_before_it_runs(project) -> N
     assert list(told(project, project.runs()[-1])["members"]) == ["aircraft", "sky"]
 
 
-def test_an_ensemble_that_costs_too_much_is_recorded_without_a_model(project) -> None:
+def test_ensemble_that_costs_too_much_has_no_model(project) -> None:
     rows = ("debug.rows=null", "model.member.max_iter=2", "model.blast_radius=0.01")
     few = ("dataset.features=[carrier,visibility]", "dataset.slices=[]")
     done = project.run(ENSEMBLE, *QUICK[1:], *rows, *few, "model.max_quality_gap=0", code=3)
@@ -87,7 +87,7 @@ def test_an_ensemble_that_costs_too_much_is_recorded_without_a_model(project) ->
     assert "model.max_quality_gap: the ensemble is 0.0" in card
 
 
-def test_ablation_and_blast_radius_leave_a_picture_and_runs_within_the_run(project) -> None:
+def test_ablation_and_blast_radius_leave_picture_and_runs(project) -> None:
     done = project.run(ENSEMBLE, "task=ablate", *QUICK)
     assert "at most 6 more fits" in done.stdout
     parent = project.runs("ensemble")[0]
@@ -104,7 +104,7 @@ def test_ablation_and_blast_radius_leave_a_picture_and_runs_within_the_run(proje
 
 
 @pytest.mark.long
-def test_on_all_flights_no_corruption_of_a_signal_goes_beyond_the_budget(project) -> None:
+def test_no_corruption_of_all_flights_exceeds_the_budget(project) -> None:
     project.run(ENSEMBLE)
     run = project.runs()[-1]
     members = told(project, run)["members"]

@@ -63,7 +63,7 @@ def test_run_has_every_value_of_its_config_as_param(first, only_run) -> None:
     assert {str(key) for key in config} <= top
 
 
-def test_run_has_metrics_with_intervals_and_the_learned_threshold(only_run) -> None:
+def test_run_has_intervals_and_the_learned_threshold(only_run) -> None:
     metrics = only_run.data.metrics
     for part in ("validation", "test"):
         for name in ("roc_auc", "average_precision", "log_loss", "brier", "precision", "recall"):
@@ -164,7 +164,7 @@ def test_saved_model_predicts_the_same_without_the_project(first, only_run, tmp_
     assert "predicts 5" in output
 
 
-def test_second_run_takes_everything_from_the_cache_and_is_equal(first, only_run) -> None:
+def test_second_run_is_all_from_the_cache_and_equal(first, only_run) -> None:
     project, _ = first
     done = project.run("+experiment=baseline", "seed=3")
     assert "receiv" not in done.stdout
@@ -175,7 +175,7 @@ def test_second_run_takes_everything_from_the_cache_and_is_equal(first, only_run
     assert len(list((project.root / "data/cache").glob("*.parquet"))) == 1
 
 
-def test_dataset_has_another_fingerprint_with_other_features_or_rows(project) -> None:
+def test_other_features_or_rows_have_another_fingerprint(project) -> None:
     project.run("experiment=boosted_trees", *QUICK, "dataset.features=[carrier,distance]")
     project.run("experiment=boosted_trees", *QUICK, "dataset.features=[carrier]")
     project.run(
@@ -217,7 +217,7 @@ def test_model_of_an_own_class_loads_without_the_project(project, tmp_path) -> N
         shutil.move(project.root / "gone", project.root / "src")
 
 
-def test_project_in_another_folder_and_time_zone_gives_the_same_figures(project) -> None:
+def test_moved_project_in_another_zone_gives_same_figures(project) -> None:
     project.run("experiment=baseline", *QUICK)
     moved = Project(project.root.rename(project.root.with_name("moved away")))
     moved.run("experiment=baseline", *QUICK, environment={"TZ": "Asia/Tokyo"})

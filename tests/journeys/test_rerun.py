@@ -66,7 +66,7 @@ def state(project: Project) -> tuple[Any, ...]:
     return files, status, worktrees, git(project.root, "diff", "--cached")
 
 
-def test_rerun_gives_the_recorded_figures_after_code_data_and_record_have_changed(
+def test_rerun_gives_the_recorded_figures_after_changes(
     project: Project,
 ) -> None:
     use_an_untracked_file(project)
@@ -103,7 +103,7 @@ def test_rerun_gives_the_recorded_figures_after_code_data_and_record_have_change
     assert ids == {None: "FINISHED", recorded.id: "FINISHED"}
 
 
-def test_rerun_without_a_line_of_the_recorded_changes_gives_other_figures(
+def test_rerun_without_a_recorded_line_gives_other_figures(
     project: Project,
 ) -> None:
     use_an_untracked_file(project)
@@ -119,7 +119,7 @@ def test_rerun_without_a_line_of_the_recorded_changes_gives_other_figures(
     assert re.search(r"^\d+ of \d+ metrics differ", said, re.MULTILINE)
 
 
-def test_rerun_of_a_first_run_takes_its_data_from_the_cache_or_the_remote(fresh: Project) -> None:
+def test_rerun_of_a_first_run_gets_its_data_back(fresh: Project) -> None:
     fresh.run(*RUN)
     run = read_run(fresh.folders()[0])
     assert not (run.folder / "artifacts" / "uncommitted.patch").exists()

@@ -33,7 +33,7 @@ def best(told: list[dict[str, Any]]) -> dict[str, Any]:
     return min((job for job in told if job["value"] is not None), key=lambda job: job["value"])
 
 
-def test_search_closes_in_on_the_best_value_and_is_one_run_with_its_jobs(bowl: Project) -> None:
+def test_search_finds_the_best_value_and_is_one_run(bowl: Project) -> None:
     done = bowl.run(*SEARCH, "seed=2", "hydra.sweeper.n_trials=25", f"{X}=interval(-50,50)")
     told = jobs(bowl)
     values = [job["value"] for job in told]
@@ -52,7 +52,7 @@ def test_search_closes_in_on_the_best_value_and_is_one_run_with_its_jobs(bowl: P
     assert tagged == [best(told)["run"]]
 
 
-def test_lists_ranges_and_intervals_are_searched_within_their_bounds(bowl: Project) -> None:
+def test_search_stays_within_lists_ranges_and_intervals(bowl: Project) -> None:
     words = (f"{X}=tag(log,interval(0.001,10))", "task.parameters.steps=range(3,12,4)",
              "seed=interval(5,8)", "task.parameters.way=round,flat")  # fmt: skip
     bowl.run(*SEARCH, "hydra/sweeper/sampler=random", *words)
@@ -88,7 +88,7 @@ def test_failures_and_missing_numbers_do_not_end_a_search(bowl: Project) -> None
     assert [job["status"] for job in again] == ["FINISHED"] * len(told["broken"])
 
 
-def test_interrupted_search_ends_as_an_undisturbed_one_and_can_be_made_longer(
+def test_interrupted_search_ends_as_an_undisturbed_one(
     bowl: Project,
 ) -> None:
     words = ("hydra.sweeper.n_trials=14", f"{X}=interval(-5,5)")

@@ -28,7 +28,7 @@ def family(project: Project) -> tuple[Any, dict[str, Any]]:
     return parent, {run.data.params["model.max_iter"]: run for run in done}
 
 
-def test_sweep_is_one_run_with_its_jobs_and_the_failing_one_does_not_end_it(
+def test_sweep_is_one_run_and_outlives_a_failing_job(
     project: Project,
 ) -> None:
     # no model of a linear classifier's class can answer with minutes
@@ -47,7 +47,7 @@ def test_sweep_is_one_run_with_its_jobs_and_the_failing_one_does_not_end_it(
     assert done.stdout.count("FAILED") == 2
 
 
-def test_sweep_has_a_table_a_picture_the_best_job_and_means_over_seeds(project: Project) -> None:
+def test_sweep_has_table_picture_best_job_and_means(project: Project) -> None:
     done = project.run("-m", *SMALL, "model.max_iter=2,40", "seed=0,1")
     parent, _ = family(project)
     assert parent.info.status == "FINISHED"
@@ -71,9 +71,7 @@ def test_sweep_has_a_table_a_picture_the_best_job_and_means_over_seeds(project: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_sweep_runs_only_what_is_missing_when_it_is_resumed(
-    project: Project, how: signal.Signals
-) -> None:
+def test_resumed_sweep_runs_only_what_is_missing(project: Project, how: signal.Signals) -> None:
     process = project.start("-m", *SMALL, "threads=1", "model.max_iter=5,10,15,20")
     limit = time.monotonic() + 90
     while len(list(project.root.glob("outputs/boosted_trees/*/*/[12]-*/config.yaml"))) < 2:
@@ -108,7 +106,7 @@ SUBMITTED = ("hydra/launcher=slurm", "hydra.launcher.cluster=local", "threads=1"
 
 
 @pytest.mark.parametrize("launcher", [JOBLIB, SUBMITTED], ids=["joblib", "submitted"])
-def test_jobs_in_other_processes_give_the_same_numbers_and_leave_whole_records(
+def test_jobs_in_other_processes_give_the_same_numbers(
     project: Project, launcher: tuple[str, ...]
 ) -> None:
     words = (*SMALL, "model.max_iter=5,10", "seed=0,1")
@@ -131,7 +129,7 @@ def test_jobs_in_other_processes_give_the_same_numbers_and_leave_whole_records(
         assert "roc_auc" in project.artifact(run, "console.log").read_text()
 
 
-def test_failing_job_of_another_process_is_told_and_the_rest_go_on(project: Project) -> None:
+def test_failing_job_elsewhere_is_told_and_the_rest_go_on(project: Project) -> None:
     words = ("model=logistic_regression", "dataset.label=late,arrival_delay")
     done = project.run("-m", *SMALL, *words, *JOBLIB, code=2)
     assert "is a classifier, but the label makes this regression" in done.stderr
@@ -142,7 +140,7 @@ def test_failing_job_of_another_process_is_told_and_the_rest_go_on(project: Proj
 
 
 @pytest.mark.parametrize("launcher", [JOBLIB, SUBMITTED], ids=["joblib", "submitted"])
-def test_interrupted_jobs_of_other_processes_are_run_when_the_sweep_is_resumed(
+def test_interrupted_jobs_elsewhere_run_when_resumed(
     project: Project, launcher: tuple[str, ...]
 ) -> None:
     write_bowl(project)
@@ -206,7 +204,7 @@ def wait_for(project: Project, process: Any, begun: int) -> None:
         time.sleep(0.02)
 
 
-def test_secret_that_was_typed_is_not_left_where_jobs_were_submitted(project: Project) -> None:
+def test_typed_secret_is_not_left_where_jobs_are_submitted(project: Project) -> None:
     write_bowl(project)
     typed = "experiment.question=hush-hush"
     project.run("-m", *BOWL, *SUBMITTED, f"{X}=1,2", typed)
@@ -226,7 +224,7 @@ def test_killed_process_costs_its_own_job_only(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_job_that_was_killed_where_it_was_submitted_is_told_with_its_log(project: Project) -> None:
+def test_job_killed_where_submitted_is_told_with_its_log(project: Project) -> None:
     write_bowl(project)
     done = project.run("-m", *BOWL, *SUBMITTED, "task.parameters.way=round,killed", code=1)
     assert "the job ended without a result" in done.stderr
@@ -238,7 +236,7 @@ def test_job_that_was_killed_where_it_was_submitted_is_told_with_its_log(project
 
 
 @pytest.mark.long
-def test_64_jobs_on_two_processes_are_64_complete_runs_in_the_embedded_store(
+def test_64_jobs_on_two_processes_are_64_complete_runs(
     project: Project,
 ) -> None:
     depths = ",".join(str(number) for number in range(2, 34))
@@ -269,7 +267,7 @@ SEARCH = ("hydra/sweeper=optuna", f"{X}=interval(0,4)", "hydra.sweeper.n_trials=
         pytest.param(SEARCH, id="search"),
     ],
 )
-def test_objective_that_no_job_has_ends_a_sweep_at_its_first_job(
+def test_objective_that_no_job_has_ends_a_sweep_at_once(
     project: Project, words: tuple[str, ...]
 ) -> None:
     write_bowl(project)
@@ -285,7 +283,7 @@ def test_objective_that_no_job_has_ends_a_sweep_at_its_first_job(
     )
 
 
-def test_objective_typed_for_a_single_run_is_named_and_the_run_is_kept(project: Project) -> None:
+def test_objective_of_a_single_run_is_named_and_run_kept(project: Project) -> None:
     write_bowl(project)
     done = project.run("task=bowl", "objective=height/logloss", code=2)
     assert "Did you mean 'height/log_loss'?" in done.stderr
@@ -305,7 +303,7 @@ def test_sweep_without_any_value_of_its_objective_is_no_success(project: Project
 
 
 @pytest.mark.parametrize("launcher", [pytest.param((), marks=pytest.mark.long), JOBLIB])
-def test_sweep_that_fails_fast_ends_at_its_first_failure_and_goes_on_later(
+def test_sweep_that_fails_fast_ends_and_goes_on_later(
     project: Project, launcher: tuple[str, ...]
 ) -> None:
     write_bowl(project)
@@ -400,7 +398,7 @@ def test_single_run_elsewhere_ends_when_it_is_stopped_here(
     assert run.info.status == "FINISHED"
 
 
-def test_failed_run_goes_on_in_its_record_and_is_one_run_in_mlflow(project: Project) -> None:
+def test_resumed_run_keeps_its_record_and_run_in_mlflow(project: Project) -> None:
     task = project.root / "src/flight_delays/late.py"
     task.write_text(
         '"""Trains, and fails where a model is there already."""\n\n'

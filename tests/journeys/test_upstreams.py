@@ -69,7 +69,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
             server.stop()
 
 
-def test_three_upstreams_give_the_same_signals_and_dataset_as_the_files(
+def test_three_upstreams_give_the_same_as_the_files(
     project: Project, generated: Path, database: Postgres, desk: WeatherDesk, tmp_path: Path
 ) -> None:
     project.run(*WORDS)
@@ -113,7 +113,7 @@ def test_three_upstreams_give_the_same_signals_and_dataset_as_the_files(
         assert secret not in git(other.root, "log", "--patch", "--all")
 
 
-def test_owner_who_turns_to_celsius_is_found_out_and_nobody_trains_on_it(
+def test_turn_to_celsius_is_found_and_not_trained_on(
     project: Project, desk: WeatherDesk, tmp_path: Path
 ) -> None:
     start_without_weather(project)

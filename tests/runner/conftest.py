@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ml_experiment_runner.project.repository import MARKS
-from support import python_path
+from support import ROOT, python_path
 from support.data_project import DataProject, build, replace
 from support.store_reader import delivery_processes
 
@@ -83,6 +83,12 @@ def no_secrets() -> Iterator[None]:
 
     secrets.clear()
     os.environ.pop("RUNNER_PRIVATE", None)
+
+
+@pytest.fixture
+def in_a_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is in a project, as it is generated."""
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(ROOT / "{{cookiecutter.project_slug}}"))
 
 
 @pytest.fixture

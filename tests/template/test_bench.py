@@ -61,7 +61,7 @@ def test_compared_script_imports_nothing_of_the_runner(name):
     assert "runner" not in text
 
 
-def test_join_page_compares_the_same_join_and_names_what_does_not_install(tmp_path):
+def test_join_page_compares_and_names_what_does_not_install(tmp_path):
     target = tmp_path / "join.md"
     command = [sys.executable, "benchmarks/bench.py", "join", "--quick", "--output", str(target)]
     result = subprocess.run(
@@ -84,7 +84,7 @@ def test_join_page_compares_the_same_join_and_names_what_does_not_install(tmp_pa
     assert "/tmp/" not in page
 
 
-def test_detection_page_shows_ours_beside_others_on_the_same_deliveries(tmp_path):
+def test_detection_page_shows_ours_beside_others(tmp_path):
     target = tmp_path / "detection.md"
     command = [sys.executable, "benchmarks/detection/page.py", "--quick", "--seed", "7"]
     result = subprocess.run(
@@ -123,7 +123,7 @@ def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
     assert installed or ("skipped: whylogs: " in result.stdout and "- Skipped: whylogs: " in page)
 
 
-def test_models_page_ranks_the_models_with_intervals_time_and_memory(tmp_path):
+def test_models_page_ranks_the_models_with_their_costs(tmp_path):
     target = tmp_path / "models.md"
     page = quick_page("models", target)
     lines = [line for line in page.splitlines() if line.startswith("| ")]
@@ -141,7 +141,7 @@ def test_models_page_ranks_the_models_with_intervals_time_and_memory(tmp_path):
 
 
 @pytest.mark.long
-def test_templates_page_compares_the_same_experiment_and_shows_the_projects(tmp_path):
+def test_templates_page_compares_one_experiment(tmp_path):
     target = tmp_path / "templates.md"
     page = quick_page("templates", target, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
     lines = [line for line in page.splitlines() if line.startswith("| ")]
@@ -156,7 +156,7 @@ def test_templates_page_compares_the_same_experiment_and_shows_the_projects(tmp_
         assert script.read_text(encoding="utf-8").strip() in page
 
 
-def test_project_in_another_templates_way_imports_nothing_of_the_runner():
+def test_project_of_another_template_imports_no_runner():
     scripts = list((ROOT / "benchmarks" / "templates").rglob("*.py"))
     assert len(scripts) > 8
     for script in scripts:

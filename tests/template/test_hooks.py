@@ -177,7 +177,7 @@ def test_generation_inside_a_repository_leaves_that_alone(template, tmp_path):
     assert git(tmp_path, "diff", "--cached", "--name-only") == ""
 
 
-def test_generation_in_an_ignored_folder_makes_its_own_repository(template, tmp_path):
+def test_ignored_folder_gets_a_repository_of_its_own(template, tmp_path):
     git(tmp_path, "init", "--quiet")
     (tmp_path / ".gitignore").write_text("build/\n", encoding="utf-8")
     generation = run_cookiecutter(template, tmp_path / "build")
@@ -283,7 +283,7 @@ def test_readme_says_where_the_docs_are(tmp_path, monkeypatch, url, shown, under
 
 
 @pytest.mark.parametrize("kind", ["no repository", "no origin", "changed"])
-def test_template_that_cannot_be_found_again_gets_the_line_to_type(origin, tmp_path, kind):
+def test_template_not_found_again_gets_the_line_to_type(origin, tmp_path, kind):
     folder = tmp_path / "template"
     if kind == "no repository":
         copy_template(folder)

@@ -68,7 +68,7 @@ def interpreter(version: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_set_up_works_with_the_network_off_and_the_tests_pass_there(template, tmp_path, version):
+def test_set_up_works_and_tests_pass_without_a_network(template, tmp_path, version):
     from support.baking import run_cookiecutter
 
     python = interpreter(version)

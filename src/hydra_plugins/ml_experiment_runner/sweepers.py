@@ -20,7 +20,7 @@ class ZipSweeper(BasicSweeper):
         overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """The overrides of each job, in batches."""
-        from ml_experiment_runner.config.composition import paired
+        from ml_experiment_runner.config.sweep_overrides import paired
 
         jobs = [list(job) for job in paired(overrides)]
         return list(BasicSweeper.split_overrides_to_chunks(jobs, max_batch_size))
@@ -45,7 +45,8 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs the search in the run of the sweep."""
-        from ml_experiment_runner.config.composition import own, swept
+        from ml_experiment_runner.config.composition import own
+        from ml_experiment_runner.config.sweep_overrides import swept
         from ml_experiment_runner.sweeps.optuna_search import Search
 
         base = next(swept(self.composed))

@@ -68,8 +68,8 @@ class CheckFirst:
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every value of a sweep, before its jobs are launched."""
         from ml_experiment_runner.config.checks import check_plugins
-        from ml_experiment_runner.config.composition import (
-            explain,
+        from ml_experiment_runner.config.composition import explain
+        from ml_experiment_runner.config.sweep_overrides import (
             normalise_params,
             remember_compositions,
             swept,
@@ -140,12 +140,8 @@ def _run(arguments: Sequence[str]) -> int:
     import hydra
 
     from ml_experiment_runner.config.checks import check_overrides
-    from ml_experiment_runner.config.composition import (
-        explain,
-        normalise,
-        register_resolvers,
-        shown_as_typed,
-    )
+    from ml_experiment_runner.config.composition import explain, register_resolvers
+    from ml_experiment_runner.config.overrides import normalise, shown_as_typed
     from ml_experiment_runner.sweeps.session import Session, SweepStopped
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.composition import quoted
 from ml_experiment_runner.config.metrics import number
+from ml_experiment_runner.config.overrides import quoted
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.project.secrets import MASK

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ml_experiment_runner.config.composition import as_typed
 from ml_experiment_runner.config.metrics import ENDS, needs_threshold, objective
+from ml_experiment_runner.config.overrides import as_typed
 from ml_experiment_runner.project.errors import ObjectiveError, UserError, is_interrupt
 from ml_experiment_runner.project.moved_names import refuse_old_name
 

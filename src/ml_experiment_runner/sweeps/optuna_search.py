@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.composition import ends
 from ml_experiment_runner.config.metrics import greater_is_better, objective
+from ml_experiment_runner.config.sweep_overrides import ends
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.pruning import PRUNED, PRUNER, STUDY, storage
 

@@ -1,6 +1,6 @@
 """What `resume=ID` stands for: the overrides of a run or a sweep, and the folder of its record."""
 
-from ml_experiment_runner.config.composition import quoted
+from ml_experiment_runner.config.overrides import quoted
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.project.secrets import MASK

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.composition import as_typed
+from ml_experiment_runner.config.overrides import as_typed
 from ml_experiment_runner.project.errors import ObjectiveError, RefusedError, UserError, full_disk
 from ml_experiment_runner.sweeps.execution import (
     check_job,
@@ -59,7 +59,7 @@ class Session:
         self.fail_fast = False
 
     def job(self, config: "DictConfig") -> float | None:
-        """Runs one task and records it; a failure is kept and told at the end of the sweep."""
+        """Runs one task and records it; a failure is kept and reported at the end of the sweep."""
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
@@ -68,44 +68,57 @@ class Session:
         _remove_note(folder.parent)
         is_sweep = hydra.mode == RunMode.MULTIRUN
         self.fail_fast = is_sweep and config.fail_fast
-        try:  # imports take a while, and whoever stops us then wants no empty folder
-            from ml_experiment_runner.record.run import Run
-            from ml_experiment_runner.record.sync.client import Delivery
-            from ml_experiment_runner.sweeps.other_processes import launcher_of
-
-            if self.delivery is None:
-                # its imports take as long as ours: it starts first
-                self.delivery = Delivery.start(config)
-            check_job(config)
-            resume_collector()
-            words = words_of(hydra)
-            parent = None
-            if is_sweep:
-                sweep = self.open_sweep(config, Path(hydra.sweep.dir))
-                parent = sweep.parent.id
-                if sweep.is_done(words):
-                    _remove_empty(folder, Path(config.outputs))
-                    return self.already(words)
-            elif launcher := launcher_of(hydra):
-                return self.launch(launcher, config, folder, words)
-            if self.resumes and parent is None:
-                run = Run.reopen(config, folder, words, self.delivery)
-            else:
-                run = Run.start(config, folder, self.command, words, self.delivery, parent)
-        except UserError as error:
-            _remove_empty(folder, Path(config.outputs))
-            print(full_disk(error) or error, file=sys.stderr)
-            self.fail(error)
-            return None
+        try:
+            opened = self._open(config, folder, Path(hydra.sweep.dir) if is_sweep else None)
         except BaseException as error:
             _remove_empty(folder, Path(config.outputs))
-            if (full := full_disk(error)) is None:
+            message = full_disk(error) or (error if isinstance(error, UserError) else None)
+            if message is None:
                 raise
-            print(full, file=sys.stderr)
+            print(message, file=sys.stderr)
             self.fail(error)
             return None
-        self.runs.append(run)
-        return self.execute(run)
+        if opened is None or isinstance(opened, float):
+            return opened
+        self.runs.append(opened)
+        return self.execute(opened)
+
+    def _open(
+        self, config: "DictConfig", folder: Path, sweep_folder: Path | None
+    ) -> "Run | float | None":
+        """Checks the configuration and opens the run.
+
+        Args:
+            config: The job's configuration.
+            folder: The run's folder.
+            sweep_folder: Of the sweep that it is a job of; None for a run of its own.
+
+        Returns:
+            The run; or an objective, where the job was done before or another process does it.
+        """
+        from hydra.core.hydra_config import HydraConfig
+
+        from ml_experiment_runner.record.run import Run
+        from ml_experiment_runner.record.sync.client import Delivery
+        from ml_experiment_runner.sweeps.other_processes import launcher_of
+
+        if self.delivery is None:
+            self.delivery = Delivery.start(config)  # first: its imports take as long as ours
+        check_job(config)
+        resume_collector()
+        overrides = words_of(HydraConfig.get())
+        if sweep_folder is not None:
+            sweep = self.open_sweep(config, sweep_folder)
+            if sweep.is_done(overrides):
+                _remove_empty(folder, Path(config.outputs))
+                return self.already(overrides)
+            parent = sweep.parent.id
+            return Run.start(config, folder, self.command, overrides, self.delivery, parent)
+        if launcher := launcher_of(HydraConfig.get()):
+            return self.launch(launcher, config, folder, overrides)
+        if self.resumes:
+            return Run.reopen(config, folder, overrides, self.delivery)
+        return Run.start(config, folder, self.command, overrides, self.delivery)
 
     def execute(self, run: "Run") -> float | None:
         """Runs the task of a run that has been opened, and gives its objective."""

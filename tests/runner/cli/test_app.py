@@ -15,17 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.config.composition import as_typed, normalise
-from support import ROOT, SOURCE, python_path
+from ml_experiment_runner.config.overrides import as_typed, normalise
+from support import SOURCE, python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 QUESTION = """Why, then? It's [odd]: "50 %" = {half} #1"""
-
-
-@pytest.fixture
-def in_a_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The groups of a project are known."""
-    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(ROOT / "{{cookiecutter.project_slug}}"))
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_clean_changes_nothing_unless_told(
     assert (folder / "journal.jsonl").exists()
 
 
-def test_clean_removes_old_delivered_runs_and_the_empty_folders_above(
+def test_clean_removes_old_delivered_runs_and_empty_folders(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     single = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
@@ -94,7 +94,7 @@ def test_clean_removes_old_delivered_runs_and_the_empty_folders_above(
     assert "removed 2 folders" in capsys.readouterr().out
 
 
-def test_clean_removes_a_run_with_those_within_it_or_none_of_them(
+def test_clean_removes_a_run_with_all_within_it_or_none(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parent = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
@@ -136,7 +136,7 @@ def test_clean_never_removes_an_only_copy(
     assert "kept 4: incomplete in MLflow" in said
 
 
-def test_clean_keeps_runs_whose_store_is_gone_and_makes_no_store(project: Path) -> None:
+def test_clean_keeps_runs_whose_store_is_gone(project: Path) -> None:
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
     (project / "mlflow.db").unlink()
     cleaning.clean(["--yes"])
@@ -352,9 +352,7 @@ def _sweep(project: Path, jobs: int) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
-def test_clean_removes_a_sweep_of_more_jobs_than_files_may_be_open(
-    project: Path, commands: Commands
-) -> None:
+def test_clean_removes_a_sweep_of_very_many_jobs(project: Path, commands: Commands) -> None:
     sweep = _sweep(project, jobs=80)
     ended = commands.run(project, FEW_FILES.format(limit=64))
     assert "removed 1 folders" in ended.output, ended.output
@@ -476,7 +474,7 @@ def _send(project: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["", '{"kind": "start", "id": "aaaa'])
-def test_clean_keeps_what_tells_something_beside_a_journal_that_is_lost(
+def test_clean_keeps_what_tells_beside_a_lost_journal(
     project: Path, capsys: pytest.CaptureFixture[str], start: str
 ) -> None:
     folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")

@@ -22,7 +22,6 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
-from support import ROOT
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
@@ -263,7 +262,7 @@ split: {by: random, validation: 0.3, test: 0.3}
 }
 
 
-def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_path: Path) -> None:
+def test_projects_tests_compute_features_where_reached(tmp_path: Path) -> None:
     made = run_cookiecutter(copy_template(tmp_path / "template"), tmp_path / "out")
     assert made.code == 0, made.output
     for name, text in SHOPS.items():
@@ -305,7 +304,8 @@ def test_projects_tests_compute_each_feature_on_the_datasets_that_reach_it(tmp_p
     assert "DeprecationWarning" in done.stdout
 
 
-def test_interrupt_that_an_import_swallows_gives_the_prompt_back(
+@pytest.mark.usefixtures("in_a_project")
+def test_interrupt_swallowed_by_an_import_ends_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def imports(_: object) -> int:
@@ -317,7 +317,6 @@ def test_interrupt_that_an_import_swallows_gives_the_prompt_back(
         except ImportError:
             raise UserError("model._target_: cannot import it") from None
 
-    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(ROOT / "{{cookiecutter.project_slug}}"))
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(app.gc, "disable", lambda: None)
     monkeypatch.setattr(app, "_run", imports)

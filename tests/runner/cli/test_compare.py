@@ -30,7 +30,7 @@ def told(capsys: pytest.CaptureFixture[str], outputs: Path, *words: str) -> tupl
     return capsys.readouterr().out, Page(page.read_text(encoding="utf-8")).text
 
 
-def test_compare_ranks_runs_on_the_same_rows_and_says_which_differences_are_real(
+def test_compare_ranks_runs_and_says_what_differs_for_real(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_run(outputs, "aaaa1111", 1.0)

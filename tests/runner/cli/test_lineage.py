@@ -269,7 +269,7 @@ def test_signal_tells_once_what_its_contract_says_in_vain(
     assert "not checked here" not in capsys.readouterr().out
 
 
-def test_signal_that_cannot_be_received_yet_says_what_is_missing(
+def test_signal_not_yet_receivable_says_what_is_missing(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (project.root / "signals/shops.yaml").read_text().replace(", primaryKey: true", "")

@@ -196,7 +196,7 @@ def test_versions_and_git_revisions_can_be_named(
     assert "visits  1.0.0 (HEAD) → 2.0.0" in capsys.readouterr().out
 
 
-def test_without_a_kept_version_the_last_other_profile_in_git_is_meant(
+def test_without_a_kept_version_gits_last_profile_is_meant(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with project.source("visits").open("a") as file:

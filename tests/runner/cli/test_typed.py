@@ -202,7 +202,7 @@ REFUSED = (
     (["seed=range(1,3)"], "seed", "add -m"),
     (["-m", "seed=range(0,1e9)"], "seed=range(0,1e9)", "at most"),
     (["--cfg", "job", "-m"], "--cfg", "Only one"),
-    (["model=[dummy,b]"], "model=b", "no such file"),
+    (["model=[dummy,b]"], "model=b", "no such option"),
     (["evaluation.folds=3", "evaluation.block=origins"], "evaluation.block", "'origin'"),
     (
         ["task._target_=ml_experiment_runner.training.trian.train"],

@@ -33,6 +33,7 @@ def test_count_is_shown_with_all_its_digits(count: int) -> None:
     assert metrics.number(float(count)) == f"{count:,}"
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_counts_of_a_task_are_printed_whole(tmp_path: Any, capsys: Any) -> None:
     class Run:
         folder = tmp_path

@@ -271,7 +271,7 @@ def test_join_of_a_state_keeps_every_row_once(
 
 @pytest.mark.parametrize("firsts", [range(0, 1000, 100), (500, 0, 300, 900, 800)])
 @pytest.mark.parametrize("ahead", [timedelta(0), 150 * MINUTE, timedelta(days=31)])
-def test_window_has_what_a_slice_needs_and_no_more_whatever_came_before(
+def test_window_has_what_a_slice_needs_and_no_more(
     firsts: Sequence[int], ahead: timedelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weather = contract(
@@ -287,7 +287,7 @@ def test_window_has_what_a_slice_needs_and_no_more_whatever_came_before(
         assert found == list(range(max(0, first - 6), first + 95))
 
 
-def test_value_known_exactly_at_prediction_time_is_used() -> None:
+def test_value_known_at_prediction_time_is_used_not_later() -> None:
     weather = contract(
         "w", {"hour": "timestamp", "place": "string", "value": "integer"}, ["hour", "place"],
         event_time="hour", delay=timedelta(minutes=5),

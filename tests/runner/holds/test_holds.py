@@ -89,7 +89,7 @@ def _say(project: DataProject, name: str, *properties: str) -> None:
 # ---------------------------------------------------------------- holding
 
 
-def test_breach_holds_the_delivery_and_says_field_numbers_owner_and_what_to_type(
+def test_breach_holds_the_delivery_and_says_all_about_it(
     project: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -119,7 +119,7 @@ def test_breach_holds_the_delivery_and_says_field_numbers_owner_and_what_to_type
     assert said["breaches"][0]["field"] == "minute"
 
 
-def test_same_delivery_is_the_same_hold_also_in_a_fresh_checkout(
+def test_same_delivery_is_the_same_hold_in_a_fresh_checkout(
     project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deliver(project)
@@ -167,7 +167,7 @@ def test_good_delivery_supersedes_what_is_held(project: DataProject) -> None:
         holds_command(["release", hold.id, *WHO])
 
 
-def test_hold_that_takes_another_ones_place_names_it_and_both_belong_into_git(
+def test_hold_in_anothers_place_names_it_for_git(
     project: DataProject, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -215,7 +215,7 @@ def test_source_that_suddenly_is_empty_is_held(project: DataProject) -> None:
 # ---------------------------------------------------------------- deciding
 
 
-def test_released_rows_are_published_at_once_without_their_source(
+def test_released_rows_are_published_without_their_source(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _deliver(project)
@@ -293,7 +293,7 @@ def test_release_accepts_only_the_delivery_that_was_last_seen(project: DataProje
     assert _deliver(project)["held/visits"] == 1
 
 
-def test_rejection_of_a_broken_schema_ends_with_the_next_good_delivery(
+def test_rejected_schema_ends_with_the_next_good_delivery(
     project: DataProject,
 ) -> None:
     replace(project.source("visits"), "shop,visitor", "store,visitor")
@@ -357,7 +357,7 @@ def test_what_cannot_be_held_costs_the_other_signals_nothing(
     assert _rows(project, "prices") == 1201
 
 
-def test_clone_whose_data_are_nowhere_takes_what_comes_on_top_of_what_came(
+def test_clone_without_data_takes_what_comes_on_top(
     project: DataProject,
 ) -> None:
     _lose(project)
@@ -366,7 +366,7 @@ def test_clone_whose_data_are_nowhere_takes_what_comes_on_top_of_what_came(
     assert _ingest(project)["rows/visits"] == 2401
 
 
-def test_clone_whose_data_are_nowhere_holds_what_it_cannot_compare(project: DataProject) -> None:
+def test_clone_without_data_holds_what_it_cannot_compare(project: DataProject) -> None:
     _lose(project)
     text = project.source("visits").read_text()
     project.source("visits").write_text(re.sub(r"\d+\n", "7\n", text))
@@ -377,7 +377,7 @@ def test_clone_whose_data_are_nowhere_holds_what_it_cannot_compare(project: Data
     assert _ingest(project)["held/visits"] == 0
 
 
-def test_release_in_another_checkout_lets_the_next_delivery_of_that_content_in(
+def test_release_in_another_checkout_lets_the_content_in(
     project: DataProject,
 ) -> None:
     _deliver(project)
@@ -426,7 +426,7 @@ def test_past_of_a_changed_partition_is_as_it_was(
     assert heights == {"2024-05": (1, 2)}
 
 
-def test_rejected_delivery_is_ignored_and_another_one_is_held_anew(project: DataProject) -> None:
+def test_rejected_delivery_is_ignored_and_another_is_held(project: DataProject) -> None:
     _deliver(project)
     hold = _open(project)
     assert holds_command(["reject", hold.id, *WHO]) == 0
@@ -442,7 +442,7 @@ def test_rejected_delivery_is_ignored_and_another_one_is_held_anew(project: Data
     assert not any(each.status == holds.OPEN for each in holds.read_holds(project.root))
 
 
-def test_run_that_needs_what_was_rejected_says_so_and_what_there_is(project: DataProject) -> None:
+def test_run_that_needs_what_was_rejected_says_so(project: DataProject) -> None:
     replace(project.contract("visits"), "version: 1.0.0", "version: 1.0.1")
     replace(project.contract("visits"), "nullValues, value: [NA]", "nullValues, value: [NA, x]")
     _deliver(project)
@@ -542,7 +542,7 @@ def test_held_signal_gives_exit_code_three(monkeypatch: pytest.MonkeyPatch) -> N
 # ---------------------------------------------------------------- meanwhile
 
 
-def test_first_delivery_that_breaks_a_rule_leaves_nothing_to_go_on_with(
+def test_first_delivery_that_breaks_a_rule_leaves_nothing(
     project: DataProject,
 ) -> None:
     for path in ("data/signals/visits", "data/signals/.index"):

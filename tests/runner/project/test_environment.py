@@ -37,7 +37,7 @@ def test_file_is_read_and_what_is_set_already_comes_first(
         "from ml_experiment_runner.project.secrets import register_environment as begin",
     ],
 )
-def test_values_are_masked_in_a_process_that_works_where_the_file_is_not(
+def test_values_are_masked_where_the_file_is_not(
     tmp_path: Path, little_project: Path, monkeypatch: pytest.MonkeyPatch, begins: str
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
@@ -67,7 +67,7 @@ def test_values_are_masked_in_a_process_that_works_where_the_file_is_not(
     assert done.stdout == "by *** and ***\n"
 
 
-def test_settings_of_the_file_are_masked_by_their_parts_where_they_hold_an_address(
+def test_settings_that_hold_an_address_are_masked_by_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))

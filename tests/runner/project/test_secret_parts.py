@@ -56,7 +56,7 @@ WRITTEN: dict[str, Callable[[Any], str]] = {
 
 @settings(max_examples=60, phases=NO_SHRINKING)
 @given(SECRET, NAMES, st.sampled_from(sorted(WITHIN)), st.sampled_from(sorted(WRITTEN)))
-def test_secret_within_settings_is_masked_and_what_stands_beside_it_is_not(
+def test_secret_within_settings_is_masked_and_no_more(
     secret: str, name: str, within: str, written: str
 ) -> None:
     secrets.clear()

@@ -218,7 +218,7 @@ def test_secrets_in_addresses_are_masked(address: str, shown: str) -> None:
         "${copy}",
     ],
 )
-def test_value_from_the_environment_is_masked_however_it_is_named(
+def test_environment_value_is_masked_however_it_is_named(
     written: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_TOKEN", "'v3ry s3cret'")
@@ -516,7 +516,7 @@ def test_token_for_the_store_is_in_no_file_of_the_delivery(
 
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("password", ["Zq7W/kX9vJ2", "Zq7W%2FkX9vJ2", "Zq7W:@kX9vJ2"])
-def test_password_with_a_slash_is_masked_whatever_a_driver_shows(
+def test_password_with_a_slash_is_masked_for_any_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:
     monkeypatch.setenv("WAREHOUSE", f"postgresql://me:{password}@127.0.0.1:1/db")
@@ -598,7 +598,7 @@ def test_bytes_that_are_no_text_are_written_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "terminal").read_bytes() == data
 
 
-def test_secret_in_pieces_or_without_an_end_is_masked_in_console_log(tmp_path: Path) -> None:
+def test_secret_in_pieces_is_masked_in_the_console_log(tmp_path: Path) -> None:
     register("Zq7W-t0ken\n")
     console = Console(tmp_path / "console.log", mask)
     print("by Zq7W", end="")

@@ -105,7 +105,7 @@ def test_card_says_that_no_threshold_is_valid(tmp_path: Path) -> None:
     assert "At the learned threshold" not in page.text
 
 
-def test_card_tells_for_what_a_threshold_that_was_carried_over_had_been_learned(
+def test_card_tells_where_a_carried_threshold_was_learned(
     tmp_path: Path,
 ) -> None:
     folder = write_run(tmp_path, status=None)
@@ -189,7 +189,7 @@ def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
     )
 
 
-def test_card_tells_the_members_of_an_ensemble_and_what_each_is_worth(tmp_path: Path) -> None:
+def test_card_tells_what_each_member_of_an_ensemble_is_worth(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     member = {"features": ["hour", "carrier"], "weight": 0.9, "reach": 1.25, "reused": True}
     ensemble = {"fusion": "bounded", "members": {"flights": member}}

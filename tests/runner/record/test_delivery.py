@@ -92,7 +92,7 @@ def test_failed_run_has_its_traceback(place: Path, start: Any) -> None:
     assert "worker.py" in text
 
 
-def test_failed_run_whose_error_has_no_text_is_closed_all_the_same(place: Path, start: Any) -> None:
+def test_failed_run_with_an_error_without_text_is_closed(place: Path, start: Any) -> None:
     start(place, end="unspeakable").communicate(timeout=60)
     run = only_run(client(place))
     assert run.info.status == "FAILED"
@@ -145,9 +145,7 @@ def dead_writer() -> dict[str, Any]:
     return {**identity(), "pid": 1, "started": "1"}
 
 
-def test_run_of_another_machine_is_not_called_killed_while_it_may_live(
-    place: Path, start: Any
-) -> None:
+def test_run_elsewhere_is_not_killed_while_it_may_live(place: Path, start: Any) -> None:
     start(place, end="kill", points=10).wait(timeout=60)
     wait_until(lambda: not delivery_processes(place))
     (folder,) = place.glob("outputs/baseline/*/*")
@@ -207,9 +205,7 @@ def test_one_delivery_process_serves_a_whole_sweep(place: Path, start: Any) -> N
     assert_complete(place)
 
 
-def test_delivery_killed_between_creating_the_run_and_noting_it_makes_one_run(
-    place: Path, start: Any
-) -> None:
+def test_delivery_killed_before_noting_makes_one_run(place: Path, start: Any) -> None:
     worker = start(place, {"RUNNER_FAULT": "after_create_run"}, points=10)
     output = worker.communicate(timeout=90)[0]
     # The fault strikes once: the next delivery process finds the run and has none to create.
@@ -219,7 +215,7 @@ def test_delivery_killed_between_creating_the_run_and_noting_it_makes_one_run(
 
 
 @pytest.mark.parametrize("point", ["after_batch", "before_end", "after_create_model"])
-def test_delivery_killed_at_any_other_point_sends_the_rest_later(
+def test_delivery_killed_elsewhere_sends_the_rest_later(
     place: Path, start: Any, deliver: Any, point: str
 ) -> None:
     worker = start(place, {"RUNNER_FAULT": point}, points=10, model="plain")
@@ -228,9 +224,7 @@ def test_delivery_killed_at_any_other_point_sends_the_rest_later(
     assert_complete(place)
 
 
-def test_run_that_goes_on_while_it_is_being_closed_arrives_with_all_of_it(
-    place: Path, start: Any
-) -> None:
+def test_run_going_on_while_it_is_closed_arrives_whole(place: Path, start: Any) -> None:
     output = start(place, points=10, runs=30, again=0.004).communicate(timeout=90)[0]
     assert "delivered" in output
     mlflow = client(place)
@@ -240,7 +234,7 @@ def test_run_that_goes_on_while_it_is_being_closed_arrives_with_all_of_it(
     assert_complete(place)
 
 
-def test_journal_that_ends_within_a_line_is_delivered_and_is_done(
+def test_journal_that_ends_within_a_line_is_delivered(
     place: Path, start: Any, deliver: Any
 ) -> None:
     start(place, points=10).communicate(timeout=60)
@@ -521,7 +515,7 @@ def test_models_that_user_code_logs_do_not_hide_that_of_the_run(place: Path, sta
     assert ready == ["model"]
 
 
-def test_experiment_deleted_in_mlflow_comes_back_with_its_next_run(place: Path, start: Any) -> None:
+def test_experiment_deleted_in_mlflow_comes_back(place: Path, start: Any) -> None:
     start(place).communicate(timeout=60)
     mlflow = client(place)
     experiment = only_run(mlflow).info.experiment_id

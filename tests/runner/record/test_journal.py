@@ -24,7 +24,7 @@ def all_events(path: Path) -> list[dict[str, object]]:
     return events
 
 
-def test_journal_keeps_ten_thousand_points_when_killed_right_after_the_loop(tmp_path: Path) -> None:
+def test_journal_keeps_ten_thousand_points_when_killed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from ml_experiment_runner.record.journal import Journal\n"
@@ -110,7 +110,7 @@ def test_event_after_a_full_disk_is_read(tmp_path: Path, code: str, events: set[
     assert (kinds[0], kinds[-1], set(kinds)) == ("start", "end", events)
 
 
-def test_journal_goes_on_after_the_line_that_another_process_tore_meanwhile(
+def test_journal_goes_on_after_a_line_torn_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal.jsonl"

@@ -93,7 +93,7 @@ def moved(old: Path, new: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [copied, moved])
-def test_project_elsewhere_has_its_runs_and_writes_nothing_to_the_old_place(
+def test_project_elsewhere_leaves_the_old_place_alone(
     recorded: Path, tmp_path: Path, start: Any, how: Callable[[Path, Path], None]
 ) -> None:
     new = tmp_path / "new" / "pro ject"
@@ -205,7 +205,7 @@ def test_runs_pending_for_a_store_that_is_gone_make_no_new_one(
     assert "1 delivered" in deliver(recorded).stdout
 
 
-def test_copy_of_the_store_alone_keeps_what_only_the_old_place_has(
+def test_copied_store_keeps_what_only_the_old_place_has(
     recorded: Path, tmp_path: Path, start: Any
 ) -> None:
     new = tmp_path / "new"
@@ -219,7 +219,7 @@ def test_copy_of_the_store_alone_keeps_what_only_the_old_place_has(
     assert stray.path.is_relative_to(recorded)
 
 
-def test_doctor_corrects_a_moved_project_and_says_what_is_missing(
+def test_doctor_mends_a_moved_project_and_says_what_lacks(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "new"
@@ -251,7 +251,7 @@ def test_doctor_says_where_mlflow_loads_no_models(
     assert all(finding[1] for finding in doctor._stores())
 
 
-def test_doctor_names_artifacts_that_stayed_behind_and_its_command_brings_them(
+def test_doctor_names_and_brings_artifacts_left_behind(
     recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "ne'w"
@@ -311,7 +311,7 @@ def test_paths_are_corrected_once_however_the_places_lie(
         ("", [], ""),
     ],
 )  # fmt: skip
-def test_store_of_a_recorded_run_is_that_of_the_project_as_it_lies(
+def test_store_of_a_run_is_that_of_the_project_where_it_is(
     tmp_path: Path, uri: str, there: list[str], wanted: str
 ) -> None:
     old, new = tmp_path / "old", tmp_path / "new"

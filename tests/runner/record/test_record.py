@@ -78,7 +78,7 @@ def test_file_that_is_too_large_is_named_instead(repository: Path) -> None:
     assert b"large.bin" not in patch
 
 
-def test_records_and_what_is_too_much_in_all_stay_out_of_the_patch(
+def test_records_and_what_is_too_large_are_not_in_the_patch(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "LARGEST_SUM", 5)

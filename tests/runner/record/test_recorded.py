@@ -87,7 +87,7 @@ def test_recorded_point_is_known_by_its_metric_step_and_value(tmp_path: Path) ->
     assert not run.has_point("gain", 0.1, 0)
 
 
-def test_recorded_points_are_gone_through_once_however_many_are_asked_for(tmp_path: Path) -> None:
+def test_recorded_points_are_read_once_for_any_number(tmp_path: Path) -> None:
     class Counted(list[Point]):
         """Points that tell how often they were gone through."""
 
@@ -103,7 +103,7 @@ def test_recorded_points_are_gone_through_once_however_many_are_asked_for(tmp_pa
     assert points.times == 1
 
 
-def test_recorded_journal_longer_than_a_chunk_is_read_to_its_end(
+def test_journal_longer_than_a_chunk_is_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "_CHUNK", 100)

@@ -120,7 +120,7 @@ def test_masked_patch_is_applied_unless_git_has_the_secret(
             assert line == was
 
 
-def test_patch_with_a_secret_that_git_has_is_refused_with_what_to_do(
+def test_patch_with_a_secret_in_git_is_refused_with_advice(
     repository: Repository,
 ) -> None:
     register("Zq7W-t0ken")

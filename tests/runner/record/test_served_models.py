@@ -253,7 +253,7 @@ def test_any_served_model_is_a_signal_of_what_the_run_predicts(
     )
 
 
-def test_text_asked_of_a_served_classifier_is_its_likeliest_class(
+def test_served_classifier_answers_its_likeliest_class(
     original: DataProject, served: dict[str, Any]
 ) -> None:
     field = "      - {name: arrives, logicalType: string}"
@@ -306,7 +306,7 @@ ASKS = """
 """
 
 
-def test_mlflow_answers_what_the_run_predicts_with_values_missing(
+def test_mlflow_answers_as_the_run_with_values_missing(
     original: DataProject, served: dict[str, Any]
 ) -> None:
     names = json.dumps(sorted(served))
@@ -331,7 +331,7 @@ def test_mlflow_answers_what_the_run_predicts_with_values_missing(
                          "boolean required"]),
     ],
 )  # fmt: skip
-def test_signature_lets_missing_what_data_or_contract_let_missing(
+def test_signature_allows_the_nulls_of_data_and_contract(
     original: DataProject, monkeypatch, tmp_path: Path, signal: str, has_gaps: bool, expected: Any
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))

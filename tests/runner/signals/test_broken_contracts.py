@@ -97,7 +97,7 @@ def test_run_says_in_one_line_which_contracts_it_cannot_use(
     assert "python run.py signals" in lines[0]
 
 
-def test_signal_whose_owner_nobody_names_is_received_with_a_warning(
+def test_signal_without_an_owner_is_received_with_a_warning(
     project: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = project.contract("shops").read_text()

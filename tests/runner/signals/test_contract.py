@@ -23,7 +23,7 @@ def project(tmp_path: Path, original: DataProject) -> DataProject:
     return DataProject(tmp_path)
 
 
-def test_contracts_of_the_flights_example_say_what_the_join_needs() -> None:
+def test_flights_contracts_say_what_the_join_needs() -> None:
     contracts = read_contracts(TEMPLATE)
     assert sorted(contracts) == ["flights", "planes", "weather"]
     flights, weather, planes = contracts["flights"], contracts["weather"], contracts["planes"]

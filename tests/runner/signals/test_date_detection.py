@@ -56,7 +56,7 @@ def read(texts: list[str], pattern: str) -> list[datetime | None]:
 @pytest.mark.parametrize("day", DAYS)
 @settings(max_examples=8, deadline=None)
 @given(more=MOMENTS)
-def test_dates_are_read_by_the_pattern_that_they_were_written_in(
+def test_dates_are_read_by_the_pattern_they_are_written_in(
     day: str, clock: str, more: list[datetime]
 ) -> None:
     form = DAYS[day] + CLOCKS.get(clock, "")
@@ -90,7 +90,7 @@ def test_days_that_may_be_months_have_both_patterns(more: list[datetime]) -> Non
         st.text("0123456789 /.-:,TZMayJanPpm+", max_size=24) | st.text(max_size=12), max_size=6
     )
 )
-def test_other_texts_are_no_dates_unless_a_pattern_reads_all_of_them(texts: list[str]) -> None:
+def test_texts_are_dates_only_if_a_pattern_reads_them_all(texts: list[str]) -> None:
     found = find(pl.Series(texts, dtype=pl.String))
     for pattern in found.patterns if found else ():
         assert None not in read(texts, pattern)
@@ -117,9 +117,7 @@ def test_texts_that_are_no_dates_stay_texts(texts: list[str]) -> None:
 
 @pytest.mark.parametrize(("pattern", "size"), [("epoch_s", 1), ("epoch_ms", 1000)])
 @pytest.mark.parametrize("name", ["created_at", "ts", "event_time", "updatedAt", "Unix Time"])
-def test_whole_numbers_of_a_field_that_says_a_time_count_from_1970(
-    name: str, pattern: str, size: int
-) -> None:
+def test_whole_numbers_of_a_time_field_count_from_1970(name: str, pattern: str, size: int) -> None:
     moments = [NOW - timedelta(hours=7 * each) for each in range(50)]
     numbers = pl.Series([round(moment.timestamp()) * size for moment in moments] + [None])
     found = find_epoch(name, numbers, NOW)

@@ -390,9 +390,7 @@ def test_days_that_may_be_months_stay_texts_and_are_told_of(project: DataProject
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-def test_seconds_since_1970_are_moments_where_the_name_says_a_time(
-    project: DataProject, form: str
-) -> None:
+def test_seconds_since_1970_are_moments_if_named_a_time(project: DataProject, form: str) -> None:
     moments = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=each) for each in range(9)]
     frame = pl.DataFrame(
         {"id": range(9), "createdAt": [int(each.timestamp()) * 1000 for each in moments]}
@@ -407,7 +405,7 @@ def test_seconds_since_1970_are_moments_where_the_name_says_a_time(
     assert fetch.receive(contract)["createdAt"].to_list() == moments
 
 
-def test_rows_that_have_names_as_r_writes_them_have_a_column_more(project: DataProject) -> None:
+def test_row_names_as_r_writes_them_are_one_more_column(project: DataProject) -> None:
     data = b'"weight" "feed" "pig"\n"a" 26.5 1.25 1\n"b" 27 2.5 2\n"c" 28 2.75 3\n'
     contract = drafted(project, put(project, "orders.csv", data))
     assert contract.names == ("column_1", "weight", "feed", "pig")
@@ -467,9 +465,7 @@ def test_columns_without_a_name_are_called_by_their_position(project: DataProjec
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json", "jsonl"])
-def test_names_that_no_field_can_have_are_kept_as_physical_names(
-    project: DataProject, form: str
-) -> None:
+def test_names_no_field_can_have_become_physical_names(project: DataProject, form: str) -> None:
     names = ["*", "^a.*$", " spaced ", "a.b", 'x "y"', "größe", "spaced"]
     frame = pl.DataFrame({name: [place, place + 10] for place, name in enumerate(names)})
     write = {"csv": frame.write_csv, "parquet": frame.write_parquet, "json": frame.write_json,
@@ -559,7 +555,7 @@ schema:
         ("maxBytes", "many"),
     ],
 )
-def test_option_of_a_dialect_that_means_nothing_is_told_with_its_line(
+def test_meaningless_option_of_a_dialect_is_told_with_line(
     project: DataProject, name: str, value: str
 ) -> None:
     with pytest.raises(UserError, match=rf"^signals/orders\.yaml:10: .*({name}|whole number)"):

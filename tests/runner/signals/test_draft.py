@@ -91,7 +91,7 @@ def test_real_data_keep_the_draft_that_was_made_of_them(
     assert quality.broken(contract, snapshot.split(contract, received), datetime.now(UTC)) == []
 
 
-def test_draft_of_the_same_rows_is_the_same_whatever_file_they_are_in(
+def test_draft_of_the_same_rows_is_the_same_for_any_file(
     project: DataProject, drafted: Drafted
 ) -> None:
     raw = project.source("prices")
@@ -183,9 +183,7 @@ def test_draft_of_long_texts_and_json_numbers_keeps_every_value(
     assert fetch.receive(contract)["hash"].to_list() == hashes
 
 
-def test_days_are_the_event_time_of_daily_rows_that_are_known_the_day_after(
-    project: DataProject, drafted: Drafted
-) -> None:
+def test_days_of_daily_rows_are_known_the_day_after(project: DataProject, drafted: Drafted) -> None:
     days = [f"2024-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 29)]
     table = {"day": days * 2, "shop": ["a"] * 56 + ["b"] * 56, "sales": [3, 4] * 56}
     contract = drafted(**table)
@@ -200,7 +198,7 @@ def test_days_are_the_event_time_of_daily_rows_that_are_known_the_day_after(
     assert list(snapshot.split(other, fetch.receive(other))) == ["2024-01", "2024-02"]
 
 
-def test_text_that_stands_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
+def test_text_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
     contract = drafted(number=["1", "2"], country=["NA", "DE"])
     assert contract.null_values == ()
     assert fetch.receive(contract)["country"].to_list() == ["NA", "DE"]
@@ -232,7 +230,7 @@ def test_key_is_the_smallest_set_with_the_event_time(drafted: Drafted) -> None:
     ],
     ids=["the same in all", "each lacks a value", "only a measure differs", "only by chance"],
 )  # fmt: skip
-def test_rows_that_no_fields_tell_apart_get_a_key_of_all_they_hold(
+def test_rows_no_fields_tell_apart_get_a_key_of_all(
     drafted: Drafted, columns: dict[str, list[str]]
 ) -> None:
     contract = drafted(**columns)
@@ -244,7 +242,7 @@ def test_rows_that_no_fields_tell_apart_get_a_key_of_all_they_hold(
     assert rows.columns == [key, *columns]
 
 
-def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafted) -> None:
+def test_draft_leaves_room_around_what_was_seen(drafted: Drafted) -> None:
     count = 200
     contract = drafted(
         id=[str(each) for each in range(count)],
@@ -269,7 +267,7 @@ def test_ranges_values_and_shares_have_room_around_what_was_seen(drafted: Drafte
     assert contract.rows == (100, 400)
 
 
-def test_what_may_be_about_a_person_is_classified_and_none_of_it_is_in_the_draft(
+def test_personal_fields_are_classified_and_not_in_the_draft(
     project: DataProject, drafted: Drafted
 ) -> None:
     count = 200
@@ -312,7 +310,7 @@ def test_names_and_values_are_written_as_yaml_reads_them(drafted: Drafted) -> No
     assert fetch.receive(contract).height == 450
 
 
-def test_names_with_quotes_and_line_breaks_are_drafted_and_received(
+def test_names_with_quotes_and_line_breaks_are_received(
     project: DataProject, drafted: Drafted
 ) -> None:
     source_file = project.root / "data" / "raw" / "odd.csv"
@@ -329,7 +327,7 @@ def test_long_identifiers_stay_what_they_are(drafted: Drafted) -> None:
     assert sorted(fetch.receive(contract)["id"]) == ids
 
 
-def test_csv_with_empty_lines_at_its_end_or_beside_the_shadow_of_macos_is_drafted(
+def test_csv_with_empty_last_lines_or_macos_shadow_is_drafted(
     project: DataProject, drafted: Drafted
 ) -> None:
     place = project.root / "data" / "raw" / "a.zip"
@@ -427,7 +425,7 @@ def test_package_that_is_not_installed_is_named(project: DataProject) -> None:
     assert json.dumps(sorted(path.name for path in (project.root / "signals").iterdir())) == "[]"
 
 
-def test_draft_leaves_room_for_new_customers_versions_and_readings(drafted: Drafted) -> None:
+def test_draft_leaves_room_for_new_values_of_growing_fields(drafted: Drafted) -> None:
     rows = 600
     contract = drafted(
         id=[str(row) for row in range(rows)],
@@ -483,7 +481,7 @@ def test_day_of_birth_is_classified_and_no_event_time(drafted: Drafted, name: st
     assert not any(field.classification for field in contract.fields if field.name != name)
 
 
-def test_several_columns_without_a_name_have_their_places_for_names(
+def test_columns_without_a_name_are_named_by_their_place(
     drafted: Drafted, project: DataProject
 ) -> None:
     place = project.root / "data" / "raw" / "orders.csv"
@@ -522,7 +520,7 @@ def test_grid_of_any_size_is_a_key(drafted: Drafted, places: int, years: int) ->
     assert contract.key == ("site", "year")
 
 
-def test_names_that_come_twice_now_and_then_are_no_key_with_a_code(drafted: Drafted) -> None:
+def test_names_that_sometimes_repeat_are_no_key(drafted: Drafted) -> None:
     names = [f"Kelly, {number // 2 if number < 6 else number}" for number in range(300)]
     contract = drafted(
         name=names,

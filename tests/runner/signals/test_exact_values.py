@@ -205,9 +205,7 @@ def test_text_that_is_no_such_number_is_shown_with_its_row(
 
 
 @pytest.mark.parametrize("where", ["csv", "jsonl", "parquet", "duckdb"])
-def test_nan_is_null_where_the_contract_lists_it_and_else_refused(
-    tmp_path: Path, where: str
-) -> None:
+def test_nan_is_null_where_listed_and_else_refused(tmp_path: Path, where: str) -> None:
     server = {
         "csv": lambda: as_csv(tmp_path, ["1.5", "NaN"]),
         "jsonl": lambda: as_jsonl(tmp_path, ["1.5", "NaN"]),
@@ -419,7 +417,7 @@ def test_boolean_written_in_two_ways_is_refused(tmp_path: Path, first: str, othe
 @pytest.mark.parametrize("where", ["csv", "parquet"])
 @examples
 @given(data=st.data())
-def test_local_time_is_the_moment_that_the_zone_says_or_is_refused(
+def test_local_time_is_the_moment_of_its_zone_or_refused(
     tmp_path: Path, where: str, zone: str, data: st.DataObject
 ) -> None:
     info = ZoneInfo(zone)
@@ -748,7 +746,7 @@ def test_last_day_that_there_is_arrives(last: date) -> None:
         assert value.replace(tzinfo=None) == last if zone else value == last
 
 
-def test_time_without_an_offset_is_in_the_zone_that_its_field_says() -> None:
+def test_time_without_an_offset_is_in_its_fields_zone() -> None:
     field = Field("at", "timestamp", time_zone="Europe/Berlin")
     values = casts.cast(pl.Series("at", ["2024-07-01 00:00:00"]), field, field.time_zone or "")
     assert values.to_list() == [datetime(2024, 6, 30, 22, tzinfo=UTC)]
@@ -763,7 +761,7 @@ def test_time_without_an_offset_is_in_the_zone_that_its_field_says() -> None:
     )
 )
 @settings(max_examples=300)
-def test_texts_that_are_numbers_or_words_are_told_apart_and_none_is_another(
+def test_texts_of_numbers_and_words_are_told_apart(
     texts: list[str | None],
 ) -> None:
     column = pl.Series(texts, dtype=pl.String)

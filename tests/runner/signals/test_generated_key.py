@@ -99,7 +99,7 @@ def test_key_stays_the_same_from_one_release_to_the_next() -> None:
     ]  # fmt: skip
 
 
-def test_same_rows_have_the_same_keys_whatever_file_they_come_in(tmp_path: Path) -> None:
+def test_same_rows_have_the_same_keys_in_any_file(tmp_path: Path) -> None:
     frame = pl.DataFrame({"bill": [10.5, 3.25, 10.5], "smoker": [True, None, True]})
     frame.write_csv(tmp_path / "tips.csv")
     frame.write_parquet(tmp_path / "tips.parquet")
@@ -139,7 +139,7 @@ def test_key_of_classified_values_is_classified_too() -> None:
     assert contract().field("row_key").classification is None
 
 
-def test_contract_of_a_producer_whose_rows_no_fields_tell_apart_gets_it(
+def test_producers_contract_without_a_key_gets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))

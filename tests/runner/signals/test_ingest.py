@@ -104,7 +104,7 @@ def test_times_without_offset_are_in_the_contracts_time_zone(fresh: DataProject)
     assert times[:2].to_list() == ["2024-01-01T05:00Z", "2024-01-01T07:00Z"]
 
 
-def test_clock_changes_hour_that_comes_twice_is_its_first_and_one_that_never_comes_is_refused(
+def test_double_hour_is_its_first_and_skipped_hour_is_refused(
     fresh: DataProject,
 ) -> None:
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-11-05T01:30:00")
@@ -115,7 +115,7 @@ def test_clock_changes_hour_that_comes_twice_is_its_first_and_one_that_never_com
         fetch.receive(read_contracts(fresh.root)["visits"])
 
 
-def test_rows_of_the_hour_that_comes_twice_share_their_key_and_are_told_why(
+def test_rows_of_the_double_hour_are_told_why_keys_repeat(
     fresh: DataProject,
 ) -> None:
     row = "2023-11-05T01:30:00,a,7,7,true,5\n"
@@ -129,7 +129,7 @@ def test_rows_of_the_hour_that_comes_twice_share_their_key_and_are_told_why(
     assert "clocks" not in str(error.value)
 
 
-def test_day_is_its_first_moment_also_where_clocks_went_forward_at_midnight(
+def test_day_is_its_first_moment_though_clocks_skip_midnight(
     fresh: DataProject,
 ) -> None:
     replace(fresh.contract("visits"), "America/New_York", "America/Santiago")
@@ -214,7 +214,7 @@ FIRST = "2024-01-01T05:00:00Z,a"
         (_edit("shop,opened,size\na,", 'shop,opened,size\n"a,', "shops"), "breaks off"),
     ],
 )
-def test_broken_source_names_signal_field_owner_and_costs_the_other_signal_nothing(
+def test_broken_source_is_named_and_costs_the_other_nothing(
     fresh: DataProject, harm: Any, says: str
 ) -> None:
     harm(fresh)
@@ -241,7 +241,7 @@ def test_broken_source_names_signal_field_owner_and_costs_the_other_signal_nothi
         (_edit("b,2021", "a,2021", "shops"), "key", None),
     ],
 )
-def test_unfit_delivery_says_which_promise_is_broken_across_processes(
+def test_unfit_delivery_names_the_promise_across_processes(
     fresh: DataProject, harm: Any, kind: str, field: str | None
 ) -> None:
     harm(fresh)
@@ -305,7 +305,7 @@ def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
         ensure_received(["shops"])
 
 
-def test_draft_is_received_and_every_run_says_what_is_still_to_be_set(
+def test_draft_is_received_and_runs_say_what_is_to_be_set(
     fresh: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:
     replace(fresh.contract("shops"), "status: active", "status: draft")
@@ -378,7 +378,7 @@ def test_unchanged_source_rewrites_nothing_and_leaves_git_clean(
     assert {entry[0] for entry in recorder.datasets} == {"visits", "prices", "shops"}
 
 
-def test_month_that_vanishes_from_the_source_is_held_and_goes_when_released(
+def test_vanished_month_is_held_and_goes_when_released(
     received: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = received.source("visits").read_text().splitlines()
@@ -501,7 +501,7 @@ def test_other_texts_for_nothing_receive_again(received: DataProject) -> None:
     assert snapshot.scan(after["visits"]).collect()["member"].null_count() > missing == 0
 
 
-def test_promise_of_a_contract_without_texts_for_nothing_is_the_one_that_records_hold(
+def test_contract_without_texts_for_nothing_keeps_its_promise(
     received: DataProject,
 ) -> None:
     """Another one would have every snapshot of before received again."""
@@ -540,7 +540,7 @@ def test_clone_pulls_what_was_pushed_even_without_the_source(
     assert ensure_received(["visits"])["visits"].rows == 2400
 
 
-def test_clone_whose_source_has_changed_says_so_with_both_hashes(
+def test_clone_whose_source_changed_names_both_hashes(
     received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded = ensure_received(["shops"])["shops"].content
@@ -580,7 +580,7 @@ def test_folder_that_dvc_does_not_know_is_told(fresh: DataProject) -> None:
         ensure_received(["shops"])
 
 
-def test_files_that_another_run_is_replacing_are_looked_at_again(
+def test_files_being_replaced_are_looked_at_again(
     received: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = received.root / "data/signals/visits/2024-02.parquet"
@@ -623,7 +623,7 @@ def test_reader_that_exits_costs_the_other_signals_nothing(
     assert (fresh.root / "data/signals/visits.dvc").exists()
 
 
-def test_time_without_end_is_received_and_costs_the_other_signals_nothing(
+def test_time_without_end_costs_the_others_nothing(
     fresh: DataProject,
 ) -> None:
     replace(fresh.contract("shops"), "- {name: size,",
@@ -640,7 +640,7 @@ def test_time_without_end_is_received_and_costs_the_other_signals_nothing(
 
 
 @pytest.mark.usefixtures("fresh")
-def test_profile_that_cannot_be_written_costs_the_other_signals_nothing(
+def test_unwritable_profile_costs_the_others_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write = profile_file.write
@@ -657,7 +657,7 @@ def test_profile_that_cannot_be_written_costs_the_other_signals_nothing(
 
 
 @pytest.mark.usefixtures("fresh")
-def test_receiving_leaves_the_threads_of_later_work_as_they_were() -> None:
+def test_receiving_leaves_the_threads_as_they_were() -> None:
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -684,7 +684,7 @@ def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
 # ---------------------------------------------------------------- several at once
 
 
-def test_failing_signals_are_told_at_the_end_and_the_others_are_there(
+def test_failing_signals_are_told_and_the_others_are_there(
     received: DataProject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -712,7 +712,7 @@ def test_failing_signals_are_told_at_the_end_and_the_others_are_there(
     assert ensure_received(["visits"])["visits"].rows == 2401
 
 
-def test_signals_are_read_side_by_side_and_published_while_others_read(
+def test_signals_are_read_and_published_side_by_side(
     received: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contracts = read_contracts(received.root)
@@ -739,7 +739,7 @@ def test_signals_are_read_side_by_side_and_published_while_others_read(
     assert snapshot.current(contracts["shops"]).rows == 3  # type: ignore[union-attr]
 
 
-def test_reader_may_leave_out_what_is_older_than_the_newest_partition(
+def test_reader_may_leave_out_older_than_the_newest_partition(
     received: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = received.partitions("visits")
@@ -781,7 +781,7 @@ def test_reader_may_leave_out_what_is_older_than_the_newest_partition(
     assert asked["visits"] is None
 
 
-def test_row_that_has_moved_in_time_is_there_once_where_only_newer_rows_are_asked_for(
+def test_row_moved_in_time_is_there_once_among_newer_rows(
     fresh: DataProject,
 ) -> None:
     for path in (fresh.root / "signals").glob("*.yaml"):
@@ -809,7 +809,7 @@ def test_row_that_has_moved_in_time_is_there_once_where_only_newer_rows_are_aske
     assert moved["at"].to_list() == [datetime(2024, 3, 30, 12, tzinfo=UTC)]
 
 
-def test_value_that_an_earlier_month_has_too_is_held_where_it_may_come_once(
+def test_unique_value_of_an_earlier_month_is_held(
     fresh: DataProject,
 ) -> None:
     for path in (fresh.root / "signals").glob("*.yaml"):
@@ -899,7 +899,7 @@ def _survive(project: DataProject, kills: int) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_anywhere_the_snapshot_is_whole_and_the_next_delivery_comes_in(
+def test_killed_anywhere_the_snapshot_is_whole(
     received: DataProject,
 ) -> None:
     _survive(received, 3)
@@ -907,7 +907,7 @@ def test_killed_anywhere_the_snapshot_is_whole_and_the_next_delivery_comes_in(
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_thirty_times_killed_the_snapshot_is_whole_and_the_next_delivery_comes_in(
+def test_thirty_times_killed_the_snapshot_is_whole(
     received: DataProject,
 ) -> None:
     _survive(received, 30)
@@ -954,7 +954,7 @@ def test_lock_file_that_dvc_left_half_written_is_no_obstacle(received: DataProje
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="has no processes that nobody waits for")
-def test_lock_of_a_killed_dvc_that_nobody_waited_for_is_no_obstacle(received: DataProject) -> None:
+def test_lock_of_a_killed_dvc_is_no_obstacle(received: DataProject) -> None:
     killed = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
     lock = received.root / ".dvc" / "tmp" / "rwlock"

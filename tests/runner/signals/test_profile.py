@@ -135,7 +135,7 @@ def test_merging_parts_does_not_depend_on_how_they_are_cut(project: DataProject)
             assert np.searchsorted(values, value, "right") / 3000 >= level - 0.025
 
 
-def test_classified_field_shows_nothing_but_how_often_it_is_there(project: DataProject) -> None:
+def test_classified_field_shows_only_how_often_it_is_there(project: DataProject) -> None:
     for line in ("{name: visitor, logicalType: integer", "{name: shop, logicalType: string",
                  "{name: spent, logicalType: number"):  # fmt: skip
         replace(project.contract("visits"), line, line + ", classification: restricted")

@@ -302,7 +302,7 @@ def test_rule_of_two_fields_names_fields_that_there_are() -> None:
         a_contract(table=[rule])
 
 
-def test_share_that_is_tolerated_covers_all_that_the_field_says_of_its_values() -> None:
+def test_tolerated_share_covers_all_the_field_says() -> None:
     options = {"maxLength": 2, "pattern": "^[a-z]*$"}
     rule = {"metric": "invalidValues", "mustBeLessOrEqualTo": 10, "unit": "percent"}
     contract = a_contract(quality=[rule], logicalTypeOptions=options)
@@ -313,7 +313,7 @@ def test_share_that_is_tolerated_covers_all_that_the_field_says_of_its_values() 
     assert "; tolerated are 10 %; the worst is abc, first at row=90" in found[0].message
 
 
-def test_number_of_invalid_values_is_the_bound_where_no_share_is() -> None:
+def test_number_of_invalid_values_is_a_bound_without_a_share() -> None:
     rule = {"metric": "invalidValues", "mustBeLessThan": 3}
     contract = a_contract(
         quality=[rule], logicalTypeOptions={"maxLength": 2, "pattern": "^[a-z]*$"}
@@ -346,7 +346,7 @@ def test_share_of_nulls_or_of_listed_values_is_the_fields_own(
     assert field.rules == ()
 
 
-def test_invalid_values_of_a_field_that_says_nothing_are_not_checked() -> None:
+def test_field_that_says_nothing_has_no_invalid_values() -> None:
     assert breaches(a_contract(quality=[{"metric": "invalidValues", "mustBe": 0}]), ["a"]) == []
 
 

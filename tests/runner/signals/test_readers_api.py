@@ -170,7 +170,7 @@ def test_token_goes_into_the_header_and_nowhere_else(
     assert TOKEN not in server.asked[-1][0]
 
 
-def test_secret_in_an_address_is_masked_where_the_server_leads_on(
+def test_secret_in_a_redirected_address_is_masked(
     project: DataProject, server: Interface, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -200,7 +200,7 @@ def test_server_that_recovers_is_asked_again(
     assert len(server.asked) == len(trouble) + 1
 
 
-def test_server_that_says_when_to_come_again_is_not_asked_before(
+def test_server_that_says_when_to_ask_again_is_obeyed(
     project: DataProject, server: Interface
 ) -> None:
     server.answers.append(status(429, Retry_After="1"))
@@ -227,7 +227,7 @@ def test_server_that_says_when_to_come_again_is_not_asked_before(
         ([silence] * 9, "does not answer within 0.2 s", 6),
     ],
 )  # fmt: skip
-def test_server_that_fails_is_named_with_what_it_did_and_no_secret(
+def test_failing_server_is_named_without_a_secret(
     project: DataProject,
     server: Interface,
     caplog: pytest.LogCaptureFixture,
@@ -272,7 +272,7 @@ def test_whole_numbers_are_integers_however_they_are_written(
          "gives page 1 again; does it know the parameter 'p'"),
     ],
 )  # fmt: skip
-def test_pages_that_would_never_end_or_lead_elsewhere_are_refused(
+def test_endless_pages_and_pages_elsewhere_are_refused(
     project: DataProject, server: Interface, way: str, answers: list[Any], says: str
 ) -> None:
     server.answers += answers

@@ -146,7 +146,7 @@ def test_whole_number_in_json_lines_is_an_integer(
         ('{"v": 1}', r"""size must be an integer, but row 2 of .*shops.jsonl has '{"v":1}'"""),
     ],
 )
-def test_what_is_no_whole_number_in_json_lines_is_shown_with_its_row(
+def test_json_lines_show_what_is_no_whole_number_by_row(
     project: DataProject, value: str, says: str
 ) -> None:
     (project.root / "data" / "raw" / "shops.jsonl").write_text(

@@ -156,7 +156,7 @@ def test_file_databases_give_the_needed_columns_and_rows_only(
     assert needed <= given.height <= needed + 48
 
 
-def test_postgres_time_without_zone_is_in_the_contracts_time_zone(
+def test_postgres_time_without_zone_has_the_contracts_zone(
     postgres: Callable[..., Contract], server: Postgres, project: DataProject
 ) -> None:
     frame = fetch.receive(contract(project, "visits"))

@@ -78,7 +78,7 @@ def test_broken_relation_is_shown_beside_what_is_usual(report: Report) -> None:
     assert "Relations between fields" not in report(month(9), SAID).text
 
 
-def test_field_that_differs_though_no_check_named_it_is_in_the_overview(report: Report) -> None:
+def test_field_that_differs_unnamed_is_in_the_overview(report: Report) -> None:
     wrong = CELSIUS.with_columns(pl.col("okta") * 2, dry=pl.lit(False))
     overview = report(wrong, SAID).text.partition("All fields")[2].partition("What to do")[0]
     assert re.search(r"temp \d+ % dry \d\d % okta \d\d %", overview)  # the named, then by size

@@ -56,7 +56,7 @@ def test_good_delivery_breaks_nothing() -> None:
     assert broken(contract, {"2024-02": frame}, NOON) == []
 
 
-def test_value_out_of_range_is_told_with_numbers_worst_and_first_row() -> None:
+def test_value_out_of_range_is_told_with_worst_and_first() -> None:
     frame = hours(100, temp=[50.0] * 98 + [-30.5, 1048.36])
     (breach,) = broken(a_contract(TEMP), {"2024-02": frame}, NOON)
     assert (breach.kind, breach.field, breach.partition) == ("range", "temp", "2024-02")
@@ -87,7 +87,7 @@ def test_range_may_have_one_bound_alone(
         (Field("sky", "number", allowed=("0.5", "1")), [1.0, 7.0, None, 7.0]),
     ],
 )
-def test_value_that_is_not_on_the_list_is_a_breach_and_no_value_is_not(
+def test_value_off_the_list_is_a_breach_and_no_value_is_not(
     field: Field, values: list[Any]
 ) -> None:
     (breach,) = broken(a_contract(field), {"2024-02": hours(4, sky=values)}, NOON)
@@ -143,7 +143,7 @@ def test_source_that_keeps_its_promise_raises_no_alarm(tolerated: float) -> None
             assert all(too_many(int(count), rows, tolerated) for count in half_more)
 
 
-def test_rule_broken_in_many_months_is_one_breach_where_it_begins() -> None:
+def test_rule_broken_in_many_months_is_one_breach() -> None:
     bad = {
         "2024-01": hours(5, JANUARY, temp=[50.0] * 5),
         "2024-02": hours(5, temp=[999.0] * 5),
@@ -216,7 +216,7 @@ def test_signal_is_late_once_frequency_and_latency_are_over() -> None:
     assert lateness(replace(contract, frequency=None), last, NOON + timedelta(days=9)) is None
 
 
-def test_event_after_its_arrival_is_a_breach_but_not_by_what_clocks_differ() -> None:
+def test_event_after_arrival_is_a_breach_but_for_clocks() -> None:
     for ahead, expected in ((timedelta(minutes=4), []), (timedelta(hours=1), ["future"])):
         frame = hours(3, NOON - timedelta(hours=2) + ahead)
         found = broken(a_contract(), {"2024-03": frame}, NOON)
@@ -239,7 +239,7 @@ def test_day_that_came_twice_under_other_keys_is_a_breach() -> None:
     assert broken(contract, {"2024-02": single}, NOON) == []
 
 
-def test_few_rows_or_rows_that_are_alike_by_nature_are_no_copies() -> None:
+def test_few_rows_or_rows_alike_by_nature_are_no_copies() -> None:
     number = Field("number", "integer", required=True, key=True)
     contract = a_contract(event_time=None, key=("number",))
     contract = replace(contract, fields=(number, Field("size", "integer")))

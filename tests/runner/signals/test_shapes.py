@@ -60,7 +60,7 @@ def test_shape_comes_in_three_times_and_what_is_wrong_is_held(shape: Shape, tmp_
     assert breaches(contract, past, snapshot.split(contract, fetch.receive(contract)))
 
 
-def test_value_that_comes_later_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
+def test_later_value_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
     fields = (
         Field("id", "integer", required=True, key=True),
         Field("at", "timestamp", required=True),

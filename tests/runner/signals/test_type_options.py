@@ -320,7 +320,7 @@ def test_option_that_is_not_checked_is_listed_and_no_mistake(
 @pytest.mark.parametrize(
     "form", ["yyyy-MM-dd VV", "QQ yyyy", "HH", "hh:mm", "dd/MM", "'a", "yyyyy", "nonsense!!"]
 )
-def test_format_of_dates_that_cannot_be_read_is_told_with_the_contract(form: str) -> None:
+def test_unreadable_format_of_dates_is_told_with_contract(form: str) -> None:
     with pytest.raises(UserError, match=r"air\.yaml:\d+: the format of \w+ cannot be read"):
         a_contract("timestamp", logicalTypeOptions={"format": form})
 

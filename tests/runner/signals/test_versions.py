@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import polars as pl
 import pytest
 
-from ml_experiment_runner.config.composition import normalise
+from ml_experiment_runner.config.overrides import normalise
 from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.dataset.plan import make_plan
 from ml_experiment_runner.holds import holds
@@ -117,7 +117,7 @@ def test_draft_and_version_zero_may_change(project: DataProject) -> None:
     versions.check(*(_contract(each, path) for each in zero))
 
 
-def test_breaking_change_under_the_same_version_is_refused_and_costs_the_others_nothing(
+def test_breaking_change_of_the_same_version_is_refused(
     project: DataProject,
 ) -> None:
     replace(project.contract("shops"), "opened, logicalType: date", "opened, logicalType: string")
@@ -159,7 +159,7 @@ def test_experiment_stays_on_the_version_that_it_pins(project: DataProject) -> N
     assert {"versions/prices/1.0.0.dvc", "versions/prices/1.0.0.yaml"} <= names
 
 
-def test_former_version_is_kept_for_git_and_comes_back_with_dvc_pull(
+def test_former_version_comes_back_with_dvc_pull(
     project: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -218,7 +218,7 @@ def test_pinned_rows_that_were_changed_by_hand_are_refused(project: DataProject)
         ensure_received(["prices"], pins={"prices": "1.0.0"})
 
 
-def test_pin_on_the_current_version_outlives_an_interrupted_ingest(project: DataProject) -> None:
+def test_pin_on_the_version_outlives_an_interrupted_ingest(project: DataProject) -> None:
     snapshot.write_index(read_contracts(project.root)["prices"], {"publishing": True})
     (path,) = (project.root / "data/signals/prices").glob("2024-03*")
     path.write_bytes(b"half")
@@ -228,7 +228,7 @@ def test_pin_on_the_current_version_outlives_an_interrupted_ingest(project: Data
     assert git(project.root, "status", "--porcelain") == before
 
 
-def test_looking_at_files_does_not_hide_that_they_are_being_replaced(project: DataProject) -> None:
+def test_looking_does_not_hide_that_files_are_replaced(project: DataProject) -> None:
     contract = read_contracts(project.root)["prices"]
     text = snapshot.dvc_file(contract).read_text()
     snapshot.write_index(contract, {"publishing": True, "before": text})
@@ -258,7 +258,7 @@ def test_pinned_dataset_is_checked_against_the_contract_of_then(project: DataPro
 # ---------------------------------------------------------------- held under a new version
 
 
-def test_run_goes_on_with_the_former_version_while_the_new_one_is_held(
+def test_run_uses_the_former_version_while_the_new_is_held(
     project: DataProject, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = load_dataset(project.config())
@@ -303,7 +303,7 @@ def test_same_change_is_held_unless_a_version_announces_it(
     assert [hold.status for hold in holds.read_holds(project.root)] == ["superseded"]
 
 
-def test_announced_unit_begins_with_the_first_partition_that_comes_after(
+def test_announced_unit_begins_with_the_next_partition(
     project: DataProject, changes: MagicMock
 ) -> None:
     replace(project.contract("prices"), UNIT % "EUR", UNIT % "XTS")

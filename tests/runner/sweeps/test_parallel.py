@@ -8,7 +8,7 @@ from ml_experiment_runner.sweeps.execution import resume_collector
 from ml_experiment_runner.sweeps.job_process import Job, folder_of
 
 
-def test_what_a_job_leaves_does_not_stay_in_memory_when_the_next_begins() -> None:
+def test_memory_of_a_job_is_free_when_the_next_begins() -> None:
     class Model:
         pass
 
@@ -21,7 +21,7 @@ def test_what_a_job_leaves_does_not_stay_in_memory_when_the_next_begins() -> Non
     assert left() is None
 
 
-def test_job_that_a_scheduler_begins_again_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_job_begun_again_has_a_folder_of_its_own(tmp_path: Path) -> None:
     job = Job(3, "", [], str(tmp_path / "3-aaaa1111"), "", [])
     assert folder_of(job) == tmp_path / "3-aaaa1111"
     folder_of(job).mkdir()

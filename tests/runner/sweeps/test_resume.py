@@ -263,6 +263,7 @@ def test_resumed_task_that_logs_its_model_again_keeps_the_first(
     assert twice(Path(config.outputs) / PLACE) == []
 
 
+@pytest.mark.usefixtures("in_a_project")
 @pytest.mark.parametrize("kind", ["run", "sweep"])
 @pytest.mark.parametrize("name", ["plain", "two words", "o'brien", "a,b", "a=b", "{a}", "[a]"])
 def test_run_is_resumed_in_its_folder_whatever_that_is_called(
@@ -284,6 +285,7 @@ def test_run_is_resumed_in_its_folder_whatever_that_is_called(
     )
 
 
+@pytest.mark.usefixtures("in_a_project")
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -17,7 +17,7 @@ def job(name: str, value: float | None, status: str = "FINISHED", **values: str)
     return Job(run, values, value)
 
 
-def test_best_job_is_that_of_the_best_objective_and_failures_are_none() -> None:
+def test_best_job_has_the_best_objective_and_did_not_fail() -> None:
     jobs = [job("a", 0.6), job("b", 0.8), job("c", None), job("d", None, "FAILED")]
     assert best_of(jobs, None).run.id == "b"
     assert best_of(jobs[2:], None) is None
@@ -42,7 +42,7 @@ def test_seeds_are_put_together_and_other_keys_told_apart() -> None:
     assert over_seeds([jobs[0], jobs[2]], "validation/roc_auc") == []
 
 
-def test_picture_has_a_line_for_each_job_through_words_and_numbers() -> None:
+def test_picture_has_a_line_for_each_job() -> None:
     jobs = [job(str(number), 0.5 + number / 10, model=("tree", "linear")[number % 2],
                 rate=str(10**-number)) for number in range(4)]  # fmt: skip
     figure = parallel_coordinates(jobs, "validation/roc_auc")

@@ -67,7 +67,7 @@ def judged(*names: str, **options: Any) -> tuple[dict[str, Any], EliminationResu
     return {one.name: one for one in found.verdicts}, found, judge
 
 
-def test_leave_one_out_is_deceived_by_a_copy_and_elimination_is_not() -> None:
+def test_copy_deceives_leave_one_out_and_not_elimination() -> None:
     verdicts, found, _ = judged("strong", "exact_copy", "weak", "noise")
     first, second = verdicts["strong"], verdicts["exact_copy"]
     assert first.alone.high < 0.002, "left out alone, the best column is missed by nobody"
@@ -91,7 +91,7 @@ def test_a_noisy_copy_is_redundant_with_what_it_copies() -> None:
     assert "strong" not in found.out
 
 
-def test_every_model_is_judged_once_and_never_more_than_was_said() -> None:
+def test_every_model_is_evaluated_once() -> None:
     names = ("strong", "exact_copy", "noisy_copy", "weak", "noise", "more_noise")
     verdicts, found, judge = judged(*names)
     assert len(judge.asked) == len(set(judge.asked)) == found.fits <= most_fits(len(names))
@@ -101,7 +101,7 @@ def test_every_model_is_judged_once_and_never_more_than_was_said() -> None:
     assert set(verdicts) == set(names)
 
 
-def test_noise_is_worthless_when_there_are_rows_enough_and_doubtful_otherwise() -> None:
+def test_noise_is_worthless_with_rows_enough_else_doubtful() -> None:
     worth = []
     for rows in (20_000, 200):
         found = backward_elimination(["strong", "noise"], Judge(["strong", "noise"], rows), 0.005)
@@ -110,7 +110,7 @@ def test_noise_is_worthless_when_there_are_rows_enough_and_doubtful_otherwise() 
     assert worth[1]["noise"] == Worth.DOUBTFUL
 
 
-def test_when_time_is_up_nothing_is_called_worthless_that_was_not_judged_again() -> None:
+def test_time_up_calls_worthless_only_what_was_reevaluated() -> None:
     judge = Judge(["strong", "exact_copy", "weak"])
     begin = [0.0]
 
@@ -214,7 +214,7 @@ ENSEMBLE = {
 
 @pytest.mark.usefixtures("dataset")
 @pytest.mark.parametrize("leave_out", ["signals", "features"])
-def test_ablate_records_verdicts_findings_a_picture_and_a_run_for_each_fit(leave_out: str) -> None:
+def test_ablate_records_verdicts_picture_and_a_run_per_fit(leave_out: str) -> None:
     metrics, run = ablated(LINEAR, leave_out=leave_out)
     assert metrics["needed"] == 2
     assert metrics["redundant"] == 1

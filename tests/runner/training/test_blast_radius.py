@@ -57,7 +57,7 @@ def test_shuffled_rows_of_a_signal_stay_rows() -> None:
     assert sorted(mixed["a"]) == list(frame["a"])
 
 
-def test_moves_are_of_logits_of_logits_between_classes_and_of_numbers() -> None:
+def test_moves_are_of_logits_or_of_numbers() -> None:
     before, after = np.array([0.5, 0.5]), np.array([0.5, 1 / (1 + np.exp(-2.0))])
     assert moved_scores(TaskType.BINARY, before, after).most == pytest.approx(2.0)
     assert moved_answers(before, after).mean == pytest.approx((after[1] - 0.5) / 2)

@@ -26,6 +26,7 @@ from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.fusion import fit_fusion
 from ml_experiment_runner.training.models.groups import check_ensemble, groups_of
 from ml_experiment_runner.training.models.pipeline import predict
+from support import SOURCE
 from support.corruption import moves
 from support.ensembles import GROUPS, LINEAR, configured, make
 
@@ -52,7 +53,7 @@ def fitted(task_type: TaskType = TaskType.BINARY, **model: Any) -> tuple[Dataset
 
 
 @pytest.mark.parametrize("member", [LINEAR, TREES, LIGHT])
-def test_a_broken_signal_never_moves_the_logit_beyond_the_budget(member: dict[str, Any]) -> None:
+def test_broken_signal_moves_the_logit_within_the_budget(member: dict[str, Any]) -> None:
     dataset, ensemble = fitted(member=member)
     features, label = dataset.split("test")
     assert (ensemble.fusion_.weight > 0).all()
@@ -91,7 +92,7 @@ def test_the_mean_moves_by_a_share_at_most() -> None:
 
 
 @pytest.mark.parametrize("task_type", list(TaskType))
-def test_the_mean_answers_every_kind_of_question(task_type: TaskType) -> None:
+def test_the_mean_answers_every_task_type(task_type: TaskType) -> None:
     dataset, ensemble = fitted(task_type, fusion="mean")
     features, label = dataset.split("test")
     answer = predict(ensemble, task_type, features, dataset.classes)
@@ -104,7 +105,7 @@ def test_the_mean_answers_every_kind_of_question(task_type: TaskType) -> None:
         assert roc_auc_score(label, answer) > 0.65
 
 
-def test_a_smaller_budget_is_kept_and_what_is_said_most_of_the_time_counts() -> None:
+def test_smaller_budget_is_kept_and_the_usual_answer_counts() -> None:
     draw = np.random.default_rng(0)
     truth = draw.normal(size=4000)
     label = (truth + draw.logistic(size=4000) > 0).astype(np.int8)
@@ -158,7 +159,7 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     )
 
 
-def test_a_member_that_fails_costs_one_member_and_shows_no_values(caplog) -> None:
+def test_failing_member_costs_itself_and_shows_no_values(caplog) -> None:
     dataset, ensemble = fitted()
     features = dataset.split("test")[0][:20]
     expected = ensemble.without("sky").scores(features)
@@ -183,7 +184,7 @@ def test_a_frame_of_pandas_gets_the_same_answers() -> None:
     assert np.array_equal(ensemble.scores(frame), ensemble.scores(features))
 
 
-def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
+def test_only_the_member_of_a_changed_signal_is_refitted() -> None:
     dataset = make(TaskType.BINARY, seed=5)
     first = fit(configured(), dataset, dataset.split("train"))
     assert not any(each["reused"] for each in first.learned_.values())
@@ -206,7 +207,7 @@ def test_only_the_member_whose_signal_has_changed_is_fitted_again() -> None:
 
 
 @pytest.mark.parametrize("change", ["seed", "threads", "member", "label"])
-def test_members_are_fitted_again_when_what_they_depend_on_changes(change: str) -> None:
+def test_members_are_refitted_when_their_inputs_change(change: str) -> None:
     dataset = make(TaskType.BINARY, seed=6)
     fit(configured(), dataset, dataset.split("train"))
     config, split = configured(), dataset.split("train")
@@ -302,7 +303,7 @@ def test_a_wrong_ensemble_is_told_before_anything_runs(model: dict[str, Any], to
     assert told in str(error.value)
 
 
-def test_a_signal_that_is_left_out_while_it_is_held_leaves_the_others_to_answer() -> None:
+def test_held_signal_left_out_leaves_the_others_to_answer() -> None:
     config = configured(members={"weather": LINEAR})
     config.dataset = {"features": ["hour", "rain"]}
     config.task = {"uses": ["dataset", "model"]}
@@ -342,7 +343,7 @@ def gap_of(**model: Any) -> Measured:
     return Measured(metrics, refusal, record)
 
 
-def test_quality_gap_is_small_where_groups_only_add_up() -> None:
+def test_quality_gap_is_small_where_groups_add_up() -> None:
     metrics, refusal, record = gap_of()
     assert refusal is None
     for split in ("validation", "test"):
@@ -382,7 +383,7 @@ def test_quality_gap_whose_interval_holds_the_limit_is_undecided(
     assert ("undecided" in (refusal or caplog.text)) == is_undecided
 
 
-def test_groups_of_one_signal_are_told_to_move_an_answer_together(caplog) -> None:
+def test_groups_of_one_signal_are_said_to_move_together(caplog) -> None:
     dataset = make(TaskType.BINARY)
     reads = {name: {"all" if name in ("rain", "wind") else name: {name}} for name in dataset.reads}
     dataset = replace(dataset, reads=reads)
@@ -426,6 +427,5 @@ def test_a_saved_ensemble_needs_no_hydra(tmp_path: Path) -> None:
         "numpy.testing.assert_allclose(answer, numpy.load('answer.npy'), rtol=1e-12)\n"
         "assert not {'hydra', 'omegaconf', 'mlflow', 'dvc'} & set(sys.modules)\n"
     )
-    source = Path(sys.modules["runner"].__file__ or "").parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True,
-                   env={"PYTHONPATH": str(source)})  # fmt: skip
+                   env={"PYTHONPATH": str(SOURCE)})  # fmt: skip

@@ -49,7 +49,7 @@ def fitted(config: DictConfig, task_type: TaskType, threads: int | None = 2):
 
 
 @pytest.mark.parametrize(("name", "task_type"), PAIRS)
-def test_model_learns_categories_and_takes_gaps_and_what_it_never_saw(name, task_type) -> None:
+def test_model_learns_categories_and_takes_gaps_and_new(name, task_type) -> None:
     pipeline, prediction, label = fitted(model(name), task_type)
     if name != "dummy":
         if task_type == TaskType.REGRESSION:
@@ -71,7 +71,7 @@ def test_model_learns_categories_and_takes_gaps_and_what_it_never_saw(name, task
 
 
 @pytest.mark.parametrize(("name", "task_type"), PAIRS)
-def test_model_gives_the_same_to_the_last_digit_fitted_again_and_loaded(name, task_type) -> None:
+def test_model_is_the_same_fitted_again_and_loaded(name, task_type) -> None:
     pipeline, first, _ = fitted(model(name), task_type)
     _, second, _ = fitted(model(name), task_type)
     assert np.array_equal(first, second)
@@ -130,7 +130,7 @@ def test_model_whose_extra_is_not_installed_says_what_to_type(monkeypatch) -> No
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
-def test_saved_boosting_loads_in_a_fresh_process_without_the_repo(name, tmp_path) -> None:
+def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
     """As the delivery saves it; skops takes none of these, so their own bytes go in a pickle."""
     pipeline, expected, _ = fitted(model(name), TaskType.BINARY)
     features, _ = rows(TaskType.BINARY)

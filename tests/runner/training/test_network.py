@@ -51,7 +51,7 @@ def metrics(project: Path) -> dict[str, float]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("experiment", ["weather", "punctuality", "arrival_delay"])
-def test_network_trains_for_every_kind_and_is_the_same_again(network_project, experiment) -> None:
+def test_network_trains_for_every_task_type_and_is_the_same(network_project, experiment) -> None:
     found = []
     for _ in range(2):
         done = run(network_project, "run.py", f"+experiment={experiment}", *SMALL)
@@ -62,7 +62,7 @@ def test_network_trains_for_every_kind_and_is_the_same_again(network_project, ex
 
 
 @pytest.mark.long
-def test_network_that_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
+def test_interrupted_network_ends_as_an_undisturbed_one(
     network_project,
 ) -> None:
     words = ("run.py", "+experiment=weather", *SMALL[1:], "debug.rows=20000", "model.epochs=12")
@@ -89,7 +89,7 @@ def test_network_that_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.long
-def test_saved_network_loads_in_a_fresh_process_without_the_repo(network_project, tmp_path) -> None:
+def test_saved_network_loads_without_the_repository(network_project, tmp_path) -> None:
     done = run(network_project, "run.py", "+experiment=weather", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     code = (
@@ -110,7 +110,7 @@ def test_saved_network_loads_in_a_fresh_process_without_the_repo(network_project
 
 
 @pytest.mark.long
-def test_network_tells_a_search_after_every_epoch_and_is_ended_early(network_project) -> None:
+def test_network_tells_a_search_and_is_ended_early(network_project) -> None:
     words = ("+experiment=weather", *SMALL, "model.epochs=3", "objective=validation/roc_auc")
     search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=median",
               "hydra.sweeper.pruner.n_startup_trials=1",

@@ -40,7 +40,7 @@ def classified_rows(draw) -> tuple[np.ndarray, np.ndarray]:
 @given(classified_rows())
 @QUICKLY
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
+def test_evaluate_measures_classes_as_scikit_learn_does(rows) -> None:
     label, chances = rows
     judged = evaluate(TaskType.MULTICLASS, label, chances, None, 3, 0, CLASSES)
     said = np.array(CLASSES)[chances.argmax(axis=1)]
@@ -67,7 +67,7 @@ def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
     st.sampled_from([0.0, 1e7]),
 )
 @QUICKLY
-def test_judge_measures_numbers_as_scikit_learn_does(rows, offset: float) -> None:
+def test_evaluate_measures_numbers_as_scikit_learn_does(rows, offset: float) -> None:
     label, prediction = (np.array(each) + offset for each in zip(*rows, strict=True))
     judged = evaluate(TaskType.REGRESSION, label, prediction, None, 3, 0)
     expected = {
@@ -97,7 +97,7 @@ def noisy(task_type: TaskType, rows: int, seed: int) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("task_type", TaskType)
-def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(
+def test_interval_of_each_task_type_holds_the_truth_as_often(
     task_type: TaskType,
 ) -> None:
     classes = CLASSES if task_type == TaskType.MULTICLASS else ()
@@ -119,7 +119,7 @@ def test_interval_of_each_kind_holds_the_truth_about_as_often_as_it_says(
 @pytest.mark.parametrize(("task_type", "metric"), [
     (TaskType.BINARY, "roc_auc"), (TaskType.MULTICLASS, "log_loss"), (TaskType.REGRESSION, "mae"),
 ])  # fmt: skip
-def test_paired_difference_is_told_where_single_intervals_overlap(
+def test_paired_difference_is_told_where_intervals_overlap(
     task_type: TaskType, metric: str
 ) -> None:
     """Two predictions that are wrong on the same rows."""
@@ -137,7 +137,7 @@ def test_paired_difference_is_told_where_single_intervals_overlap(
     assert not same.is_real
 
 
-def test_paired_difference_finds_no_difference_where_there_is_none() -> None:
+def test_paired_difference_finds_none_where_there_is_none() -> None:
     draw = np.random.default_rng(4)
     found = 0
     for number in range(60):
@@ -149,7 +149,7 @@ def test_paired_difference_finds_no_difference_where_there_is_none() -> None:
     assert found <= 9
 
 
-def test_baseline_is_what_a_constant_of_the_training_part_reaches() -> None:
+def test_baseline_is_the_constant_of_the_training_split() -> None:
     learned = np.array([0, 0, 0, 1], np.int8)
     found = baseline(TaskType.BINARY, learned, np.array([0, 1], np.int8))
     assert found["roc_auc/baseline"] == 0.5
@@ -197,7 +197,7 @@ def test_slices_name_the_group_in_which_the_model_guesses() -> None:
     assert all(abs(one.rows - 750) <= 1 for one in of_number)
 
 
-def test_slices_of_a_model_that_is_the_same_everywhere_name_none() -> None:
+def test_slices_name_none_where_a_model_is_the_same() -> None:
     draw = np.random.default_rng(6)
     named = 0
     for seed in range(10):
@@ -245,7 +245,7 @@ def folded(project: DataProject, **evaluation: Any) -> tuple[Dataset, list[Any]]
     return dataset, cross_validation.folds(config, dataset)
 
 
-def test_folds_by_time_learn_from_the_past_only_and_spare_the_test_part(
+def test_folds_by_time_learn_from_the_past_only(
     project: DataProject,
 ) -> None:
     dataset, folds = folded(project)
@@ -296,7 +296,7 @@ class Family(Recorder):
         yield child
 
 
-def test_seeds_and_folds_are_nested_runs_with_mean_and_deviation_on_the_parent(
+def test_seeds_and_folds_are_nested_runs_with_their_mean(
     project: DataProject,
 ) -> None:
     config = project.config(features=["hour", "minute", "member"])

@@ -84,13 +84,13 @@ def test_curve_has_a_point_for_each_distinct_score() -> None:
     assert recall.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
 
 
-def missed(name: str, target: float, bootstrap_counts: int, rows: int) -> tuple[float, float]:
+def missed(name: str, target: float, draws: int, rows: int) -> tuple[float, float]:
     """How often the target is missed on the population: by risk control, by the best on labels."""
     label, score = population(200_000, 0.3, 0)
     measure = {"precision": lambda t: label[score >= t].mean(),
                "recall": lambda t: label[score >= t].sum() / label.sum()}[name]  # fmt: skip
     controlled, picked = [], []
-    for seed in range(1, bootstrap_counts + 1):
+    for seed in range(1, draws + 1):
         few = population(rows, 0.3, seed)
         threshold = learn(policy(name, target=target), *few).value
         controlled.append(threshold is not None and measure(threshold) < target)
@@ -102,8 +102,8 @@ def missed(name: str, target: float, bootstrap_counts: int, rows: int) -> tuple[
 
 
 @pytest.mark.parametrize(("name", "target"), [("precision", 0.5), ("recall", 0.8)])
-def test_target_is_kept_on_new_rows_where_the_best_on_the_labels_misses_it(name, target) -> None:
-    controlled, picked = missed(name, target, bootstrap_counts=60, rows=1000)
+def test_target_is_kept_on_new_rows_where_the_best_is_not(name, target) -> None:
+    controlled, picked = missed(name, target, draws=60, rows=1000)
     assert controlled <= 0.1
     assert picked > 0.25
 
@@ -113,12 +113,12 @@ def test_target_is_kept_on_new_rows_where_the_best_on_the_labels_misses_it(name,
                                               ("recall", 0.8), ("recall", 0.95)])  # fmt: skip
 @pytest.mark.parametrize("rows", [300, 2000])
 def test_target_is_kept_with_the_confidence_that_was_asked_for(name, target, rows) -> None:
-    controlled, picked = missed(name, target, bootstrap_counts=400, rows=rows)
+    controlled, picked = missed(name, target, draws=400, rows=rows)
     assert controlled <= 0.1
     assert picked > 0.2
 
 
-def test_none_is_valid_with_too_few_labels_and_says_about_how_many_are_missing() -> None:
+def test_too_few_labels_say_about_how_many_are_missing() -> None:
     asked = policy("precision", target=0.5)
     few = learn(asked, *population(150, 0.3, 1))
     assert few.value is None
@@ -214,7 +214,7 @@ def test_threshold_is_kept_with_date_labels_and_how_it_moved(config, tmp_path: P
     assert not open_holds(tmp_path)
 
 
-def test_old_threshold_stays_active_where_none_is_valid(
+def test_old_threshold_stays_where_none_is_valid_with_a_hold(
     config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_run(config, "aaaa1111", Learned(0.4), 1)
@@ -268,7 +268,7 @@ def test_debug_run_holds_nothing_and_takes_no_threshold_over(config, tmp_path: P
     assert json.dumps(told)
 
 
-def test_job_of_a_sweep_a_rerun_and_a_debug_run_hold_nothing_and_release_nothing(
+def test_jobs_reruns_and_debug_runs_hold_and_release_nothing(
     config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_run(config, "aaaa1111", Learned(0.4), 1)
@@ -320,7 +320,7 @@ def test_rare_positives_with_the_highest_scores_are_found() -> None:
     assert label[flagged].sum() > 100
 
 
-def test_few_labels_with_the_right_ones_on_top_are_told_to_be_too_few() -> None:
+def test_few_labels_are_too_few_even_if_the_top_is_right() -> None:
     label = (np.arange(3000) < 40).astype(np.int8)
     score = np.linspace(1, 0, 3000)
     learned = learn(policy("precision", target=0.9), label, score)

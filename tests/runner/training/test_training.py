@@ -27,7 +27,7 @@ QUICKLY = settings(max_examples=60, deadline=None)
 
 @given(judged_rows(), st.floats(0, 1))
 @QUICKLY
-def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
+def test_evaluate_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
     label, score = rows
     judged = evaluate(BINARY, label, score, threshold, replicates=3, seed=0)
     flagged = score >= threshold
@@ -50,7 +50,7 @@ def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> No
         assert judged[name] == pytest.approx(value, abs=1e-9), name
 
 
-def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
+def test_evaluate_without_a_threshold_omits_what_needs_one() -> None:
     judged = evaluate(BINARY, np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
     assert "precision" not in judged
     assert "flagged" not in judged
@@ -58,7 +58,7 @@ def test_judge_leaves_out_what_needs_a_threshold_when_there_is_none() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_judge_leaves_out_a_precision_of_nothing() -> None:
+def test_evaluate_leaves_out_a_precision_of_nothing() -> None:
     label, score = np.array([0, 1, 0], np.int8), np.array([0.2, 0.8, 0.1])
     judged = evaluate(BINARY, label, score, 0.9, 5, 0)
     assert not {"precision", "precision/low", "precision/high"} & set(judged)
@@ -67,7 +67,7 @@ def test_judge_leaves_out_a_precision_of_nothing() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_judge_gives_no_interval_where_no_replicate_has_a_value() -> None:
+def test_evaluate_gives_no_interval_without_a_replicate() -> None:
     """Of a thousand rows one is flagged, and a single replicate may not draw it."""
     label = np.arange(1000) % 2
     score = np.linspace(0.9, 0.1, 1000)
@@ -91,7 +91,7 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 88 <= inside <= 100
 
 
-def test_interval_is_narrower_with_more_rows_and_the_same_with_the_same_seed() -> None:
+def test_interval_is_narrower_with_rows_and_fixed_by_the_seed() -> None:
     draw = np.random.default_rng(1)
     label = draw.integers(0, 2, 4000).astype(np.int8)
     score = np.clip(label * 0.2 + draw.random(4000) * 0.8, 0, 1)
@@ -150,7 +150,7 @@ def test_estimator_takes_unknown_categories_and_gaps(model: str) -> None:
     assert modules == {"sklearn"}
 
 
-def test_seed_of_the_run_reaches_an_estimator_that_leaves_it_open() -> None:
+def test_seed_of_the_run_reaches_the_estimator() -> None:
     forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
     assert build(OmegaConf.create(forest), frame(), BINARY, 7)[-1].random_state == 7
     assert (
@@ -207,7 +207,7 @@ class WithoutSparse(BaseEstimator):
         return np.full((features.shape[0], 2), 0.5)
 
 
-def test_own_estimator_gets_a_sparse_matrix_unless_it_says_that_it_takes_none() -> None:
+def test_own_estimator_gets_sparse_unless_it_says_no() -> None:
     features, label = many_categories()
     for kind, is_sparse in ((WithoutTags, True), (WithoutSparse, False)):
         model = OmegaConf.create({"_target_": f"{__name__}.{kind.__name__}"})
@@ -221,6 +221,8 @@ def test_record_of_the_model_holds_no_classified_value(
     label = pl.Series("late", features["signal"] > 0, pl.Int8)
     dataset = as_dataset(features, label, classified=frozenset({"signal", "flag"}))
     monkeypatch.setattr(train, "load_dataset", lambda *_: dataset)
+    monkeypatch.setattr(train, "read_contracts", lambda _: {})
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     config = OmegaConf.create(
         {
             "seed": 0,

@@ -90,7 +90,7 @@ def write_report(
     rows = _rows(contract, past, delivery) if past and delivery else None
     named = list(dict.fromkeys(breach.field for breach in hold.breaches if breach.field))
     shown = [name for name in named if name in contract.names and name != contract.event_time]
-    page = environment(Path(__file__).parent).get_template("report.html").render(
+    page = environment(Path(__file__).parent).get_template("hold_report.html").render(
         contract=contract,
         hold=hold,
         opened=datetime.fromisoformat(hold.opened),
