@@ -54,7 +54,7 @@ def test_experiment_runs_on_a_slice(name: str, run_on_slice: Runner) -> None:
     expected = {"a card": card.exists() and card.stat().st_size > 0}
     if trains(name):
         rows = run.metrics.get("test/rows", 0)
-        expected |= {"rows in the test part (see dataset.split)": rows > 0}
+        expected |= {"rows in the test split (see dataset.split)": rows > 0}
         expected |= {"a model": run.has_model}
     missing = [what for what, there in expected.items() if not there]
     if run.status != "FINISHED" or missing:
