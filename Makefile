@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SEED ?= 2026
 
-.PHONY: help demo test test-long bench bench-detection mutants docs lint lock clean
+.PHONY: help demo test test-long bench bench-detection mutants docs lint lock dist clean
 help:       ## this list
 	@sed -n 's/^\([a-z-]*\): *## /\1\t/p' Makefile
 demo:       ## a project on real flights in build/demo, trained and recorded
@@ -19,9 +19,11 @@ mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)
 docs:       ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) tools/prepare.py -m mkdocs build --strict
-lint:       ## style, format, types, workflows
+lint:       ## style, format, types, layers, workflows
 	$(PYTHON) tools/lint.py
 lock:       ## the locks anew; ARGS=--upgrade takes newer releases
 	$(PYTHON) tools/lock.py $(ARGS)
+dist:       ## the runner as wheel and source distribution, in dist/
+	$(PYTHON) tools/dist.py
 clean:      ## removes what was built
 	$(PYTHON) tools/clean.py

@@ -1,4 +1,4 @@
-"""Prune what was not chosen, make the first commit, remember the template, say what comes next."""
+"""Prune, pin the runner, make the first commit, remember the template, say what comes next."""
 
 import json
 import os
@@ -74,15 +74,75 @@ def without_secrets(url: str) -> str:
     return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
-def template_origin(answers: dict[str, Any]) -> str | None:
+def template_folder(answers: dict[str, Any]) -> Path | None:
+    """The folder that the template lies in, if it stays: what a zip file held does not."""
+    typed = answers.get("_repo_dir")
+    if not typed or str(answers.get("_template", "")).lower().endswith(".zip"):
+        return None
+    # A path that was typed starts where the command did, which is not where a hook runs.
+    starts = (os.environ.get("PWD", ""), answers.get("_output_dir", ""))
+    folders = [Path(start, typed) for start in starts]
+    return next((folder.resolve() for folder in folders if folder.is_dir()), None)
+
+
+def template_origin(clone: Path | None) -> str | None:
     """The URL that the template was cloned from."""
-    clone = Path(answers.get("_repo_dir") or os.devnull)
-    if not (clone / ".git").exists() or shutil.which("git") is None:
+    if clone is None or not (clone / ".git").exists() or shutil.which("git") is None:
         return None
     url = git(clone, "config", "--get", "remote.origin.url").stdout.strip()
     if "://" not in url and (clone / url).exists():
         url = str((clone / url).resolve()) if url else ""
     return without_secrets(url) or None
+
+
+def pin_address(url: str) -> str:
+    """The URL as pip and uv take it."""
+    if "://" in url:
+        return f"git+{url}"
+    machine = re.fullmatch(r"((?:[\w.-]+@)?[\w.-]{2,}):(?!\\)(.+)", url)
+    if machine:
+        return f"git+ssh://{machine[1]}/{machine[2].lstrip('/')}"
+    return f"git+{Path(url).resolve().as_uri()}"
+
+
+def write_pin(project: Path, url: str, commit: str) -> None:
+    """Pin the runner to a commit of the template; without, the file names the version."""
+    path = project / "requirements-runner.txt"
+    about = path.read_text(encoding="utf-8").rpartition("ml-experiment-runner==")[0]
+    line = f"ml-experiment-runner @ {pin_address(url)}@{commit}"
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"{about}{line}\n")
+
+
+def state_of(clone: Path) -> tuple[str, bool]:
+    """The clone's commit, and whether its origin has just what is in the folder."""
+    commit = git(clone, "rev-parse", "HEAD").stdout.strip()
+    changed = git(clone, "status", "--porcelain").stdout.strip()
+    known = git(clone, "for-each-ref", "--count=1", "--contains=HEAD", "refs/remotes", "refs/tags")
+    return commit, bool(commit and not changed and known.stdout.strip())
+
+
+def pin_runner(project: Path, clone: Path | None, url: str | None) -> str | None:
+    """Pin the runner to the template, and say why a folder is to be remembered instead."""
+    if clone is None:
+        return (
+            "The template came in an archive: requirements-runner.txt names the runner's version, "
+            "and needs an address or index that has it."
+        )
+    if url is None:
+        return "The template has no address: colleagues need one in requirements-runner.txt."
+    commit, whole = state_of(clone)
+    if commit:
+        write_pin(project, url, commit)
+    return None if whole else "The template here is not as its origin has it: push it for others."
+
+
+def remember_runner(project: Path, clone: Path, own: bool) -> str:
+    """Let this machine take the runner from the template's folder; say so."""
+    command = ("config", "--local", "ml-experiment.runner", str(clone))
+    if own and (project / ".git").is_dir() and git(project, *command).returncode == 0:
+        return f"This machine takes the runner from {clone}, as .git/config says."
+    return f'To take the runner from it here: make setup ARGS="--runner {clone}"'
 
 
 def link_docs(project: Path, url: str | None) -> None:
@@ -99,13 +159,13 @@ def link_docs(project: Path, url: str | None) -> None:
         file.write(text.replace(words, linked))
 
 
-def remember_template(project: Path, answers: dict[str, Any], url: str) -> bool:
+def remember_template(project: Path, answers: dict[str, Any], clone: Path, url: str) -> bool:
     """Write `.cruft.json` as `cruft create` would, if the clone is what its commit says."""
-    commit = git(Path(answers["_repo_dir"]), "rev-parse", "HEAD").stdout.strip()
-    status = git(Path(answers["_repo_dir"]), "status", "--porcelain")
+    commit = git(clone, "rev-parse", "HEAD").stdout.strip()
+    status = git(clone, "status", "--porcelain")
     if not commit or status.returncode or status.stdout.strip():
         return False
-    given = {key: value for key, value in answers.items() if not key.startswith("_")}
+    given = {key: answers[key] for key in answers if not key.startswith("_") or key == "_version"}
     state = {
         "template": url,
         "commit": commit,
@@ -155,20 +215,26 @@ def main() -> None:
     """Finish the project that cookiecutter has just written."""
     project = Path.cwd()
     prune(project, ANSWERS)
-    under_cruft = "_commit" in ANSWERS
-    url = without_secrets(ANSWERS["_template"]) if under_cruft else template_origin(ANSWERS)
-    link_docs(project, url)
-    # cruft runs this hook at every update: more than pruning would stop it.
-    if under_cruft:
+    # cruft runs this hook at every update: more than pruning and pinning would stop it.
+    if "_commit" in ANSWERS:
+        url: str | None = without_secrets(ANSWERS["_template"])
+        link_docs(project, url)
+        write_pin(project, str(url), ANSWERS["_commit"])
         return
-    notes = []
-    if (project / ".git").exists():
-        notes.append("This folder is a repository already: nothing is committed.")
-        linked = (project / ".cruft.json").exists()
-    else:
-        linked = url is not None and remember_template(project, ANSWERS, url)
+    clone = template_folder(ANSWERS)
+    url = template_origin(clone)
+    link_docs(project, url)
+    why = pin_runner(project, clone, url)
+    notes, own = [], not (project / ".git").exists()
+    if own:
+        linked = bool(clone and url and remember_template(project, ANSWERS, clone, url))
         note = first_commit(project, ANSWERS)
         notes += [note] if note else []
+    else:
+        notes.append("This folder is a repository already: nothing is committed.")
+        linked = (project / ".cruft.json").exists()
+    if why:
+        notes.append(f"{why} {remember_runner(project, clone, own)}" if clone else why)
     if not linked:
         notes.append(f"To receive the template's updates: cruft link {url or '<its URL>'}")
     text = "\n".join([*notes, next_steps(project, ANSWERS)]) + "\n"

@@ -2,17 +2,20 @@
 
 import fnmatch
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from support import SOURCE
+from support import INSTALLATION, python_path
 
 # Processes that tests start take the runner of this tree, whatever is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    [python_path(), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+
+sys.path.append(str(INSTALLATION))
 
 # How long one example takes says nothing on a busy machine.
 settings.register_profile("any-speed", deadline=None)

@@ -4,7 +4,7 @@ import shutil
 
 from prepare import ROOT
 
-for folder in ("build", "site"):
+for folder in ("build", "dist", "site"):
     shutil.rmtree(ROOT / folder, ignore_errors=True)
 for pattern in ("**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache"):
     for cache in ROOT.glob(pattern):

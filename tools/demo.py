@@ -67,7 +67,9 @@ def main() -> None:
     prepare()
     generate()
     tools = {**os.environ, "PATH": f"{Path(python(ROOT)).parent}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run([python(ROOT), "tools/setup.py"], cwd=PROJECT, env=tools, check=True)
+    # editable: a change of the runner is live, and generates nothing anew
+    command = [python(ROOT), "tools/setup.py", "--runner", str(ROOT)]
+    subprocess.run(command, cwd=PROJECT, env=tools, check=True)
     subprocess.run([python(PROJECT), "run.py", "+experiment=baseline"], cwd=PROJECT, check=True)
     print(f"\nThe run's card, a page for the browser: {newest_card()}")
     print("What to try next:")

@@ -9,6 +9,7 @@ def main() -> None:
     run("-m", "ruff", "check", ".")
     run("-m", "ruff", "format", "--check", ".")
     run("-m", "mypy", "--config-file", "mypy.ini")
+    run("-c", "from importlinter.cli import lint_imports_command as check; check()")
     run("-m", "pytest", "-q", "tests/template/test_lint.py", "tests/template/test_workflows.py")
     print(f"{ROOT.name}: nothing to do")
 

@@ -1,18 +1,29 @@
-"""Write the locks anew: those of a generated project first, then the template's own on top.
+"""Write the locks anew: that of a generated project first, then the template's own on top.
 
 Arguments go to uv: `--upgrade` takes newer releases, otherwise what is locked stays.
 """
 
+import json
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from prepare import GENERATED, ROOT, find_uv, prepare
+from prepare import GENERATED, ROOT, find_uv, prepare, python
 
 OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
-RUNNER = "src/runner"
+PROJECT_LOCKS = ("requirements.lock", "requirements-example.lock")
+LOCK_WITH_THIS_RUNNER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tools")
+import lock, setup
+lock.main(sys.argv[2:], setup.given(Path(sys.argv[1])))
+"""
 
 
-def compile_lock(folder: str, lock: str, *sources: str) -> None:
+def compile_lock(lock: str, *sources: str) -> None:
     """Lock the sources; no address of an index gets into the lock."""
     uv = find_uv(ROOT)
     if uv is None:
@@ -20,24 +31,42 @@ def compile_lock(folder: str, lock: str, *sources: str) -> None:
     print(f"Locking {lock} …", flush=True)
     command = [*uv, "pip", "compile", "--quiet", *OPTIONS, *sources, *sys.argv[1:]]
     command += ["--custom-compile-command", "make lock", "--output-file", lock]
-    subprocess.run(command, cwd=folder, check=True)
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def lock_project() -> None:
+    """Lock as a fresh project does, with the runner of the working tree."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [python(ROOT), "-m", "cookiecutter", str(ROOT), "--no-input"]
+        quiet = {"check": True, "stdout": subprocess.DEVNULL}
+        subprocess.run([*command, "--output-dir", folder], **quiet)  # type: ignore[call-overload]
+        (project,) = Path(folder).iterdir()
+        command = [python(ROOT), "-c", LOCK_WITH_THIS_RUNNER, str(ROOT), *sys.argv[1:]]
+        subprocess.run(command, cwd=project, check=True)
+        for name in PROJECT_LOCKS:
+            shutil.copyfile(project / name, GENERATED / name)
+
+
+def write_taken_names() -> None:
+    """Note the names that a generated package cannot have, for the question about it."""
+    command = [python(ROOT), str(ROOT / "tools" / "taken.py")]
+    names = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    path = ROOT / "cookiecutter.json"
+    questions = json.loads(path.read_text(encoding="utf-8"))
+    questions["_taken"] = names.strip()
+    text = json.dumps(questions, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def main() -> None:
     """Write all locks."""
     prepare()
-    project = str(GENERATED)
-    compile_lock(project, f"{RUNNER}/requirements-build.lock", f"{RUNNER}/requirements-build.in")
-    sources = (f"{RUNNER}/requirements.txt", f"{RUNNER}/requirements-tools.txt")
-    compile_lock(project, "requirements.lock", *sources)
-    compile_lock(project, "requirements-example.lock", "requirements-example.in", "--no-deps")
-    for path in sorted((GENERATED / RUNNER / "extras").glob("*.txt")):
-        extra = (f"{RUNNER}/extras/{path.name}", "--constraint", "requirements.lock")
-        compile_lock(project, f"requirements-{path.stem}.lock", *extra)
-    constraints = ("--constraint", str(GENERATED / "requirements.lock"))
-    compile_lock(str(ROOT), "requirements-dev.lock", "requirements-dev.in", *constraints)
+    lock_project()
+    constraints = ("--constraint", str(GENERATED.relative_to(ROOT) / "requirements.lock"))
+    compile_lock("requirements-dev.lock", "requirements-dev.in", *constraints)
     # on its own: it shares an environment with nothing
-    compile_lock(str(ROOT), "requirements-odcs.lock", "requirements-odcs.in")
+    compile_lock("requirements-odcs.lock", "requirements-odcs.in")
+    write_taken_names()
 
 
 if __name__ == "__main__":

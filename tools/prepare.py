@@ -1,4 +1,4 @@
-"""Create the template's `.venv`: what a generated project needs, and the tools for work here."""
+"""Create the template's `.venv`: what a project needs, tools, and the runner, editable."""
 
 import subprocess
 import sys
@@ -8,16 +8,18 @@ ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
 sys.path.insert(0, str(GENERATED / "tools"))
 
-from environment import python  # noqa: E402
-from setup import BUILD, LOCKS, find_uv, install  # noqa: E402
+from setup import find_uv, given, install, python  # noqa: E402
 
-BOOSTING = GENERATED / "requirements-boosting.lock"
-DEVELOPMENT = ROOT / "requirements-dev.lock"
+LOCKS = [
+    GENERATED / "requirements.lock",
+    GENERATED / "requirements-example.lock",
+    ROOT / "requirements-dev.lock",
+]
 
 
 def prepare() -> str:
     """Install what is missing and give the environment's Python."""
-    install(ROOT, [*LOCKS, BOOSTING, DEVELOPMENT], BUILD)
+    install(ROOT, LOCKS, given(ROOT), ["boosting"])
     return python(ROOT)
 
 
@@ -28,7 +30,7 @@ def run(*arguments: str, folder: Path = ROOT) -> None:
         sys.exit(result.returncode)
 
 
-__all__ = ["BUILD", "GENERATED", "LOCKS", "ROOT", "find_uv", "install", "prepare", "python", "run"]
+__all__ = ["GENERATED", "LOCKS", "ROOT", "find_uv", "install", "prepare", "python", "run"]
 
 if __name__ == "__main__":
     prepare()

@@ -39,12 +39,12 @@ class Delivery:
 def deliveries() -> list[Delivery]:
     """All of them, in the order of the signals' names and of time."""
     contracts = read_contracts(TEMPLATE)
-    rows = {name: fetch.receive(contract) for name, contract in contracts.items()}
+    rows = {name: fetch.fetch_rows(contract) for name, contract in contracts.items()}
     found = []
     for name in ("flights", "weather"):
         # the shipped contracts tell of an archive; here the feed lives, and two days are too late
         contract = replace(contracts[name], frequency=timedelta(days=2))
-        parts = snapshot.split(contract, rows[name])
+        parts = snapshot.by_partition(contract, rows[name])
         for month in range(1, 13):
             past = {key: part for key, part in parts.items() if key < _key(month)}
             now = _end(month)

@@ -207,9 +207,9 @@ def ours(cases: list[Case]) -> dict[int, dict[str, Any]]:
     lines = {}
     for case in cases:
         start = time.perf_counter()
-        breaches = judge(case.delivery, case.rows)
+        violations = judge(case.delivery, case.rows)
         seconds = time.perf_counter() - start
-        said = [(each.kind, each.field) for each in breaches]
+        said = [(each.kind, each.field) for each in violations]
         lines[case.number] = {"seconds": seconds, "said": {OURS: said}}
     return lines
 

@@ -20,9 +20,9 @@ from inject import FAULTS, Fault, faults, inject
 from threadpoolctl import threadpool_limits
 from truth import visible
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks import quality, schema
-from ml_experiment_runner.signals.contract.contract import Unfit
+from ml_experiment_runner.signals.contract.contract import SchemaViolation
 from ml_experiment_runner.signals.drift import detection
 
 HERE = Path(__file__).parent
@@ -46,15 +46,15 @@ class Trial:
     seconds: float = 0.0
 
 
-def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Breach]:
+def judge(delivery: Delivery, frame: pl.DataFrame) -> list[Violation]:
     """What a delivery meets when it is received: schema, key, the contract's rules, its past."""
     contract = delivery.contract
     try:
         schema.check_names(frame.columns, contract, Path("delivery"))
         frame = schema.conform(frame, contract, Path("delivery"))
         schema.check_rows(frame, contract, Path("delivery"))
-    except Unfit as error:
-        return [error.breach]
+    except SchemaViolation as error:
+        return [error.violation]
     parts = {delivery.partition: frame.sort(contract.key)}
     past = {name: each.lazy() for name, each in delivery.past.items()}
     found = quality.broken(contract, parts, delivery.now) + detection.changes(

@@ -13,7 +13,7 @@ from deliveries import NEW_YORK, TEMPLATE
 from inject import FAULTS
 from threadpoolctl import threadpool_limits
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.drift import detection
@@ -23,15 +23,15 @@ from ml_experiment_runner.signals.sources import fetch
 NEW_YEAR, YEAR = date(2013, 1, 1), 365
 
 
-def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
+def replay(signal: str, days: int) -> Iterator[tuple[date, list[Violation]]]:
     """The first day of each delivery of so many days, and what was said of it."""
     contract = read_contracts(TEMPLATE)[signal]
-    rows = fetch.receive(contract)
+    rows = fetch.fetch_rows(contract)
     day = rows[contract.event_time].dt.convert_time_zone(contract.time_zone).dt.date()
     for start in (NEW_YEAR + timedelta(days=each) for each in range(0, YEAR, days)):
         end = start + timedelta(days=days)
-        past = snapshot.split(contract, rows.filter(day < start))
-        whole = snapshot.split(contract, rows.filter(day < end))
+        past = snapshot.by_partition(contract, rows.filter(day < start))
+        whole = snapshot.by_partition(contract, rows.filter(day < end))
         parts = {name: part for name, part in whole.items()
                  if name not in past or part.height > past[name].height}  # fmt: skip
         now = datetime(end.year, end.month, end.day, tzinfo=NEW_YORK).astimezone(UTC)
@@ -42,11 +42,11 @@ def replay(signal: str, days: int) -> Iterator[tuple[date, list[Breach]]]:
         yield start, found
 
 
-def is_real(signal: str, breach: Breach) -> bool:
-    """Whether a breach is a fault that is really in the data."""
+def is_real(signal: str, violation: Violation) -> bool:
+    """Whether a violation is a fault that is really in the data."""
     return any(
-        real["signal"] == signal and real["field"] == breach.field
-        and breach.partition == f"2013-{real['delivery']:02}"
+        real["signal"] == signal and real["field"] == violation.field
+        and violation.partition == f"2013-{real['delivery']:02}"
         for real in FAULTS["real"]
     )  # fmt: skip
 

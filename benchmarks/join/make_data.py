@@ -50,7 +50,7 @@ def main(rows: int, per_store: int) -> None:
 def write(contract, frame) -> None:
     folder = snapshot.home(root()) / contract.name
     folder.mkdir(parents=True)
-    for name, part in snapshot.split(contract, frame.sort(contract.key)).items():
+    for name, part in snapshot.by_partition(contract, frame.sort(contract.key)).items():
         part.write_parquet(
             folder / f"{name}.parquet", compression="zstd", compression_level=3, statistics=True,
             row_group_size=1 << 20,

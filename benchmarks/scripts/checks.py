@@ -17,9 +17,9 @@ from ml_experiment_runner.signals.snapshots import snapshot
 def check(frame: pl.DataFrame, parts: dict[str, pl.DataFrame], contract: Contract) -> list[str]:
     """The rules that are broken."""
     schema.conform(frame, contract, Path("table.parquet"))
-    breaches = schema.row_breaches(frame, contract, Path("table.parquet"))
-    breaches += quality.broken(contract, parts, datetime.now(UTC))
-    return sorted(f"{breach.kind} {breach.field}" for breach in breaches)
+    violations = schema.row_violations(frame, contract, Path("table.parquet"))
+    violations += quality.broken(contract, parts, datetime.now(UTC))
+    return sorted(f"{violation.kind} {violation.field}" for violation in violations)
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("data")
     frame = pl.read_parquet(parser.parse_args().data)
     contract = read_contracts(Path.cwd())["table"]
-    parts = snapshot.split(contract, frame)
+    parts = snapshot.by_partition(contract, frame)
     check(frame, parts, contract)
     begin = time.perf_counter()
     broken = check(frame, parts, contract)

@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
         contracts: What was drafted.
         ingests: What each ingest printed.
         rows: Rows of each snapshot after each ingest, by signal.
-        held: The holds' ids after the breach, by signal.
+        held: The holds' ids after the violation, by signal.
         runs: What the runs printed.
         trained: Status by the names of experiment and dataset.
         tests: What the project's own tests printed.
@@ -107,7 +107,7 @@ def follow(project: Project) -> Outcome:
     for number in (1, 2):
         deliver(project, [shape.deliveries()[number] for shape in SHAPES])
         ingest()
-    deliver(project, [shape.breach() for shape in SHAPES])
+    deliver(project, [shape.violation() for shape in SHAPES])
     ingest()
     held = holds(root)
     script(project, RELEASE, *held.values())
@@ -294,7 +294,7 @@ def test_table_of_any_shape_goes_through_all_of_it(
         with subtests.test("held and released", shape=shape.name):
             assert shape.name in outcome.held, outcome.ingests[3]
             assert outcome.rows[3][shape.name] == shape.deliveries()[2].height
-            assert outcome.rows[4][shape.name] == shape.breach().height
+            assert outcome.rows[4][shape.name] == shape.violation().height
         with subtests.test("trained on as spine and joined", shape=shape.name):
             assert outcome.trained.get(shape.name) == "FINISHED", outcome.runs
             if shape.can_be_joined:

@@ -1,6 +1,7 @@
 """`python run.py rerun`: a recorded run comes out the same, whatever has changed since."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,15 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import polars
+import pytest
 
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
-from support.baking import git
+from support import SOURCE
+from support.baking import commit_all, copy_template, git
 from support.journey import QUICK, Project
 
 RUN = ("+experiment=baseline", *QUICK)
 OWN = "src/flight_delays/own.py"
 FEATURES = "src/flight_delays/features.py"
-JUDGE = "src/runner/training/judge.py"
+LOUD = """
+import os
+
+from sklearn.linear_model import LogisticRegression
+
+
+class Loud(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        print("by", os.environ["DEPLOY_PAT"])
+        return super().fit(X, y, sample_weight)
+"""
 DECEMBER = "data/signals/flights/2013-12.parquet"
 
 
@@ -75,7 +88,6 @@ def test_rerun_gives_the_recorded_figures_after_changes(
     recorded = read_run(folder)
 
     project.change(FEATURES, "own.HOUR", 'pl.col("flights.day")')
-    project.change(JUDGE, "result[name] = float(value[0])", "result[name] = float(value[0]) / 2")
     (project.root / OWN).unlink()
     rows = polars.read_parquet(project.root / DECEMBER)
     rows.with_columns(polars.col("arr_delay") * 0).write_parquet(project.root / DECEMBER)
@@ -98,7 +110,9 @@ def test_rerun_gives_the_recorded_figures_after_changes(
     change_journal(folder, **{"test/roc_auc": recorded.metrics["test/roc_auc"]})
     said = project.run("rerun", str(folder)).stdout
     assert "equal to the last digit" in said
-    assert re.search(r"^runner: .*outputs/\.rerun/", said, re.MULTILINE)
+    assert re.search(r"^flight_delays: .*outputs/\.rerun/", said, re.MULTILINE)
+    assert re.search(r"^environment: today's", said, re.MULTILINE)
+    assert re.search(rf"^runner: \S+ .*, in {re.escape(str(SOURCE))}", said, re.MULTILINE)
     ids = {run.data.tags.get("rerun.of"): run.info.status for run in project.runs("baseline")}
     assert ids == {None: "FINISHED", recorded.id: "FINISHED"}
 
@@ -137,9 +151,8 @@ def test_rerun_of_a_first_run_gets_its_data_back(fresh: Project) -> None:
 
 def test_rerun_masks_what_stands_in_env(project: Project) -> None:
     project.write(".env", "DEPLOY_PAT=ghp_Zq7WkX9vJ2\n")
-    said = "print('by', __import__('os').environ['DEPLOY_PAT'])"
-    project.change(JUDGE, "result[name] = float(", f"{said}; result[name] = float(")
-    project.run(*RUN)
+    project.write(OWN, LOUD)
+    project.run(*RUN, "model._target_=flight_delays.own.Loud")
     said = project.run("rerun", "last").stdout
     assert "by ***" in said
     assert "equal to the last digit" in said
@@ -155,7 +168,7 @@ def test_rerun_says_plainly_what_it_cannot_have(project: Project) -> None:
     lock = folder / "artifacts" / "requirements.lock"
     lock.write_text(re.sub(r"^polars==\S+", "polars==0.0.1", lock.read_text(), flags=re.MULTILINE))
     change_journal(folder, python="3.1.4")
-    said = project.run("rerun", "last").stdout
+    said = project.run("rerun", "last", "--here").stdout
     assert re.search(r"^note: python is 3\.\d+\.\d+ here and was 3\.1\.4$", said, re.MULTILINE)
     assert re.search(r"polars \d\S* \(was 0\.0\.1\)", said)
 
@@ -167,3 +180,59 @@ def test_rerun_says_plainly_what_it_cannot_have(project: Project) -> None:
     assert "its commit is none: nothing committed yet" in done.stderr
     assert "no such run" in project.run("rerun", "nothing", code=2).stderr
     assert len(project.folders()) == 2
+
+
+METRIC = "src/ml_experiment_runner/training/evaluation/evaluate.py"
+
+
+def set_up(project: Project, pin: str) -> None:
+    """Pins the runner, commits that, and has the project's own set-up install it."""
+    project.write("requirements-runner.txt", f"{pin}\n")
+    git(project.root, "commit", "--quiet", "--message", "Pin", "requirements-runner.txt")
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "tools/setup.py", "--runner", "pin"],
+        cwd=project.root, env=variables, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    project.python = str(project.root / ".venv" / "bin" / "python")
+
+
+@pytest.mark.long
+def test_rerun_has_the_runner_of_then_to_the_last_digit(project: Project, tmp_path: Path) -> None:
+    runner = copy_template(tmp_path / "runner")
+    git(runner, "init", "--quiet")
+    first = commit_all(runner, "First")
+    text = (runner / METRIC).read_text()
+    halved = text.replace("= float(value[0])", "= float(value[0]) / 2")
+    assert halved != text
+    (runner / METRIC).write_text(halved)
+    second = commit_all(runner, "Halve every metric")
+    pin = f"ml-experiment-runner @ git+{runner.as_uri()}@"
+
+    set_up(project, pin + first)
+    project.run(*RUN)
+    [folder] = project.folders()
+    recorded = read_run(folder)
+    assert recorded.provenance["runner"]["commit"] == first
+    set_up(project, pin + second)
+
+    said = project.run("rerun", recorded.id, seconds=900).stdout
+    assert "equal to the last digit" in said
+    assert re.search(
+        rf"^runner: \S+ at {first[:10]} .*/data/cache/environments/", said, re.MULTILINE
+    )
+    assert judged(read_run(project.folders()[-1])) == judged(recorded)
+
+    said = project.run("rerun", recorded.id, "--here", code=1).stdout
+    assert re.search(rf"^runner: \S+ at {second[:10]} ", said, re.MULTILINE)
+    halves = judged(read_run(project.folders()[-1]))
+    assert halves["test/roc_auc"] == recorded.metrics["test/roc_auc"] / 2
+
+    runner.rename(runner.with_name("gone"))
+    said = project.run("rerun", recorded.id).stdout
+    assert "equal to the last digit" in said
+    assert "building" not in said
+    said = project.run("doctor", code=None).stdout
+    assert re.search(rf"^ok +runner +\S+ at {second[:10]} ", said, re.MULTILINE)

@@ -123,7 +123,7 @@ def test_turn_to_celsius_is_found_and_not_trained_on(
     # February: an instrument has failed at Newark, and the desk does not correct the past
     desk.deliver(2)
     said = project.run(*INGEST, after(2), code=3).stdout
-    assert "2013-02: wind_speed: 1048.36 lies far outside" in said
+    assert "2013-02: wind_speed: 1048.36 is far outside" in said
     project.run("holds", "release", held(project), "--by", "Ada", "--why", "A broken instrument.")
     assert current(project) == ("1.0.0", 4_236)
     for month in (3, 4, 5):
@@ -139,8 +139,8 @@ def test_turn_to_celsius_is_found_and_not_trained_on(
     said = project.run(*INGEST, after(6), code=3).stdout
     assert all("since=2013-05-01" in path for path in desk.asked())
     hold = held(project)
-    (breach,) = [line for line in said.splitlines() if line.startswith("  2013-06: ")]
-    assert re.match(r"  2013-06: temp: .*\d", breach)
+    (violation,) = [line for line in said.splitlines() if line.startswith("  2013-06: ")]
+    assert re.match(r"  2013-06: temp: .*\d", violation)
     assert "Airport weather desk (weather-desk@example.com)" in said
     assert f"data/held/{hold}/report.html" in said
     report = (project.root / f"data/held/{hold}/report.html").read_text(encoding="utf-8")

@@ -78,5 +78,4 @@ CHECKS = {
     "style": ["-m", "ruff", "check", "--no-cache", "."],
     "format": ["-m", "ruff", "format", "--no-cache", "--check", "."],
     "types": ["-m", "mypy", "--cache-dir", str(ROOT / "build" / "mypy")],
-    "layers": ["-c", "from importlinter.cli import lint_imports_command as check; check()"],
 }

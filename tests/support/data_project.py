@@ -156,8 +156,8 @@ class DataProject:
     def receive(self, *signals: str) -> None:
         """Receives signals in a process of its own."""
         process = self.python(
-            "from ml_experiment_runner.signals.ingestion.loading import ensure_received\n"
-            f"ensure_received({signals!r})"
+            "from ml_experiment_runner.signals.ingestion.loading import load_snapshots\n"
+            f"load_snapshots({signals!r})"
         )
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output

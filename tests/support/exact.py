@@ -54,7 +54,7 @@ def receive(
     contract = read_contracts(root)["t"]
     first, second = contract.fields
     fields = (first, dataclasses.replace(second, format=form))
-    return fetch.receive(dataclasses.replace(contract, fields=fields))["v"]
+    return fetch.fetch_rows(dataclasses.replace(contract, fields=fields))["v"]
 
 
 def local(form: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach, Hold
+from ml_experiment_runner.holds.holds import Hold, Violation
 from ml_experiment_runner.signals.contract.contract import Contract, Field
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.ingestion.hold_report import write_report
 
 FIELDS = (
@@ -77,23 +77,23 @@ def reporter(tmp_path: Path) -> Report:
 
     def report(
         delivery: pl.DataFrame | None,
-        *breaches: tuple[str, str | None, str],
+        *violations: tuple[str, str | None, str],
         past: dict[str, pl.LazyFrame] = PAST,
         fields: tuple[Field, ...] = FIELDS,
-        unfit: bool = False,
+        releasable: bool = True,
     ) -> Page:
         contract = Contract(
             name="air", version="1.0.0", owner="Weather <desk>", contact="desk@example.com",
-            server=Server("files", {"path": "air.csv", "format": "csv"}), fields=fields,
-            key=("hour",), event_time="hour", time_zone="UTC", freshness=None, null_values=(),
-            delay=None,  # type: ignore[arg-type]
+            source_configuration=SourceConfiguration("files", {"path": "air.csv", "format": "csv"}),
+            fields=fields, key=("hour",), event_time="hour", time_zone="UTC", freshness=None,
+            null_values=(), delay=None,  # type: ignore[arg-type]
             path=tmp_path / "signals/air.yaml",
         )  # fmt: skip
         hold = Hold(
             id="air-3f9a1c", subject="air", version="1.0.0", last_good="blake2b:00",
             owner="Weather desk", opened="2024-10-01T06:12:00+00:00", partition="2024-09",
-            breaches=tuple(Breach(*each, "2024-09") for each in breaches), delivery=("x",),
-            unfit=unfit,
+            violations=tuple(Violation(*each, "2024-09") for each in violations), delivery=("x",),
+            releasable=releasable,
         )  # fmt: skip
         came = {} if delivery is None else {"2024-09": delivery}
         path = write_report(contract, hold, past, came)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from support import SOURCE
 from support.baking import git
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
@@ -27,6 +28,8 @@ class Project:
         """Types `python run.py <words>` and does not wait."""
         environment = {**os.environ, "COLUMNS": "200", **options.pop("environment", {})}
         environment.pop("PYTHONPATH", None)
+        if self.python == sys.executable:  # the runner of this tree, whatever is installed
+            environment["PYTHONPATH"] = str(SOURCE)
         return subprocess.Popen(
             [self.python, "run.py", *words],
             cwd=self.root,

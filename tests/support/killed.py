@@ -82,6 +82,8 @@ class Commands:
         self, before: Path, code: str, steps: Iterable[int], in_dvc: bool = False
     ) -> Iterator[tuple[int, Path]]:
         """Copies of a project in which a command was killed, one for each of the steps."""
+        steps = list(steps)
+        assert steps, "a command without steps is never killed"
         for step in steps:
             root = before.with_name("killed")
             shutil.rmtree(root, ignore_errors=True)

@@ -46,5 +46,5 @@ def rows(project: DataProject, name: str) -> pl.DataFrame:
 
 
 def content(given: Contract, since: datetime | None = None) -> str:
-    parts = snapshot.split(given, fetch.receive(given, since))
-    return snapshot.whole({key: snapshot.content_hash(part) for key, part in parts.items()})
+    parts = snapshot.by_partition(given, fetch.fetch_rows(given, since))
+    return snapshot.combined_hash({key: snapshot.content_hash(part) for key, part in parts.items()})

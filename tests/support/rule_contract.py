@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.checks.schema import DTYPES
 from ml_experiment_runner.signals.contract.contract import Contract
@@ -75,7 +75,7 @@ def rows(kind: str, values: Sequence[Any], start: int = 0, day: str | None = "d"
     )
 
 
-def breaches(contract: Contract, *parts: Sequence[Any]) -> list[Breach]:
+def violations(contract: Contract, *parts: Sequence[Any]) -> list[Violation]:
     """Those of a delivery of these partitions."""
     kind, start, delivery = contract.field("it").type, 0, {}
     for number, values in enumerate(parts):
@@ -84,9 +84,9 @@ def breaches(contract: Contract, *parts: Sequence[Any]) -> list[Breach]:
     return broken(contract, delivery, NOW)
 
 
-def count_in(breach: Breach) -> int:
-    found = re.match(r"([\d,]+) of [\d,]+ values of ", breach.message)
-    assert found, breach.message
+def count_in(violation: Violation) -> int:
+    found = re.match(r"([\d,]+) of [\d,]+ values of ", violation.message)
+    assert found, violation.message
     return int(found[1].replace(",", ""))
 
 

@@ -80,7 +80,7 @@ class Shape:
         )
         return [each.drop("~row", "~month") for each in (first, rows, last)]
 
-    def breach(self) -> pl.DataFrame:
+    def violation(self) -> pl.DataFrame:
         """A delivery in which most rows of before have gone."""
         rows = self.frame().with_row_index("~row")
         return rows.filter((pl.col("~row") % 5 < 1) | (pl.col("~month") == self.months[-1])).drop(

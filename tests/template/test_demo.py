@@ -1,12 +1,13 @@
-"""`make demo`: whose experiments they are."""
+"""`make demo`: whose experiments they are, and when its project is made anew."""
 
 import importlib
 import os
 import subprocess
+import sys
 
 import pytest
 
-from support.baking import ROOT
+from support.baking import ROOT, copy_template
 
 
 @pytest.fixture
@@ -42,3 +43,43 @@ def test_demo_of_nobody_pretends_no_name(author, known) -> None:
         "author_name=Whoever runs the demo",
         "author_email=demo@example.com",
     ]
+
+
+def digest_in(template) -> str:
+    code = "import sys; sys.path.insert(0, 'tools'); import demo; print(demo.template_digest())"
+    command = [sys.executable, "-B", "-c", code]
+    return subprocess.run(
+        command, cwd=template, capture_output=True, encoding="utf-8", check=True
+    ).stdout
+
+
+def test_demo_is_made_anew_for_the_template_only(tmp_path) -> None:
+    template = copy_template(tmp_path / "template")
+    before = digest_in(template)
+    runner = template / "src" / "ml_experiment_runner" / "__init__.py"
+    runner.write_text(runner.read_text(encoding="utf-8") + "\nNEWER = True\n", encoding="utf-8")
+    assert digest_in(template) == before
+    (template / "{{cookiecutter.project_slug}}" / "Makefile").write_text("", encoding="utf-8")
+    assert digest_in(template) != before
+
+
+@pytest.mark.long
+def test_demo_uses_the_runner_of_the_working_tree(tmp_path) -> None:
+    template = copy_template(tmp_path / "template")
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
+    command = [sys.executable, "tools/demo.py"]
+    subprocess.run(command, cwd=template, env=environment, check=True)
+    project = template / "build" / "demo" / "flight-delays"
+    code = "import ml_experiment_runner as runner; print(runner.__file__)"
+    shown = subprocess.run(
+        [project / ".venv" / "bin" / "python", "-c", code], cwd=tmp_path, env=environment,
+        capture_output=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert shown.stdout.startswith(str(template / "src"))
+    (template / "src" / "ml_experiment_runner" / "newer.py").write_text('"""Newer."""\n')
+    again = subprocess.run(
+        command, cwd=template, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
+    assert f"{project} is there already." in again.stdout
+    assert again.stdout.count("The environment is up to date") == 2
+    assert "Installing" not in again.stdout

@@ -161,7 +161,7 @@ def test_without_git_one_line_warns(template, tmp_path):
     assert generation.code == 0, generation.output
     lines = generation.output.splitlines()
     assert [line for line in lines if "git is not installed" in line and "git init" in line]
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert not (generation.project / ".git").exists()
 
 
@@ -264,8 +264,8 @@ def test_readme_says_where_the_docs_are(tmp_path, monkeypatch, url, shown, under
     source = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
     hook: dict = {"__name__": "hook"}
     exec(source.replace("{{ cookiecutter|tojson }}", "{}"), hook)
-    template = ROOT / "{{cookiecutter.project_slug}}" / "README.md"
-    shutil.copy(template, tmp_path / "README.md")
+    for name in ("README.md", "requirements-runner.txt"):
+        shutil.copy(ROOT / "{{cookiecutter.project_slug}}" / name, tmp_path / name)
     folder = tmp_path / "clone"
     answers = {"_template": url or "../t", "_commit": "1" * 40, "_repo_dir": str(folder)}
     answers |= {"example": "flights"}
@@ -300,7 +300,7 @@ def test_template_not_found_again_gets_the_line_to_type(origin, tmp_path, kind):
     assert f"cruft link {url}" in generation.output
 
 
-def test_under_cruft_nothing_is_done_but_pruning(origin, tmp_path):
+def test_under_cruft_nothing_is_done_but_pruning_and_pinning(origin, tmp_path):
     command = [sys.executable, "-m", "cruft", "create", str(origin), "--no-input"]
     extra = ["--extra-context", '{"ci": "none"}', "--output-dir", str(tmp_path)]
     result = subprocess.run(

@@ -1,6 +1,7 @@
 """Generated projects are clean for every choice."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,25 @@ def test_generated_project_is_clean(bake, answers, check):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_lint_script_runs_every_check(bake):
-    script = (bake() / "tools" / "lint.py").read_text(encoding="utf-8")
-    assert all(f'"{check}":' in script for check in CHECKS)
+def lint(project, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run.py", "lint", *words], cwd=project, capture_output=True,
+        encoding="utf-8", check=False,
+    )  # fmt: skip
+
+
+def test_lint_command_says_which_check_found_something(bake, tmp_path):
+    project = shutil.copytree(bake(), tmp_path / "project")
+    (project / "src" / "flight_delays" / "own.py").write_text('"""Own."""\nimport os\n\n\n\nx=1\n')
+    done = lint(project, "style", "format")
+    assert done.returncode == 1
+    assert "style: something to do\n" in done.stdout
+    assert "`os` imported but unused" in done.stdout
+    assert "format: something to do\n" in done.stdout
+    assert "types" not in done.stdout
+
+
+def test_lint_command_runs_every_check_and_refuses_others(bake):
+    done = lint(bake(), "layers")
+    assert done.returncode == 2
+    assert f"there is {', '.join(CHECKS)}" in done.stderr

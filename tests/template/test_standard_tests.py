@@ -137,6 +137,7 @@ def broken(bake, tmp_path_factory) -> Path:
     project = tmp_path_factory.mktemp("broken") / "flight-delays"
     shutil.copytree(bake(), project)
     for mistake in MISTAKES.values():
+        (project / mistake.file).parent.mkdir(exist_ok=True)
         (project / mistake.file).write_text(mistake.text, encoding="utf-8")
     features = project / "src" / "flight_delays" / "features.py"
     lines = [f'FEATURES["{name}"] = {text}\n' for name, (text, _) in FEATURES.items()]
@@ -259,6 +260,11 @@ def count(config: DictConfig, run: Run) -> dict[str, float]:
     return {"count/rows": 1.0}
 '''
 
+OWN = """\
+def test_rows_are_counted(run_experiment) -> None:
+    assert run_experiment("+experiment=counted").metrics["count/rows"] == 1
+"""
+
 
 @pytest.mark.long
 def test_experiment_that_fails_when_it_runs_is_told(bake, tmp_path: Path) -> None:
@@ -277,6 +283,7 @@ def test_experiment_that_fails_when_it_runs_is_told(bake, tmp_path: Path) -> Non
         target = f"_target_: flight_delays.wrong.{name.title()}\n"
         model = {"unknown": "dummy", "empty": "dummy"}.get(name, name)
         if model == name:
+            (project / "conf" / "model").mkdir(exist_ok=True)
             (project / "conf" / "model" / f"{name}.yaml").write_text(target, encoding="utf-8")
         written = experiment(
             name, "", more=f"defaults: [override /dataset: flowers, override /model: {model}]\n"
@@ -285,11 +292,22 @@ def test_experiment_that_fails_when_it_runs_is_told(bake, tmp_path: Path) -> Non
         (project / written.file).write_text(written.text, encoding="utf-8")
     # a task of one's own fits no model, and nothing is wrong with that
     (project / "conf/experiment/counted.yaml").write_text(COUNTED, encoding="utf-8")
+    (project / "conf" / "task").mkdir()
     (project / "conf/task/count.yaml").write_text(
         "# counts\n_target_: flight_delays.count.count\n", encoding="utf-8"
     )
     (package / "count.py").write_text(COUNT, encoding="utf-8")
-    shown = sections(run_tests(project, "tests/standard"))
+    (project / "tests").mkdir()
+    (project / "tests" / "test_own.py").write_text(OWN, encoding="utf-8")
+    output = run_tests(project, "-rA")
+    shown = sections(output)
+    assert "PASSED tests/test_own.py::test_rows_are_counted" in output
+    # nothing that is not tested is said to have passed
+    passed = re.findall(r"^PASSED tests/standard/(.+)$", output, re.MULTILINE)
+    assert "test_experiments.py::test_experiment_runs_on_a_slice[counted]" in passed
+    assert not any("same_seed" in each and "counted" in each for each in passed)
+    assert not any("broken_signal" in each for each in passed)
+    assert re.search(r"^SKIPPED \[3\] .*: its task is not train$", output, re.MULTILINE)
     assert not any("counted.yaml" in section for section in shown), shown
     for name, told in RUNS.items():
         file = (

@@ -1,14 +1,17 @@
 """An update brings the template's news and keeps what users have changed."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from support.baking import ROOT, commit_all, git, run_cookiecutter
+from ml_experiment_runner.cli import update
+from support.baking import ROOT, commit_all, copy_template, git, run_cookiecutter
 
 PROJECT = "{{cookiecutter.project_slug}}"
 
@@ -48,14 +51,17 @@ def change_the_template(origin: Path) -> None:
     edit(project / "CODEOWNERS", "# Who reviews what", "# Newer: who reviews what")
     newer = "analytics = false\n    autostage = false"
     edit(project / ".dvc" / "config", "analytics = false", newer)
-    append(project / "src" / "runner" / "errors.py", "\n\nNEWER = True\n")
-    (project / "src" / "runner" / "newer.py").write_text('"""Newer."""\n', encoding="utf-8")
+    append(project / "tools" / "setup.py", "\n# newer\n")
+    (project / "conf" / "newer.yaml").write_text("# newer\n", encoding="utf-8")
+    edit(origin / "cookiecutter.json", '"_version": "0.2.0"', '"_version": "0.3.0"')
+    edit(origin / "pyproject.toml", 'version = "0.2.0"', 'version = "0.3.0"')
+    edit(origin / "CHANGELOG.md", "## Unreleased\n", "## Unreleased\n\n- Newer things.\n")
     append(project / "README.md", "\nNewer.\n")
     append(project / "signals" / "planes.yaml", "# newer\n")
     append(project / "requirements.lock", "# newer\n")
 
 
-def update(project: Path) -> str:
+def update_by_cruft(project: Path) -> str:
     command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
     result = subprocess.run(
         command, cwd=project, capture_output=True, encoding="utf-8", check=False
@@ -76,7 +82,7 @@ def updated(template, tmp_path):
     commit_all(project, "Ours")
     change_the_template(origin)
     commit = commit_all(origin, "Newer")
-    update(project)
+    update_by_cruft(project)
     return project, commit
 
 
@@ -103,8 +109,8 @@ def test_update_keeps_what_is_ours_and_brings_what_is_newer(updated):
     assert "# Newer:" in text("CODEOWNERS")
     assert "s3://ours/data" in text(".dvc/config")
     assert "autostage = false" in text(".dvc/config")
-    assert "NEWER = True" in text("src/runner/errors.py")
-    assert (project / "src" / "runner" / "newer.py").exists()
+    assert text("tools/setup.py").endswith("# newer\n")
+    assert (project / "conf" / "newer.yaml").exists()
     assert commit in text(".cruft.json")
 
 
@@ -122,6 +128,13 @@ def test_update_leaves_alone_what_is_ours(updated):
     assert "# newer" not in text("requirements.lock")
 
 
+def run_update(project: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run.py", "update", *words], cwd=project,
+        env={**os.environ, **environment}, capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("code", ["{{ 7 * 7 }}", "{% set x = 1 %}", "{# x #}", "\\u007b{ 7 }}"])
 def test_answer_that_would_run_as_code_stops_the_update(bake, tmp_path, code):
     project = tmp_path / "project"
@@ -130,26 +143,72 @@ def test_answer_that_would_run_as_code_stops_the_update(bake, tmp_path, code):
     text = state.read_text(encoding="utf-8")
     state.write_text(text.replace('"Will a flight', f'"{code} Will a flight'), encoding="utf-8")
     before = git(project, "status", "--porcelain")
-    result = subprocess.run(
-        [sys.executable, "tools/update.py"],
-        cwd=project,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert result.returncode == 1
+    result = run_update(project)
+    assert result.returncode == 2
     assert "an answer holds template syntax" in result.stderr
     assert "git log -p .cruft.json" in result.stderr
     assert git(project, "status", "--porcelain") == before
 
 
 def test_plain_answers_stop_no_update(bake):
-    tools = bake() / "tools"
-    code = "import update; print(update.answers_hold_code())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tools, capture_output=True, encoding="utf-8", check=True
+    update.refuse_code(update.state(bake()))
+
+
+def test_project_that_knows_no_template_is_told_how_to_link_it(bake, tmp_path):
+    project = shutil.copytree(bake(), tmp_path / "project")
+    (project / ".cruft.json").unlink()
+    result = run_update(project)
+    assert result.returncode == 2
+    assert "uvx cruft link <URL of the template>" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+OLDER, NEWER = "1" * 40, "2" * 40
+PINS = {
+    "untouched": (
+        f"# The runner\nml-experiment-runner @ git+https://example.com/t.git@{OLDER}\n",
+        f"# The runner\nml-experiment-runner @ git+https://example.com/t.git@{NEWER}\n",
+    ),
+    "own address": (
+        f"ml-experiment-runner @ git+ssh://git@mirror.example.com:22/ml/t@{'3' * 40}  # ours\n",
+        f"ml-experiment-runner @ git+ssh://git@mirror.example.com:22/ml/t@{NEWER}  # ours\n",
+    ),
+    "own index": (
+        "--index-url https://pypi.example.com/simple\nml-experiment-runner==0.2.0\n",
+        "--index-url https://pypi.example.com/simple\nml-experiment-runner==0.3.0\n",
+    ),
+    "with hashes": (
+        "ml-experiment-runner==0.2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n",
+        "ml-experiment-runner==0.3.0\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PINS)
+def test_pin_moves_with_the_template_and_keeps_its_address(kind):
+    before, after = PINS[kind]
+    assert update.moved_pin(before, NEWER, "0.3.0") == after
+
+
+def test_pin_to_a_wheel_is_named_for_a_person_to_move(tmp_path):
+    pin = "ml-experiment-runner @ https://example.com/ml_experiment_runner-0.2.0-py3-none-any.whl\n"
+    (tmp_path / "requirements-runner.txt").write_text(pin, encoding="utf-8")
+    after = {"commit": NEWER, "context": {"cookiecutter": {"_version": "0.3.0"}}}
+    told = update.move_pin(tmp_path, after)
+    assert told is not None
+    assert "see that it holds runner 0.3.0" in told
+    assert (tmp_path / "requirements-runner.txt").read_text(encoding="utf-8") == pin
+
+
+def test_changelog_shows_what_was_not_there_before():
+    before = "\n## Unreleased\n\n- One.\n- Two,\n  in two lines.\n\n## 0.1.0\n\n- Old.\n"
+    after = "\n## Unreleased\n\n- Five.\n\n## 0.2.0\n\n- Three,\n  too.\n" + before.replace(
+        "## Unreleased\n\n", ""
     )
-    assert done.stdout.strip() == "False"
+    assert update.new_entries(before, after) == [
+        "Unreleased", "- Five.", "0.2.0", "- Three,\n  too."
+    ]  # fmt: skip
+    assert update.new_entries(after, after) == []
 
 
 def run_its_tests(project: Path, *arguments: str) -> None:
@@ -177,7 +236,7 @@ def test_second_update_works_too(updated, tmp_path):
     config = tmp_path / "origin" / PROJECT / "conf" / "config.yaml"
     edit(config, "minutes: 61", "minutes: 62")
     commit_all(tmp_path / "origin", "Newest")
-    update(project)
+    update_by_cruft(project)
     check_no_conflict(project)
     merged = yaml.safe_load((project / "conf" / "config.yaml").read_text(encoding="utf-8"))
     assert (merged["seed"], merged["ablation"]["minutes"]) == (7, 62)
@@ -190,34 +249,152 @@ def test_conflicts_are_found_in_hidden_folders_too(template, tmp_path):
         path = project / f"{name}.rej"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    done = subprocess.run(
-        [sys.executable, "-c", "import update; print(*update.conflicts(), sep='\\n')"],
-        cwd=project / "tools",
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    found = {Path(line).as_posix() for line in done.stdout.splitlines()}
-    assert found == {f"{name}.rej" for name in left}
+    assert set(update.conflicts(project)) == {f"{name}.rej" for name in left}
 
 
-def first_release() -> str | None:
-    """The oldest commit of this repository that a project can be generated from."""
-    commits = git(ROOT, "log", "--format=%H", "--reverse", "--", "hooks/post_gen_project.py")
-    return next(iter(commits.split()), None)
+# ---------------------------------------------------------------------- the command, as it is typed
+
+
+def set_up(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Types a command where uv is, and no other runner than that of the environment."""
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [sys.executable, *words], cwd=project, env=environment, capture_output=True,
+        encoding="utf-8", check=False,
+    )  # fmt: skip
+
+
+def runner_of(project: Path) -> str:
+    code = "import importlib.metadata as m; print(m.version('ml-experiment-runner'))"
+    command = [project / ".venv" / "bin" / "python", "-c", code]
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
 
 
 @pytest.mark.long
-def test_update_from_the_version_before_to_this_one(tmp_path):
-    tags = git(ROOT, "tag", "--list", "v*", "--sort=-version:refname").split()
-    old = tags[0] if tags else first_release()
-    assert old is not None
-    history = tmp_path / "history"
-    git(tmp_path, "clone", "--quiet", str(ROOT), str(history))
-    command = [sys.executable, "-m", "cruft", "create", str(history), "--no-input"]
-    subprocess.run([*command, "--checkout", old, "--output-dir", str(tmp_path / "out")], check=True)
-    project = tmp_path / "out" / "flight-delays"
-    git(project, "init", "--quiet", "--initial-branch=main")
-    commit_all(project, "Old")
-    update(project)
+def test_update_moves_pin_and_environment_and_tells_the_news(template, tmp_path):
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    shutil.copytree(template, origin, symlinks=True)
+    git(tmp_path, "clone", "--quiet", str(origin), str(clone))
+    project = run_cookiecutter(clone, tmp_path / "out").project
+    done = set_up(project, "tools/setup.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    work_as_users_do(project)
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message", "Ours")
+    change_the_template(origin)
+    commit = commit_all(origin, "Newer")
+    done = set_up(project, "tools/update.py")
+    assert done.returncode == 0, done.stdout + done.stderr
     check_no_conflict(project)
+    pin = (project / "requirements-runner.txt").read_text(encoding="utf-8")
+    assert pin.endswith(f"ml-experiment-runner @ git+{origin.as_uri()}@{commit}\n")
+    assert runner_of(project) == "0.3.0"
+    assert "\ntabulate==" in (project / "requirements.lock").read_text(encoding="utf-8")
+    assert "What is new of the runner:\nUnreleased\n- Newer things.\n\n" in done.stdout
+
+
+# ------------------------------------------------- from the last version with the runner vendored
+
+VENDORED = "38242710c119225d3e1d392787970e2235ad4227"
+
+
+def edit_every_file_that_users_edit(project: Path) -> None:
+    """What a team writes over the months, below what is there and in its middle."""
+    work_as_users_do(project)
+    edit(project / "pyproject.toml", "dev = [\n", 'dev = [\n  "ipykernel",\n')
+    own = '  "src/flight_delays",\n'
+    edit(project / "pyproject.toml", own, f'{own}  "docs",\n')
+    append(project / "pyproject.toml", "\n[tool.ours]\nours = true\n")
+    append(project / "Makefile", "ours:    ## of our own\n\t$(PYTHON) ours.py\n")
+    edit(project / "Dockerfile", "recommends git \\\n", "recommends git libgomp1 \\\n")
+    append(project / "mypy.ini", "\n[mypy-ours.*]\nignore_missing_imports = True\n")
+    append(project / "pytest.ini", "markers = ours: of our own\n")
+    hook = "      - id: ours\n        name: ours\n        entry: ours\n        language: system\n"
+    append(project / ".pre-commit-config.yaml", hook)
+    for name in OURS_BELOW:
+        append(project / name, "# ours\n")
+    (project / "conf" / "model" / "own.yaml").write_text(
+        "_target_: flight_delays.own.Own\n", encoding="utf-8"
+    )
+    (project / "tests" / "test_own.py").write_text(
+        'def test_own():\n    """Ours."""\n', encoding="utf-8"
+    )
+    (project / "src" / "runner" / "__pycache__").mkdir(exist_ok=True)
+    (project / "src" / "runner" / "__pycache__" / "left.cpython-311.pyc").touch()
+
+
+OURS_BELOW = (
+    ".dockerignore", ".dvcignore", ".env.example", ".github/workflows/ci.yml", "ruff.toml",
+    "LICENSE", "requirements-example.in", "requirements.lock", "requirements-boosting.lock",
+    "conf/dataset/flights.yaml", "conf/experiment/baseline.yaml",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vendored(tmp_path_factory) -> tuple[Path, Path, str]:
+    """A project of then, edited, the template's history with this tree on top, and its commit."""
+    folder = tmp_path_factory.mktemp("vendored")
+    history = folder / "history"
+    git(folder, "clone", "--quiet", "--no-checkout", str(ROOT), str(history))
+    git(history, "checkout", "--quiet", "-B", "main", VENDORED)
+    command = [sys.executable, "-m", "cruft", "create", str(history), "--no-input"]
+    subprocess.run([*command, "--output-dir", str(folder / "out")], check=True)
+    project = folder / "out" / "flight-delays"
+    git(project, "init", "--quiet", "--initial-branch=main")
+    commit_all(project, "Start")
+    edit_every_file_that_users_edit(project)
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message", "Ours")
+    git(history, "rm", "--quiet", "-r", ".")
+    copy_template(history)
+    return project, history, commit_all(history, "Now")
+
+
+def check_that_the_runner_is_a_package_now(project: Path, history: Path, commit: str) -> None:
+    check_no_conflict(project)
+    pin = (project / "requirements-runner.txt").read_text(encoding="utf-8")
+    assert pin.endswith(f"ml-experiment-runner @ git+{history.as_uri()}@{commit}\n")
+    for name in ("src/runner", "src/hydra_plugins", ".importlinter", "tools/environment.py"):
+        assert not git(project, "ls-files", name), name
+    for name in ("Makefile", "CODEOWNERS", "pytest.ini", "Dockerfile", ".pre-commit-config.yaml"):
+        text = (project / name).read_text(encoding="utf-8")
+        assert "ours" in text or "libgomp1" in text, name
+    project_file = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project_file["project"]["dependencies"] == ["tabulate"]
+    assert project_file["dependency-groups"]["dev"] == ["ipykernel"]
+    assert "setuptools" in project_file["dependency-groups"]["tools"]
+    assert {"docs", "requirements-runner.txt"} <= set(project_file["tool"]["cruft"]["skip"])
+
+
+def test_update_from_the_vendored_runner_merges_what_is_ours(vendored, tmp_path):
+    before, history, commit = vendored
+    project = shutil.copytree(before, tmp_path / "project")
+    update_by_cruft(project)
+    git(project, "add", "--all")
+    check_that_the_runner_is_a_package_now(project, history, commit)
+
+
+@pytest.mark.long
+def test_old_updater_goes_from_vendored_runner_to_package(vendored, tmp_path):
+    before, history, commit = vendored
+    project = shutil.copytree(before, tmp_path / "project")
+    done = set_up(project, "tools/update.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    git(project, "add", "--all")
+    check_that_the_runner_is_a_package_now(project, history, commit)
+    for name in ("src/runner", "src/hydra_plugins", "requirements-boosting.lock"):
+        assert not (project / name).exists(), name
+    lock = (project / "requirements.lock").read_text(encoding="utf-8")
+    assert "\ntabulate==" in lock
+    assert "\nipykernel==" in lock
+    assert "extra == 'boosting'" in lock
+    assert runner_of(project) == "0.2.0"
+    listed = subprocess.run(
+        [project / ".venv" / "bin" / "python", "run.py"], cwd=project, capture_output=True,
+        encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert "+experiment=evenings" in listed.stdout

@@ -27,7 +27,10 @@ from ml_experiment_runner.record.console import open_standard_streams
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-COMMANDS = ("clean", "compare", "doctor", "experiments", "holds", "new", "rerun", "signals", "sync")
+COMMANDS = (
+    *("clean", "compare", "doctor", "experiments", "holds", "lint", "new", "rerun", "signals"),
+    *("sync", "update"),
+)
 """Each is the function of its name in the module of its name beside this one."""
 RENAMED = {"deliver": "sync"}
 """Commands of before, and what they are called now."""

@@ -1,4 +1,4 @@
-"""Remove old run folders and dataset caches, never an only copy; shows what it would do."""
+"""Remove old run folders and caches, never an only copy; shows what it would do."""
 
 import argparse
 import os
@@ -12,10 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.cli.rerun import WORKTREES, is_in_use, remove_worktree
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.record.process_identity import WriterLock
+from ml_experiment_runner.record.rerun.kept_environments import (
+    environments_folder,
+    is_environment_in_use,
+    kept_environments,
+    remove_environment,
+)
+from ml_experiment_runner.record.rerun.worktree import WORKTREES, is_in_use, remove_worktree
 from ml_experiment_runner.record.run_reader import RecordedRun, folders, read_run, subfolders
 from ml_experiment_runner.record.sync.embedded_store import (
     address,
@@ -91,6 +97,7 @@ PENDING = "not in MLflow yet (python run.py sync)"
 ONLY_COPY = "not found in MLflow, so the folder is the only copy"
 INCOMPLETE = "incomplete in MLflow, so the folder is the only copy of the rest"
 IN_USE = "a run is working and may read it"
+RERUNS = "a rerun works with it"
 DENIED = "cannot be removed"
 GONE = "gone already: another process removes, too"
 
@@ -113,6 +120,7 @@ def _items(outputs: Path, limit: float) -> Iterator[Item]:
     yield from _drafts(outputs, before)
     yield from _caches(root() / "data" / "cache", limit, running)
     yield from _worktrees(outputs, limit, running)
+    yield from _environments(limit)
 
 
 def _runs(outputs: Path, limit: float) -> Iterator[Item]:
@@ -277,6 +285,13 @@ def _worktrees(outputs: Path, limit: float, running: bool) -> Iterator[Item]:
                 yield Item(path, _used(path), IN_USE if running or is_in_use(path) else None)
 
 
+def _environments(limit: float) -> Iterator[Item]:
+    """Environments of reruns, which the next rerun builds again."""
+    for path, last in kept_environments():
+        if last < limit:
+            yield Item(path, _used(path), RERUNS if is_environment_in_use(path) else None)
+
+
 def _remove(item: Item, outputs: Path) -> Item:
     """Removes it; says why it stays where it does."""
     try:
@@ -300,6 +315,8 @@ def _delete(item: Item, outputs: Path) -> Path:
     path = item.path
     if path.parent == outputs / WORKTREES:
         remove_worktree(path)
+    elif path.parent == environments_folder():
+        remove_environment(path)
     elif item.last is not None or path.parent == outputs / REMOVING:
         path = _taken_away(item, outputs) if item.last is not None else path
         shutil.rmtree(path, ignore_errors=True)

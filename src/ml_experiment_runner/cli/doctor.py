@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.installed_runner import runner_with_state
 from ml_experiment_runner.project.repository import root
+from ml_experiment_runner.project.runner_pin import (
+    PIN,
+    describe,
+    is_from,
+    is_pinned,
+    pin_line,
+    remembered_runner,
+)
+from ml_experiment_runner.project.secrets import mask_addresses
 
 if TYPE_CHECKING:
     from ml_experiment_runner.record.sync.embedded_store import Stray
@@ -34,6 +44,7 @@ def findings() -> Iterator[Finding]:
     """Every check as name, whether it is well, and what is so or what to do."""
     yield _python()
     yield _packages()
+    yield _runner()
     yield _git()
     yield _data_remote()
     yield _configuration()
@@ -74,6 +85,23 @@ def _packages() -> Finding:
         shown = ", ".join(different[:3]) + (" …" if len(different) > 3 else "")
         return "packages", False, f"{shown}: install requirements.lock again (README.md)"
     return "packages", True, f"{len(locked)} as in requirements.lock"
+
+
+def _runner() -> Finding:
+    """Whether the runner that is installed is the pinned one."""
+    project = root()
+    pin = pin_line(project)
+    runner = runner_with_state()
+    said = describe(runner)
+    if place := remembered_runner(project):
+        wanted, good = f"{place}, which .git/config remembers", is_from(runner, place)
+    elif pin is None:
+        return "runner", False, f"{said}; {PIN} does not name one in one line: restore it from git"
+    else:
+        wanted, good = f"{mask_addresses(pin)}, which {PIN} names", is_pinned(runner, pin)
+    if not good:
+        return "runner", False, f"{said}, and not {wanted}: make setup"
+    return "runner", True, said if not place else f"{said} (remembered in .git/config)"
 
 
 def _git() -> Finding:

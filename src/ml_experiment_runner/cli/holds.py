@@ -78,15 +78,15 @@ def _list(found: Sequence[Hold], everything: bool) -> None:
 
 def _facts(hold: Hold) -> dict[str, str]:
     facts = {"status": hold.status, "since": hold.opened, "version": hold.version}
-    for number, breach in enumerate(hold.breaches):
-        facts["why" if number == 0 else f"why {number + 1}"] = line_of(breach)
+    for number, violation in enumerate(hold.violations):
+        facts["why" if number == 0 else f"why {number + 1}"] = line_of(violation)
     facts["owner"] = hold.owner
     if hold.replaces:
         facts["in place of"] = hold.replaces
     if hold.status == OPEN:
         accept, discard = ("go on so", "ask again") if hold.kind == "threshold" else (
             "accept it", "discard it")  # fmt: skip
-        if not hold.unfit:
+        if hold.releasable:
             facts[accept] = command_for("release", hold)
         facts[discard] = command_for("reject", hold)
     elif hold.by:

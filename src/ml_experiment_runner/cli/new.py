@@ -1,11 +1,12 @@
-"""Write the file of a new experiment or signal."""
+"""Write the file of a new experiment or signal, or copy an option of a group to edit."""
 
 import argparse
 import datetime
 import json
 import re
+from collections.abc import Iterable
 
-from ml_experiment_runner.config.options import options
+from ml_experiment_runner.config.options import folder, groups, option_file, options
 from ml_experiment_runner.config.schema import RANGES, is_within
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
@@ -26,9 +27,15 @@ NOT_NAMES = (
 
 
 def new(arguments: list[str]) -> int:
-    """Writes `conf/experiment/<name>.yaml` or `signals/<name>.yaml`; never over an existing one."""
-    parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal")
+    """Writes `signals/<name>.yaml` or `conf/<group>/<name>.yaml`; never over an existing one.
+
+    Raises:
+        UserError: There is no such group or option, the name is not possible or is taken.
+    """
+    copied = sorted({"dataset", *groups()} - {"experiment"})
+    parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__,
+                                     epilog=f"groups: {', '.join(copied)}")  # fmt: skip
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal|GROUP")
     signal = kinds.add_parser("signal", description="Draft a signal's contract from its data, or "
                               "import the one that its producer wrote.")  # fmt: skip
     signal.add_argument("name", help="lower case, digits and _")
@@ -44,6 +51,14 @@ def new(arguments: list[str]) -> int:
     experiment.add_argument("--budget-days", type=float, default=1, help="days set aside (1)")
     experiment.add_argument("--until", type=_day, help="last day, YYYY-MM-DD")
     experiment.add_argument("--from", dest="source", help="experiment to start from")
+    for group in copied:
+        option = kinds.add_parser(group, description=f"Copy an option of {group} into "
+                                  f"conf/{group}/, to edit it.")  # fmt: skip
+        option.add_argument("name", help="lower case, digits and _")
+        option.add_argument("--from", dest="source", required=True, metavar="OPTION",
+                            help=f"of {', '.join(options(group))}")  # fmt: skip
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in kinds.choices:
+        raise UserError(f"{arguments[0]}: no such group. {_nearest(arguments[0], kinds.choices)}")
     given = parser.parse_args(arguments)
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", given.name):
         raise UserError(
@@ -56,7 +71,46 @@ def new(arguments: list[str]) -> int:
             f"{given.name}: this is a task, whose runs without an experiment are called so; take "
             "another name"
         )
-    return _signal(given) if given.kind == "signal" else _experiment(given)
+    if given.kind == "signal":
+        return _signal(given)
+    return _experiment(given) if given.kind == "experiment" else _copy(given)
+
+
+def _copy(given: argparse.Namespace) -> int:
+    """Copies an option's file, from the project or the runner, with its comments."""
+    group, name = given.kind, given.name
+    place = f"conf/{group}/{name}.yaml"
+    path = folder() / group / f"{name}.yaml"
+    origin = option_file(group, given.source) if given.source in options(group) else None
+    if origin is None:
+        raise UserError(f"--from {given.source}: no such option of {group}. "
+                        f"{_nearest(given.source, options(group))}")  # fmt: skip
+    if path.exists():
+        raise UserError(f"{place} is there already: edit it or take another name")
+    if group == "task" and name in options("experiment"):
+        raise UserError(f"{name}: this is an experiment, and runs of a task are called like it; "
+                        "take another name")  # fmt: skip
+    replaces = option_file(group, name) is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, origin.read_text(encoding="utf-8"))
+    print(f"{place} is a copy of {given.source}"
+          f"{', and takes the place of the one that the runner has' if replaces else ''}; "
+          f"edit it, then\n{_command(group, name)}")  # fmt: skip
+    return 0
+
+
+def _command(group: str, name: str) -> str:
+    """How an option is chosen: launchers and sweepers are of a sweep."""
+    if not group.startswith("hydra/"):
+        return f"python run.py {group}={name}"
+    sweeper = "hydra/sweeper=optuna " if group.startswith("hydra/sweeper/") else ""
+    return f"python run.py -m {sweeper}{group}={name} seed=1,2,3"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    from ml_experiment_runner.config.checks import nearest
+
+    return nearest(word, known)
 
 
 def _signal(given: argparse.Namespace) -> int:
@@ -70,8 +124,8 @@ def _signal(given: argparse.Namespace) -> int:
             f"--source {given.data} goes with a contract (.yaml); a draft takes its data by --from"
         )
     contract = draft(root(), given.name, given.source)
-    print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unsaid)}, read it "
-          f"over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
+    print(f"signals/{contract.path.name} is drafted: fill in {', '.join(contract.unfilled)}, read"
+          f" it over, then\npython run.py task=ingest 'signals=[{given.name}]'")  # fmt: skip
     return 0
 
 
@@ -84,8 +138,8 @@ def _imported(given: argparse.Namespace) -> int:
         print(f"not checked here: {'; '.join(contract.unchecked)}")
     if contract.missing:
         print("to be filled in before it can be received:", *contract.missing, sep="\n")
-    if contract.unsaid:
-        print(f"nobody is named under {' and '.join(contract.unsaid)}")
+    if contract.unfilled:
+        print(f"nobody is named under {' and '.join(contract.unfilled)}")
     print(f"Read it over, then\npython run.py task=ingest 'signals=[{given.name}]'")
     return 0
 
@@ -95,8 +149,7 @@ def _experiment(given: argparse.Namespace) -> int:
     if not is_within(interval, given.budget_days):
         raise UserError(f"--budget-days must be in {interval}, such as 0.5, "
                         f"got {given.budget_days}")  # fmt: skip
-    folder = root() / "conf" / "experiment"
-    path = folder / f"{given.name}.yaml"
+    path = folder() / "experiment" / f"{given.name}.yaml"
     if path.exists():
         raise UserError(f"conf/experiment/{given.name}.yaml is there already: edit it or take "
                         "another name")  # fmt: skip
@@ -105,7 +158,7 @@ def _experiment(given: argparse.Namespace) -> int:
     days = (
         int(given.budget_days) if given.budget_days == int(given.budget_days) else given.budget_days
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(
         path,
         "# @package _global_\n"
@@ -125,12 +178,10 @@ def _experiment(given: argparse.Namespace) -> int:
 
 def _body_of(name: str) -> str:
     """The overrides of another experiment, without its header and its `experiment:` section."""
-    path = root() / "conf" / "experiment" / f"{name}.yaml"
+    path = folder() / "experiment" / f"{name}.yaml"
     if not path.exists():
-        from ml_experiment_runner.config.checks import nearest
-
         raise UserError(
-            f"--from {name}: no such experiment. {nearest(name, options('experiment'))}"
+            f"--from {name}: no such experiment. {_nearest(name, options('experiment'))}"
         )
     lines = path.read_text(encoding="utf-8").splitlines()[2:]
     lines = [line for line in lines if not line.startswith("# started from ")]

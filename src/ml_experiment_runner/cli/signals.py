@@ -108,10 +108,10 @@ def _facts(contract: "Contract", uses: "Uses") -> dict[str, str]:
     from ml_experiment_runner.holds import holds
     from ml_experiment_runner.signals.checks import quality
     from ml_experiment_runner.signals.snapshots import versions
-    from ml_experiment_runner.signals.snapshots.snapshot import look
+    from ml_experiment_runner.signals.snapshots.snapshot import state_of
 
     try:
-        state, snapshot = look(contract)
+        state, snapshot = state_of(contract)
         there = state.value
     except UserError:
         there, snapshot = "changed by hand", None

@@ -9,7 +9,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import profile_file
-from ml_experiment_runner.signals.snapshots.diff import compare, told
+from ml_experiment_runner.signals.snapshots.diff import compare, to_text
 from ml_experiment_runner.signals.snapshots.profile import Profile
 
 
@@ -24,7 +24,7 @@ def diff(arguments: list[str]) -> int:
     contract = known(read_contracts(repository.root()), asked.signal)
     before, after = _asked(contract, asked.before, asked.after)
     found = compare(before[0], after[0], (before[1], after[1]))
-    print(told(found))
+    print(to_text(found))
     if found.changes or found.gaps:
         from ml_experiment_runner.signals.snapshots.diff_plots import draw
 

@@ -36,6 +36,10 @@ OUR_PLUGINS = (
 )
 
 
+class UnsetVariableError(UserError):
+    """A value is to come from an environment variable that is not set."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest known words, or all of them when they are few."""
     names = sorted(known)
@@ -75,7 +79,7 @@ def check(config: DictConfig) -> None:
     except OmegaConfBaseException as error:
         missing = re.search(r"Environment variable '(\w+)' not found", str(error))
         if missing:
-            raise UserError(
+            raise UnsetVariableError(
                 f"{error.full_key}: the environment variable {missing.group(1)} is not set; "
                 "set it first, or in .env (.env.example lists all)"
             ) from None

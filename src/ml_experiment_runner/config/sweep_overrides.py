@@ -80,7 +80,7 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
     words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     values: dict[str, list[str]] = {}
     intervals = []
-    sweeper = config.hydra.runtime.choices["hydra/sweeper"]
+    sweeper = str(config.hydra.sweeper._target_)  # files may be called otherwise
     parser = OverridesParser.create(config_loader=loader)
     overrides = parser.parse_overrides([*words, *map(str, typed)])
     for override in overrides:
@@ -94,12 +94,12 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
             if len(values[key]) > VALUES:
                 raise UserError(f"{as_typed(word)}: a sweep over a key takes at most {VALUES} "
                                 "values")  # fmt: skip
-        elif "optuna" not in sweeper:
+        elif not sweeper.endswith("OptunaSweeper"):
             raise UserError(f"{as_typed(word)}: an interval is searched, which is said with "
                             "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
         else:
             intervals.append(override)
-    if sweeper == "zip":
+    if sweeper.endswith("ZipSweeper"):
         yield from (loader.load_sweep_config(config, list(job)) for job in paired(overrides))
         return
     first = {key: each[0] for key, each in values.items()}

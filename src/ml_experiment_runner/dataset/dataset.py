@@ -23,7 +23,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
 from ml_experiment_runner.record.recorder import FINGERPRINT
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.signals.ingestion.loading import Held, ensure_received, record
+from ml_experiment_runner.signals.ingestion.loading import DeliveryHeldError, load_snapshots, record
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
             cached = cache.read(path)
             if cached is None:
                 # under the lock nobody replaces a snapshot while it is read
-                snapshots = ensure_received(plan.needs, run, plan.pins, read_moment(config))
+                snapshots = load_snapshots(plan.needs, run, plan.pins, read_moment(config))
                 fingerprint = plan.fingerprint(snapshots)
                 cached = assemble(plan, snapshots, path.parent)
                 cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *cached)
@@ -171,10 +171,12 @@ def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snap
     """The plan with the signals that are available now, and their snapshots."""
     plan, run_time = make_plan(config, follow_holds=True), read_moment(config)
     try:
-        return plan, ensure_received(plan.needs, run, plan.pins, run_time)
-    except Held:  # while it was fetched; now that it is known, the contracts say what follows
+        return plan, load_snapshots(plan.needs, run, plan.pins, run_time)
+    except (
+        DeliveryHeldError
+    ):  # while it was fetched; now that it is known, the contracts say what follows
         plan = make_plan(config, follow_holds=True)
-        return plan, ensure_received(plan.needs, run, plan.pins, run_time)
+        return plan, load_snapshots(plan.needs, run, plan.pins, run_time)
 
 
 def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:

@@ -18,7 +18,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import versions
-from ml_experiment_runner.signals.snapshots.availability import Standing, standing
+from ml_experiment_runner.signals.snapshots.availability import Availability, availability
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 SPLIT = "split"
@@ -224,27 +224,27 @@ def _pin_versions(inputs: _Inputs) -> None:
 def _follow_availability(inputs: _Inputs, run_time: datetime) -> None:
     """Pins, leaves out or refuses signals that are held or late, as their contracts say."""
     for name in inputs.read:
-        availability = standing(inputs.contracts[name], inputs.pins.get(name), run_time)
-        left = _features_left(inputs, availability)
-        if availability.trouble:
+        state = availability(inputs.contracts[name], inputs.pins.get(name), run_time)
+        left = _features_left(inputs, state)
+        if state.trouble:
             dropped = [feature for feature in inputs.features if feature not in left]
             suffix = f"; left out: {', '.join(dropped)}" if dropped else ""
-            inputs.notices[f"{availability.trouble}/{name}"] = availability.notice + suffix
+            inputs.notices[f"{state.trouble}/{name}"] = state.notice + suffix
         inputs.features = left
-        if availability.pin:
-            inputs.pins[name] = availability.pin
-        inputs.contracts[name] = availability.contract
+        if state.pin:
+            inputs.pins[name] = state.pin
+        inputs.contracts[name] = state.contract
 
 
-def _features_left(inputs: _Inputs, availability: Standing) -> dict[str, pl.Expr]:
+def _features_left(inputs: _Inputs, state: Availability) -> dict[str, pl.Expr]:
     """The features that do not read a signal that is left out."""
-    if not availability.left_out:
+    if not state.left_out:
         return inputs.features
-    contract = availability.contract
+    contract = state.contract
     name = contract.name
     if name == inputs.spine_name:
         raise contract.mistake(
-            f"{availability.notice}, but its rows are the examples of this dataset",
+            f"{state.notice}, but its rows are the examples of this dataset",
             f"Write `whenHeld: last_good` or `stop` in signals/{name}.yaml",
         )
     left = {
@@ -254,7 +254,7 @@ def _features_left(inputs: _Inputs, availability: Standing) -> dict[str, pl.Expr
     }
     if not left:
         raise contract.mistake(
-            f"{availability.notice}, and no feature is left", "See `python run.py holds`"
+            f"{state.notice}, and no feature is left", "See `python run.py holds`"
         )
     return left
 

@@ -1,14 +1,13 @@
-"""What is held until a person decides: one file for each hold in `holds/`.
+"""Holds: one file in `holds/` for everything that waits for a person's decision.
 
-A hold is where automation stopped because a person must look: a plain file in `holds/`, which git
-keeps, so that a team sees the same ones and the decision stays with its reason. The same delivery
-always makes the same hold, wherever it is found.
+Git keeps the files, so that a team sees the same holds and each decision stays with its reason. The
+same delivery always opens the same hold, on whatever machine it is found.
 """
 
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +22,14 @@ OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "supersed
 
 
 @dataclass(frozen=True)
-class Breach:
-    """One way in which something is not what it should be.
+class Violation:
+    """One check that a delivery fails.
 
     Attributes:
-        kind: What was looked at, such as `range`, `nulls` or `distribution`.
-        field: The field; None where it concerns the whole.
+        kind: The check, such as `range`, `nulls` or `distribution`.
+        field: The field; None if it concerns whole rows.
         message: What was found and what was expected, with numbers, in one line.
-        partition: Where it begins.
+        partition: The first partition that fails it.
     """
 
     kind: str
@@ -41,7 +40,7 @@ class Breach:
 
 @dataclass(frozen=True)
 class Hold:
-    """Something that goes no further until a person has decided.
+    """A delivery or threshold that is not used until a person has decided.
 
     Attributes:
         id: Names it everywhere.
@@ -51,12 +50,13 @@ class Hold:
             force; `none` before the first.
         owner: Who can explain it, and how they are reached.
         opened: When, in UTC.
-        partition: Where the first breach begins.
-        breaches: What is wrong.
-        delivery: Content hashes of the deliveries that were held here, the last one at the end; of
-            a threshold what policy and rows it was learned for.
-        unfit: It cannot be released: without a change of contract or data it is no snapshot.
-        replaces: The hold whose place it took, which is superseded.
+        partition: Where the first violation begins.
+        violations: The checks that it fails.
+        delivery: Content hashes of the deliveries that were held here, the latest last; of a
+            threshold the hash of its policy and rows.
+        releasable: False for a delivery that cannot become a snapshot unless contract or data
+            change.
+        replaces: The hold that it superseded.
         status: `open`, `released`, `rejected`, or `superseded` by a later delivery.
         by: Who decided.
         why: Their reason.
@@ -71,9 +71,9 @@ class Hold:
     owner: str
     opened: str
     partition: str
-    breaches: tuple[Breach, ...]
+    violations: tuple[Violation, ...]
     delivery: tuple[str, ...]
-    unfit: bool = False
+    releasable: bool = True
     replaces: str | None = None
     status: str = OPEN
     by: str | None = None
@@ -86,11 +86,11 @@ def read_holds(root: Path) -> list[Hold]:
     """All holds, open ones first, then the latest first.
 
     Raises:
-        UserError: A file is no hold.
+        UserError: A file is not a valid hold.
     """
-    found = [_read(path) for path in sorted((root / "holds").glob("*.yaml"))]
-    found.sort(key=lambda hold: hold.opened, reverse=True)
-    return sorted(found, key=lambda hold: hold.status != OPEN)
+    holds = [_read(path) for path in sorted((root / "holds").glob("*.yaml"))]
+    holds.sort(key=lambda hold: hold.opened, reverse=True)
+    return sorted(holds, key=lambda hold: hold.status != OPEN)
 
 
 def find(root: Path, subject: str) -> Hold | None:
@@ -98,65 +98,80 @@ def find(root: Path, subject: str) -> Hold | None:
     return next((hold for hold in _of(root, subject) if hold.status == OPEN), None)
 
 
-def verdict(root: Path, subject: str, delivery: str, last_good: str) -> Hold | None:
+def decision(root: Path, subject: str, delivery: str, last_good: str) -> Hold | None:
     """The hold in which a person has decided on exactly this delivery.
 
-    That is the last one of a hold: its breaches are those that the person has seen. Of one that is
-    unfit there may be no more to know it by than what is wrong, as of a table without a field, so
-    that a decision on it ends with the next good delivery.
+    Only the latest delivery of a hold counts: its violations are those that the person has seen. A
+    delivery that cannot be released may be identified by its violation alone, such as a missing
+    field, so the decision on it ends with the next good delivery.
 
     Args:
         root: The project.
         subject: The signal.
-        delivery: Content hash of what has come.
+        delivery: Content hash of the delivery.
         last_good: Content of the current snapshot; `none` before the first.
     """
     for hold in _of(root, subject):
         is_decided = hold.status in (RELEASED, REJECTED) and hold.delivery[-1:] == (delivery,)
-        if is_decided and (not hold.unfit or hold.last_good == last_good):
+        if is_decided and (hold.releasable or hold.last_good == last_good):
             return hold
     return None
 
 
 def accepted(root: Path, subject: str) -> dict[str, str]:
-    """The first partition since which a field is what a person has accepted, by field."""
+    """By field, the first partition since which a person has accepted its change."""
     released = [hold for hold in _of(root, subject) if hold.status == RELEASED]
     since: dict[str, str] = {}
-    for breach in itertools.chain.from_iterable(hold.breaches for hold in released):
-        name = breach.field or ""  # what concerns whole rows stands under no name
-        since[name] = max(breach.partition, since.get(name, ""))
+    for violation in itertools.chain.from_iterable(hold.violations for hold in released):
+        name = violation.field or ""  # "" stands for whole rows
+        since[name] = max(violation.partition, since.get(name, ""))
     return since
 
 
 def open_hold(root: Path, new: Hold) -> Hold:
-    """Writes a hold, or adds a delivery to the one there is; the subject's others are closed.
+    """Opens a hold, or adds a delivery to the open one; closes the subject's other holds.
 
     Args:
         root: The project.
-        new: What is to be held; its id may be any.
+        new: What is to be held; its id is set here.
     """
-    said = json.dumps([new.subject, new.version, new.last_good])
-    stem = f"{new.subject}-{hashlib.blake2b(said.encode(), digest_size=3).hexdigest()}"
-    for number in itertools.count(1):
-        name = stem if number == 1 else f"{stem}-{number}"
-        path = root / file_name(name)
-        before = _read(path) if path.exists() else None
-        if before is None or before.status in (OPEN, SUPERSEDED):
-            break
-    if before is not None:
-        earlier = [each for each in before.delivery if each not in new.delivery]
-        opened = before.opened if before.status == OPEN else new.opened
-        new = replace(new, opened=opened, delivery=(*earlier, *new.delivery))
-    former = find(root, new.subject)
-    if former is not None and former.id != name:
-        new = replace(new, replaces=former.id)
-    elif before is not None:
-        new = replace(new, replaces=before.replaces)
+    name, existing = _file_for(root, new)
     new = replace(new, id=name)
-    if new != before:
+    if existing is not None:
+        new = _continued(existing, new)
+    replaced = find(root, new.subject)
+    if replaced is not None and replaced.id != name:
+        new = replace(new, replaces=replaced.id)
+    if new != existing:
         write_hold(root, new)
     close(root, new.subject, but=name)
     return new
+
+
+def _file_for(root: Path, new: Hold) -> tuple[str, Hold | None]:
+    """The id of a new hold, and the hold that it continues; decided holds stay as they are."""
+    identity = json.dumps([new.subject, new.version, new.last_good])
+    stem = f"{new.subject}-{hashlib.blake2b(identity.encode(), digest_size=3).hexdigest()}"
+    for number in itertools.count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        path = root / file_name(name)
+        if not path.exists():
+            return name, None
+        existing = _read(path)
+        if existing.status in (OPEN, SUPERSEDED):
+            return name, existing
+    raise AssertionError("itertools.count never ends")
+
+
+def _continued(existing: Hold, new: Hold) -> Hold:
+    """The new hold with the deliveries that were held before, and since when it is open."""
+    earlier = [content for content in existing.delivery if content not in new.delivery]
+    return replace(
+        new,
+        opened=existing.opened if existing.status == OPEN else new.opened,
+        delivery=(*earlier, *new.delivery),
+        replaces=existing.replaces,
+    )
 
 
 def close(root: Path, subject: str, but: str | None = None) -> list[Hold]:
@@ -175,34 +190,34 @@ def decide(root: Path, name: str, status: str, by: str, why: str) -> Hold:
     """Writes down what a person has decided.
 
     Raises:
-        UserError: There is no such hold, it is not open, it cannot be released, or name or reason
-            are empty.
+        UserError: The hold does not exist, is not open or cannot be released, or the name or the
+            reason is empty.
     """
     path = root / file_name(name)
     if Path(name).name != name or not path.exists():
         known = [hold.id for hold in read_holds(root) if hold.status == OPEN]
-        raise UserError(f"{name}: there is no such hold. {nearest(name, known)}")
+        raise UserError(f"hold '{name}' does not exist. {nearest(name, known)}")
     hold = _read(path)
     if hold.status == SUPERSEDED:
-        raise UserError(f"{name} is superseded: a later delivery has taken its place")
+        raise UserError(f"{name} is superseded by a later delivery")
     if hold.status != OPEN:
-        raise UserError(f"{name} is {hold.status} already, by {hold.by}: {hold.why}")
-    if hold.unfit and status == RELEASED:
+        raise UserError(f"{name} was already {hold.status} by {hold.by}: {hold.why}")
+    if not hold.releasable and status == RELEASED:
         raise UserError(
-            f"{name} cannot be released: {hold.breaches[0].message}.\n"
+            f"{name} cannot be released: {hold.violations[0].message}.\n"
             f"Change signals/{hold.subject}.yaml under a new version, or ask {hold.owner} for "
-            "data that keep it."
+            "data that fit it."
         )
     for option, text in (("--by", by), ("--why", why)):
         if not text.strip():
-            raise UserError(f"{option}: it is empty; the decision stays in git, so say it")
+            raise UserError(f"{option} must not be empty: git keeps it with the decision")
     hold = replace(hold, status=status, by=by.strip(), why=why.strip(), when=_now())
     write_hold(root, hold)
     return hold
 
 
 def reopen(root: Path, hold: Hold) -> None:
-    """Takes a decision back, so that it can be made again."""
+    """Opens a decided hold again."""
     write_hold(root, replace(hold, status=OPEN, by=None, why=None, when=None))
 
 
@@ -212,12 +227,12 @@ def file_name(name: str) -> str:
 
 
 def rows_folder(root: Path, name: str) -> Path:
-    """Where the rows of a hold are until what follows from its decision is done."""
+    """Where the held rows are until its decision is carried out."""
     return root / "data" / "held" / name
 
 
 def half_decided(root: Path, subjects: Collection[str]) -> list[Hold]:
-    """Decided holds whose rows are still here, as after a kill or a decision that came with git."""
+    """Decided holds whose rows are still here: after a kill, or a decision pulled with git."""
     folders = {path.name for path in (root / "data" / "held").glob("*")}
     if not folders:
         return []
@@ -228,24 +243,24 @@ def half_decided(root: Path, subjects: Collection[str]) -> list[Hold]:
     ]
 
 
-def tell(hold: Hold) -> str:
-    """What a person must know and can do, in a few lines."""
+def describe(hold: Hold) -> str:
+    """What is held and what a person can do, in a few lines."""
     if hold.kind == "threshold":
         return "\n".join(
             [
                 f"{hold.subject.replace('-', ' of ', 1)}: held ({hold.id})",
-                f"  {hold.breaches[0].message}",
+                f"  {hold.violations[0].message}",
                 f"  go on so:            {command_for('release', hold)}",
                 f"  ask again next time: {command_for('reject', hold)}",
             ]
         )
     lines = [f"{hold.subject}: the delivery is held ({hold.id})"]
-    lines += [f"  {line_of(breach)}" for breach in hold.breaches[:5]]
-    if len(hold.breaches) > 5:
-        lines.append(f"  and {len(hold.breaches) - 5} more, see {file_name(hold.id)}")
+    lines += [f"  {line_of(violation)}" for violation in hold.violations[:5]]
+    if len(hold.violations) > 5:
+        lines.append(f"  and {len(hold.violations) - 5} more, see {file_name(hold.id)}")
     stays = "" if hold.last_good == "none" else "; the last good snapshot stays current"
     lines.append(f"  its owner is {hold.owner}{stays}")
-    if hold.unfit:
+    if not hold.releasable:
         lines.append(
             "  it cannot be released: change the contract under a new version, or the data"
         )
@@ -256,7 +271,7 @@ def tell(hold: Hold) -> str:
 
 
 def half_decision(root: Path, name: str, status: str) -> Hold | None:
-    """The hold, if just this was decided and whoever did was killed before it was done."""
+    """The hold, if this was decided and the process was killed before it was carried out."""
     path = root / file_name(name)
     if Path(name).name != name or not path.exists() or not rows_folder(root, name).exists():
         return None
@@ -264,22 +279,22 @@ def half_decision(root: Path, name: str, status: str) -> Hold | None:
     return hold if hold.status == status else None
 
 
-def line_of(breach: Breach) -> str:
-    """A breach in a line: since when, in which field, what."""
-    parts = [breach.message]
-    name = breach.field
+def line_of(violation: Violation) -> str:
+    """A violation in one line: its partition, field and message."""
+    parts = [violation.message]
+    name = violation.field
     # not any mention: a field may be called `day` or `rows`
-    ways = (f"values of {name} ", f"'{name}'", f"{name} must")
-    if name and not any(way in breach.message for way in ways):
+    mentions = (f"values of {name} ", f"'{name}'", f"{name} must")
+    if name and not any(mention in violation.message for mention in mentions):
         parts.insert(0, name)
-    if breach.partition != "all":
-        parts.insert(0, breach.partition)
+    if violation.partition != "all":
+        parts.insert(0, violation.partition)
     return ": ".join(parts)
 
 
-def command_for(word: str, hold: Hold) -> str:
-    """What to type to release or reject a hold."""
-    return f'python run.py holds {word} {hold.id} --by NAME --why "TEXT"'
+def command_for(action: str, hold: Hold) -> str:
+    """The command that releases or rejects a hold."""
+    return f'python run.py holds {action} {hold.id} --by NAME --why "TEXT"'
 
 
 def _of(root: Path, subject: str) -> list[Hold]:
@@ -295,10 +310,9 @@ def _read(path: Path) -> Hold:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        said: Mapping[str, Any] = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - safe
-        breaches = tuple(Breach(**each) for each in said["breaches"])
-        hold = Hold(**{**said, "breaches": breaches, "delivery": tuple(said["delivery"])})
-    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        entries: dict[str, Any] = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - safe
+        hold = _hold_of(entries)
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError):
         hold = None
     if (
         hold is None
@@ -307,10 +321,23 @@ def _read(path: Path) -> Hold:
         or not isinstance(hold.opened, str)
     ):
         raise UserError(
-            f"holds/{path.name} is no hold, as after a change by hand or a merge.\nRestore it: "
-            f"git checkout HEAD -- holds/{path.name}; while git merges, with --ours or --theirs."
+            f"holds/{path.name} is not a valid hold file (edited by hand, or a bad merge?)\n"
+            f"Restore it: git checkout HEAD -- holds/{path.name}; during a merge add --ours or "
+            "--theirs."
         )
     return hold
+
+
+def _hold_of(entries: dict[str, Any]) -> Hold:
+    """The hold in a file; files from before the runner was a package call two entries otherwise."""
+    entries = dict(entries)
+    if "breaches" in entries:
+        entries["violations"] = entries.pop("breaches")
+    if "unfit" in entries:
+        entries["releasable"] = not entries.pop("unfit")
+    violations = tuple(Violation(**violation) for violation in entries["violations"])
+    delivery = tuple(entries["delivery"])
+    return Hold(**{**entries, "violations": violations, "delivery": delivery})
 
 
 def write_hold(root: Path, hold: Hold) -> None:
@@ -319,11 +346,11 @@ def write_hold(root: Path, hold: Hold) -> None:
 
     path = root / file_name(hold.id)
     path.parent.mkdir(exist_ok=True)
-    said = asdict(hold)
-    said["why"] = mask_within(hold.why)
-    said["breaches"] = [dict(each) for each in said["breaches"]]
-    said["delivery"] = list(hold.delivery)
-    said = {key: value for key, value in said.items() if value is not None}
+    entries = asdict(hold)
+    entries["why"] = mask_within(hold.why)
+    entries["violations"] = list(entries["violations"])
+    entries["delivery"] = list(hold.delivery)
+    entries = {key: value for key, value in entries.items() if value is not None}
     if hold.kind == "signal":  # as it was before there were others
-        del said["kind"]
-    write_atomically(path, yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=96))
+        del entries["kind"]
+    write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=96))

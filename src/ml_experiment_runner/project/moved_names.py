@@ -80,7 +80,7 @@ MOVED = {
     "signals.document": "signals.odcs.yaml_document",
     "signals.draft": "signals.drafts.draft",
     "signals.draft_table": "signals.drafts.table",
-    "signals.evidence": "signals.drift.detectors",
+    "signals.evidence": "signals.drift",
     "signals.evidence.course": "signals.drift.sequence",
     "signals.evidence.identities": "signals.drift.invariants",
     "signals.evidence.relations": "signals.drift.relationships",

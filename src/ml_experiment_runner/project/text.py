@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 GAP = 3  # between the columns of a table
 
@@ -64,3 +65,23 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def time_span(length: timedelta) -> str:
+    """Minutes, hours or days as people read them, such as `36 hours`."""
+    hours = length / timedelta(hours=1)
+    if hours >= 24 * 100:
+        return f"{hours / 24:,.0f} days"
+    if hours >= 48:
+        return f"{hours / 24:.3g} days"
+    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as people read it, such as `0.1 %`."""
+    return f"{100 * share:.3g} %"
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """A text of at most so many characters, with an ellipsis where it was longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -14,6 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ml_experiment_runner.project.installed_runner import installed_runner, runner_with_state
+from ml_experiment_runner.project.runner_pin import pin_line
+from ml_experiment_runner.project.secrets import mask_addresses
+
 LARGEST_FILE = 5 * 1024 * 1024
 """Bytes; a larger untracked file stays out of the patch and is named instead."""
 
@@ -42,13 +46,34 @@ def lock_file(root: Path) -> tuple[Path, str] | None:
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def extras() -> list[str]:
+    """The runner's extras that were chosen when this environment was set up."""
+    noted = Path(sys.prefix, "extras.txt")  # by tools/setup.py
+    return sorted(noted.read_text(encoding="utf-8").split()) if noted.is_file() else []
+
+
+def _runner(root: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What is recorded of a runner: how it was installed, and the line that pins it."""
+    facts = {name: value for name, value in facts.items() if name != "package"}
+    if line := pin_line(root):
+        facts["pin"] = mask_addresses(line)
+    if "address" in facts:
+        facts["address"] = mask_addresses(facts["address"])
+    return facts
+
+
 class Git(threading.Thread):
-    """Reads commit and uncommitted changes in the background and hands them over when found.
+    """Reads commit, uncommitted changes and the runner's origin in the background.
+
+    Each is handed over when found.
+
+    Attributes:
+        knows_changes: Whether all that the project's git says has been handed over.
 
     Args:
         root: The project's root.
         outputs: The folder of run folders: records are no part of what a run was made from.
-        note: Called with name and value: git_commit, git_dirty, git_left_out.
+        note: Called with name and value: runner, extras, git_commit, git_dirty, git_left_out.
         patch: Called with the uncommitted changes, untracked files included, if there are any.
     """
 
@@ -61,9 +86,21 @@ class Git(threading.Thread):
     ) -> None:
         super().__init__(name="provenance", daemon=True)
         self._root, self._outputs, self._note, self._patch = root, outputs, note, patch
+        self.knows_changes = False
 
     def run(self) -> None:
         """What the thread does."""
+        runner = installed_runner()
+        self._note("extras", extras())
+        self._note("runner", _runner(self._root, runner))
+        self._read_project()
+        self.knows_changes = True
+        if runner["source"] == "folder":  # last: it asks git again, and reads all of the code
+            with suppress(OSError):
+                self._note("runner", _runner(self._root, runner_with_state()))
+
+    def _read_project(self) -> None:
+        """Commit and uncommitted changes of the project."""
         try:
             commit = self._git("rev-parse", "--verify", "-q", "HEAD").decode().strip()
             index = self._git("rev-parse", "--git-path", "index").decode().strip()

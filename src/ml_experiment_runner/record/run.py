@@ -268,7 +268,7 @@ class Run(Recorder):
             return
         self._settled = True
         self._git.join(seconds)
-        if self._git.is_alive():
+        if self._git.is_alive() and not self._git.knows_changes:
             self.log_provenance("git_dirty", f"not known: git took more than {seconds:g} s")
 
     def finish(self, status: str, error: BaseException | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The task `ingest`: receives signals from their sources."""
+"""The task `ingest`: fetches signals from their sources and publishes or holds them."""
 
 import logging
 from datetime import datetime
@@ -16,11 +16,11 @@ from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import (
-    bring_past,
     check_status,
+    combined_error,
     finish_decisions,
-    receive,
-    together,
+    ingest_signals,
+    pull_last_good,
     with_inputs,
 )
 from ml_experiment_runner.signals.ingestion.loading import record
@@ -31,23 +31,23 @@ log = logging.getLogger(__name__)
 
 
 def ingest(config: DictConfig, run: Run) -> dict[str, float]:
-    """Receives signals from their sources; new data adds partitions and changes none.
+    """Ingests signals; new rows add partitions and change none.
 
     Returns:
         Rows, new partitions, and whether it is held, for each signal.
 
     Raises:
-        UserError: A source is not there, DVC cannot track it, or a contract cannot be used; the
-            other signals have come in.
+        UserError: A source is missing, DVC cannot track it, or a contract cannot be used; the
+            other signals are ingested.
     """
     wanted = chosen(config)
     check_status(wanted)
     moment = read_moment(config)
     with data_lock(repository.root()):
         restore(wanted)
-        bring_past(wanted)
+        pull_last_good(wanted)
         finish_decisions(wanted)
-        outcomes = receive(wanted, run, moment)
+        outcomes = ingest_signals(wanted, run, moment)
     metrics: dict[str, float] = {}
     for contract in wanted:
         outcome = outcomes[contract.name]
@@ -59,26 +59,26 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
             metrics[f"new_partitions/{contract.name}"] = float(len(outcome.written))
         elif isinstance(outcome, Hold):
             run.log_tag(f"held/{contract.name}", f"{outcome.id} {outcome.status}")
-        _say_late(contract, run, moment)
-    failed = [each for each in outcomes.values() if isinstance(each, Exception)]
+        _log_lateness(contract, run, moment)
+    failed = [outcome for outcome in outcomes.values() if isinstance(outcome, Exception)]
     if not config.signals:
         failed += read_contracts(repository.root()).broken.values()
     if failed:
         run.log_metrics(metrics)
-        raise together(failed)
+        raise combined_error(failed)
     return metrics
 
 
 def chosen(config: DictConfig) -> list[Contract]:
-    """The contracts of the signals that `task=ingest` is to receive.
+    """The contracts of the signals that `task=ingest` is to ingest.
 
     Raises:
-        UserError: There is none, or none of a name that is asked for.
+        UserError: There is none, or a name is unknown.
     """
     contracts = read_contracts(repository.root())
     if not contracts and not contracts.broken:
         raise UserError(
-            "signals/ holds no contract yet, so there is nothing to receive.\n"
+            "nothing to ingest: signals/ holds no contract yet.\n"
             "Write the first one: python run.py new signal NAME --from PATH"
         )
     if config.signals:
@@ -90,16 +90,16 @@ def chosen(config: DictConfig) -> list[Contract]:
     if not wanted:
         contracts.check(contracts.broken)
         raise UserError(
-            f"all signals are retired ({', '.join(contracts)}), so there is nothing to receive.\n"
+            f"nothing to ingest: all signals are retired ({', '.join(contracts)}).\n"
             "Write the contract of another: python run.py new signal NAME --from PATH"
         )
     return wanted
 
 
-def _say_late(contract: Contract, run: Run, now: datetime) -> None:
+def _log_lateness(contract: Contract, run: Run, now: datetime) -> None:
     recorded = snapshots.recorded(contract)
     late = quality.lateness(contract, recorded.last_event if recorded else None, now)
     if late is not None:
         run.log_tag(f"late/{contract.name}", late.message)
-        log.warning("%s is late: %s; its owner is %s (%s)", contract.name, late.message,
-                    contract.owner, contract.contact)  # fmt: skip
+        log.warning("%s is late: %s; its owner is %s", contract.name, late.message,
+                    contract.owner_and_contact)  # fmt: skip

@@ -14,14 +14,14 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from ml_experiment_runner.cli import clean as cleaning
-from ml_experiment_runner.cli.rerun import is_in_use
 from ml_experiment_runner.project.atomic import draft_of
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
+from ml_experiment_runner.record.rerun.worktree import is_in_use
 from ml_experiment_runner.record.run_reader import folders
 from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
 from support.folders import make_old, write_run
-from support.killed import Commands
+from support.killed import KILLED, Commands
 
 
 @pytest.fixture(autouse=True)
@@ -287,14 +287,17 @@ def _kill_everywhere(project: Path, commands: Commands, few: int) -> None:
     kept = _old_runs(project)
     done = commands.run(project, CLEAN)
     assert "removed 4 folders and files" in done.output, done.output
-    for step in range(1, done.steps + 1, max(1, done.steps // few)):
+    steps = range(1, done.steps + 1, max(1, done.steps // few))
+    killed = 0
+    for step in steps:
         _again(project, kept)
-        commands.run(project, CLEAN, step)
+        killed += commands.run(project, CLEAN, step).code == KILLED
         assert all(_is_whole(each, kept, project) for each in folders(project / "outputs"))
         ended = commands.run(project, CLEAN)
         assert ended.code == 0, ended.output
         assert not any(path.is_file() for path in (project / "outputs/a").rglob("*")), step
         assert not (project / "outputs/.removing").exists(), step
+    assert killed > len(steps) // 2, "what is not put back makes a few steps less"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -313,6 +316,7 @@ def test_clean_killed_at_any_step_goes_on_next_time(project: Path, commands: Com
 def _meet_everywhere(project: Path, commands: Commands, few: int) -> None:
     kept = _old_runs(project)
     done = commands.run(project, CLEAN, at=10**6, meanwhile=CLEAN)
+    assert done.steps > few, done.output
     for step in range(1, done.steps + 1, max(1, done.steps // few)):
         _again(project, kept)
         ended = commands.run(project, CLEAN, step, meanwhile=CLEAN)

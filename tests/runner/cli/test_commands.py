@@ -22,6 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
+from support import python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 CONF = {
@@ -280,7 +281,7 @@ def test_projects_tests_compute_features_where_reached(tmp_path: Path) -> None:
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "tests/standard/test_signals.py"],
             cwd=made.project,
-            env={**os.environ, **IDENTITY, "PYTHONPATH": ""},
+            env={**os.environ, **IDENTITY, "PYTHONPATH": python_path()},
             capture_output=True,
             text=True,
             timeout=120,

@@ -189,12 +189,12 @@ def test_last_change_is_the_one_that_git_has(
 
 
 def test_held_signal_is_told(project: DataProject, capsys: pytest.CaptureFixture[str]) -> None:
-    breach = holds.Breach("range", "minute", "minute is 99", "2024-04")
+    violation = holds.Violation("range", "minute", "minute is 99", "2024-04")
     hold = holds.open_hold(
         project.root,
         holds.Hold(
             id="", subject="visits", version="1.0.0", last_good="none", owner="Team visits",
-            opened="2026-11-20T10:00:00+00:00", partition="2024-04", breaches=(breach,),
+            opened="2026-11-20T10:00:00+00:00", partition="2024-04", violations=(violation,),
             delivery=("blake2b:00",),
         ),
     )  # fmt: skip
@@ -277,4 +277,4 @@ def test_signal_not_yet_receivable_says_what_is_missing(
     assert signals(["new"]) == 0
     told = capsys.readouterr().out
     assert "new cannot be received yet:\nsignals/new.yaml:" in told
-    assert "there is no key; write `primaryKey: true`" in told
+    assert "the key is missing; write `primaryKey: true`" in told

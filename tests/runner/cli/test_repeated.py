@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from support import ROOT
 from support.data_project import DataProject, replace
-from support.killed import SOURCE, Commands, differences
+from support.killed import Commands, differences
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 
@@ -27,7 +28,7 @@ holds([{word!r}, {hold!r}, "--by", "Ada", "--why", "The clock was moved."])
 """
 LOOK = """
 from ml_experiment_runner.cli.holds import holds
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.cli.signals import signals
 holds([])
 holds(["--all"])
@@ -37,8 +38,8 @@ signals(["visits"])
 READ = """
 import polars as pl
 from ml_experiment_runner.signals.snapshots import snapshot
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
-found = ensure_received(["visits"])["visits"]
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
+found = load_snapshots(["visits"])["visits"]
 files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
 assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
 print(found.rows)
@@ -211,20 +212,19 @@ def test_new_file_is_whole_or_not_there(before: DataProject, commands: Commands,
 SET_UP = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(SOURCE.parent / "tools")!r})
+sys.path.insert(0, {str(ROOT / "{{cookiecutter.project_slug}}" / "tools")!r})
 import setup
 fake = "import shutil, sys; shutil.copyfile(sys.argv[-1], '.venv/content')"
 setup.find_uv = lambda root: [sys.executable, "-c", fake]
 root = Path.cwd()
-setup.install(root, [root / "requirements.lock"], root / "build.lock")
+setup.install(root, [root / "requirements.lock"], None)
 """
 
 
 def _set_up_everywhere(tmp_path: Path, commands: Commands, few: int) -> None:
     before = tmp_path / "before"
     before.mkdir()
-    for name in ("requirements.lock", "build.lock"):
-        (before / name).write_text("a==1\n")
+    (before / "requirements.lock").write_text("a==1\n")
     done = commands.run(Path(shutil.copytree(before, tmp_path / "after")), SET_UP)
     assert done.code == 0, done.output
     steps = range(1, done.steps + 1)
@@ -249,11 +249,11 @@ def test_set_up_that_failed_is_not_taken_for_an_older_one(
 ) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("a==1\n")
-    (tmp_path / "build.lock").write_text("b==1\n")
+    (tmp_path / "other.lock").write_text("b==1\n")
     assert commands.run(tmp_path, SET_UP).code == 0
     lock.write_text("a==2\n")
     killed = SET_UP.replace(
-        "sys.argv[-1], '.venv/content')", "'build.lock', '.venv/content'); 1 / 0"
+        "sys.argv[-1], '.venv/content')", "'other.lock', '.venv/content'); 1 / 0"
     )
     assert "did not work" in commands.run(tmp_path, killed).output
     lock.write_text("a==1\n")
@@ -327,5 +327,5 @@ def test_release_after_a_killed_ingest_is_of_all_rows_or_none(
         assert released.code == 0, f"step {step}: {released.output}"
         (root / "data/raw/visits.csv").unlink()
         read = commands.run(root, READ)
-        rows = "2400" if "its rows are not here" in released.output else "2402"
+        rows = "2400" if "its rows are not on this machine" in released.output else "2402"
         assert read.output.split()[-1] == rows, f"step {step}: {read.output}"

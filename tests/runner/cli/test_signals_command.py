@@ -14,7 +14,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import profile
-from ml_experiment_runner.signals.snapshots.diff import compare, told
+from ml_experiment_runner.signals.snapshots.diff import compare, to_text
 from ml_experiment_runner.signals.snapshots.profile import Profile
 from support.data_project import DataProject, build, git, replace
 
@@ -66,8 +66,8 @@ def test_same_rows_have_no_difference(visits: Contract) -> None:
     one = made(visits, CLEAN)
     found = compare(one, one, ("1.0.0", "1.1.0"))
     assert (found.changes, found.gaps) == ((), ())
-    assert "3 of them with the same rows" in told(found)
-    assert "the same  shop, minute, spent" in told(found)
+    assert "3 of them with the same rows" in to_text(found)
+    assert "the same  shop, minute, spent" in to_text(found)
 
 
 def test_another_unit_is_told_from_the_month_it_came(visits: Contract) -> None:
@@ -76,16 +76,16 @@ def test_another_unit_is_told_from_the_month_it_came(visits: Contract) -> None:
     (change,) = found.changes
     assert (change.field, change.since) == ("spent", "2024-02")
     assert 0.6 < change.size < 0.7  # two of three months
-    assert change.words[0] == "unit SEK → EUR"
-    assert change.words[1].startswith("median 2")
-    assert "spent  " in told(found)
+    assert change.texts[0] == "unit SEK → EUR"
+    assert change.texts[1].startswith("median 2")
+    assert "spent  " in to_text(found)
 
 
 def test_a_season_is_no_difference(visits: Contract) -> None:
     """The newer version reaches further: what came later is not compared with what was before."""
     found = compare(made(visits, CLEAN[:2]), made(visits, CLEAN), ("1.0.0", "1.1.0"))
     assert found.changes == ()
-    assert "only after  1 partition, 2024-03" in told(found)
+    assert "only after  1 partition, 2024-03" in to_text(found)
 
 
 def test_most_changed_field_comes_first(visits: Contract) -> None:
@@ -93,21 +93,21 @@ def test_most_changed_field_comes_first(visits: Contract) -> None:
              for frame in CLEAN]  # fmt: skip
     found = compare(made(visits, CLEAN), made(visits, after), ("1.0.0", "1.1.0"))
     assert [change.field for change in found.changes] == ["shop", "spent"]
-    assert "gone: a" in found.changes[0].words
+    assert "gone: a" in found.changes[0].texts
 
 
 def test_new_values_are_named_unless_nobody_can_know(visits: Contract) -> None:
     after = [frame.with_columns(pl.when(pl.col("minute") < 10).then(pl.lit("c"))
                                 .otherwise("shop").alias("shop")) for frame in CLEAN]  # fmt: skip
     found = compare(made(visits, CLEAN), made(visits, after), ("1.0.0", "1.1.0"))
-    assert found.changes[0].words[0] == "new: c"
+    assert found.changes[0].texts[0] == "new: c"
     # of 250 values the profile lists 20: x200 may have been there all along, and was
     many = [frame.with_columns(shop=pl.format("x{}", pl.int_range(pl.len()) % 250))
             for frame in CLEAN]  # fmt: skip
     one = [frame.with_columns(shop=pl.lit("x200")) for frame in CLEAN]
     (change,) = compare(made(visits, many), made(visits, one), ("1.0.0", "1.1.0")).changes
     assert change.size > 0.9
-    assert not any("new" in word for word in change.words)
+    assert not any("new" in word for word in change.texts)
 
 
 def test_nulls_types_and_fields_that_come_and_go_are_told(visits: Contract) -> None:
@@ -116,15 +116,15 @@ def test_nulls_types_and_fields_that_come_and_go_are_told(visits: Contract) -> N
     nulls = compare(before, made(visits, [frame.with_columns(some) for frame in CLEAN]), ("", ""))
     change = nulls.changes[0]
     assert (change.field, change.by_nulls) == ("spent", True)
-    assert change.words[0].startswith("nulls 0.0% → 2")
+    assert change.texts[0].startswith("nulls 0.0% → 2")
     after = made(visits, [frame.drop("shop") for frame in CLEAN], type="string", required=True)
     del after.fields["shop"]  # type: ignore[attr-defined]
     found = compare(before, after, ("", ""))
-    assert {change.field: change.words[0] for change in found.changes} == {
-        "shop": "no such field any more",
+    assert {change.field: change.texts[0] for change in found.changes} == {
+        "shop": "removed field",
         "spent": "type number → string",
     }
-    assert "now required" in told(found)
+    assert "now required" in to_text(found)
 
 
 def test_broken_relation_between_fields_is_told(visits: Contract) -> None:
@@ -133,7 +133,7 @@ def test_broken_relation_between_fields_is_told(visits: Contract) -> None:
     assert found.changes == ()  # each field by itself is what it was
     assert found.gaps[0].fields == ("spent", "minute")
     assert found.gaps[0].before > 0.5 > 0.2 > abs(found.gaps[0].after)
-    assert "spent ~ minute" in told(found)
+    assert "spent ~ minute" in to_text(found)
 
 
 def test_unchanged_quantiles_on_a_few_values_are_no_difference(visits: Contract) -> None:
@@ -214,10 +214,16 @@ def test_without_a_kept_version_gits_last_profile_is_meant(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["visits"], "only one version, 1.0.0"),
-        (["visits", "3.0.0"], "no version '3.0.0'.\nVersions: 1.0.0; a git revision"),
+        (["visits"], "version 1.0.0 is its only one"),
+        (
+            ["visits", "3.0.0"],
+            "unknown version '3.0.0'.\nWrite one of its versions \\(1.0.0\\) or a git revision",
+        ),
         (["visit"], "Did you mean 'visits'"),
-        (["prices"], "no profile yet.\nReceive it: python run.py task=ingest signals=\\[prices\\]"),
+        (
+            ["prices"],
+            "does not exist yet.\nIngest it: python run.py task=ingest signals=\\[prices\\]",
+        ),
     ],
 )
 @pytest.mark.usefixtures("project")

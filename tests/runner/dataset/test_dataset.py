@@ -56,7 +56,9 @@ def test_price_is_the_last_one_known_before_the_visit(project: DataProject) -> N
     frame = load_dataset(project.config()).frame
     prices = pl.read_csv(project.source("prices"), try_parse_dates=True)
     known = prices["hour"].dt.offset_by("1h").to_list()
-    for row in frame.gather_every(97).iter_rows(named=True):
+    some = frame.gather_every(97)
+    assert 0 < some["price"].null_count() < some.height
+    for row in some.iter_rows(named=True):
         usable = [
             price
             for at, price in zip(known, prices["price"], strict=True)
@@ -150,7 +152,7 @@ def test_debug_rows_have_both_classes_of_every_split(project: DataProject) -> No
         ({"label": "split"}, "dataset.label: 'split' is a reserved name"),
         ({"label": "spend"}, "dataset.label: features.py has no 'spend'. Did you mean 'spends'?"),
         ({"prediction_time": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
-        ({"spine": "visit"}, "there is no signal 'visit'"),
+        ({"spine": "visit"}, "unknown signal 'visit'"),
         ({"joins": {"shops": {"shop": "shop"}}}, "dataset.joins.prices is missing, and"),
         ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train split is empty"),
         ({"split": {"by": "time", "validation": "soon", "test": "1mo"}}, "2w or 10d, got 'soon'"),

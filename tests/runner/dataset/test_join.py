@@ -21,7 +21,7 @@ from ml_experiment_runner.dataset.join import Joined, Window, attach
 from ml_experiment_runner.dataset.plan import Plan
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract, Field
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
@@ -32,7 +32,7 @@ TIME = pl.Datetime("us", "UTC")
 def contract(name: str, fields: dict[str, str], key: Sequence[str], **more: Any) -> Contract:
     values: dict[str, Any] = {
         "name": name, "version": "1.0.0", "owner": "a", "contact": "b",
-        "server": Server("files", {}),
+        "source_configuration": SourceConfiguration("files", {}),
         "event_time": None, "time_zone": "UTC", "delay": timedelta(0),
         "freshness": None, "null_values": (), "path": Path("/x/y.yaml"),
     }  # fmt: skip
@@ -137,7 +137,7 @@ def keep(folder: Path, signal: Contract, frame: pl.DataFrame) -> Snapshot:
     """A snapshot as receiving the signal leaves it: by months, in the order of its key."""
     home = folder / signal.name
     home.mkdir()
-    for name, part in snapshot.split(signal, frame.sort(signal.key)).items():
+    for name, part in snapshot.by_partition(signal, frame.sort(signal.key)).items():
         part.write_parquet(home / f"{name}.parquet")
     return Snapshot(signal.name, "1.0.0", "", "", frame.height, home, None, {}, "")
 

@@ -7,23 +7,26 @@ import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app
 from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.holds import holds
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.ingestion.loading import Held, ensure_received
+from ml_experiment_runner.signals.ingestion.loading import DeliveryHeldError, load_snapshots
 from ml_experiment_runner.signals.snapshots import quarantine, snapshot
+from ml_experiment_runner.sweeps import session
 from support.data_project import DataProject, Recorder, git, replace
 
 ROW = "2024-05-02T12:00:00Z,a,1,{minute},true,5\n"
@@ -111,12 +114,12 @@ def test_breach_holds_the_delivery_and_says_all_about_it(
         assert said in caplog.text
     report = f"data/held/{hold.id}/report.html"
     assert report in caplog.text
-    assert hold.breaches[0].message in (project.root / report).read_text(encoding="utf-8")
+    assert hold.violations[0].message in (project.root / report).read_text(encoding="utf-8")
     assert git(project.root, "status", "--porcelain", "holds", "data") == "?? holds/\n"
     said = yaml.safe_load((project.root / "holds" / f"{hold.id}.yaml").read_text())
     assert (said["subject"], said["version"], said["status"]) == ("visits", "1.0.0", "open")
     assert said["partition"] == "2024-05"
-    assert said["breaches"][0]["field"] == "minute"
+    assert said["violations"][0]["field"] == "minute"
 
 
 def test_same_delivery_is_the_same_hold_in_a_fresh_checkout(
@@ -151,7 +154,7 @@ def test_other_breaching_deliveries_do_not_pile_up(project: DataProject) -> None
     assert (second.id, second.opened) == (first.id, first.opened)
     assert second.delivery[:1] == first.delivery
     assert len(second.delivery) == 2
-    assert "601" in second.breaches[0].message
+    assert "601" in second.violations[0].message
     assert [path.name for path in (project.root / "data/held").iterdir()] == [first.id]
 
 
@@ -193,7 +196,7 @@ def test_broken_schema_is_held_and_cannot_be_released(
     replace(project.source("visits"), "shop,visitor", "store,visitor")
     assert _ingest(project)["held/visits"] == 1
     hold = _open(project)
-    assert "'shop' is missing" in hold.breaches[0].message
+    assert "'shop' is missing" in hold.violations[0].message
     assert str(project.root) not in (project.root / "holds" / f"{hold.id}.yaml").read_text()
     assert "cannot be released" in caplog.text
     assert _rows(project) == 2400
@@ -207,7 +210,7 @@ def test_source_that_suddenly_is_empty_is_held(project: DataProject) -> None:
     header = project.source("visits").read_text().splitlines()[0]
     project.source("visits").write_text(header + "\n")
     assert _ingest(project)["held/visits"] == 1
-    assert "2,400" in _open(project).breaches[0].message
+    assert "2,400" in _open(project).violations[0].message
     with pytest.raises(UserError, match="cannot be released: the delivery has no rows"):
         holds_command(["release", _open(project).id, *WHO])
 
@@ -224,7 +227,7 @@ def test_released_rows_are_published_without_their_source(
     source.rename(source.with_suffix(".away"))
     assert holds_command(["release", hold.id, *WHO]) == 0
     assert f"git add holds/{hold.id}.yaml data/signals/visits.dvc" in capsys.readouterr().out
-    assert ensure_received(["visits"])["visits"].rows == 2401
+    assert load_snapshots(["visits"])["visits"].rows == 2401
     assert not (project.root / "data/held" / hold.id).exists()
     said = yaml.safe_load((project.root / "holds" / f"{hold.id}.yaml").read_text())
     assert (said["status"], said["by"], said["why"]) == ("released", WHO[1], WHO[3])
@@ -240,7 +243,7 @@ def test_decision_on_a_signal_that_is_gone_is_written_down(
     hold = _open(project)
     (project.root / "signals" / "visits.yaml").unlink()
     assert holds_command(["release", hold.id, *WHO]) == 0
-    assert "signals/visits.yaml is gone" in capsys.readouterr().out
+    assert "nothing to publish: signals/visits.yaml does not exist" in capsys.readouterr().out
     assert not holds.find(project.root, "visits")
     assert not (project.root / "data/held" / hold.id).exists()
 
@@ -250,9 +253,9 @@ def test_decision_waits_for_who_receives(project: DataProject) -> None:
     hold = _open(project)
     code = """
         import sys
-        from ml_experiment_runner import project
+        from ml_experiment_runner.project import repository
         from ml_experiment_runner.project.lock import data_lock
-        with data_lock(project.root()):
+        with data_lock(repository.root()):
             print("RECEIVING", flush=True)
             sys.stdin.readline()
     """
@@ -279,7 +282,7 @@ def test_release_is_of_the_rows_that_the_hold_describes(
     _deliver(project, minute=700)
     path.write_text(yaml.safe_dump(said))  # as git brings it from who holds the other delivery
     holds_command(["release", said["id"], *WHO])
-    assert "its rows are not here" in capsys.readouterr().out
+    assert "its rows are not on this machine" in capsys.readouterr().out
     assert _rows(project) == 2400
 
 
@@ -324,9 +327,9 @@ def test_new_unit_whose_earlier_rows_are_as_before_is_held(project: DataProject)
     with project.source("visits").open("a") as file:
         file.write(ROW.format(minute=5))
     assert _ingest(project)["held/visits"] == 1
-    breach, *others = _open(project).breaches
-    assert (breach.kind, breach.field, others) == ("unit", "spent", [])
-    assert "the same as in EUR" in breach.message
+    violation, *others = _open(project).violations
+    assert (violation.kind, violation.field, others) == ("unit", "spent", [])
+    assert "the same as in EUR" in violation.message
     _take_back(project)  # a contract that was wrong, and nothing new
     assert _ingest(project)["held/visits"] == 0
 
@@ -371,8 +374,8 @@ def test_clone_without_data_holds_what_it_cannot_compare(project: DataProject) -
     text = project.source("visits").read_text()
     project.source("visits").write_text(re.sub(r"\d+\n", "7\n", text))
     assert _ingest(project)["held/visits"] == 1
-    breaches = {breach.kind: breach for breach in _open(project).breaches}
-    assert "nothing to compare with" in breaches["past"].message
+    violations = {violation.kind: violation for violation in _open(project).violations}
+    assert "nothing to compare with" in violations["past"].message
     holds_command(["release", _open(project).id, *WHO])
     assert _ingest(project)["held/visits"] == 0
 
@@ -392,7 +395,7 @@ def test_release_tells_from_where_on_a_field_is_as_accepted(
     project: DataProject, past_that_explains_all: MagicMock
 ) -> None:
     past_that_explains_all.return_value = [
-        Breach("distribution", "spent", "spent was 10 and is 5", "2024-05")
+        Violation("distribution", "spent", "spent was 10 and is 5", "2024-05")
     ]
     _deliver(project, 6)
     holds_command(["release", _open(project).id, *WHO])
@@ -414,7 +417,7 @@ def test_past_of_a_changed_partition_is_as_it_was(
     _deliver(project, 6)
     heights = {}
 
-    def look(_: Any, past: Any, delivery: Any, __: Any) -> list[Breach]:
+    def look(_: Any, past: Any, delivery: Any, __: Any) -> list[Violation]:
         heights.update({name: (past[name].collect().height, delivery[name].height)
                         for name in delivery})  # fmt: skip
         return []
@@ -447,7 +450,9 @@ def test_run_that_needs_what_was_rejected_says_so(project: DataProject) -> None:
     replace(project.contract("visits"), "nullValues, value: [NA]", "nullValues, value: [NA, x]")
     _deliver(project)
     holds_command(["reject", _open(project).id, *WHO])
-    with pytest.raises(UserError, match=r"1.0.1 was rejected by Ada.*\n.*pin.visits=1.0.0"):
+    with pytest.raises(
+        UserError, match=r"Ada has rejected the delivery of version 1.0.1.*\n.*pin.visits=1.0.0"
+    ):
         load_dataset(project.config())
     assert load_dataset(project.config(pin={"visits": "1.0.0"})).snapshots["visits"].rows == 2400
 
@@ -457,16 +462,16 @@ def test_decision_needs_an_open_hold_a_name_and_a_reason(
 ) -> None:
     _deliver(project)
     hold = _open(project)
-    with pytest.raises(UserError, match=f"no such hold. Did you mean '{hold.id}'"):
+    with pytest.raises(UserError, match=f"does not exist. Did you mean '{hold.id}'"):
         holds_command(["release", hold.id[:-1], *WHO])
-    with pytest.raises(UserError, match="no such hold"):
+    with pytest.raises(UserError, match="does not exist"):
         holds_command(["release", f"../holds/{hold.id}", *WHO])
     with pytest.raises(UserError, match="--why"):
         holds_command(["release", hold.id, "--by", "Ada", "--why", " "])
     with pytest.raises(SystemExit):
         holds_command(["release", hold.id, "--by", "Ada"])
     holds_command(["reject", hold.id, *WHO])
-    with pytest.raises(UserError, match="is rejected already, by Ada"):
+    with pytest.raises(UserError, match="was already rejected by Ada"):
         holds_command(["release", hold.id, *WHO])
     capsys.readouterr()
 
@@ -498,15 +503,15 @@ def test_list_shows_what_is_open_and_with_all_what_was_decided(
     ],
 )
 def test_field_is_named_once_whatever_its_name(field: str, message: str, said: str) -> None:
-    breach = holds.Breach("level", field, message, "2024-05")
-    hold = holds.Hold("a-1", "a", "1.0.0", "none", "Ada", "now", "2024-05", (breach,), ("x",))
-    assert f"\n  {said}" in holds.tell(hold)
+    violation = holds.Violation("level", field, message, "2024-05")
+    hold = holds.Hold("a-1", "a", "1.0.0", "none", "Ada", "now", "2024-05", (violation,), ("x",))
+    assert f"\n  {said}" in holds.describe(hold)
 
 
 def test_file_that_is_no_hold_is_named(project: DataProject) -> None:
     (project.root / "holds").mkdir()
     (project.root / "holds" / "visits-123456.yaml").write_text("id: [\n")
-    with pytest.raises(UserError, match=r"holds/visits-123456\.yaml is no hold"):
+    with pytest.raises(UserError, match=r"holds/visits-123456\.yaml is not a valid hold file"):
         holds_command([])
 
 
@@ -520,23 +525,42 @@ def test_hold_that_was_changed_by_hand_is_not_overlooked(
     _deliver(project)
     path = project.root / holds.file_name(_open(project).id)
     replace(path, was, now)
-    with pytest.raises(UserError, match=f"{path.name} is no hold, as after a change by hand"):
+    with pytest.raises(UserError, match=rf"{path.name} is not a valid hold file \(edited by hand"):
         holds.find(project.root, "visits")
 
 
-def test_held_signal_gives_exit_code_three(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("unfit", "releasable"), [("false", True), ("true", False)])
+def test_hold_file_of_the_vendored_runner_is_read(
+    tmp_path: Path, unfit: str, releasable: bool
+) -> None:
+    (tmp_path / "holds").mkdir()
+    (tmp_path / "holds" / "visits-123456.yaml").write_text(
+        "{id: visits-123456, subject: visits, version: 1.0.0, last_good: none, owner: Ada, "
+        "opened: '2024-05-01T00:00:00+00:00', partition: 2024-05, delivery: [x], status: open, "
+        "breaches: [{kind: range, field: temp, message: too hot, partition: 2024-05}], "
+        f"unfit: {unfit}}}"
+    )
+    hold = holds.find(tmp_path, "visits")
+    assert hold is not None
+    assert hold.violations == (holds.Violation("range", "temp", "too hot", "2024-05"),)
+    assert hold.releasable == releasable
+
+
+@pytest.mark.parametrize(("minute", "code"), [(600, 3), (6, 0)])
+def test_held_signal_gives_exit_code_three(
+    project: DataProject, monkeypatch: pytest.MonkeyPatch, minute: int, code: int
+) -> None:
+    metrics = _deliver(project, minute)
+    config = OmegaConf.create({"objective": None, "task": {"_target_": "own.task"}})
+    run = SimpleNamespace(config=config, overrides=[], parent=None)
+
     def main(**_: Any) -> Any:
-        def decorate(job: Any) -> Any:
-            def start() -> None:
-                session = job.__closure__[0].cell_contents
-                session.held = True
-
-            return start
-
-        return decorate
+        return lambda job: lambda: job.session.execute(run)
 
     monkeypatch.setattr("hydra.main", main)
-    assert app._run(["task=ingest"]) == 3
+    monkeypatch.setattr(session, "execute", lambda _: metrics)
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    assert app._run(["task=ingest"]) == code
 
 
 # ---------------------------------------------------------------- meanwhile
@@ -550,12 +574,12 @@ def test_first_delivery_that_breaks_a_rule_leaves_nothing(
     (project.root / "data/signals/visits.dvc").unlink()
     with project.source("visits").open("a") as file:
         file.write(ROW.format(minute=600))
-    with pytest.raises(Held, match=r"visits-[0-9a-f]{6}"):
-        ensure_received(["visits"])
-    with pytest.raises(UserError, match=r"held since .*visits-[0-9a-f]{6}.*no good snapshot"):
+    with pytest.raises(DeliveryHeldError, match=r"visits-[0-9a-f]{6}"):
+        load_snapshots(["visits"])
+    with pytest.raises(UserError, match=r"held since .*visits-[0-9a-f]{6}.*no last good snapshot"):
         load_dataset(project.config())
     holds_command(["release", _open(project).id, *WHO])
-    assert ensure_received(["visits"])["visits"].rows == 2401
+    assert load_snapshots(["visits"])["visits"].rows == 2401
 
 
 def test_run_goes_on_with_the_last_good_snapshot_and_says_so(
@@ -651,5 +675,7 @@ def test_rerun_judges_lateness_as_of_the_run_that_it_repeats(
 ) -> None:
     _say(project, "prices", "{property: frequency, value: 1, unit: d}",
          "{property: whenHeld, value: stop}")  # fmt: skip
+    with pytest.raises(UserError, match="signal prices: it is late"):
+        load_dataset(project.config())
     monkeypatch.setenv("RUNNER_RERUN_AT", datetime(2024, 4, 9, tzinfo=UTC).isoformat())
     load_dataset(project.config())

@@ -248,7 +248,8 @@ def test_doctor_says_where_mlflow_loads_no_models(
     assert "'%20'" in finding[2]
     moved(new, tmp_path / "per%")
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path / "per%"))
-    assert all(finding[1] for finding in doctor._stores())
+    (finding,) = doctor._stores()
+    assert finding[1], finding[2]
 
 
 def test_doctor_names_and_brings_artifacts_left_behind(
@@ -263,7 +264,8 @@ def test_doctor_names_and_brings_artifacts_left_behind(
     command = finding[2].partition("; ")[2].removesuffix(", then python run.py doctor")
     subprocess.run(command, shell=True, check=True)
     shutil.rmtree(recorded)
-    assert all(finding[1] for finding in doctor._stores())
+    (finding,) = doctor._stores()
+    assert finding[1], finding[2]
     assert len(read(new, tmp_path)) == 3
 
 

@@ -27,7 +27,7 @@ def look(folder: Path) -> tuple[dict[str, Any], bytes]:
     thread = Git(folder, folder / "runs", notes.__setitem__, patches.append)
     thread.start()
     thread.join()
-    return notes, b"".join(patches)
+    return {name: notes[name] for name in notes if name.startswith("git_")}, b"".join(patches)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ml_experiment_runner.cli import rerun
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import clear, mask_patch, register
 from ml_experiment_runner.record.provenance import Git
+from ml_experiment_runner.record.rerun.worktree import worktree
 
 
 def git(folder: Path, *words: str) -> bytes:
@@ -77,7 +77,7 @@ def test_line_beside_a_change_is_found_by_git(repository: Repository, line: str)
     register("-Zq7W-kX9v", "A_TOKEN")
     repository.commit(f"a: 1\n{line}\nold: {line}\nb: 2\n")
     recorded = repository.record(f"a: 1\n{line}\nnew: 1\npassword: unkn0wn\nb: 3\n")
-    with rerun._worktree(recorded) as project:
+    with worktree(recorded) as project:
         text = (project / "a.yaml").read_text()
     assert text == f"a: 1\n{line}\nnew: 1\npassword: ***\nb: 3\n"
 
@@ -109,7 +109,7 @@ def test_masked_patch_is_applied_unless_git_has_the_secret(
     before = [line for line in before if "Zq7W" not in line]
     repository.commit("\n".join(before))
     recorded = repository.record("\n".join(after))
-    with rerun._worktree(recorded) as project:
+    with worktree(recorded) as project:
         lines = (project / "a.yaml").read_bytes().decode().split("\n")
     assert len(lines) == max(1, len(after))
     for line, was in zip(lines, after, strict=False):
@@ -129,8 +129,8 @@ def test_patch_with_a_secret_in_git_is_refused_with_advice(
     patch = recorded.folder / "artifacts" / "uncommitted.patch"
     assert "Zq7W" not in patch.read_text()
     asked = r"(?s)git apply failed.*has \*\*\* in place of secrets, in a\.yaml.*Write the secrets"
-    with pytest.raises(UserError, match=asked), rerun._worktree(recorded):
+    with pytest.raises(UserError, match=asked), worktree(recorded):
         pass
     patch.write_text(patch.read_text().replace("***", "Zq7W-t0ken"))  # as the message says
-    with rerun._worktree(recorded) as project:
+    with worktree(recorded) as project:
         assert (project / "a.yaml").read_text() == "token: Zq7W-t0ken\nb: 3\n"

@@ -18,7 +18,7 @@ from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.journal import Journal
 from ml_experiment_runner.record.recorder import Recorder
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.sources import fetch
 from ml_experiment_runner.training import train
 from ml_experiment_runner.training.models.fit import fit
@@ -134,7 +134,7 @@ def configuration(name: str) -> DictConfig:
                 "members": {},
                 "fusion": "bounded",
                 "blast_radius": 2.0,
-                "max_price": 0.01,
+                "max_quality_gap": 0.01,
                 "folds": 2,
             }
         )
@@ -186,7 +186,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> DataProject:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
         patch.chdir(project.root)
-        ensure_received(["gaps", "full"])
+        load_snapshots(["gaps", "full"])
     return project
 
 
@@ -222,7 +222,7 @@ def served(original: DataProject, empty_store: Path) -> dict[str, dict[str, Any]
 def receive(project: DataProject, name: str, given: str, fields: tuple[str, ...]) -> pl.DataFrame:
     text = ANSWERS.format(model=name, given=given, fields="\n".join(fields))
     (project.root / "signals" / "answers.yaml").write_text(text)
-    return fetch.receive(contract(project, "answers"))
+    return fetch.fetch_rows(contract(project, "answers"))
 
 
 def in_order(task_type: TaskType, answers: pl.DataFrame) -> np.ndarray:

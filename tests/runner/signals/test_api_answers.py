@@ -110,7 +110,7 @@ def shops(project: DataProject, server: RawServer, more: str = "") -> Contract:
 def line_of(contract: Contract) -> str:
     """The message of a read that must fail with a user's error."""
     with pytest.raises(UserError) as error:
-        fetch.receive(contract)
+        fetch.fetch_rows(contract)
     return checked(str(error.value))
 
 
@@ -130,10 +130,10 @@ BODIES = {
         b'[{"shop": "a", "size": 1, "opened": ' + b"[" * DEEP + b"]" * DEEP + b"}]",
         "nested too deep",
     ),
-    "nothing": (b"", "gives no JSON"),
-    "a page for people": (b"<!doctype html><title>Sign in</title>", "gives no JSON"),
-    "not UTF-8": (b'[{"shop": "\xff\xfe", "size": 1, "opened": null}]', "gives no JSON"),
-    "two documents": (b"[][]", "gives no JSON"),
+    "nothing": (b"", "gives invalid JSON"),
+    "a page for people": (b"<!doctype html><title>Sign in</title>", "gives invalid JSON"),
+    "not UTF-8": (b'[{"shop": "\xff\xfe", "size": 1, "opened": null}]', "gives invalid JSON"),
+    "two documents": (b"[][]", "gives invalid JSON"),
     "a long number": (b"[" + b"9" * 6000 + b"]", "gives"),
     "a key twice in a record": (
         b'[{"shop": "a", "shop": "b", "size": 1, "opened": null}]',
@@ -229,7 +229,7 @@ def test_odd_retry_after_does_not_keep_the_read_up(
     busy = f"HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode()
     server.answers = [busy, ok([row("a")])]
     with contextlib.suppress(UserError):
-        assert fetch.receive(shops(project, server, "maxSeconds=3")).height == 1
+        assert fetch.fetch_rows(shops(project, server, "maxSeconds=3")).height == 1
 
 
 NEXTS: dict[str, tuple[Any, str]] = {
@@ -238,12 +238,12 @@ NEXTS: dict[str, tuple[Any, str]] = {
     "true": (True, "true"),
     "an object": ({"href": "/shops?p=2"}, "an object"),
     "an empty list": ([], "a list"),
-    "a script": ("javascript:alert(1)", "is no address"),
-    "a file": ("file:///etc/passwd", "is no address"),
-    "data": ("data:application/json,[]", "is no address"),
-    "half an address": ("http://[::1", "is no address"),
-    "a port of letters": ("http://127.0.0.1:port/", "is no address"),
-    "a port too high": ("http://127.0.0.1:99999/", "is no address"),
+    "a script": ("javascript:alert(1)", "is not an address"),
+    "a file": ("file:///etc/passwd", "is not an address"),
+    "data": ("data:application/json,[]", "is not an address"),
+    "half an address": ("http://[::1", "is not an address"),
+    "a port of letters": ("http://127.0.0.1:port/", "is not an address"),
+    "a port too high": ("http://127.0.0.1:99999/", "is not an address"),
     "another host": ("//elsewhere.example/shops", "on another host (elsewhere.example)"),
     "the host as a user": ("http://127.0.0.1@elsewhere.example/", "another host"),
     "another scheme": ("https://127.0.0.1/shops", "another host (https://127.0.0.1)"),
@@ -279,7 +279,7 @@ def test_last_page_may_say_so_in_each_usual_way(
 ) -> None:
     last = {"items": [row("b")]} | ({} if value is ... else {"next": value})
     server.answers = [ok({"items": [row("a")], "next": "?p=2"}), ok(last)]
-    assert fetch.receive(shops(project, server, way))["shop"].to_list() == ["a", "b"]
+    assert fetch.fetch_rows(shops(project, server, way))["shop"].to_list() == ["a", "b"]
 
 
 def test_next_page_may_name_the_usual_port() -> None:
@@ -339,7 +339,7 @@ def test_seconds_are_those_of_the_whole_read(project: DataProject, server: RawSe
     busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 200\r\nContent-Length: 0\r\n\r\n"
     server.answers = [busy]
     message = line_of(shops(project, server, "maxSeconds=1"))
-    assert "has not come to an end after 1 seconds" in message
+    assert "exceeds its limit of 1 seconds" in message
     assert "raise 'maxSeconds' in signals/shops.yaml" in message
 
 
@@ -356,7 +356,7 @@ def test_bytes_are_those_of_all_pages_unpacked(project: DataProject, server: Raw
         ok(gzip.compress(json.dumps(each).encode()), "Content-Encoding: gzip")
         for each in (first, last)
     ]
-    assert fetch.receive(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
+    assert fetch.fetch_rows(shops(project, server, f"{NEXT} maxBytes=70000")).height == 2
 
 
 def test_gzip_bomb_is_not_unpacked(project: DataProject, server: RawServer) -> None:
@@ -368,10 +368,10 @@ def test_gzip_bomb_is_not_unpacked(project: DataProject, server: RawServer) -> N
 def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
     pages = [ok({"items": [row(str(n))], "next": f"?p={n}"}) for n in range(4)]
     server.answers = [*pages, ok({"items": [], "next": None})]
-    assert "after 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
+    assert "limit of 3 pages" in line_of(shops(project, server, f"{NEXT} maxPages=3"))
     assert len(server.asked) == 3
     server.answers = [*pages, ok({"items": [], "next": None})]
-    assert fetch.receive(shops(project, server, f"{NEXT} maxPages=5")).height == 4
+    assert fetch.fetch_rows(shops(project, server, f"{NEXT} maxPages=5")).height == 4
 
 
 @pytest.mark.parametrize("name", http.LIMITS)
@@ -379,7 +379,9 @@ def test_pages_are_counted(project: DataProject, server: RawServer) -> None:
 def test_limit_that_is_no_whole_number_is_refused(
     project: DataProject, server: RawServer, name: str, value: str
 ) -> None:
-    with pytest.raises(UserError, match=f"{name} must be a whole number from 1, got '{value}'"):
+    with pytest.raises(
+        UserError, match=f"{name} must be a whole number of at least 1, got '{value}'"
+    ):
         shops(project, server, f"{name}={value}")
 
 
@@ -409,7 +411,7 @@ def test_any_pages_are_a_table_with_every_row_or_one_line(
     server.answers.append(ok({"items": [], "next": None}))
     server.asked.clear()
     try:
-        frame = fetch.receive(shops(project, server, f"{NEXT} maxSeconds=5"))
+        frame = fetch.fetch_rows(shops(project, server, f"{NEXT} maxSeconds=5"))
     except UserError as error:
         checked(str(error))
         return
@@ -443,7 +445,7 @@ def test_any_bytes_are_a_table_or_one_line(
 ) -> None:
     server.answers = [start + b"".join(lines) + b"\r\n" + body]
     try:
-        frame = fetch.receive(shops(project, server, "maxSeconds=5"))
+        frame = fetch.fetch_rows(shops(project, server, "maxSeconds=5"))
     except UserError as error:
         checked(str(error))
     else:
@@ -457,7 +459,7 @@ def test_own_error_keeps_its_traceback(
     monkeypatch.setattr(http, "_retry_after", lambda _: 1 / 0)
     server.answers = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(ZeroDivisionError):
-        fetch.receive(shops(project, server))
+        fetch.fetch_rows(shops(project, server))
 
 
 def test_read_that_is_given_up_leaves_no_one_reading(

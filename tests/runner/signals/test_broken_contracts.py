@@ -11,7 +11,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from support.data_project import TEMPLATE, DataProject, Recorder, build, git, replace
 
 BROKEN = "apiVersion: v3.1.0\nkind: DataContract\nid: [\n"
@@ -50,7 +50,7 @@ def test_contract_that_cannot_be_used_hides_no_other(project: DataProject) -> No
                 look_up()
             assert all(line.startswith(f"signals/{name}.yaml:")
                        for line in str(error.value).splitlines())  # fmt: skip
-    with pytest.raises(UserError, match=r"there is no signal 'visit'.* Did you mean 'visits'"):
+    with pytest.raises(UserError, match=r"unknown signal 'visit'.* Did you mean 'visits'"):
         known(contracts, "visit")
 
 
@@ -90,7 +90,7 @@ def test_run_says_in_one_line_which_contracts_it_cannot_use(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert list(ensure_received(["shops"])) == ["shops"]
+        assert list(load_snapshots(["shops"])) == ["shops"]
     lines = [each.getMessage() for each in caplog.records if "not usable" in each.getMessage()]
     assert len(lines) == 1
     assert all(name in lines[0] for name in TEXTS)
@@ -105,7 +105,7 @@ def test_signal_without_an_owner_is_received_with_a_warning(
     kept = [line for line in kept if not line.startswith("  - {channel")]
     project.contract("shops").write_text("\n".join(kept) + "\n")
     with caplog.at_level(logging.WARNING):
-        assert list(ensure_received(["shops"])) == ["shops"]
+        assert list(load_snapshots(["shops"])) == ["shops"]
     assert "nobody is named under team.name and support in signals/shops.yaml" in caplog.text
 
 
@@ -131,7 +131,7 @@ def test_two_contracts_of_one_signal_are_refused(project: DataProject) -> None:
     path = project.contract("visits")
     path.with_suffix(".yml").write_text(path.read_text())
     contracts = read_contracts(project.root)
-    with pytest.raises(UserError, match=r"signals/visits\.yml: another file has the contract"):
+    with pytest.raises(UserError, match=r"signals/visits\.yml: duplicate contract of 'visits'"):
         known(contracts, "visits")
     assert "visits" not in dict.keys(contracts)
 
@@ -143,7 +143,7 @@ def test_contract_of_a_producer_may_be_called_anything(project: DataProject) -> 
     replace(path, "version: 1.0.0", "version: v1")
     contract = read_contracts(project.root)["visits"]
     assert (contract.name, contract.version) == ("visits", "v1")
-    ensure_received(["visits"])
+    load_snapshots(["visits"])
     assert project.partitions("visits")
 
 

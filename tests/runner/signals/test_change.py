@@ -26,7 +26,7 @@ def weather() -> Contract:
 
 @pytest.fixture(scope="module")
 def months(weather: Contract) -> dict[str, pl.DataFrame]:
-    return snapshot.split(weather, fetch.receive(weather))
+    return snapshot.by_partition(weather, fetch.fetch_rows(weather))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def known() -> dict:
 def received(
     weather: Contract, months: dict[str, pl.DataFrame]
 ) -> Callable[..., list[tuple[str, str | None]]]:
-    """Kind and field of the breaches in a month that comes after those before it."""
+    """Kind and field of the violations in a month that comes after those before it."""
 
     def receive(rows: pl.DataFrame, month: str = "2013-06", **more):
         past = {name: part.lazy() for name, part in months.items() if name < month}
@@ -96,7 +96,8 @@ def test_half_a_missing_week_is_found_in_the_first_weeks(weather, months) -> Non
         for name, rows in delivery.items()
     }
     assert ("volume", None) in [
-        (breach.kind, breach.field) for breach in detection.changes(weather, past, thinned, {})
+        (violation.kind, violation.field)
+        for violation in detection.changes(weather, past, thinned, {})
     ]
 
 
@@ -173,7 +174,7 @@ def test_codes_that_come_more_or_less_often_are_found(weather, months) -> None:
     swapped = june.with_columns(pl.col("mode").replace({"a": "b", "b": "a"}))
     found = detection.changes(contract, past, {"2013-06": swapped}, {})
     assert [(each.kind, each.field) for each in found] == [("shares", "mode")]
-    assert "before in 20.0%" in found[0].message
+    assert "before 20.0%" in found[0].message
 
 
 def test_several_months_are_each_compared_with_those_before(weather, months) -> None:
@@ -243,7 +244,7 @@ def test_classified_values_are_not_shown(weather, months) -> None:
 
 def test_state_is_compared_row_by_row() -> None:
     planes = read_contracts(TEMPLATE)["planes"]
-    rows = fetch.receive(planes)
+    rows = fetch.fetch_rows(planes)
     before = rows.sample(3000, seed=1)
     assert detection.changes(planes, {"all": before.lazy()}, {"all": rows}, {}) == []
     more = rows.with_columns(seats=(pl.col("seats") * 1.05).round(0).cast(pl.Int64))
@@ -251,7 +252,7 @@ def test_state_is_compared_row_by_row() -> None:
     assert found[0].field == "seats"
     found = detection.changes(planes, {"all": rows.lazy()}, {"all": before.head(2000)}, {})
     assert found[0].field is None
-    assert "have gone" in found[0].message
+    assert "are missing" in found[0].message
 
 
 def test_fields_may_have_any_name(weather: Contract, months: dict[str, pl.DataFrame]) -> None:

@@ -55,7 +55,7 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
         ("name: member", 'name: "*"', 'name: "*"', "set `name` to another word and `physicalName"),
         ("name: member", "name: ^m.*$", "name: ^m", "would select other fields in a feature"),
         ("primaryKey", "primarykey", "name: at", "Did you mean 'primaryKey'?"),
-        ("value: at}", "value: ta}", "eventTime", "'ta' is no choice. There is: at"),
+        ("value: at}", "value: ta}", "eventTime", "unknown value 'ta'. There is: at"),
         (
             "value: at}",
             "value: minute}",
@@ -71,9 +71,9 @@ def test_words_that_yaml_1_1_takes_for_booleans_stay_words(project: DataProject)
             "There is: false, true",
         ),
         ("format: csv", "format: xlsx", "xlsx", "There is: csv, json, jsonl, parquet."),
-        ("name: minute", "name: member", "logicalType: boolean", "'member' stands twice"),
+        ("name: minute", "name: member", "logicalType: boolean", "duplicate field 'member'"),
         ("status: active", "status: active\nstatus: draft", "status: draft", "duplicate key"),
-        ("status: active", "status:", "status", "status is empty; write a value"),
+        ("status: active", "status:", "status", "status must not be empty"),
         ("status: active", "? [a]\n: b\nstatus: active", "? [a]", "a key must be a text"),
         ("team: {", "team: [", "team", "invalid YAML"),
         ("team: {", "description: {purpose: []}\nteam: {", "purpose", "purpose must be a text"),
@@ -96,7 +96,7 @@ def test_contract_mistake_names_line_and_nearest(
 def test_contract_without_key_is_refused(project: DataProject) -> None:
     path = project.contract("shops")
     replace(path, ", primaryKey: true", "")
-    with pytest.raises(UserError, match=r"signals/shops.yaml:\d+: there is no key"):
+    with pytest.raises(UserError, match=r"signals/shops.yaml:\d+: the key is missing"):
         read_contracts(project.root)["shops"]
 
 
@@ -129,7 +129,7 @@ def air(tmp_path: Path) -> Path:
 def test_every_entry_says_what_it_says(air: Path) -> None:
     contract = read_contracts(air.parents[1])["air"]
     assert contract.rows == (600, 800)
-    assert (contract.status, contract.unsaid) == ("deprecated", ())
+    assert (contract.status, contract.unfilled) == ("deprecated", ())
     assert (contract.frequency, contract.delay) == (timedelta(hours=1), timedelta(minutes=30))
     assert (contract.when_held, contract.max_age) == ("last_good", timedelta(days=30))
     assert (contract.model, contract.null_values) == ("air@champion", ("NA", "-"))
@@ -163,12 +163,12 @@ def test_rows_may_have_one_bound_alone(
     [
         ("minimum: -60", "minimum: 150", "minimum", "the minimum 150 is greater than the maximum"),
         ("minimum: -60", "least: -60", "least", "unknown entry"),
-        ("minimum: -60", "minimum: cold", "minimum", "'cold' is no number"),
+        ("minimum: -60", "minimum: cold", "minimum", "must be a number, got 'cold'"),
         ("string\n", "string\n        logicalTypeOptions: {minimum: 0}\n", "m: 0", "unknown entry"),
         ("value: °F", "value: []", "value: []", "must be a text"),
         ("string\n", "string\n        customProperties: [{property: unit, value: m}]\n",
-         "value: m}", "a string has none"),
-        ("mustBeLessOrEqualTo: 5", "mustBeLessOrEqualTo: 101", "101", "more than all rows"),
+         "value: m}", "only allowed for an integer or number"),
+        ("mustBeLessOrEqualTo: 5", "mustBeLessOrEqualTo: 101", "101", "at most 100 percent"),
         ("mustBeLessOrEqualTo: 5,", "", "nullValues,", "nullValues needs an operator"),
         ("nullValues, must", "nullValue, must", "nullValue,", "Did you mean 'nullValues'?"),
         ("nullValues, must", "nullValues, type: sql, must", "sql", "'query' is missing"),
@@ -176,14 +176,14 @@ def test_rows_may_have_one_bound_alone(
          "nullValues takes no arguments"),
         ("{metric: invalidValues, must", "{metric: invalidValues, arguments: {values: [1]}, must",
          "values: [1]", "Did you mean 'validValues'?"),
-        ("[NO, 01, few]", "[NO, few, few]", "few, few", "'few' stands twice"),
-        ("[NO, 01, few]", "[]", "[]", "no value could be valid"),
+        ("[NO, 01, few]", "[NO, few, few]", "few, few", "duplicate valid value 'few'"),
+        ("[NO, 01, few]", "[]", "[]", "no value would be valid"),
         ("[-1, 8]", "[-1, 8, 9]", "9]", "valid value 9 is outside the field's range"),
-        ("[-1, 8]", "[-1, eight]", "eight", "'eight' is no number"),
-        ("[-1, 8]", "[8, 8.0]", "8.0", "'8.0' stands twice"),
+        ("[-1, 8]", "[-1, eight]", "eight", "must be a number, got 'eight'"),
+        ("[-1, 8]", "[8, 8.0]", "8.0", "duplicate valid value '8.0'"),
         ("logicalType: string", "logicalType: boolean", "validValues: [NO",
-         "the valid value 'NO' is no boolean"),
-        ("temp\n", "temp\n        required: true\n", "nullValues, must", "the field is required"),
+         "invalid boolean 'NO' among the valid values"),
+        ("temp\n", "temp\n        required: true\n", "nullValues, must", "must have a value"),
         ("temp\n", "temp\n        primaryKeyPosition: 2\n", "Position: 2",
          "without `primaryKey: true`"),
         ("cover\n", "cover\n        primaryKey: true\n        primaryKeyPosition: 1\n",
@@ -194,27 +194,27 @@ def test_rows_may_have_one_bound_alone(
         ("mustBeBetween: [600, 800], ", "", "rowCount", "rowCount needs an operator"),
         ("rowCount", "rowcount", "rowcount", "Did you mean 'rowCount'?"),
         ("unit: rows", "unit: percent", "unit: percent, description", "There is: rows."),
-        ("property: freshness", "property: latency", "value: 1, unit: d", "'latency' stands twice"),
-        ("property: timeZone", "property: eventTime", "Paris", "'eventTime' stands twice"),
-        ("element: air.hour", "element: air.temp", "air.temp", "'air.temp' is no choice"),
+        ("property: freshness", "property: latency", "value: 1, unit: d", "duplicate 'latency'"),
+        ("property: timeZone", "property: eventTime", "Paris", "duplicate property 'eventTime'"),
+        ("element: air.hour", "element: air.temp", "air.temp", "unknown value 'air.temp'"),
         ("frequency, value: 1", "frequency, value: 0", "frequency", "must be above 0"),
         ("value: last_good", "value: lastgood", "lastgood", "Did you mean 'last_good'?"),
-        ("value: last_good", "value: stop", "maxAge", "uses none; remove one of both"),
-        ("value: 30 d", "value: 30", "maxAge", "'30' is no duration such as 30 d"),
-        ("value: 30 d", "value: 0 d", "maxAge", "is no duration"),
-        ("value: 30 d", "value: 30 moons", "maxAge", "is no duration"),
+        ("value: last_good", "value: stop", "maxAge", "uses no last good snapshot"),
+        ("value: 30 d", "value: 30", "maxAge", "maxAge must be a duration such as 30 d, got '30'"),
+        ("value: 30 d", "value: 0 d", "maxAge", "must be a duration such as 30 d"),
+        ("value: 30 d", "value: 30 moons", "maxAge", "must be a duration such as 30 d"),
         ("value: 30 d", "value: 9999999999 d", "maxAge", "is more than a hundred years"),
-        ("value: 30 d", "value: 1 h", "maxAge", "is over before new rows are due"),
+        ("value: 30 d", "value: 1 h", "maxAge", "must be at least frequency plus latency"),
         ("air@champion", "air", "model", "such as demand@champion"),
-        ("version: 2.0.1", "version: 2/0", "version: 2/0", "cannot stand in a file's name"),
-        ("version: 2.0.1", "version: ../2", "version: ../2", "cannot stand in a file's name"),
-        ("version: 2.0.1", "version: .", "version: .", "cannot stand in a file's name"),
-        ("v3.1.0", "v3.1.9", "apiVersion", "'v3.1.9' is none of v3.0.0"),
-        ("v3.1.0", "v2.2.2", "apiVersion", "another format than v3"),
+        ("version: 2.0.1", "version: 2/0", "version: 2/0", "must hold only letters, digits"),
+        ("version: 2.0.1", "version: ../2", "version: ../2", "must hold only letters, digits"),
+        ("version: 2.0.1", "version: .", "version: .", "must hold only letters, digits"),
+        ("v3.1.0", "v3.1.9", "apiVersion", "apiVersion must be one of v3.0.0"),
+        ("v3.1.0", "v2.2.2", "apiVersion", "apiVersion must be one of"),
         ("kind: DataContract", "kind: DataProduct", "kind", "Did you mean 'DataContract'?"),
-        ("name: Weather desk", "name: unknown", "unknown", "'unknown' is for a draft"),
-        ("mailto:desk@example.com", "unknown", "unknown", "'unknown' is for a draft"),
-        ("purpose: Air at the airports.", "purpose: unknown", "unknown", "is for a draft"),
+        ("name: Weather desk", "name: unknown", "unknown", "only allowed in a draft"),
+        ("mailto:desk@example.com", "unknown", "unknown", "only allowed in a draft"),
+        ("purpose: Air at the airports.", "purpose: unknown", "unknown", "only allowed in a draft"),
         ("role: owner", "rule: owner", "rule", "Did you mean 'role'?"),
         ("property: latency", "property: latancy", "latancy", "Did you mean 'latency'?"),
         ("property: knownAfterEvent", "property: knownAfterEvnt", "Evnt",
@@ -246,9 +246,11 @@ def test_what_is_said_of_time_needs_an_event_time(air: Path, said: str) -> None:
 
 def test_draft_may_leave_open_what_only_a_person_knows(air: Path) -> None:
     replace(air, "status: deprecated", "status: draft")
-    assert read_contracts(air.parents[1])["air"].unsaid == ()
+    assert read_contracts(air.parents[1])["air"].unfilled == ()
     replace(air, "name: Weather desk", "name: unknown")
     replace(air, "purpose: Air at the airports., ", "")
     contract = read_contracts(air.parents[1])["air"]
-    assert contract.unsaid == ("team.name", "description.purpose")
-    assert "Nobody is named as its owner in signals/air.yaml" in str(contract.mistake("x"))
+    assert contract.unfilled == ("team.name", "description.purpose")
+    assert "Its owner is unknown: fill in team.name in signals/air.yaml" in str(
+        contract.mistake("x")
+    )

@@ -26,7 +26,7 @@ from ml_experiment_runner.cli.new import new
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build
 from support.reading import serve
@@ -218,7 +218,7 @@ def test_what_a_producers_tool_writes_is_drafted_and_received(
     project: DataProject, name: str
 ) -> None:
     contract = drafted(project, put(project, "orders.csv", PRODUCERS[name]))
-    frame = fetch.receive(contract)
+    frame = fetch.fetch_rows(contract)
     wanted = WANTED
     if name == "polars: never quoted":
         wanted = WANTED.with_columns(pl.col("town").str.replace_all('[,"]', ""))
@@ -230,7 +230,7 @@ def test_what_a_producers_tool_writes_is_drafted_and_received(
 def received(contract: Contract) -> pl.DataFrame | None:
     """The rows, or none where a line or two say why not."""
     try:
-        return fetch.receive(contract)
+        return fetch.fetch_rows(contract)
     except UserError as told:
         message = str(told)
     assert len(message.splitlines()) <= 2
@@ -281,7 +281,7 @@ def test_packed_file_is_drafted_and_received(
         if ending == ".zip" and name == "orders.json":
             continue
         ends = ending if named or ending == ".zip" else ""
-        frame = fetch.receive(drafted(project, put(project, name + ends, pack(data))))
+        frame = fetch.fetch_rows(drafted(project, put(project, name + ends, pack(data))))
         same(frame, WANTED)
 
 
@@ -327,7 +327,7 @@ def test_file_that_is_cut_off_within_a_row_is_told(
     if frame is None:
         return
     # only the last value may be shorter, which is warned of
-    same(frame.drop("count"), fetch.receive(_whole(shared, name)).drop("count")[: frame.height])
+    same(frame.drop("count"), fetch.fetch_rows(_whole(shared, name)).drop("count")[: frame.height])
     above = line_ends(data) - TABLE.height
     assert frame.height in (line_ends(cut) - above, line_ends(cut) - above + 1)
 
@@ -372,7 +372,10 @@ def test_draft_says_of_a_dialect_only_what_differs(
 
 def test_draft_of_a_file_by_excel_says_all_that_differs(project: DataProject) -> None:
     contract = drafted(project, put(project, "orders.csv", EXCEL))
-    said = {key: contract.server.options[key] for key in contract.server.options}
+    said = {
+        key: contract.source_configuration.options[key]
+        for key in contract.source_configuration.options
+    }
     del said["path"]
     assert said == {
         "format": "csv", "delimiter": ";", "encoding": "cp1252", "decimal": ",", "thousands": ".",
@@ -402,14 +405,14 @@ def test_seconds_since_1970_are_moments_if_named_a_time(project: DataProject, fo
     contract = drafted(project, put(project, f"orders.{form}", data.getvalue()))
     assert contract.field("createdAt").type == "timestamp"
     assert contract.event_time == "createdAt"
-    assert fetch.receive(contract)["createdAt"].to_list() == moments
+    assert fetch.fetch_rows(contract)["createdAt"].to_list() == moments
 
 
 def test_row_names_as_r_writes_them_are_one_more_column(project: DataProject) -> None:
     data = b'"weight" "feed" "pig"\n"a" 26.5 1.25 1\n"b" 27 2.5 2\n"c" 28 2.75 3\n'
     contract = drafted(project, put(project, "orders.csv", data))
     assert contract.names == ("column_1", "weight", "feed", "pig")
-    assert fetch.receive(contract)["column_1"].to_list() == ["a", "b", "c"]
+    assert fetch.fetch_rows(contract)["column_1"].to_list() == ["a", "b", "c"]
     # one name too few is another thing where the first column names no rows
     data = b"shop,sold\nN,1,5\nN,2,6\n"
     with pytest.raises(UserError, match="3 values instead of 2 in row 1"):
@@ -433,7 +436,7 @@ def test_spaces_and_backslashes_of_a_text_stay(
     project: DataProject, data: bytes, column: str, values: list[object]
 ) -> None:
     contract = drafted(project, put(project, "orders.csv", data))
-    assert sorted(fetch.receive(contract)[column].to_list(), key=str) == sorted(values, key=str)
+    assert sorted(fetch.fetch_rows(contract)[column].to_list(), key=str) == sorted(values, key=str)
 
 
 def test_thousands_that_may_be_decimals_stay_texts(project: DataProject) -> None:
@@ -446,11 +449,11 @@ def test_columns_without_a_line_of_names_are_numbered(project: DataProject) -> N
     data = by_csv(written(), header=False)
     contract = drafted(project, put(project, "orders.csv", data))
     assert contract.names == tuple(f"column_{each}" for each in range(1, 7))
-    assert contract.server.options["header"] == "none"
-    same(fetch.receive(contract), WANTED)
+    assert contract.source_configuration.options["header"] == "none"
+    same(fetch.fetch_rows(contract), WANTED)
     text = project.contract("orders").read_text().replace("column_3", "town")
     project.contract("orders").write_text(text)
-    assert fetch.receive(read_contracts(project.root)["orders"])["town"][0] == "Köln; Süd"
+    assert fetch.fetch_rows(read_contracts(project.root)["orders"])["town"][0] == "Köln; Süd"
 
 
 def test_columns_without_a_name_are_called_by_their_position(project: DataProject) -> None:
@@ -459,7 +462,7 @@ def test_columns_without_a_name_are_called_by_their_position(project: DataProjec
     contract = drafted(project, put(project, "orders.csv", frame.to_csv().encode()))
     assert contract.names == ("column_1", "size")
     r = b'"","size"\n"a",5\n"b",7\n"c",9\n'
-    assert fetch.receive(drafted(project, put(project, "orders.csv", r))).rows() == [
+    assert fetch.fetch_rows(drafted(project, put(project, "orders.csv", r))).rows() == [
         ("a", 5), ("b", 7), ("c", 9),
     ]  # fmt: skip
 
@@ -476,7 +479,7 @@ def test_names_no_field_can_have_become_physical_names(project: DataProject, for
     assert contract.source_names == tuple(names)
     assert contract.names[:2] == ("column_1", "a")
     assert contract.names[3:] == tuple(names[3:])
-    assert sorted(fetch.receive(contract).rows()) == [tuple(range(7)), tuple(range(10, 17))]
+    assert sorted(fetch.fetch_rows(contract).rows()) == [tuple(range(7)), tuple(range(10, 17))]
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=6)
@@ -504,7 +507,7 @@ def test_texts_in_a_dialect_of_the_contract_arrive_as_they_are(
     put(shared, "orders.csv", text.getvalue().encode(encoding))
     word = {"\t": "tab", " ": "space"}.get(delimiter, delimiter)
     properties = {"delimiter": word, "quote": quote, "encoding": encoding, "header": header}
-    frame = fetch.receive(texts_contract(shared, properties))
+    frame = fetch.fetch_rows(texts_contract(shared, properties))
     got = [tuple(value or "" for value in row) for row in frame.sort("id").rows()]
     assert got == sorted(rows)
 
@@ -566,10 +569,10 @@ def test_meaningless_option_of_a_dialect_is_told_with_line(
 def test_number_in_another_dialect_is_no_number(project: DataProject, bad: str) -> None:
     data = f"id;size\n1;1,5\n2;{'2,5'}\n".encode()
     contract = drafted(project, put(project, "orders.csv", data))
-    assert contract.server.options["decimal"] == ","
+    assert contract.source_configuration.options["decimal"] == ","
     put(project, "orders.csv", data.replace(b"2,5", bad.encode()))
     with pytest.raises(UserError, match=f"size must be a number, but row 2 of .* has '{bad}'"):
-        fetch.receive(contract)
+        fetch.fetch_rows(contract)
 
 
 # ---------------------------------------------------------------- several files
@@ -597,7 +600,7 @@ def test_folders_that_say_keys_are_drafted_and_received(
     contract = drafted(project, f"{tmp_path}/{place}")
     assert contract.names == ("id", "size", "year", "month")
     assert [contract.field(name).type for name in ("year", "month")] == ["integer", "string"]
-    assert sorted(fetch.receive(contract).rows()) == sorted(wanted)
+    assert sorted(fetch.fetch_rows(contract).rows()) == sorted(wanted)
 
 
 def test_endings_that_producers_write_are_found_in_a_folder(
@@ -609,7 +612,7 @@ def test_endings_that_producers_write_are_found_in_a_folder(
         packed = {".gz": gzip.compress, ".zip": PACKED["zip"][1]}.get(Path(name).suffix, bytes)
         (tmp_path / name).write_bytes(packed(data))
     (tmp_path / "README.txt").write_text("these are the orders")
-    rows = fetch.receive(drafted(project, tmp_path)).rows()
+    rows = fetch.fetch_rows(drafted(project, tmp_path)).rows()
     assert rows == [(number, number * 2) for number in range(5)]
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "f.parquet")
     with pytest.raises(UserError, match="holds csv and parquet files"):
@@ -636,9 +639,9 @@ PLACES = [
 def test_place_that_holds_nothing_is_told_in_a_line(shared: DataProject, place: str) -> None:
     assume(not place.startswith(("/", "..")) or place in PLACES)
     contract = texts_contract(shared, {"header": "1"})
-    server = Server("files", {"path": place or ".", "format": "parquet"})
+    server = SourceConfiguration("files", {"path": place or ".", "format": "parquet"})
     with pytest.raises(UserError) as error:
-        fetch.receive(replace(contract, server=server))
+        fetch.fetch_rows(replace(contract, source_configuration=server))
     assert len(str(error.value).splitlines()) <= 2 + place.count("\n") * 2
     assert str(error.value).startswith("signal orders: ")
     with pytest.raises(UserError) as told:
@@ -669,8 +672,8 @@ def test_file_that_unpacks_to_more_than_it_may_is_told(project: DataProject) -> 
         more = "format: csv, customProperties: [{property: maxBytes, value: 100000}]"
         project.contract("orders").write_text(text.replace("format: csv", more))
         with pytest.raises(UserError, match=r"unpacks to more than 100,000 bytes.\nIf that is"):
-            fetch.receive(read_contracts(project.root)["orders"])
-        assert fetch.receive(contract).height == 20_000, packing
+            fetch.fetch_rows(read_contracts(project.root)["orders"])
+        assert fetch.fetch_rows(contract).height == 20_000, packing
 
 
 def test_archive_that_grows_as_no_table_does_is_stopped(
@@ -703,7 +706,7 @@ def test_file_that_changes_while_it_is_read_is_told(
 
     monkeypatch.setattr(Path, "read_bytes", appended)
     with pytest.raises(UserError, match="has changed while it was read"):
-        fetch.receive(contract)
+        fetch.fetch_rows(contract)
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
@@ -714,10 +717,10 @@ def test_records_that_are_cut_off_are_told(project: DataProject, form: str, cut:
         [json.loads(line) for line in lines], indent=2
     )  # fmt: skip
     contract = drafted(project, put(project, f"orders.{form}", whole.encode()))
-    assert fetch.receive(contract).height == 20
+    assert fetch.fetch_rows(contract).height == 20
     put(project, f"orders.{form}", whole[: int(len(whole) * cut)].encode())
-    with pytest.raises(UserError, match="is cut off or no JSON"):
-        fetch.receive(contract)
+    with pytest.raises(UserError, match="is cut off or invalid JSON"):
+        fetch.fetch_rows(contract)
 
 
 def test_other_place_takes_the_same_dialect(project: DataProject) -> None:
@@ -727,7 +730,7 @@ def test_other_place_takes_the_same_dialect(project: DataProject) -> None:
         f"type: custom\nlocation: file://{project.root}/data/raw/orders.csv\nformat: csv",
         "reader=files delimiter=; encoding=cp1252 decimal=, thousands=.",
     )  # fmt: skip
-    same(fetch.receive(contract), WANTED)
+    same(fetch.fetch_rows(contract), WANTED)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "tab", "|", "§"])
@@ -744,14 +747,14 @@ def test_row_with_fewer_values_is_told_in_every_dialect(
     options = {"delimiter": delimiter, "encoding": encoding, "quote": quote, "header": header}
     contract = texts_contract(project, options)
     with pytest.raises(UserError, match=r"has 2 values instead of 3 in row 2; it may be cut off"):
-        fetch.receive(contract)
+        fetch.fetch_rows(contract)
 
 
 @pytest.mark.parametrize("more", ["x", "[]", '{"id": "2"}', "]"])
 def test_list_of_records_with_something_behind_is_told(project: DataProject, more: str) -> None:
     put(project, "orders.json", f'[{{"id": "1", "a": "x", "b": "y"}}]\n{more}'.encode())
-    with pytest.raises(UserError, match="is no JSON after record 1"):
-        fetch.receive(texts_contract(project, {}, "json"))
+    with pytest.raises(UserError, match="is invalid JSON after record 1"):
+        fetch.fetch_rows(texts_contract(project, {}, "json"))
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
@@ -759,7 +762,7 @@ def test_empty_file_is_told(project: DataProject, form: str) -> None:
     for data in (b"", b"\n\n", "\ufeff".encode()):
         put(project, f"orders.{form}", data)
         with pytest.raises(UserError, match="is empty"):
-            fetch.receive(texts_contract(project, {}, form))
+            fetch.fetch_rows(texts_contract(project, {}, form))
 
 
 def test_folders_that_say_keys_hold_files_without_names(
@@ -770,6 +773,6 @@ def test_folders_that_say_keys_hold_files_without_names(
         (tmp_path / f"year={year}" / "part.csv").write_text(f"{year}1,5\n{year}2,7\n")
     contract = drafted(project, tmp_path)
     assert contract.names == ("column_1", "column_2", "year")
-    assert fetch.receive(contract).rows() == [
+    assert fetch.fetch_rows(contract).rows() == [
         (20231, 5, 2023), (20232, 7, 2023), (20241, 5, 2024), (20242, 7, 2024),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build
@@ -86,9 +86,11 @@ def test_real_data_keep_the_draft_that_was_made_of_them(
     assert (contract.event_time, contract.null_values) == (shipped.event_time, ("NA",))
     assert contract.status == "draft"
     if name == "planes":
-        assert ensure_received([contract.name])[contract.name].rows == 3_322
-    received = fetch.receive(contract)
-    assert quality.broken(contract, snapshot.split(contract, received), datetime.now(UTC)) == []
+        assert load_snapshots([contract.name])[contract.name].rows == 3_322
+    received = fetch.fetch_rows(contract)
+    assert (
+        quality.broken(contract, snapshot.by_partition(contract, received), datetime.now(UTC)) == []
+    )
 
 
 def test_draft_of_the_same_rows_is_the_same_for_any_file(
@@ -124,7 +126,7 @@ def test_types_are_the_narrowest_that_keep_every_value(drafted: Drafted) -> None
     ]
     # what stands for nothing in a number does so in the whole file
     assert contract.null_values == ("?", "NA")
-    assert fetch.receive(contract).row(2)[:4] == (3, "300", None, True)
+    assert fetch.fetch_rows(contract).row(2)[:4] == (3, "300", None, True)
 
 
 def test_draft_of_numbers_and_lists_keeps_every_value(
@@ -160,7 +162,7 @@ def test_draft_of_numbers_and_lists_keeps_every_value(
         "at": "time",
     }
     assert contract.null_values == ("NaN",)
-    rows = fetch.receive(contract)
+    rows = fetch.fetch_rows(contract)
     for name in ("account", "hash", "price", "rate", "long"):
         assert list(map(Decimal, rows[name])) == list(map(Decimal, frame[name])), name
     assert rows["share"].null_count() == 1
@@ -173,14 +175,14 @@ def test_draft_of_long_texts_and_json_numbers_keeps_every_value(
     hashes = [str(2**63 + row) for row in range(20)]
     contract = drafted(id=[str(row) for row in range(20)], hash=hashes)
     assert types(contract) == {"id": "integer", "hash": "string"}
-    assert fetch.receive(contract)["hash"].to_list() == hashes
+    assert fetch.fetch_rows(contract)["hash"].to_list() == hashes
     place = project.root / "data" / "raw" / "exact.jsonl"
     place.write_text(
         "".join(f'{{"id": {row}, "hash": {each}}}\n' for row, each in enumerate(hashes))
     )
     contract = drafted(place)
     assert types(contract) == {"id": "integer", "hash": "string"}
-    assert fetch.receive(contract)["hash"].to_list() == hashes
+    assert fetch.fetch_rows(contract)["hash"].to_list() == hashes
 
 
 def test_days_of_daily_rows_are_known_the_day_after(project: DataProject, drafted: Drafted) -> None:
@@ -194,14 +196,14 @@ def test_days_of_daily_rows_are_known_the_day_after(project: DataProject, drafte
     pl.DataFrame(table).with_columns(pl.col("day").str.to_date()).write_parquet(daily)
     other = drafted(daily)
     assert (other.fields, other.event_time) == (contract.fields, "day")
-    assert fetch.receive(other).equals(fetch.receive(contract))
-    assert list(snapshot.split(other, fetch.receive(other))) == ["2024-01", "2024-02"]
+    assert fetch.fetch_rows(other).equals(fetch.fetch_rows(contract))
+    assert list(snapshot.by_partition(other, fetch.fetch_rows(other))) == ["2024-01", "2024-02"]
 
 
 def test_text_for_nothing_is_kept_where_it_may_be_a_word(drafted: Drafted) -> None:
     contract = drafted(number=["1", "2"], country=["NA", "DE"])
     assert contract.null_values == ()
-    assert fetch.receive(contract)["country"].to_list() == ["NA", "DE"]
+    assert fetch.fetch_rows(contract)["country"].to_list() == ["NA", "DE"]
 
 
 def test_key_is_the_smallest_set_with_the_event_time(drafted: Drafted) -> None:
@@ -237,7 +239,7 @@ def test_rows_no_fields_tell_apart_get_a_key_of_all(
     (key,) = contract.key
     assert key not in columns
     assert contract.field(key).generated
-    rows = fetch.receive(contract)
+    rows = fetch.fetch_rows(contract)
     assert rows.height == len(next(iter(columns.values())))
     assert rows.columns == [key, *columns]
 
@@ -307,7 +309,7 @@ def test_names_and_values_are_written_as_yaml_reads_them(drafted: Drafted) -> No
     )
     assert contract.names == ("id", "mean: radius #1")
     assert set(contract.fields[1].allowed) == set(odd)
-    assert fetch.receive(contract).height == 450
+    assert fetch.fetch_rows(contract).height == 450
 
 
 def test_names_with_quotes_and_line_breaks_are_received(
@@ -317,14 +319,14 @@ def test_names_with_quotes_and_line_breaks_are_received(
     source_file.write_text('id,"a ""b""","c\nd",$e\n1,2,3,4\n')
     contract = drafted(source_file)
     assert contract.names == ("id", 'a "b"', "c\nd", "$e")
-    assert fetch.receive(contract).rows() == [(1, 2, 3, 4)]
+    assert fetch.fetch_rows(contract).rows() == [(1, 2, 3, 4)]
 
 
 def test_long_identifiers_stay_what_they_are(drafted: Drafted) -> None:
     ids = [str(2**64 + each) for each in range(5)]
     contract = drafted(id=ids, size=["1", "2", "3", "4", "4"])
     assert types(contract)["id"] == "string"
-    assert sorted(fetch.receive(contract)["id"]) == ids
+    assert sorted(fetch.fetch_rows(contract)["id"]) == ids
 
 
 def test_csv_with_empty_last_lines_or_macos_shadow_is_drafted(
@@ -334,15 +336,15 @@ def test_csv_with_empty_last_lines_or_macos_shadow_is_drafted(
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("A.CSV", "id,size\n1,2\n2,3\n\n\n")
         archive.writestr("__MACOSX/._A.CSV", b"\0")
-    assert fetch.receive(drafted(place)).rows() == [(1, 2), (2, 3)]
+    assert fetch.fetch_rows(drafted(place)).rows() == [(1, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-3, 1e15, 1e300])
 def test_range_holds_numbers_of_any_size(drafted: Drafted, scale: float) -> None:
     contract = drafted(id=list("abcd"), size=[f"{each * scale:.3e}" for each in (0, 1, 2, 9)])
-    rows = fetch.receive(contract)
+    rows = fetch.fetch_rows(contract)
     assert contract.field("size").maximum == pytest.approx(13.5 * scale, rel=0.01)
-    assert not quality.broken(contract, snapshot.split(contract, rows), datetime.now(UTC))
+    assert not quality.broken(contract, snapshot.by_partition(contract, rows), datetime.now(UTC))
 
 
 def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None:
@@ -359,16 +361,16 @@ def test_numbers_as_large_as_they_can_be_have_no_range(drafted: Drafted) -> None
         ("a.csv", b"id,word\n", "no rows"),
         ("a.csv", b"id,id\n1,2\n", "two columns 'id'"),
         ("a.csv", b"id,a,b\n1,2,3\n2,3\n", "has 2 values instead of 3 in row 2"),
-        ("a.parquet", b"PAR1", "is cut off or no parquet file"),
+        ("a.parquet", b"PAR1", "is cut off or not a parquet file"),
         ("a.jsonl", b"\n", "is empty"),
         ("a.json", b'{"as of": 1,\n "rows": [{"id": 1}]}\n', "one JSON object.* at 'rows'"),
-        ("a.json", b'{"id": 1,\n "word": "a"', "is cut off or no JSON lines file"),
+        ("a.json", b'{"id": 1,\n "word": "a"', "is cut off or invalid JSON lines"),
         (
             "a.jsonl",
             b'{"id": 1}\n{"id": "1"}\n',
             "mixes texts, numbers or objects in the field 'id'",
         ),
-        ("a.zip", b"PK", "cut off or no zip file"),
+        ("a.zip", b"PK", "cut off or not a zip file"),
         (".", None, "has no column 'hour', and another file has"),
     ],
 )
@@ -497,7 +499,7 @@ def test_hive_folders_whose_files_hold_the_key_too_are_drafted(
     frame.write_parquet(place, partition_by="m", mkdir=True)
     contract = drafted(place)
     assert types(contract) == {"id": "integer", "m": "integer"}
-    assert fetch.receive(contract).sort("id").equals(frame)
+    assert fetch.fetch_rows(contract).sort("id").equals(frame)
 
 
 def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataProject) -> None:
@@ -505,7 +507,7 @@ def test_uuids_of_parquet_are_drafted_as_texts(drafted: Drafted, project: DataPr
     values = [uuid.UUID(int=number) for number in range(5)]
     pq.write_table(pa.table({"id": pa.array([each.bytes for each in values], pa.uuid())}), place)
     contract = drafted(place)
-    assert fetch.receive(contract)["id"].to_list() == [str(each) for each in values]
+    assert fetch.fetch_rows(contract)["id"].to_list() == [str(each) for each in values]
 
 
 @pytest.mark.parametrize(("places", "years"), [(2, 2), (2, 3), (3, 3), (2, 40), (12, 25)])

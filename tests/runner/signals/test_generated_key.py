@@ -105,7 +105,7 @@ def test_same_rows_have_the_same_keys_in_any_file(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "tips.parquet")
     frame.write_ndjson(tmp_path / "tips.jsonl")
     received = [
-        fetch.receive(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
+        fetch.fetch_rows(contract(BASE.replace("csv, format: csv", f"{form}, format: {form}"),
                                 tmp_path))
         for form in ("csv", "parquet", "jsonl")
     ]  # fmt: skip
@@ -123,7 +123,7 @@ def test_same_rows_have_the_same_keys_in_any_file(tmp_path: Path) -> None:
         ("primaryKey: true,", "primaryKey: true, physicalName: id,", "without a physicalName"),
         ("value: true", "value: maybe", "maybe"),
         ("bill, logicalType: number", "bill, logicalType: number, primaryKey: true",
-         "no other field is part of the key"),
+         "must be the only field of the key"),
     ],
 )  # fmt: skip
 def test_contract_that_cannot_mean_it_is_told(old: str, new: str, says: str) -> None:
@@ -155,4 +155,4 @@ def test_producers_contract_without_a_key_gets_it(
     text = (tmp_path / "signals" / "tips.yaml").read_text()
     imported = contract(text, tmp_path)
     assert imported.key == ("row_key",)
-    assert fetch.receive(imported).height == 3
+    assert fetch.fetch_rows(imported).height == 3

@@ -13,7 +13,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
 from ml_experiment_runner.signals.drafts.contract_import import import_contract
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from support.data_project import DataProject, build
 
@@ -127,7 +127,7 @@ def test_import_with_data_can_be_received(
     path = theirs(root, server, table, fields, custom)
     contract = import_contract(root, "orders", str(path), str(source)).complete()
     assert (contract.key, contract.event_time) == (("number",), "placed")
-    assert contract.server.options == {"path": "data/orders.csv", "format": "csv"}
+    assert contract.source_configuration.options == {"path": "data/orders.csv", "format": "csv"}
     text = (root / "signals" / "orders.yaml").read_text()
     kept = path.read_text().replace("primaryKey: false", "primaryKey: ")
     assert is_kept(kept.replace("required: false", "required: "), text)
@@ -150,21 +150,21 @@ def test_import_says_what_to_fill_in(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert new(["signal", "orders", "--from", str(path)]) == 0
     told = capsys.readouterr().out
     assert f"signals/orders.yaml is imported from {path}\n" in told
-    assert "no server can be read here: there is snowflake" in told
+    assert "unsupported servers of type snowflake" in told
     assert "none of 2 tables is called orders" in told
     assert "nobody is named under team.name and support" in told
     assert "not checked here: " in told
     assert "slaProperties retention" in told
     assert "task=ingest 'signals=[orders]'" in told
-    with pytest.raises(UserError, match="no server can be read"):
-        ensure_received(["orders"])
+    with pytest.raises(UserError, match="unsupported servers of type"):
+        load_snapshots(["orders"])
 
 
 def test_imported_signal_is_received(project: DataProject, tmp_path: Path) -> None:
     path = theirs(tmp_path, "unreadable", "several", "flow", "block")
     source = str(project.source("orders"))
     assert new(["signal", "orders", "--from", str(path), "--source", source]) == 0
-    snapshot = ensure_received(["orders"])["orders"]
+    snapshot = load_snapshots(["orders"])["orders"]
     assert (snapshot.rows, snapshot.version) == (3, "1.0")
     assert snapshot.last_event is not None
     assert snapshot.last_event.replace(tzinfo=None) == datetime(2024, 1, 3, 12)

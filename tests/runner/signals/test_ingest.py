@@ -28,11 +28,11 @@ from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals import sources
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingest import ingest
 from ml_experiment_runner.signals.ingestion import loading as module
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.snapshots import profile_file, snapshot
 from ml_experiment_runner.signals.snapshots import writer as publish_module
 from ml_experiment_runner.signals.sources import fetch
@@ -63,8 +63,8 @@ def received(
 
 def content(project: DataProject, name: str) -> str:
     contract = read_contracts(project.root)[name]
-    parts = snapshot.split(contract, fetch.receive(contract))
-    return snapshot.whole({key: snapshot.content_hash(part) for key, part in parts.items()})
+    parts = snapshot.by_partition(contract, fetch.fetch_rows(contract))
+    return snapshot.combined_hash({key: snapshot.content_hash(part) for key, part in parts.items()})
 
 
 # ---------------------------------------------------------------- sources
@@ -99,7 +99,7 @@ def test_rows_come_in_key_order_whatever_the_source_has(fresh: DataProject) -> N
 def test_times_without_offset_are_in_the_contracts_time_zone(fresh: DataProject) -> None:
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2024-01-01T00:00:00")
     replace(fresh.source("visits"), "2024-01-01T07:00:00Z", "2024-01-01T09:00:00+02:00")
-    frame = fetch.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     times = frame["at"].unique().sort().dt.to_string("%Y-%m-%dT%H:%MZ")
     assert times[:2].to_list() == ["2024-01-01T05:00Z", "2024-01-01T07:00Z"]
 
@@ -108,11 +108,11 @@ def test_double_hour_is_its_first_and_skipped_hour_is_refused(
     fresh: DataProject,
 ) -> None:
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-11-05T01:30:00")
-    frame = fetch.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-11-05T05:30Z"
     replace(fresh.source("visits"), "2023-11-05T01:30:00", "2023-03-12T02:30:00")
     with pytest.raises(UserError, match=r"row 1 of .* has '2023-03-12T02:30:00'"):
-        fetch.receive(read_contracts(fresh.root)["visits"])
+        fetch.fetch_rows(read_contracts(fresh.root)["visits"])
 
 
 def test_rows_of_the_double_hour_are_told_why_keys_repeat(
@@ -122,10 +122,10 @@ def test_rows_of_the_double_hour_are_told_why_keys_repeat(
     with fresh.source("visits").open("a") as file:
         file.write(row * 2)
     with pytest.raises(UserError, match="clocks in America/New_York went back then, and this hour"):
-        fetch.receive(read_contracts(fresh.root)["visits"])
+        fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     replace(fresh.source("visits"), row * 2, row.replace("11-05", "11-06") * 2)
     with pytest.raises(UserError, match="share their key") as error:
-        fetch.receive(read_contracts(fresh.root)["visits"])
+        fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     assert "clocks" not in str(error.value)
 
 
@@ -134,7 +134,7 @@ def test_day_is_its_first_moment_though_clocks_skip_midnight(
 ) -> None:
     replace(fresh.contract("visits"), "America/New_York", "America/Santiago")
     replace(fresh.source("visits"), "2024-01-01T05:00:00Z", "2023-09-03")
-    frame = fetch.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     assert f"{frame['at'].min():%Y-%m-%dT%H:%MZ}" == "2023-09-03T04:00Z"
 
 
@@ -197,8 +197,8 @@ FIRST = "2024-01-01T05:00:00Z,a"
     [
         (lambda project: project.source("visits").unlink(), "visits.csv does not exist"),
         (lambda project: _cut(project.source("visits"), 0.7), "may be cut off"),
-        (_break_parquet, "visits.parquet is cut off or no Parquet file"),
-        (_break_zip, "visits.zip is cut off or no zip file"),
+        (_break_parquet, "visits.parquet is cut off or not a Parquet file"),
+        (_break_zip, "visits.zip is cut off or not a zip file"),
         (_empty_lines, "visits.jsonl is empty"),
         (_wrong_parquet_type, "minute must be an integer, but row 1"),
         (_drop_column, "the field 'member' is missing in"),
@@ -219,7 +219,7 @@ def test_broken_source_is_named_and_costs_the_other_nothing(
 ) -> None:
     harm(fresh)
     with pytest.raises(UserError) as error:
-        ensure_received(["visits", "shops"])
+        load_snapshots(["visits", "shops"])
     message = str(error.value)
     assert says in message
     found = re.match(r"signal (visits|shops): ", message)
@@ -245,12 +245,12 @@ def test_unfit_delivery_names_the_promise_across_processes(
     fresh: DataProject, harm: Any, kind: str, field: str | None
 ) -> None:
     harm(fresh)
-    with pytest.raises(Unfit) as error:
-        ensure_received(["visits", "shops"])
+    with pytest.raises(SchemaViolation) as error:
+        load_snapshots(["visits", "shops"])
     told = pickle.loads(pickle.dumps(error.value))
-    assert (told.breach.kind, told.breach.field) == (kind, field)
-    assert told.breach.message in str(told)
-    assert "\n" not in told.breach.message
+    assert (told.violation.kind, told.violation.field) == (kind, field)
+    assert told.violation.message in str(told)
+    assert "\n" not in told.violation.message
 
 
 def test_wrong_value_is_shown_with_its_row(fresh: DataProject) -> None:
@@ -259,7 +259,7 @@ def test_wrong_value_is_shown_with_its_row(fresh: DataProject) -> None:
     lines[7] = ",".join([at, shop, visitor, "3.5", member, spent])
     fresh.source("visits").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=r"minute must be an integer, but row 7 of .* has '3.5'"):
-        ensure_received(["visits"])
+        load_snapshots(["visits"])
 
 
 def test_classified_values_are_not_shown(fresh: DataProject) -> None:
@@ -270,7 +270,7 @@ def test_classified_values_are_not_shown(fresh: DataProject) -> None:
     )
     replace(fresh.source("visits"), ",true,", ",secret,")
     with pytest.raises(UserError) as error:
-        ensure_received(["visits"])
+        load_snapshots(["visits"])
     assert "a classified value" in str(error.value)
     assert "secret" not in str(error.value)
 
@@ -279,7 +279,7 @@ def test_classified_key_is_not_shown_when_it_stands_twice(fresh: DataProject) ->
     replace(fresh.contract("shops"), "{name: shop,", "{name: shop, classification: personal,")
     replace(fresh.source("shops"), "a,2020-05-01,12\nb,", "secret,2020-05-01,12\nsecret,")
     with pytest.raises(UserError, match=r"first row 1 \(shop=a classified value\)") as error:
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
     assert "secret" not in str(error.value)
 
 
@@ -288,21 +288,21 @@ def test_nan_is_no_value_where_the_contract_says_so(fresh: DataProject) -> None:
     nan = pl.when(pl.col("minute") < 30).then(float("nan")).otherwise("spent").alias("spent")
     pl.read_parquet(path).with_columns(nan).write_parquet(path)
     with pytest.raises(UserError, match=r"spent must be a number, but row \d+ of .* has nan; list"):
-        fetch.receive(read_contracts(fresh.root)["visits"])
+        fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     replace(fresh.contract("visits"), "customProperties:\n  - ",
             "customProperties:\n  - {property: nullValues, value: [NaN]}\n  - ")  # fmt: skip
-    frame = fetch.receive(read_contracts(fresh.root)["visits"])
+    frame = fetch.fetch_rows(read_contracts(fresh.root)["visits"])
     assert frame.filter(pl.col("minute") < 30)["spent"].is_null().all()
     assert not frame["spent"].is_nan().any()
     replace(fresh.contract("visits"), "name: spent,", "name: spent, required: true,")
     with pytest.raises(UserError, match="the required field 'spent' has no value"):
-        fetch.receive(read_contracts(fresh.root)["visits"])
+        fetch.fetch_rows(read_contracts(fresh.root)["visits"])
 
 
 def test_missing_package_says_how_to_install_it(fresh: DataProject) -> None:
     replace(fresh.contract("shops"), "data/raw/shops.csv", "package:no_such_package/shops.csv")
     with pytest.raises(UserError, match="python -m pip install no_such_package"):
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
 
 
 def test_draft_is_received_and_runs_say_what_is_to_be_set(
@@ -315,16 +315,18 @@ def test_draft_is_received_and_runs_say_what_is_to_be_set(
     )
     for _ in range(2):
         caplog.clear()
-        assert ensure_received(["shops"])["shops"].rows == 2
+        assert load_snapshots(["shops"])["shops"].rows == 2
         assert said in caplog.text
-    ensure_received(["prices"])
+    load_snapshots(["prices"])
     assert "prices is a draft" not in caplog.text
 
 
 def test_retired_signal_is_received_by_nobody(fresh: DataProject) -> None:
     replace(fresh.contract("shops"), "status: active", "status: retired")
-    with pytest.raises(UserError, match=r"signal shops: it is retired.*\n.*shops@example.com"):
-        ensure_received(["shops"])
+    with pytest.raises(
+        UserError, match=r"signal shops: its status is retired.*\n.*shops@example.com"
+    ):
+        load_snapshots(["shops"])
     metrics = ingest(fresh.config(), Recorder())  # type: ignore[arg-type]
     assert sorted(name for name in metrics if "rows" in name) == ["rows/prices", "rows/visits"]
     for name in ("prices", "visits"):
@@ -336,7 +338,7 @@ def test_retired_signal_is_received_by_nobody(fresh: DataProject) -> None:
 @pytest.mark.usefixtures("fresh")
 def test_unknown_signal_names_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean 'prices'"):
-        ensure_received(["price"])
+        load_snapshots(["price"])
 
 
 # ---------------------------------------------------------------- snapshots
@@ -388,7 +390,7 @@ def test_vanished_month_is_held_and_goes_when_released(
     assert ingest(received.config(), Recorder())["held/visits"] == 1  # type: ignore[arg-type]
     assert received.partitions("visits") == before
     hold = holds.read_holds(received.root)[0]
-    assert any("have gone: 2024-04" in breach.message for breach in hold.breaches)
+    assert any("are missing: 2024-04" in violation.message for violation in hold.violations)
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
     holds_command(["release", hold.id, "--by", "Ann", "--why", "they keep a quarter"])
     # the first hours of April in UTC are still March in New York
@@ -401,7 +403,7 @@ def test_first_run_says_what_it_does_and_what_belongs_into_git(
     fresh: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    found = ensure_received(["shops"])
+    found = load_snapshots(["shops"])
     assert "receiving shops (never received)" in caplog.text
     assert "git add data/signals/shops.dvc" in caplog.text
     assert git(fresh.root, "status", "--porcelain").splitlines() == [
@@ -462,21 +464,21 @@ def test_data_changed_by_hand_is_refused_and_restored_as_told(received: DataProj
     frame = pl.read_parquet(path).with_columns(minute=pl.lit(0, pl.Int64))
     frame.write_parquet(path)
     with pytest.raises(UserError) as error:
-        ensure_received(["visits"])
+        load_snapshots(["visits"])
     assert "2024-02.parquet" in str(error.value)
     assert "changed by hand" in str(error.value)
     command = re.search(r"python -m (dvc .*)", str(error.value))
     assert command
     process = received.python(f"from dvc.cli import main; main({command[1].split()[1:]!r})")
     process.communicate(timeout=120)
-    assert ensure_received(["visits"])["visits"].rows == 2400
+    assert load_snapshots(["visits"])["visits"].rows == 2400
 
 
 def test_interrupted_publication_is_done_again(received: DataProject) -> None:
     contract = read_contracts(received.root)["visits"]
     snapshot.write_index(contract, {"publishing": True})
     (received.root / "data/signals/visits/2024-02.parquet").write_bytes(b"half")
-    assert ensure_received(["visits"])["visits"].rows == 2400
+    assert load_snapshots(["visits"])["visits"].rows == 2400
     assert git(received.root, "status", "--porcelain") == ""
 
 
@@ -484,20 +486,20 @@ def test_changed_contract_receives_again(
     received: DataProject, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    before = ensure_received(["shops"])["shops"]
+    before = load_snapshots(["shops"])["shops"]
     replace(received.contract("shops"), "size, logicalType: integer", "size, logicalType: number")
     replace(received.contract("shops"), "1.0.0", "2.0.0")
-    after = ensure_received(["shops"])["shops"]
+    after = load_snapshots(["shops"])["shops"]
     assert "the contract has changed" in caplog.text
     assert (after.version, snapshot.scan(after).collect_schema()["size"]) == ("2.0.0", pl.Float64)
     assert after.content != before.content
 
 
 def test_other_texts_for_nothing_receive_again(received: DataProject) -> None:
-    before = ensure_received(["visits", "shops"])
+    before = load_snapshots(["visits", "shops"])
     missing = snapshot.scan(before["visits"]).collect()["member"].null_count()
     replace(received.contract("visits"), "value: [NA]", 'value: [NA, "true"]')
-    after = ensure_received(["visits", "shops"])
+    after = load_snapshots(["visits", "shops"])
     assert snapshot.scan(after["visits"]).collect()["member"].null_count() > missing == 0
 
 
@@ -505,7 +507,7 @@ def test_contract_without_texts_for_nothing_keeps_its_promise(
     received: DataProject,
 ) -> None:
     """Another one would have every snapshot of before received again."""
-    assert snapshot.promise(read_contracts(received.root)["shops"]) == "d1fabf7fc7aa2116"
+    assert snapshot.schema_hash(read_contracts(received.root)["shops"]) == "d1fabf7fc7aa2116"
 
 
 # ---------------------------------------------------------------- colleagues
@@ -521,9 +523,9 @@ def _clone(project: DataProject, root: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_clone_receives_the_same_content_again(
     received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = ensure_received(["visits", "shops"])
+    here = load_snapshots(["visits", "shops"])
     clone = _clone(received, tmp_path / "clone", monkeypatch)
-    there = ensure_received(["visits", "shops"])
+    there = load_snapshots(["visits", "shops"])
     for name in here:
         assert (here[name].md5, here[name].content) == (there[name].md5, there[name].content)
     assert git(clone.root, "status", "--porcelain") == ""
@@ -537,17 +539,17 @@ def test_clone_pulls_what_was_pushed_even_without_the_source(
     assert process.returncode == 0, output
     clone = _clone(received, tmp_path / "clone", monkeypatch)
     clone.source("visits").unlink()
-    assert ensure_received(["visits"])["visits"].rows == 2400
+    assert load_snapshots(["visits"])["visits"].rows == 2400
 
 
 def test_clone_whose_source_changed_names_both_hashes(
     received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = ensure_received(["shops"])["shops"].content
+    recorded = load_snapshots(["shops"])["shops"].content
     clone = _clone(received, tmp_path / "clone", monkeypatch)
     replace(clone.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
     with pytest.raises(UserError, match="signal shops: its source has changed") as error:
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
     assert recorded in str(error.value)
     assert content(clone, "shops") in str(error.value)
     assert not (clone.root / "data/signals/shops").exists()
@@ -557,7 +559,7 @@ def test_newer_record_from_git_replaces_the_older_data(
     received: DataProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = _clone(received, tmp_path / "clone", monkeypatch)
-    ensure_received(["shops"])
+    load_snapshots(["shops"])
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(received.root))
     replace(received.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
     replace(clone.source("shops"), "a,2020-05-01,12", "a,2020-05-01,13")
@@ -565,19 +567,19 @@ def test_newer_record_from_git_replaces_the_older_data(
     git(received.root, "commit", "-qam", "newer")
     git(clone.root, "pull", "-q")
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(clone.root))
-    found = ensure_received(["shops"])["shops"]
+    found = load_snapshots(["shops"])["shops"]
     assert snapshot.scan(found).collect()["size"].to_list() == [13, None]
 
 
 def test_without_git_dvc_still_tracks(fresh: DataProject) -> None:
     shutil.rmtree(fresh.root / ".git")
-    assert ensure_received(["shops"])["shops"].md5.endswith(".dir")
+    assert load_snapshots(["shops"])["shops"].md5.endswith(".dir")
 
 
 def test_folder_that_dvc_does_not_know_is_told(fresh: DataProject) -> None:
     shutil.rmtree(fresh.root / ".dvc")
     with pytest.raises(UserError, match="not inside of a DVC repository"):
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
 
 
 def test_files_being_replaced_are_looked_at_again(
@@ -593,16 +595,16 @@ def test_files_being_replaced_are_looked_at_again(
         return real_lock(*arguments, **more)
 
     monkeypatch.setattr(module, "data_lock", lock_after_the_other)
-    assert ensure_received(["visits"])["visits"].rows == 2400
+    assert load_snapshots(["visits"])["visits"].rows == 2400
 
 
 def test_who_has_the_lock_may_receive(fresh: DataProject) -> None:
     code = """
-        from ml_experiment_runner import project
+        from ml_experiment_runner.project import repository
         from ml_experiment_runner.project.lock import data_lock
-        from ml_experiment_runner.signals.ingestion.loading import ensure_received
-        with data_lock(project.root()):
-            print("HAS", ensure_received(["shops"])["shops"].rows)
+        from ml_experiment_runner.signals.ingestion.loading import load_snapshots
+        with data_lock(repository.root()):
+            print("HAS", load_snapshots(["shops"])["shops"].rows)
     """
     assert "HAS 2" in fresh.python(code).communicate(timeout=60)[0]
 
@@ -619,7 +621,7 @@ def test_reader_that_exits_costs_the_other_signals_nothing(
 
     monkeypatch.setattr(sources, "read", exits)
     with pytest.raises(RuntimeError, match="receiving shops ended in SystemExit"):
-        ensure_received(["visits", "shops"])
+        load_snapshots(["visits", "shops"])
     assert (fresh.root / "data/signals/visits.dvc").exists()
 
 
@@ -633,7 +635,7 @@ def test_time_without_end_costs_the_others_nothing(
     fresh.source("shops").write_text(
         "shop,opened,until,size\na,2020-05-01,9999-12-31 23:59:59,12\nb,2021-06-02,,\n"
     )
-    found = ensure_received(["visits", "shops"])
+    found = load_snapshots(["visits", "shops"])
     assert (found["visits"].rows, found["shops"].rows) == (2400, 2)
     text = (fresh.root / "data/signals/shops.profile.json").read_text()
     assert "9999-12-31T23:59:59Z" in text
@@ -652,8 +654,8 @@ def test_unwritable_profile_costs_the_others_nothing(
 
     monkeypatch.setattr(profile_file, "write", fails)
     with pytest.raises(ZeroDivisionError):
-        ensure_received(["visits", "shops"])
-    assert ensure_received(["visits"])["visits"].rows == 2400
+        load_snapshots(["visits", "shops"])
+    assert load_snapshots(["visits"])["visits"].rows == 2400
 
 
 @pytest.mark.usefixtures("fresh")
@@ -663,14 +665,14 @@ def test_receiving_leaves_the_threads_as_they_were() -> None:
 
     np.ones((2, 2)) @ np.ones((2, 2))
     before = [pool["num_threads"] for pool in threadpool_info()]
-    ensure_received(["visits", "shops"])
+    load_snapshots(["visits", "shops"])
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
 def test_eight_first_runs_at_once_receive_once(fresh: DataProject) -> None:
     code = """
-        from ml_experiment_runner.signals.ingestion.loading import ensure_received
-        found = ensure_received(["visits", "shops"])
+        from ml_experiment_runner.signals.ingestion.loading import load_snapshots
+        found = load_snapshots(["visits", "shops"])
         print("HAS", found["visits"].md5, found["shops"].md5)
     """
     processes = [fresh.python(code) for _ in range(8)]
@@ -691,16 +693,16 @@ def test_failing_signals_are_told_and_the_others_are_there(
     received.source("shops").unlink()
     with received.source("visits").open("a") as file:
         file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
-    real = fetch.receive
+    real = fetch.fetch_rows
 
-    def receive(contract: Contract, *more: Any) -> pl.DataFrame:
+    def fetch_rows(contract: Contract, *more: Any) -> pl.DataFrame:
         if contract.name == "prices":
             raise ZeroDivisionError("a mistake of ours")
         return real(contract, *more)
 
     recorder = Recorder()
     with monkeypatch.context() as patch:
-        patch.setattr(fetch, "receive", receive)
+        patch.setattr(fetch, "fetch_rows", fetch_rows)
         with pytest.raises(ZeroDivisionError):
             ingest(received.config(), recorder)  # type: ignore[arg-type]
     assert recorder.metrics["rows/visits"] == 2401
@@ -709,7 +711,7 @@ def test_failing_signals_are_told_and_the_others_are_there(
     ] * 2
     with pytest.raises(UserError, match=r"signal shops: .*shops.csv does not exist"):
         ingest(received.config(), Recorder())  # type: ignore[arg-type]
-    assert ensure_received(["visits"])["visits"].rows == 2401
+    assert load_snapshots(["visits"])["visits"].rows == 2401
 
 
 def test_signals_are_read_and_published_side_by_side(
@@ -719,11 +721,11 @@ def test_signals_are_read_and_published_side_by_side(
     for name, row in (("visits", "2024-05-02T12:00:00Z,a,1,1,true,5"), ("shops", "c,2022-01-01,3")):
         with received.source(name).open("a") as file:
             file.write(row + "\n")
-    real = fetch.receive
+    real = fetch.fetch_rows
     begun = threading.Barrier(3)
     lines = (received.root / "data/signals/visits.dvc").read_text()
 
-    def receive(contract: Contract, *more: Any) -> pl.DataFrame:
+    def fetch_rows(contract: Contract, *more: Any) -> pl.DataFrame:
         begun.wait(timeout=30)  # breaks unless all three are being read
         frame = real(contract, *more)
         deadline = time.monotonic() + 30
@@ -734,7 +736,7 @@ def test_signals_are_read_and_published_side_by_side(
             time.sleep(0.05)
         return frame
 
-    monkeypatch.setattr(fetch, "receive", receive)
+    monkeypatch.setattr(fetch, "fetch_rows", fetch_rows)
     ingest(received.config(), Recorder())  # type: ignore[arg-type]
     assert snapshot.current(contracts["shops"]).rows == 3  # type: ignore[union-attr]
 
@@ -746,15 +748,15 @@ def test_reader_may_leave_out_older_than_the_newest_partition(
     with received.source("visits").open("a") as file:
         file.write("2024-04-28T12:00:00Z,a,1,1,true,5\n2024-05-02T12:00:00Z,a,1,1,true,5\n")
     whole = content(received, "visits")
-    real = fetch.receive
+    real = fetch.fetch_rows
     asked = {}
 
-    def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
+    def fetch_rows(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
         asked[contract.name] = since
         frame = real(contract)
         return frame.filter(pl.col("at") >= since) if contract.name == "visits" else frame
 
-    monkeypatch.setattr(fetch, "receive", receive)
+    monkeypatch.setattr(fetch, "fetch_rows", fetch_rows)
     monkeypatch.setattr(sources, "takes_since", lambda contract: contract.name == "visits")
     metrics = ingest(received.config(), Recorder())  # type: ignore[arg-type]
     # midnight in New York, where April's partition begins
@@ -775,9 +777,11 @@ def test_reader_may_leave_out_older_than_the_newest_partition(
     # under another promise the whole of it comes again
     replace(received.contract("visits"), "value: [NA]", "value: [NA, none]")
     monkeypatch.setattr(
-        fetch, "receive", lambda contract, since=None: asked.update(visits=since) or real(contract)
+        fetch,
+        "fetch_rows",
+        lambda contract, since=None: asked.update(visits=since) or real(contract),
     )
-    ensure_received(["visits"])
+    load_snapshots(["visits"])
     assert asked["visits"] is None
 
 
@@ -829,7 +833,9 @@ def test_unique_value_of_an_earlier_month_is_held(
     fresh.source("orders").write_text("\n".join(lines) + "\n")
     assert ingest(fresh.config(), Recorder())["held/orders"] == 1  # type: ignore[arg-type]
     (hold,) = holds.read_holds(fresh.root)
-    assert [(breach.kind, breach.field) for breach in hold.breaches] == [("duplicates", "invoice")]
+    assert [(violation.kind, violation.field) for violation in hold.violations] == [
+        ("duplicates", "invoice")
+    ]
 
 
 def test_without_any_contract_it_says_how_to_write_the_first(fresh: DataProject) -> None:
@@ -852,7 +858,7 @@ INGEST = """
 
 def _whole(name: str) -> str:
     """The content of a signal's files; that of its record, or the snapshot is not whole."""
-    found = ensure_received([name])[name]
+    found = load_snapshots([name])[name]
     files = {path.stem: pl.read_parquet(path) for path in found.folder.iterdir()}
     assert {key: snapshot.content_hash(rows) for key, rows in files.items()} == found.partitions
     assert sum(rows.height for rows in files.values()) == found.rows
@@ -939,7 +945,7 @@ def test_publication_that_stopped_at_its_worst_is_put_back(
     with pytest.raises(KeyboardInterrupt):
         ingest(received.config(), Recorder())  # type: ignore[arg-type]
     received.source("visits").rename(received.source("visits").with_suffix(".away"))
-    assert ensure_received(["visits"])["visits"] == before
+    assert load_snapshots(["visits"])["visits"] == before
     assert path.read_text() == text
 
 
@@ -1000,24 +1006,24 @@ def test_first_publication_that_stopped_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setattr(publish_module, "dvc", stopped)
         with pytest.raises(KeyboardInterrupt):
-            ensure_received(["shops"])
+            load_snapshots(["shops"])
     fresh.source("shops").rename(fresh.source("shops").with_suffix(".away"))
     with pytest.raises(UserError, match="does not exist"):
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
     assert not (fresh.root / "data/signals/shops").exists()
     fresh.source("shops").with_suffix(".away").rename(fresh.source("shops"))
-    assert ensure_received(["shops"])["shops"].rows == 2
+    assert load_snapshots(["shops"])["shops"].rows == 2
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into Linux's /proc")
 def test_dvc_ends_with_the_run_that_started_it(received: DataProject) -> None:
     note = received.root / "child"
     process = received.python(f"""
-        from ml_experiment_runner import project
-        from ml_experiment_runner.signals import publish
+        from ml_experiment_runner.project import repository
+        from ml_experiment_runner.signals.snapshots import writer
         own = "open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
-        publish.DVC = publish.DVC.partition("from dvc")[0] + own
-        publish.dvc(project.root(), [])
+        writer.DVC = writer.DVC.partition("from dvc")[0] + own
+        writer.dvc(repository.root(), [])
     """)
     deadline = time.monotonic() + 30
     while not (note.exists() and note.read_text()):

@@ -15,7 +15,7 @@ import pytest
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.snapshots import profile, profile_file, snapshot
 from support.data_project import DataProject, git, replace
 
@@ -33,7 +33,7 @@ def test_receiving_a_signal_writes_its_profile_for_git(project: DataProject) -> 
     record = snapshot.current(contract(project, "visits"))
     assert record is not None
     assert (visits.version, visits.md5, visits.content) == ("1.0.0", record.md5, record.content)
-    assert list(visits.parts) == ["2024-01", "2024-02", "2024-03", "2024-04"]
+    assert list(visits.partitions) == ["2024-01", "2024-02", "2024-03", "2024-04"]
     assert "data/signals/visits.profile.json" in git(project.root, "ls-files")
     assert visits.whole.rows == 2400
     assert visits.whole.columns["shop"].top == {"a": 1200, "b": 1200}
@@ -47,8 +47,8 @@ def test_counts_means_and_quantiles_are_those_of_the_rows(project: DataProject) 
     rows = snapshot.scan(record).collect()
     for part, frame in [
         (read(project, "visits").whole, rows),
-        *zip(read(project, "visits").parts.values(), snapshot.split(said, rows).values(),
-             strict=True),
+        *zip(read(project, "visits").partitions.values(),
+             snapshot.by_partition(said, rows).values(), strict=True),
     ]:  # fmt: skip
         spent, values = part.columns["spent"], frame["spent"].drop_nulls().sort().to_numpy()
         assert spent.nulls == frame["spent"].null_count() > 0
@@ -111,7 +111,7 @@ def test_only_changed_partitions_are_read_again(
     monkeypatch.setattr(pl, "read_parquet", spy)
     shutil.rmtree(project.root / "data/signals/visits")
     (project.root / "data/signals/visits.dvc").unlink()
-    ensure_received(["visits"])
+    load_snapshots(["visits"])
     assert read_files == ["2024-04"]
     assert read(project, "visits").whole.rows == 2401
 
@@ -140,7 +140,7 @@ def test_classified_field_shows_only_how_often_it_is_there(project: DataProject)
                  "{name: spent, logicalType: number"):  # fmt: skip
         replace(project.contract("visits"), line, line + ", classification: restricted")
     said = contract(project, "visits")
-    record = snapshot.look(said)[1]
+    record = snapshot.state_of(said)[1]
     assert record is not None
     profile_file.write(said, record)  # the old parts, which knew more, are not taken over
     for part in json.loads(profile_file.path(said).read_text())["partitions"].values():
@@ -163,7 +163,7 @@ def test_file_that_is_no_profile_is_written_anew(project: DataProject, text: str
     path = profile_file.path(said)
     before = path.read_bytes()
     path.write_text(text)
-    with pytest.raises(UserError, match="is no profile of this version"):
+    with pytest.raises(UserError, match="is not a profile that this version can read"):
         profile_file.read(path)
     record = snapshot.current(said)
     assert record is not None
@@ -179,7 +179,7 @@ def test_numbers_beyond_reason_stay_valid_json(
     record = snapshot.current(said)
     assert record is not None
     part = profile.measure(said, frame)
-    made = dataclasses.replace(profile_file.of(said, record), parts={"all": part})
+    made = dataclasses.replace(profile_file.of(said, record), partitions={"all": part})
     monkeypatch.setattr(profile_file, "of", lambda *_: made)
     text = profile_file.write(said, record).read_text()
-    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not valid JSON"))

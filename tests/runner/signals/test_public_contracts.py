@@ -102,8 +102,8 @@ def test_what_a_semantic_layer_computes_is_no_field_of_the_rows() -> None:
     ("old", "new", "says"),
     [
         ("primaryKey: true}", "primaryKey: true, quality: [{metric: nullValues}]}", "operator"),
-        ("primaryKey: true}", "primaryKey: true, unique: maybe}", "'maybe' is no choice"),
-        ("primaryKey: true}", "primaryKey: true, enum: []}", "no value could be valid"),
+        ("primaryKey: true}", "primaryKey: true, unique: maybe}", "unknown value 'maybe'"),
+        ("primaryKey: true}", "primaryKey: true, enum: []}", "no value would be valid"),
         ("required: true}", "required: true, quality: [{type: library}]}", "'metric' is missing"),
         ("logicalType: integer", "logicalType: map", "'map' is missing"),
         ("logicalType: integer", "logicalType: vector, logicalTypeOptions: {normalized: true}",
@@ -119,7 +119,7 @@ def test_mistake_is_told_without_what_follows_from_it(old: str, new: str, says: 
 def test_place_of_a_table_may_be_said_for_all_tables_at_once() -> None:
     text = BASE.replace("path: a.csv", '"path": "data/{model}/*.csv"')
     text = text.replace("- name: orders", "- name: orders\n    physicalName: ord_tbl")
-    assert read_text(text).server.options["path"] == "data/orders/*.csv"
+    assert read_text(text).source_configuration.options["path"] == "data/orders/*.csv"
 
 
 LINES = """\
@@ -310,7 +310,7 @@ def test_owner_is_who_the_contract_names(team: str, support: str, owner: str, co
     text = text.replace("support: [{channel: desk}]\n", f"support: {support}\n" if support else "")
     contract = read_text(text).complete()
     assert (contract.owner, contract.contact) == (owner, contact)
-    assert ("team.name" in contract.unsaid) == (owner == "unknown")
+    assert ("team.name" in contract.unfilled) == (owner == "unknown")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_type_follows_from_how_the_source_stores_it(physical: str, logical: str 
     text = BASE + f"      - {{name: more, physicalType: '{physical}'}}\n"
     contract = read_text(text)
     if logical is None:
-        assert f"no logical type follows from '{physical}'" in contract.missing[0]
+        assert f"unknown physicalType '{physical}'" in contract.missing[0]
     else:
         assert contract.complete().field("more").type == logical
 
@@ -358,10 +358,10 @@ HOSTILE = {
         "a0: &a0 [x,x,x,x,x,x,x,x]\n"
         + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30)), MANY
     ),
-    "cycle": ("a: &a [*a]", "the alias *a names no anchor before it"),
-    "nothing named": ("a: *b", "the alias *b names no anchor before it"),
-    "merge of itself": ("a: &a {<<: *a}\n", "the alias *a names no anchor before it"),
-    "size": ("#" * (yaml_limits.SIZE + 1), "a contract has at most 2 MB"),
+    "cycle": ("a: &a [*a]", "unknown alias *a"),
+    "nothing named": ("a: *b", "unknown alias *b"),
+    "merge of itself": ("a: &a {<<: *a}\n", "unknown alias *a"),
+    "size": ("#" * (yaml_limits.SIZE + 1), "the file must be at most 2 MB"),
     "nul": ("a: \0", "control character #x0000"),
     "tab": ("a:\n\tb: 1", INVALID),
     "documents": ("a: 1\n---\nb: 2\n", ":2: a second YAML document begins here"),
@@ -409,9 +409,9 @@ def test_date_that_is_stored_as_a_timestamp_is_one(version: str, physical: str, 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xff\xfe", "is not UTF-8 text (byte 1)"),
-        (BASE.encode("utf-16"), "is not UTF-8 text"),
-        (b"a" * (yaml_limits.SIZE + 1), "a contract has at most 2 MB"),
+        (b"\xff\xfe", "invalid UTF-8 at byte 1"),
+        (BASE.encode("utf-16"), "invalid UTF-8"),
+        (b"a" * (yaml_limits.SIZE + 1), "the file must be at most 2 MB"),
         (b"a: \x07", "control character #x0007"),
     ],
 )
@@ -485,7 +485,7 @@ def test_promise_of_a_table_without_timestamps_is_not_checked() -> None:
     ("servers", "says"),
     [
         ("[{server: s, type: snowflake, account: a, database: d, schema: s}]",
-         "servers of type 'snowflake' are not read here"),
+         "unsupported server type 'snowflake'"),
         ("[{server: t, type: local, path: a, format: csv}]", "There is: t."),
         ("[]", "'servers' is missing"),
     ],

@@ -19,7 +19,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.checks.tolerance import too_many
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
-from ml_experiment_runner.signals.ingestion.ingestion import receive
+from ml_experiment_runner.signals.ingestion.ingestion import ingest_signals
 from ml_experiment_runner.signals.odcs.quality_rules import read_rules
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from ml_experiment_runner.signals.snapshots import versions
@@ -30,9 +30,9 @@ from support.rule_contract import (
     PATH,
     VALUES,
     a_contract,
-    breaches,
     count_in,
     rows,
+    violations,
     written,
 )
 
@@ -78,7 +78,7 @@ def test_rule_counts_and_compares_as_it_is_written(
     rule |= {"arguments": arguments} if arguments else {}
     rule |= {"unit": "percent"} if is_share else {}
 
-    found = breaches(a_contract(kind, [rule]), *parts)
+    found = violations(a_contract(kind, [rule]), *parts)
 
     numbers = [sum(map(counts, part)) for part in parts]
     count, total = sum(numbers), sum(map(len, parts))
@@ -110,10 +110,10 @@ def test_rule_counts_every_row_that_is_such(data: st.DataObject) -> None:
     parts = data.draw(st.lists(st.lists(value, min_size=1, max_size=8), min_size=1, max_size=3))
     count = sum(counts(each) for part in parts for each in part)
     rule = {"metric": metric} | ({"arguments": arguments} if arguments else {})
-    (breach,) = breaches(a_contract(kind, [{**rule, "mustNotBe": count}]), *parts)
-    assert count_in(breach) == count
+    (violation,) = violations(a_contract(kind, [{**rule, "mustNotBe": count}]), *parts)
+    assert count_in(violation) == count
     kept = [{**rule, "mustBeBetween": [count, count + 1]}]
-    assert breaches(a_contract(kind, kept), *parts) == []
+    assert violations(a_contract(kind, kept), *parts) == []
 
 
 @given(
@@ -170,9 +170,9 @@ def test_number_of_rows_is_what_is_promised(
     for number in good:
         assert broken(contract, {"all": rows("string", ["a"] * number)}, NOW) == [], number
     for number in bad:
-        (breach,) = broken(contract, {"all": rows("string", ["a"] * number)}, NOW)
-        assert breach.kind == "volume"
-        assert breach.message.startswith(f"{number} rows in all where ")
+        (violation,) = broken(contract, {"all": rows("string", ["a"] * number)}, NOW)
+        assert violation.kind == "volume"
+        assert violation.message.startswith(f"{number} rows in all where ")
 
 
 def test_two_rules_on_the_number_of_rows_hold_together() -> None:
@@ -181,7 +181,7 @@ def test_two_rules_on_the_number_of_rows_hold_together() -> None:
         {"rule": "rowCount", "mustBeLessThan": 9},
     ]
     assert a_contract(table=rules).rows == (1, 8)
-    with pytest.raises(UserError, match="no number is at least 10 and at most 8"):
+    with pytest.raises(UserError, match="contradicting rowCount: at least 10 and at most 8"):
         a_contract(table=[*rules, {"metric": "rowCount", "mustBe": 10}])
 
 
@@ -202,8 +202,8 @@ def test_rule_of_an_earlier_version_of_the_standard_is_checked(
 ) -> None:
     good = 1 if kind == "integer" else "a"
     contract = a_contract(kind, [former])
-    assert breaches(contract, [good]) == []
-    assert [count_in(each) for each in breaches(contract, [good, bad])] == [1]
+    assert violations(contract, [good]) == []
+    assert [count_in(each) for each in violations(contract, [good, bad])] == [1]
 
 
 def unchecked(kind: str, rule: Any) -> list[str]:
@@ -252,34 +252,34 @@ def test_pattern_that_cannot_be_searched_is_not_checked(pattern: str) -> None:
     (said,) = unchecked("string", rule)
     assert re.fullmatch(r"pattern \([a-z][\w ,()-]+\)", said)
     contract = a_contract(logicalTypeOptions={"pattern": pattern})
-    assert breaches(contract, ["x"]) == []
+    assert violations(contract, ["x"]) == []
 
 
 @pytest.mark.parametrize(("kind", "entries", "says"), [
     ("string", {"quality": [{"metric": "nullValue", "mustBe": 0}]}, "Did you mean 'nullValues'?"),
     ("string", {"quality": [{"metric": "nullValues"}]}, "nullValues needs an operator"),
     ("string", {"quality": [{"type": "library", "mustBe": 0}]}, "'metric' is missing"),
-    ("string", {"quality": [{"type": "sequel", "mustBe": 0}]}, "'sequel' is no choice"),
-    ("string", {"quality": [{"metric": "nullValues", "mustBe": "few"}]}, "'few' is no number"),
+    ("string", {"quality": [{"type": "sequel", "mustBe": 0}]}, "unknown value 'sequel'"),
+    ("string", {"quality": [{"metric": "nullValues", "mustBe": "few"}]}, "a number, got 'few'"),
     ("string", {"quality": [{"metric": "nullValues", "mustBeLessThan": 0}]}, "never below 0"),
     ("string", {"quality": [{"metric": "nullValues", "mustBe": -1}]}, "never below 0"),
     ("string", {"quality": [{"metric": "nullValues", "mustBeGreaterThan": 100, "unit": "percent"}]},
      "never above 100 percent"),
     ("string", {"quality": [{"metric": "nullValues", "mustBe": 101, "unit": "percent"}]},
-     "101 percent is more than all rows"),
+     "must be at most 100 percent, got 101"),
     ("string", {"quality": [{"metric": "nullValues", "mustBeBetween": [2, 1]}]}, "smaller one"),
-    ("string", {"enum": []}, "no value could be valid"),
-    ("integer", {"enum": [{"value": 1}, {"value": "1.0"}]}, "stands twice"),
+    ("string", {"enum": []}, "no value would be valid"),
+    ("integer", {"enum": [{"value": 1}, {"value": "1.0"}]}, "duplicate valid value"),
     ("date", {"enum": [{"value": "yesterday"}]}, "'yesterday' is no date"),
     ("string", {"logicalTypeOptions": {"minLength": 3, "maxLength": 2}}, "is greater than"),
     ("string", {"logicalTypeOptions": {"minLength": -1}}, "at least 0, got -1"),
     ("number", {"logicalTypeOptions": {"multipleOf": 0}}, "must be above 0"),
     ("number", {"logicalTypeOptions": {"minimum": 2, "exclusiveMaximum": 2}}, "not less than"),
     ("date", {"logicalTypeOptions": {"minimum": "2024-01-02", "maximum": "2024-01-01"}}, "greater"),
-    ("integer", {"logicalTypeOptions": {"format": "i7"}}, "'i7' is no choice"),
-    ("integer", {"logicalTypeOptions": {"minimum": "1e99999999"}}, "is no number"),
+    ("integer", {"logicalTypeOptions": {"format": "i7"}}, "unknown value 'i7'"),
+    ("integer", {"logicalTypeOptions": {"minimum": "1e99999999"}}, "must be a number"),
     ("string", {"logicalTypeOptions": {"minimum": 1}}, "unknown entry"),
-    ("string", {"unique": "yes"}, "'yes' is no choice"),
+    ("string", {"unique": "yes"}, "unknown value 'yes'"),
 ])  # fmt: skip
 def test_rule_that_nobody_could_keep_is_a_mistake(
     kind: str, entries: dict[str, Any], says: str
@@ -293,12 +293,12 @@ def test_rule_that_nobody_could_keep_is_a_mistake(
 def test_field_that_a_rule_names_twice_counts_once() -> None:
     rule = {"rule": "duplicateCount", "properties": ["it", "it"]}
     contract = a_contract(table=[rule])
-    assert [count_in(each) for each in breaches(contract, ["a", "b", "a"])] == [1]
+    assert [count_in(each) for each in violations(contract, ["a", "b", "a"])] == [1]
 
 
 def test_rule_of_two_fields_names_fields_that_there_are() -> None:
     rule = {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["dya", "it"]}}
-    with pytest.raises(UserError, match=r"there is no field 'dya'\. Did you mean 'day'"):
+    with pytest.raises(UserError, match=r"unknown field 'dya'\. Did you mean 'day'"):
         a_contract(table=[rule])
 
 
@@ -307,10 +307,10 @@ def test_tolerated_share_covers_all_the_field_says() -> None:
     rule = {"metric": "invalidValues", "mustBeLessOrEqualTo": 10, "unit": "percent"}
     contract = a_contract(quality=[rule], logicalTypeOptions=options)
     good = ["ab"] * 90
-    assert breaches(contract, [*good, *["abc"] * 5, *["A"] * 5]) == []
-    found = breaches(contract, [*good, *["abc"] * 40, *["A"] * 5])
+    assert violations(contract, [*good, *["abc"] * 5, *["A"] * 5]) == []
+    found = violations(contract, [*good, *["abc"] * 40, *["A"] * 5])
     assert [each.kind for each in found] == ["length"]
-    assert "; tolerated are 10 %; the worst is abc, first at row=90" in found[0].message
+    assert "; tolerated: 10 %; the worst is abc, first at row=90" in found[0].message
 
 
 def test_number_of_invalid_values_is_a_bound_without_a_share() -> None:
@@ -318,13 +318,13 @@ def test_number_of_invalid_values_is_a_bound_without_a_share() -> None:
     contract = a_contract(
         quality=[rule], logicalTypeOptions={"maxLength": 2, "pattern": "^[a-z]*$"}
     )
-    assert breaches(contract, ["abc", "A"], ["ab"]) == []
-    (breach,) = breaches(contract, ["ab", "A"], ["abc", "Abc"])
-    assert breach.message == (
+    assert violations(contract, ["abc", "A"], ["ab"]) == []
+    (violation,) = violations(contract, ["ab", "A"], ["abc", "Abc"])
+    assert violation.message == (
         "3 of 4 values of it (75 %) do not have at most 2 characters or do not match ^[a-z]*$ "
-        "where less than 3 are promised; the worst is A, first at row=1"
+        "where less than 3 are expected; the worst is A, first at row=1"
     )
-    assert breach.partition == "2024-01"
+    assert violation.partition == "2024-01"
 
 
 @pytest.mark.parametrize(("rule", "attributes"), [
@@ -347,7 +347,7 @@ def test_share_of_nulls_or_of_listed_values_is_the_fields_own(
 
 
 def test_field_that_says_nothing_has_no_invalid_values() -> None:
-    assert breaches(a_contract(quality=[{"metric": "invalidValues", "mustBe": 0}]), ["a"]) == []
+    assert violations(a_contract(quality=[{"metric": "invalidValues", "mustBe": 0}]), ["a"]) == []
 
 
 def test_several_rules_of_one_field_are_told_each() -> None:
@@ -356,7 +356,7 @@ def test_several_rules_of_one_field_are_told_each() -> None:
         {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "^a"}},
         {"metric": "nullValues", "mustBe": 0}, {"metric": "duplicateValues", "mustBeLessThan": 1},
     ]  # fmt: skip
-    found = breaches(a_contract(quality=rules), ["a", "x", None], ["x"])
+    found = violations(a_contract(quality=rules), ["a", "x", None], ["x"])
     assert sorted(each.kind for each in found) == ["duplicates", "nulls", "pattern", "values"]
     kinds = {each.kind: each for each in found}
     assert kinds["values"].message.endswith("; also in 2024-02")
@@ -368,7 +368,7 @@ def test_nulls_of_a_json_field_are_counted(operator: str, kind: str) -> None:
     contract = a_contract(kind, [{"metric": "nullValues", operator: ends}])
     for count in range(4):
         kept = COMPARE[operator](Fraction(count), ends if isinstance(ends, list) else [ends])
-        found = breaches(contract, ["{}", *[None] * count])
+        found = violations(contract, ["{}", *[None] * count])
         assert (found == []) == kept
 
 
@@ -434,9 +434,9 @@ def test_delivery_that_breaks_rules_is_held_with_each_of_them(
     ):  # fmt: skip
         replace(path, old, new)
     contract = read_contracts(project.root)["shops"]
-    outcome = receive([contract], None, NOW)["shops"]
+    outcome = ingest_signals([contract], None, NOW)["shops"]
     assert isinstance(outcome, Hold)
-    assert [breach.message for breach in outcome.breaches] == [
+    assert [violation.message for violation in outcome.violations] == [
         (
             "2 of 2 values of shop (100 %) do not have at least 2 characters; the worst is a, "
             "first at shop=a"
@@ -447,6 +447,6 @@ def test_delivery_that_breaks_rules_is_held_with_each_of_them(
         ),
         "1 of 2 values of size (50 %) have no value, first at shop=b",
         "1 of 2 values of size (50 %) are not multiples of 5; the worst is 12, first at shop=a",
-        "2 rows in all where any number but 2 are promised",
-        "0 of 2 values of opened (0 %) repeat an earlier one where exactly 1 are promised",
+        "2 rows in all where any number but 2 are expected",
+        "0 of 2 values of opened (0 %) repeat an earlier one where exactly 1 are expected",
     ]

@@ -89,9 +89,9 @@ def test_same_rows_are_the_same_signal_however_they_are_paged(
 def test_only_newer_rows_are_asked_for(project: DataProject, server: Interface) -> None:
     location = f"type: api\nlocation: {server.url}/cursor/visits?limit=7"
     found = serve(project, "visits", location, f"{WAYS['cursor']} since=since")
-    everything = fetch.receive(found)
+    everything = fetch.fetch_rows(found)
     server.asked.clear()
-    newer = fetch.receive(found, MARCH)
+    newer = fetch.fetch_rows(found, MARCH)
     assert newer.equals(everything.filter(pl.col("at") >= MARCH))
     queries = [parse_qs(urlsplit(path).query) for path, _ in server.asked]
     assert all(query["since"] == ["2024-03-01T05:00:00Z"] for query in queries)
@@ -119,7 +119,7 @@ def test_value_of_an_interface_arrives_with_every_digit(
     replace(project.contract("shops"), "name: size, logicalType: integer",
             f"name: size, logicalType: {kind}")  # fmt: skip
     found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
-    got = fetch.receive(found)["size"].to_list()
+    got = fetch.fetch_rows(found)["size"].to_list()
     assert list(map(repr, got)) == list(map(repr, wanted))
 
 
@@ -130,7 +130,7 @@ def test_value_of_an_interface_arrives_with_every_digit(
         ("number", [b"1", b"0.12345678901234567891"], "row 2 of .* a 64-bit number cannot hold"),
         ("number", [b"1", b"1e400"], "row 2 of .* has '1e400', which a 64-bit number cannot hold"),
         ("string", [b"1", b'"1"'], "row 2 of .* has '1' among numbers"),
-        ("object", [b"{}", b'{"a": 1, "a": 2}'], "gives no JSON .*duplicate key 'a'"),
+        ("object", [b"{}", b'{"a": 1, "a": 2}'], "gives invalid JSON .*duplicate key 'a'"),
     ],
 )
 def test_value_of_an_interface_that_would_change_is_refused(
@@ -141,7 +141,7 @@ def test_value_of_an_interface_that_would_change_is_refused(
             f"name: size, logicalType: {kind}")  # fmt: skip
     found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
     with pytest.raises(UserError, match=says) as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert len(str(error.value).splitlines()) <= 2
 
 
@@ -153,18 +153,18 @@ def _records(tokens: list[bytes]) -> bytes:
 def test_nothing_new_is_no_mistake(project: DataProject, server: Interface) -> None:
     location = f"type: api\nlocation: {server.url}/all/visits"
     found = serve(project, "visits", location, "since=since")
-    late = fetch.receive(found, datetime(2030, 1, 1, tzinfo=UTC))
+    late = fetch.fetch_rows(found, datetime(2030, 1, 1, tzinfo=UTC))
     assert late.height == 0
-    assert late.schema == fetch.receive(found).schema
+    assert late.schema == fetch.fetch_rows(found).schema
 
 
 def test_token_goes_into_the_header_and_nowhere_else(
     project: DataProject, server: Interface
 ) -> None:
     location = f"type: api\nlocation: {server.url}/all/shops"
-    fetch.receive(serve(project, "shops", location, "token=${SHOP_TOKEN}"))
+    fetch.fetch_rows(serve(project, "shops", location, "token=${SHOP_TOKEN}"))
     assert server.asked[-1][1]["Authorization"] == f"Bearer {TOKEN}"
-    fetch.receive(serve(project, "shops", location, "token=${SHOP_TOKEN} tokenHeader=X-Key"))
+    fetch.fetch_rows(serve(project, "shops", location, "token=${SHOP_TOKEN} tokenHeader=X-Key"))
     assert server.asked[-1][1]["X-Key"] == TOKEN
     assert "Authorization" not in server.asked[-1][1]
     assert TOKEN not in server.asked[-1][0]
@@ -176,7 +176,7 @@ def test_secret_in_a_redirected_address_is_masked(
     caplog.set_level(logging.INFO)
     server.answers.append(lambda handler: handler.reply(301, {}, Location=handler.path))
     location = f"type: api\nlocation: {server.url}/all/shops?key=${{SHOP_TOKEN}}"
-    fetch.receive(serve(project, "shops", location))
+    fetch.fetch_rows(serve(project, "shops", location))
     assert "Redirecting" in caplog.text
     assert TOKEN not in caplog.text
     assert quote(TOKEN, safe="") not in caplog.text
@@ -205,7 +205,7 @@ def test_server_that_says_when_to_ask_again_is_obeyed(
 ) -> None:
     server.answers.append(status(429, Retry_After="1"))
     started = time.monotonic()
-    fetch.receive(serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops"))
+    fetch.fetch_rows(serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops"))
     assert time.monotonic() - started >= 1
 
 
@@ -215,11 +215,11 @@ def test_server_that_says_when_to_ask_again_is_obeyed(
         ([status(503)] * 9, "answers HTTP 503, also after 5 more tries", 6),
         ([status(404)], "answers HTTP 404", 1),
         ([status(401)], r"refuses access \(HTTP 401\)", 1),
-        ([body(b'{"data": [')], "gives no JSON", 1),
-        ([body(b"<html>sign in</html>")], "gives no JSON", 1),
-        ([body(b'[{"shop": NaN}]')], "gives no JSON", 1),
+        ([body(b'{"data": [')], "gives invalid JSON", 1),
+        ([body(b"<html>sign in</html>")], "gives invalid JSON", 1),
+        ([body(b'[{"shop": NaN}]')], "gives invalid JSON", 1),
         ([body({"data": []})], "gives no list; its entries are: data", 1),
-        ([body([1])], "gives a record that is no object", 1),
+        ([body([1])], "gives a record that is not a JSON object", 1),
         ([body([{"shop": "a", "sze": 1, "opened": None}])], "Did you mean 'sze'", 1),
         ([body([{"shop": "a", "size": 2, "opened": None}, {"shop": "b", "size": 2.5,
                 "opened": None}])], "size must be an integer, but row 2 .* has '2.5'", 1),
@@ -240,7 +240,7 @@ def test_failing_server_is_named_without_a_secret(
     location = f"type: api\nlocation: {server.url}/all/shops?appid=${{SHOP_TOKEN}}"
     found = serve(project, "shops", location, "token=${SHOP_TOKEN} timeout=0.2")
     with pytest.raises(UserError, match=f"(?s)signal shops: .*{says}") as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     message = str(error.value)
     assert len(message.splitlines()) <= 2
     assert server.url in message
@@ -256,7 +256,9 @@ def test_whole_numbers_are_integers_however_they_are_written(
 ) -> None:
     server.answers.append(body(b'[{"shop": "a", "size": 2.0, "opened": null},'
                                b' {"shop": "b", "size": 3, "opened": null}]'))  # fmt: skip
-    frame = fetch.receive(serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops"))
+    frame = fetch.fetch_rows(
+        serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
+    )
     assert frame["size"].to_list() == [2, 3]
 
 
@@ -278,7 +280,7 @@ def test_endless_pages_and_pages_elsewhere_are_refused(
     server.answers += answers
     found = serve(project, "shops", f"type: api\nlocation: {server.url}/{way}/shops", WAYS[way])
     with pytest.raises(UserError, match=says):
-        fetch.receive(found)
+        fetch.fetch_rows(found)
 
 
 def test_server_that_is_away_is_said(project: DataProject, server: Interface) -> None:
@@ -286,7 +288,7 @@ def test_server_that_is_away_is_said(project: DataProject, server: Interface) ->
     server.server_close()
     found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
     with pytest.raises(UserError, match=f"{re.escape(server.url)}/all/shops cannot be reached"):
-        fetch.receive(found)
+        fetch.fetch_rows(found)
 
 
 def test_classified_value_of_an_interface_is_not_shown(
@@ -297,5 +299,5 @@ def test_classified_value_of_an_interface_is_not_shown(
                                 {"shop": "b", "size": {"v": 4711}, "opened": "x"}]))  # fmt: skip
     found = serve(project, "shops", f"type: api\nlocation: {server.url}/all/shops")
     with pytest.raises(UserError) as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert "4711" not in str(error.value)

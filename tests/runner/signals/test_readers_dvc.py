@@ -73,7 +73,7 @@ def test_revision_decides_which_rows_come(project: DataProject, theirs: Path) ->
     there = os.path.relpath(theirs, project.root)
     for revision, size in (("v1", 12), ("v2", 13)):
         found = serve(project, "shops", FILE.format(there), f"reader=dvc rev={revision}")
-        assert fetch.receive(found)["size"].to_list() == [size, None]
+        assert fetch.fetch_rows(found)["size"].to_list() == [size, None]
 
 
 def test_file_in_another_dialect_is_the_same_signal(project: DataProject, theirs: Path) -> None:
@@ -96,8 +96,8 @@ def test_what_the_repository_does_not_have_is_said(
 ) -> None:
     serve(project, "shops", FILE.format(theirs), "reader=dvc rev=v1")
     replace(project.contract("shops"), old, new)
-    with pytest.raises(UserError, match=rf"cannot be had \(.*{says}") as error:
-        fetch.receive(contract(project, "shops"))
+    with pytest.raises(UserError, match=rf"cannot be fetched \(.*{says}") as error:
+        fetch.fetch_rows(contract(project, "shops"))
     assert len(str(error.value).splitlines()) <= 2
     assert "shops@example.com" in str(error.value)
 
@@ -108,7 +108,7 @@ def test_token_in_the_repositorys_address_is_not_shown(
     monkeypatch.setenv("GIT_TOKEN", "hunter2")
     location = "http://git:${GIT_TOKEN}@127.0.0.1:1/theirs"
     found = serve(project, "shops", FILE.format(location), "reader=dvc rev=v1")
-    with pytest.raises(UserError, match="cannot be had") as error:
-        fetch.receive(found)
+    with pytest.raises(UserError, match="cannot be fetched") as error:
+        fetch.fetch_rows(found)
     assert "hunter2" not in str(error.value)
     assert "hunter2" not in found.source

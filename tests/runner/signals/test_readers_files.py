@@ -50,10 +50,10 @@ def test_folder_or_pattern_of_files_is_one_table(project: DataProject) -> None:
     assert content(local(project, "visits", "data/raw/monthly", "parquet")) == wanted
     assert content(local(project, "visits", "data/raw/monthly/*.parquet", "parquet")) == wanted
     (folder / "b.parquet").write_bytes(b"half")
-    with pytest.raises(UserError, match=r"b\.parquet is cut off or no Parquet file"):
-        fetch.receive(contract(project, "visits"))
+    with pytest.raises(UserError, match=r"b\.parquet is cut off or not a Parquet file"):
+        fetch.fetch_rows(contract(project, "visits"))
     with pytest.raises(UserError, match=r"monthly/\*\.csv holds no csv file"):
-        fetch.receive(local(project, "visits", "data/raw/monthly/*.csv"))
+        fetch.fetch_rows(local(project, "visits", "data/raw/monthly/*.csv"))
 
 
 def test_file_of_a_folder_is_read_however_its_ending_is_written(project: DataProject) -> None:
@@ -64,7 +64,7 @@ def test_file_of_a_folder_is_read_however_its_ending_is_written(project: DataPro
     assert content(local(project, "shops", "data/raw/some [1]")) == wanted
     (folder / "B.csv").symlink_to(folder / "nowhere")
     with pytest.raises(UserError, match=r"data/raw/some \[1\]/B\.csv cannot be read \(No such"):
-        fetch.receive(contract(project, "shops"))
+        fetch.fetch_rows(contract(project, "shops"))
 
 
 def test_place_from_the_environment_is_not_shown(
@@ -72,10 +72,10 @@ def test_place_from_the_environment_is_not_shown(
 ) -> None:
     monkeypatch.setenv("SHOPS", str(project.root / "data/raw"))
     found = local(project, "shops", "${SHOPS}/shops.csv")
-    fetch.receive(found)
+    fetch.fetch_rows(found)
     project.source("shops").unlink()
     with pytest.raises(UserError) as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert "the source ${SHOPS}/shops.csv does not exist" in str(error.value)
     assert str(project.root) not in str(error.value)
 
@@ -89,7 +89,7 @@ def test_files_of_one_table_that_do_not_agree_are_refused(project: DataProject) 
     with pytest.raises(
         UserError, match=r"size must be an integer, but row 1 of .*b\.parquet has 'x'"
     ):
-        fetch.receive(local(project, "shops", "data/raw/some", "parquet"))
+        fetch.fetch_rows(local(project, "shops", "data/raw/some", "parquet"))
 
 
 # ---------------------------------------------------------------- edges
@@ -116,7 +116,7 @@ def test_file_that_ends_within_a_line_is_warned_of(
 ) -> None:
     path = project.source("shops")
     path.write_text("shop,opened,size\na,2020-05-01,12\nb,2021-06-02,345")
-    assert fetch.receive(contract(project, "shops"))["size"].to_list() == [12, 345]
+    assert fetch.fetch_rows(contract(project, "shops"))["size"].to_list() == [12, 345]
     assert "ends within a line; it may be cut off" in caplog.text
 
 
@@ -133,7 +133,7 @@ def test_whole_number_in_json_lines_is_an_integer(
     project: DataProject, lines: str, sizes: list[Any]
 ) -> None:
     (project.root / "data" / "raw" / "shops.jsonl").write_text(lines)
-    frame = fetch.receive(local(project, "shops", "data/raw/shops.jsonl", "jsonl"))
+    frame = fetch.fetch_rows(local(project, "shops", "data/raw/shops.jsonl", "jsonl"))
     assert frame["size"].to_list() == sizes
 
 
@@ -154,7 +154,7 @@ def test_json_lines_show_what_is_no_whole_number_by_row(
         f'{{"shop": "b", "opened": null, "size": {value}}}\n'
     )
     with pytest.raises(UserError, match=says):
-        fetch.receive(local(project, "shops", "data/raw/shops.jsonl", "jsonl"))
+        fetch.fetch_rows(local(project, "shops", "data/raw/shops.jsonl", "jsonl"))
 
 
 # ---------------------------------------------------------------- elsewhere
@@ -248,9 +248,9 @@ def test_same_rows_in_s3_are_the_same_signal(
 def test_file_in_s3_is_read_anew_each_time(bucket: Bucket, s3: Callable[..., Contract]) -> None:
     bucket.put("changing.csv", b"shop,opened,size\na,2020-05-01,1\n")
     found = s3("shops", "changing.csv")
-    assert fetch.receive(found)["size"].to_list() == [1]
+    assert fetch.fetch_rows(found)["size"].to_list() == [1]
     bucket.put("changing.csv", b"shop,opened,size\na,2020-05-01,22\nb,2020-05-01,3\n")
-    assert fetch.receive(found)["size"].to_list() == [22, 3]
+    assert fetch.fetch_rows(found)["size"].to_list() == [22, 3]
 
 
 def test_broken_file_in_s3_is_named_by_its_address(
@@ -258,7 +258,7 @@ def test_broken_file_in_s3_is_named_by_its_address(
 ) -> None:
     bucket.put("broken.csv", b"shop,opened,size\na,2020-05-01,x\n")
     with pytest.raises(UserError, match=r"size must be an integer, but row 1 of s3://shop/broken"):
-        fetch.receive(s3("shops", "broken.csv"))
+        fetch.fetch_rows(s3("shops", "broken.csv"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_broken_file_in_s3_is_named_by_its_address(
 )
 def test_file_that_is_not_in_s3_is_said(s3: Callable[..., Contract], key: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as error:
-        fetch.receive(s3("shops", key))
+        fetch.fetch_rows(s3("shops", key))
     assert len(str(error.value).splitlines()) <= 2
     assert "shops@example.com" in str(error.value)
 
@@ -281,7 +281,7 @@ def test_storage_that_is_away_is_said_without_a_secret(
 ) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(UserError, match=r"s3://shop/a.csv cannot be read \(.*onnect") as error:
-        fetch.receive(s3("shops", "a.csv", url="http://127.0.0.1:1"))
+        fetch.fetch_rows(s3("shops", "a.csv", url="http://127.0.0.1:1"))
     for text in (str(error.value), caplog.text):
         assert SECRET not in text
     assert len(str(error.value).splitlines()) <= 2
@@ -295,7 +295,7 @@ def test_storage_without_credentials_says_so(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"(?i)credentials"):
-        fetch.receive(s3("shops", "a.csv"))
+        fetch.fetch_rows(s3("shops", "a.csv"))
 
 
 def test_what_fsspec_reaches_can_be_read(project: DataProject, tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_file_system_that_is_not_installed_is_named(
     monkeypatch.delitem(registry._registry, protocol, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError) as error:
-        fetch.receive(serve(project, "shops", entry, properties))
+        fetch.fetch_rows(serve(project, "shops", entry, properties))
     assert f"needs {package}, which is not installed" in str(error.value)
     assert re.search(r"Add \w+ to the dependencies in pyproject.toml", str(error.value))
 
@@ -338,7 +338,7 @@ def test_file_system_that_is_not_installed_is_named(
 def test_address_of_an_unknown_kind_is_said(project: DataProject) -> None:
     entry = "type: custom\nlocation: s4://shop/a.csv\nformat: csv"
     with pytest.raises(UserError, match="s4"):
-        fetch.receive(serve(project, "shops", entry, "reader=files"))
+        fetch.fetch_rows(serve(project, "shops", entry, "reader=files"))
 
 
 def test_password_of_a_file_server_is_not_shown(
@@ -348,5 +348,5 @@ def test_password_of_a_file_server_is_not_shown(
     entry = "type: custom\nlocation: ftp://127.0.0.1:1/a.csv\nformat: csv"
     found = serve(project, "shops", entry, "reader=files password=${FILES_PASSWORD}")
     with pytest.raises(UserError, match=r"ftp://127.0.0.1:1/a.csv cannot be read") as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert "hunter2" not in str(error.value)

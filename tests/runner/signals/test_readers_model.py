@@ -8,7 +8,7 @@ import pytest
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.sources import fetch
 from support.data_project import DataProject, build, replace
 from support.reading import contract, rows
@@ -53,7 +53,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Dat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
         patch.chdir(project.root)
-        ensure_received(["visits"])
+        load_snapshots(["visits"])
         frame = rows(project, "visits").to_pandas()[["visitor", "minute"]]
         model = LinearRegression().fit(frame, 2.0 * frame["minute"] + 1)
         store = f"sqlite:///{project.root / 'mlflow.db'}"
@@ -84,8 +84,8 @@ def demand(project: DataProject) -> Contract:
 
 def test_output_of_a_model_is_a_signal(project: DataProject) -> None:
     found = demand(project)
-    frame = fetch.receive(found)
-    visits = fetch.receive(contract(project, "visits"))
+    frame = fetch.fetch_rows(found)
+    visits = fetch.fetch_rows(contract(project, "visits"))
     assert frame.columns == ["at", "shop", "visitor", "expected"]
     assert frame.select("at", "shop", "visitor").equals(visits.select("at", "shop", "visitor"))
     error = (frame["expected"] - (2.0 * visits["minute"] + 1)).abs().max()
@@ -96,19 +96,23 @@ def test_output_of_a_model_is_a_signal(project: DataProject) -> None:
 
 def test_what_the_input_has_not_received_is_not_applied(project: DataProject) -> None:
     shutil.rmtree(project.root / "data" / "signals" / "visits")
-    with pytest.raises(UserError, match=r"'visits' has not been received(?s:.*)task=ingest"):
-        fetch.receive(demand(project))
+    with pytest.raises(UserError, match=r"'visits' has not been ingested(?s:.*)task=ingest"):
+        fetch.fetch_rows(demand(project))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("value: visits", "value: vists", "its input 'vists' is no other signal. Did you mean"),
-        ("value: visits", "value: demand", "its input 'demand' is no other signal"),
-        ("  - {property: model, value: demand@champion}\n", "", "nothing says which model"),
+        (
+            "value: visits",
+            "value: vists",
+            "its input must be another signal, got 'vists'. Did you mean",
+        ),
+        ("value: visits", "value: demand", "its input must be another signal, got 'demand'"),
+        ("  - {property: model, value: demand@champion}\n", "", "the property 'model' is missing"),
         ("demand@champion", "demand@chmpion", r"could not be applied to visits \(.*chmpion"),
         ("demand@champion", "dmand@champion", r"could not be applied to visits \(.*dmand"),
-        ("value: visits", "value: shops", "has not been received"),
+        ("value: visits", "value: shops", "has not been ingested"),
     ],
 )
 def test_model_that_cannot_be_applied_says_why(
@@ -116,7 +120,7 @@ def test_model_that_cannot_be_applied_says_why(
 ) -> None:
     replace(project.contract("demand"), old, new)
     with pytest.raises(UserError, match=f"(?s)signal demand: .*{says}") as error:
-        fetch.receive(demand(project))
+        fetch.fetch_rows(demand(project))
     assert len(str(error.value).splitlines()) <= 2
 
 
@@ -124,10 +128,10 @@ def test_model_that_needs_what_the_input_lacks_is_said(
     project: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
-    ensure_received(["shops"])
+    load_snapshots(["shops"])
     replace(project.contract("demand"), "value: visits", "value: shops")
     with pytest.raises(UserError, match="it needs visitor, minute, which the input does not have"):
-        fetch.receive(demand(project))
+        fetch.fetch_rows(demand(project))
 
 
 def test_prediction_is_written_over_no_field_of_the_input(project: DataProject) -> None:
@@ -139,7 +143,7 @@ def test_prediction_is_written_over_no_field_of_the_input(project: DataProject) 
         "      - {property: input, value: visits}\n      - {property: prediction, value: minute}\n",
     )
     project.contract("demand").write_text(text)
-    frame = fetch.receive(demand(project))
-    visits = fetch.receive(contract(project, "visits"))
+    frame = fetch.fetch_rows(demand(project))
+    visits = fetch.fetch_rows(contract(project, "visits"))
     assert (frame["minute"] - 2.0 * visits["minute"]).mean() == pytest.approx(1)
     assert frame.schema["minute"] == pl.Float64

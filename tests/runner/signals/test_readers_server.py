@@ -61,7 +61,8 @@ def test_server_has_a_reader_and_a_place_for_people(
     project: DataProject, server: str, properties: str, reader: str, origin: str
 ) -> None:
     found = serve(project, "visits", server, properties)
-    assert (found.server.reader, found.source) == (reader, origin)
+    assert (found.source_configuration.reader, found.source) == (reader, origin)
+    assert found.server is found.source_configuration  # as readers of before call it
 
 
 def test_table_has_the_name_that_the_database_gives_it(project: DataProject) -> None:
@@ -86,19 +87,19 @@ def test_table_has_the_name_that_the_database_gives_it(project: DataProject) -> 
         (
             "type: postgres\nhost: a\nport: x\ndatabase: b\nschema: c",
             "",
-            "'x' is no whole number",
+            "must be a whole number, got 'x'",
         ),
         ("type: api\nlocation: https://a", "tken=${A}", "Did you mean 'token'?"),
-        ("type: api\nlocation: https://a", "next=a page=b", "'next' and 'page' are two ways"),
+        ("type: api\nlocation: https://a", "next=a page=b", "'next' and 'page' exclude each other"),
         ("type: api\nlocation: https://a", "cursor=a", "'cursor' needs 'cursorParameter'"),
         ("type: api\nlocation: https://a", "firstPage=0", "'firstPage' needs 'page'"),
-        ("type: api\nlocation: https://a", "timeout=0", "more than 0 seconds"),
+        ("type: api\nlocation: https://a", "timeout=0", "must be above 0 seconds"),
         ("type: api\nlocation: a/b", "", "must start with http:// or https://"),
-        ("type: custom", "", "write 'property: reader' under customProperties"),
+        ("type: custom", "", "needs the property 'reader'"),
         ("type: custom", "reader=sqllite", "Did you mean 'sqlite'?"),
         ("type: custom", "reader=sqlite", "'database' is missing"),
         ("type: custom\nlocation: a\npath: b\nformat: csv", "reader=dvc", "'rev' is missing"),
-        ("type: custom\nlocation: a", "reader=own.read location=b", "'location' stands twice"),
+        ("type: custom\nlocation: a", "reader=own.read location=b", "duplicate option 'location'"),
     ],
 )
 def test_mistake_in_a_server_names_its_line(
@@ -152,7 +153,7 @@ def test_variable_that_is_not_set_is_named(
     monkeypatch.delenv("SHOP_TOKEN", raising=False)
     found = serve(project, "visits", "type: api\nlocation: https://a", "token=${SHOP_TOKEN}")
     with pytest.raises(UserError, match=r"signal visits: .* variable SHOP_TOKEN is not set"):
-        fetch.receive(found)
+        fetch.fetch_rows(found)
 
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "receive-signals.md"
@@ -175,7 +176,7 @@ def test_reader_of_the_documentation_reads(
     monkeypatch.setenv("WAREHOUSE_PASSWORD", "hunter2")
     block = BLOCKS[-1][2].strip().replace("- server: source\n", "", 1)
     replace(project.contract("shops"), "      - {name: opened, logicalType: date}\n", "")
-    frame = fetch.receive(serve(project, "shops", textwrap.dedent(block)))
+    frame = fetch.fetch_rows(serve(project, "shops", textwrap.dedent(block)))
     assert frame.rows() == [("a", 12)]
 
 
@@ -183,7 +184,7 @@ OWN = """
 import polars as pl
 
 def read(contract, since):
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     if options["mode"] == "fail":
         raise ValueError(f"cannot log in with {options['password']}\\nmore")
     if options["mode"] == "list":
@@ -204,7 +205,7 @@ def own(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_own_reader_is_one_function(project: DataProject, own: str) -> None:
-    frame = fetch.receive(serve(project, "shops", "type: custom", f"{own} mode=good"))
+    frame = fetch.fetch_rows(serve(project, "shops", "type: custom", f"{own} mode=good"))
     assert frame["shop"].to_list() == ["a", "b"]
     assert frame.schema["size"] == pl.Int64
 
@@ -213,7 +214,7 @@ def test_own_reader_is_one_function(project: DataProject, own: str) -> None:
     ("mode", "says"),
     [
         ("fail", "failed: ValueError: cannot log in with ***"),
-        ("list", "gave list.\nLet it give a polars DataFrame"),
+        ("list", "must return a polars DataFrame, got list"),
     ],
 )
 def test_own_reader_that_fails_says_where_and_no_secret(
@@ -221,7 +222,7 @@ def test_own_reader_that_fails_says_where_and_no_secret(
 ) -> None:
     found = serve(project, "shops", "type: custom", f"{own} mode={mode}")
     with pytest.raises(UserError) as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert says in str(error.value)
     assert "hunter2" not in str(error.value)
     assert error.value.__suppress_context__ or error.value.__context__ is None
@@ -230,8 +231,8 @@ def test_own_reader_that_fails_says_where_and_no_secret(
 
 def test_own_reader_that_is_not_there_is_named(project: DataProject) -> None:
     found = serve(project, "shops", "type: custom", "reader=no_such_module.read")
-    with pytest.raises(UserError, match=r"there is no reader no_such_module\.read"):
-        fetch.receive(found)
+    with pytest.raises(UserError, match=r"unknown reader no_such_module\.read"):
+        fetch.fetch_rows(found)
 
 
 def test_who_may_be_asked_for_newer_rows_only(project: DataProject) -> None:

@@ -122,9 +122,9 @@ def test_same_rows_are_the_same_signal_in_every_database(
     else:
         found = {"sqlite": sqlite, "duckdb": duckdb}[where](project, name)
     assert content(found) == wanted
-    frame = fetch.receive(found)
+    frame = fetch.fetch_rows(found)
     if name == "visits":
-        newer = fetch.receive(found, MARCH)
+        newer = fetch.fetch_rows(found, MARCH)
         assert newer.equals(frame.filter(pl.col("at") >= MARCH))
         assert 0 < newer.height < frame.height
 
@@ -149,17 +149,19 @@ def test_file_databases_give_the_needed_columns_and_rows_only(
     project: DataProject, open_at: Callable[[DataProject, str], Contract]
 ) -> None:
     found = open_at(project, "visits")
-    given = {"sqlite": sql.sqlite, "duckdb": sql.duckdb}[found.server.reader](found, MARCH)
+    given = {"sqlite": sql.sqlite, "duckdb": sql.duckdb}[found.source_configuration.reader](
+        found, MARCH
+    )
     assert "unasked" not in given.columns
     # SQLite compares texts of any zone by their date, so a day more may come
-    needed = fetch.receive(found, MARCH).height
+    needed = fetch.fetch_rows(found, MARCH).height
     assert needed <= given.height <= needed + 48
 
 
 def test_postgres_time_without_zone_has_the_contracts_zone(
     postgres: Callable[..., Contract], server: Postgres, project: DataProject
 ) -> None:
-    frame = fetch.receive(contract(project, "visits"))
+    frame = fetch.fetch_rows(contract(project, "visits"))
     wanted = content(contract(project, "visits"))
     path = project.contract("visits")
     path.write_text(
@@ -174,7 +176,7 @@ def test_postgres_time_without_zone_has_the_contracts_zone(
     )
     found = postgres("visits")
     assert content(found) == wanted
-    assert fetch.receive(found, MARCH).equals(frame.filter(pl.col("at") >= MARCH))
+    assert fetch.fetch_rows(found, MARCH).equals(frame.filter(pl.col("at") >= MARCH))
     assert sql.postgres(found, MARCH).height == frame.filter(pl.col("at") >= MARCH).height
 
 
@@ -185,7 +187,7 @@ def test_row_without_its_event_time_is_seen_whatever_is_asked(project: DataProje
         connection.execute("UPDATE visits SET at = NULL WHERE rowid = 1")
         connection.commit()
     with pytest.raises(UserError, match="the required field 'at' has no value"):
-        fetch.receive(found, MARCH)
+        fetch.fetch_rows(found, MARCH)
 
 
 def test_wrong_value_in_sqlite_is_shown_with_its_row(project: DataProject) -> None:
@@ -195,7 +197,7 @@ def test_wrong_value_in_sqlite_is_shown_with_its_row(project: DataProject) -> No
         connection.execute("UPDATE visits SET minute = 'x' WHERE rowid = 7")
         connection.commit()
     with pytest.raises(UserError, match=r"minute must be an integer, but row 7 of .* has 'x'"):
-        fetch.receive(found)
+        fetch.fetch_rows(found)
 
 
 def test_decimal_of_postgres_is_no_integer(
@@ -204,7 +206,7 @@ def test_decimal_of_postgres_is_no_integer(
     replace(project.contract("visits"), "name: spent, logicalType: number",
             "name: spent, logicalType: integer")  # fmt: skip
     with pytest.raises(UserError, match=r"spent must be an integer, but row \d+ of .* has '\d"):
-        fetch.receive(postgres("visits"))
+        fetch.fetch_rows(postgres("visits"))
 
 
 def _wrong_password(monkeypatch: pytest.MonkeyPatch, _: DataProject) -> None:
@@ -243,7 +245,7 @@ def test_postgres_that_cannot_be_read_says_why_and_no_secret(
     if harm:
         harm(monkeypatch, project)
     with pytest.raises(UserError, match=f"(?s)signal visits: .*{says}") as error:
-        fetch.receive(postgres("visits", **more))
+        fetch.fetch_rows(postgres("visits", **more))
     message = str(error.value)
     assert len(message.splitlines()) <= 2
     assert "visits@example.com" in message
@@ -259,7 +261,7 @@ def test_database_that_is_not_there_names_the_nearest(project: DataProject) -> N
         ("type: custom\ndatabase: data/raw/shp.duckdb", "reader=sqlite"),
     ):
         with pytest.raises(UserError, match=r"does not exist\.(?s:.*)Did you mean 'shop.duckdb'"):
-            fetch.receive(serve(project, "visits", entry, more))
+            fetch.fetch_rows(serve(project, "visits", entry, more))
 
 
 def test_file_that_is_no_database_is_said(project: DataProject) -> None:
@@ -269,7 +271,7 @@ def test_file_that_is_no_database_is_said(project: DataProject) -> None:
         ("type: custom\ndatabase: data/raw/a.db", "reader=sqlite"),
     ):
         with pytest.raises(UserError, match=r"a.db/visits cannot be read \(.*not a"):
-            fetch.receive(serve(project, "visits", entry, more))
+            fetch.fetch_rows(serve(project, "visits", entry, more))
 
 
 def test_classified_value_in_a_drivers_words_is_not_shown(project: DataProject) -> None:
@@ -278,10 +280,10 @@ def test_classified_value_in_a_drivers_words_is_not_shown(project: DataProject) 
         connection.execute("UPDATE shops SET shop = CAST(x'4a6fe96c' AS TEXT)")
         connection.commit()
     with pytest.raises(UserError, match="Could not decode to UTF-8"):
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     replace(project.contract("shops"), "{name: shop,", "{name: shop, classification: restricted,")
     with pytest.raises(UserError, match=r"cannot be read \(OperationalError\)"):
-        fetch.receive(contract(project, "shops"))
+        fetch.fetch_rows(contract(project, "shops"))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ def test_driver_that_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError) as error:
-        fetch.receive(serve(project, "visits", entry))
+        fetch.fetch_rows(serve(project, "visits", entry))
     assert f"needs {package}, which is not installed" in str(error.value)
     assert f"Add {package} to the dependencies in pyproject.toml" in str(error.value)
 
@@ -335,7 +337,7 @@ def test_postgres_type_arrives_exactly(
     server: Postgres, postgres: Callable[..., Contract], expression: str, kind: str, wanted: Any
 ) -> None:
     found = _one_value(server, postgres, expression, kind)
-    assert fetch.receive(found)["size"].to_list() == [wanted]
+    assert fetch.fetch_rows(found)["size"].to_list() == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_postgres_type_arrives_exactly(
         ("'infinity'::timestamptz", "timestamp", "beyond the years 1 to 9999"),
         ("'-infinity'::date", "date", "beyond the years 1 to 9999"),
         ("date '12000-01-01'", "date", "beyond the years 1 to 9999"),
-        ("'\\xff'::bytea", "string", "which is bytes and no UTF-8 text"),
+        ("'\\xff'::bytea", "string", "which is bytes that are not UTF-8"),
         ("'12:00:00+01'::timetz", "time", "has '12:00:00"),
         ("ARRAY[1, 'NaN']::float8[]", "array", "must be an array"),
         ("'12'::text", "integer", "which is a text"),
@@ -359,7 +361,7 @@ def test_postgres_value_that_no_signal_holds_is_refused(
 ) -> None:
     found = _one_value(server, postgres, expression, kind)
     with pytest.raises(UserError, match=r"size must be an? .*but row 1 of") as error:
-        fetch.receive(found)
+        fetch.fetch_rows(found)
     assert says in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
 

@@ -75,7 +75,7 @@ def test_broken_relation_is_shown_beside_what_is_usual(report: Report) -> None:
     other = month(9).with_columns(pl.col("dew").shuffle(seed=1))
     page = report(other, ("relation", "dew", "dew goes no more with temp"))
     assert re.search(r"dew and temp \+0\.9\d [+-]0\.\d\d", page.text)
-    assert "Relations between fields" not in report(month(9), SAID).text
+    assert "Correlations between fields" not in report(month(9), SAID).text
 
 
 def test_field_that_differs_unnamed_is_in_the_overview(report: Report) -> None:
@@ -104,7 +104,7 @@ def test_classified_values_are_nowhere(report: Report) -> None:
 
 
 def test_what_does_not_fit_the_contract_says_so_without_figures(report: Report) -> None:
-    page = report(None, ("schema", "temp", "the field 'temp' is missing"), unfit=True)
+    page = report(None, ("schema", "temp", "the field 'temp' is missing"), releasable=False)
     assert "It cannot be released" in page.text
     assert "holds release" not in page.text
     assert "holds reject" in page.text

@@ -11,7 +11,7 @@ import pytest
 
 from ml_experiment_runner.signals.checks.quality import broken, is_growing, lateness, too_many
 from ml_experiment_runner.signals.contract.contract import Contract, Field
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 JANUARY, FEBRUARY = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ def a_contract(*fields: Field, **more: Any) -> Contract:
         "version": "1.0.0",
         "owner": "Weather desk",
         "contact": "desk@example.com",
-        "server": Server("files", {"path": "air.csv", "format": "csv"}),
+        "source_configuration": SourceConfiguration("files", {"path": "air.csv", "format": "csv"}),
         "fields": (Field("hour", "timestamp", required=True, key=True), *fields),
         "key": ("hour",),
         "event_time": "hour",
@@ -58,9 +58,9 @@ def test_good_delivery_breaks_nothing() -> None:
 
 def test_value_out_of_range_is_told_with_worst_and_first() -> None:
     frame = hours(100, temp=[50.0] * 98 + [-30.5, 1048.36])
-    (breach,) = broken(a_contract(TEMP), {"2024-02": frame}, NOON)
-    assert (breach.kind, breach.field, breach.partition) == ("range", "temp", "2024-02")
-    assert breach.message == (
+    (violation,) = broken(a_contract(TEMP), {"2024-02": frame}, NOON)
+    assert (violation.kind, violation.field, violation.partition) == ("range", "temp", "2024-02")
+    assert violation.message == (
         "2 of 100 values of temp (2 %) are not within -20 to 110 °F; the worst is 1,048.36, "
         "first at hour=2024-02-05 02:00"
     )
@@ -74,9 +74,9 @@ def test_range_may_have_one_bound_alone(
     least: float | None, most: float | None, values: list[int], worst: str
 ) -> None:
     field = Field("okta", "integer", minimum=least, maximum=most)
-    (breach,) = broken(a_contract(field), {"2024-02": hours(3, okta=values)}, NOON)
-    assert f"the worst is {worst}," in breach.message
-    assert breach.message.startswith("2 of 3 ")
+    (violation,) = broken(a_contract(field), {"2024-02": hours(3, okta=values)}, NOON)
+    assert f"the worst is {worst}," in violation.message
+    assert violation.message.startswith("2 of 3 ")
 
 
 @pytest.mark.parametrize(
@@ -90,22 +90,22 @@ def test_range_may_have_one_bound_alone(
 def test_value_off_the_list_is_a_breach_and_no_value_is_not(
     field: Field, values: list[Any]
 ) -> None:
-    (breach,) = broken(a_contract(field), {"2024-02": hours(4, sky=values)}, NOON)
-    assert breach.kind == "values"
-    assert breach.message.startswith("2 of 4 values of sky (50 %) are none of ")
-    assert f"the worst is {'fog' if field.type == 'string' else '7'}, first at" in breach.message
+    (violation,) = broken(a_contract(field), {"2024-02": hours(4, sky=values)}, NOON)
+    assert violation.kind == "values"
+    assert violation.message.startswith("2 of 4 values of sky (50 %) are none of ")
+    assert f"the worst is {'fog' if field.type == 'string' else '7'}, first at" in violation.message
 
 
 def test_classified_values_and_keys_are_not_shown() -> None:
     secret = replace(TEMP, classification="restricted")
     frame = hours(3, temp=[1048.36, 50, 50])
-    (breach,) = broken(a_contract(secret), {"2024-02": frame}, NOON)
-    assert "1,048" not in breach.message
-    assert "the worst is a classified value" in breach.message
+    (violation,) = broken(a_contract(secret), {"2024-02": frame}, NOON)
+    assert "1,048" not in violation.message
+    assert "the worst is a classified value" in violation.message
     contract = a_contract(TEMP)
     hour = replace(contract.fields[0], classification="restricted")
-    (breach,) = broken(replace(contract, fields=(hour, TEMP)), {"2024-02": frame}, NOON)
-    assert "first at hour=a classified value" in breach.message
+    (violation,) = broken(replace(contract, fields=(hour, TEMP)), {"2024-02": frame}, NOON)
+    assert "first at hour=a classified value" in violation.message
 
 
 def test_tolerated_share_bounds_the_source_and_not_each_batch() -> None:
@@ -115,7 +115,7 @@ def test_tolerated_share_bounds_the_source_and_not_each_batch() -> None:
         frame = hours(2000, JANUARY, temp=[999.0] * wrong + [5.0] * (2000 - wrong))
         found = broken(a_contract(field), {"2024-02": frame}, NOON + timedelta(days=60))
         assert len(found) == expected, wrong
-    assert "; tolerated are 0.1 %; the worst is 999" in found[0].message
+    assert "; tolerated: 0.1 %; the worst is 999" in found[0].message
 
 
 def test_nulls_beyond_the_tolerated_share_are_a_breach() -> None:
@@ -124,7 +124,7 @@ def test_nulls_beyond_the_tolerated_share_are_a_breach() -> None:
         frame = hours(500, temp=[None] * nulls + [5.0] * (500 - nulls))
         frame = frame.with_columns(pl.col("temp").cast(pl.Float64))
         found = broken(a_contract(field), {"2024-02": frame}, NOON)
-        assert [breach.kind for breach in found] == expected, nulls
+        assert [violation.kind for violation in found] == expected, nulls
     assert found[0].message.startswith("500 of 500 values of temp (100 %) have no value; tolerated")
     never = replace(field, tolerated_nulls=0.0)
     frame = hours(500, temp=[None] + [5.0] * 499)
@@ -149,9 +149,9 @@ def test_rule_broken_in_many_months_is_one_breach() -> None:
         "2024-02": hours(5, temp=[999.0] * 5),
         "2024-03": hours(5, NOON - timedelta(hours=9), temp=[999.0] * 5),
     }
-    (breach,) = broken(a_contract(TEMP), bad, NOON)
-    assert breach.partition == "2024-02"
-    assert breach.message.endswith("; also in 2024-03")
+    (violation,) = broken(a_contract(TEMP), bad, NOON)
+    assert violation.partition == "2024-02"
+    assert violation.message.endswith("; also in 2024-03")
 
 
 def test_volume_of_a_month_that_is_over_has_both_bounds() -> None:
@@ -161,7 +161,7 @@ def test_volume_of_a_month_that_is_over_has_both_bounds() -> None:
         found = broken(contract, {"2024-02": frame}, NOON)
         assert [each.kind for each in found] == ([] if says is None else ["volume"])
         if says:
-            assert found[0].message == f"{rows:,} rows in 2024-02 where {says} are promised"
+            assert found[0].message == f"{rows:,} rows in 2024-02 where {says} are expected"
 
 
 def test_newest_month_that_ends_early_has_its_upper_bound_alone() -> None:
@@ -171,15 +171,15 @@ def test_newest_month_that_ends_early_has_its_upper_bound_alone() -> None:
     assert broken(contract, {"2024-01": whole, "2024-02": half}, later) == []
     for others in ({"2024-03": whole.lazy()}, {}):
         came = {"2024-02": half} if others else {"2024-02": half, "2024-03": whole}
-        (breach,) = broken(contract, came, later, others)
-        assert breach.message == "300 rows in 2024-02 where at least 600 are promised"
+        (violation,) = broken(contract, came, later, others)
+        assert violation.message == "300 rows in 2024-02 where at least 600 are expected"
 
 
 def test_volume_of_a_growing_month_has_its_upper_bound_alone() -> None:
     contract = a_contract(rows=(600, 800))
     frame = hours(1).sample(900, with_replacement=True, seed=0)
-    (breach,) = broken(contract, {"2024-03": frame}, NOON)
-    assert "at most" in breach.message
+    (violation,) = broken(contract, {"2024-03": frame}, NOON)
+    assert "at most" in violation.message
     assert broken(contract, {"2024-03": hours(3)}, NOON) == []
     assert broken(replace(contract, event_time=None), {"all": hours(3)}, NOON)[0].kind == "volume"
 
@@ -231,10 +231,10 @@ def test_day_that_came_twice_under_other_keys_is_a_breach() -> None:
     once = hours(240, temp=[float(each % 17) for each in range(240)])
     day = once[24:48]
     twice = pl.concat([once, day]).with_row_index("number").select("number", "hour", "temp")
-    (breach,) = broken(contract, {"2024-02": twice}, NOON)
-    assert breach.kind == "duplicates"
-    assert "each of 24 rows of 2024-02-02 came more than once" in breach.message
-    assert "48 rows" in breach.message
+    (violation,) = broken(contract, {"2024-02": twice}, NOON)
+    assert violation.kind == "duplicates"
+    assert "each of 24 rows of 2024-02-02 came more than once" in violation.message
+    assert "48 rows" in violation.message
     single = once.with_row_index("number").select("number", "hour", "temp")
     assert broken(contract, {"2024-02": single}, NOON) == []
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.checks import quality, schema
 from ml_experiment_runner.signals.contract.contract import TYPES, Contract, Field
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.drafts import draft
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.snapshots import profile, snapshot
@@ -24,9 +24,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Deliver = Callable[[pl.DataFrame], dict[str, pl.DataFrame]]
 
 
-def breaches(
+def violations(
     contract: Contract, past: dict[str, pl.DataFrame], came: dict[str, pl.DataFrame]
-) -> list[Breach]:
+) -> list[Violation]:
     """What is wrong with a delivery, as far as its rows are concerned."""
     new = {
         name: part for name, part in came.items()
@@ -46,18 +46,18 @@ def test_shape_comes_in_three_times_and_what_is_wrong_is_held(shape: Shape, tmp_
     assert contract.event_time == shape.event
     if shape.zone != "UTC":
         contract = dataclasses.replace(contract, time_zone=shape.zone)
-    past = snapshot.split(contract, fetch.receive(contract))
+    past = snapshot.by_partition(contract, fetch.fetch_rows(contract))
     profile.merge([profile.measure(contract, part) for part in past.values()])
     for frame in others:
         write(frame, place, shape.form)
-        rows = fetch.receive(contract)
+        rows = fetch.fetch_rows(contract)
         assert rows.height == frame.height
         assert rows.select(contract.key).n_unique() == frame.height
-        came = snapshot.split(contract, rows)
-        assert breaches(contract, past, came) == []
+        came = snapshot.by_partition(contract, rows)
+        assert violations(contract, past, came) == []
         past = came
-    write(shape.breach(), place, shape.form)
-    assert breaches(contract, past, snapshot.split(contract, fetch.receive(contract)))
+    write(shape.violation(), place, shape.form)
+    assert violations(contract, past, snapshot.by_partition(contract, fetch.fetch_rows(contract)))
 
 
 def test_later_value_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_later_value_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
         Field("closed", "timestamp"),
     )
     contract = Contract(
-        "tickets", "1.0.0", "owner", "contact", Server("files", {}), fields, ("id",), "at", "UTC",
-        timedelta(0), None, (), tmp_path / "signals" / "tickets.yaml",
+        "tickets", "1.0.0", "owner", "contact", SourceConfiguration("files", {}), fields,
+        ("id",), "at", "UTC", timedelta(0), None, (), tmp_path / "signals" / "tickets.yaml",
     )  # fmt: skip
     begin = datetime(2024, 1, 1, tzinfo=UTC)
     opened = [begin + timedelta(hours=3 * row) for row in range(160)]
@@ -78,8 +78,8 @@ def test_later_value_is_no_change_and_one_that_goes_is(tmp_path: Path) -> None:
     )
     early = rows.with_columns(closed=pl.when(pl.col("closed") < opened[90]).then("closed"))
     months = [{"2024-01": each} for each in (early, rows)]
-    assert breaches(contract, *months) == []
-    assert [each.field for each in breaches(contract, *reversed(months))] == ["closed"]
+    assert violations(contract, *months) == []
+    assert [each.field for each in violations(contract, *reversed(months))] == ["closed"]
 
 
 VALUES = {
@@ -112,7 +112,7 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
         fields.append(Field("at", "timestamp", required=True, key=event == "in"))
     fields += [Field(name, kind) for name, (kind, _) in zip(names, columns, strict=True)]
     contract = Contract(
-        "any", "1.0.0", "owner", "contact", Server("files", {}), tuple(fields),
+        "any", "1.0.0", "owner", "contact", SourceConfiguration("files", {}), tuple(fields),
         tuple(field.name for field in fields if field.key), "at" if event else None,
         draw(st.sampled_from(["UTC", "America/Sao_Paulo", "Australia/Lord_Howe"])), timedelta(0),
         None, (), Path("project/signals/any.yaml"),
@@ -127,8 +127,8 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
         for name, (_, lacking) in zip(names, columns, strict=True):
             data[name] = [None if chance.random() < lacking else chance.choice(some[name])
                           for _ in range(count)]  # fmt: skip
-        schema = {field.name: schema.DTYPES[field.type] for field in fields}
-        frames.append(pl.DataFrame(data, schema=schema))
+        types = {field.name: schema.DTYPES[field.type] for field in fields}
+        frames.append(pl.DataFrame(data, schema=types))
     return contract, frames
 
 
@@ -137,9 +137,9 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
 @settings(max_examples=60)
 def test_any_table_is_compared_with_its_past(table: tuple[Contract, list[pl.DataFrame]]) -> None:
     contract, frames = table
-    past, came = (snapshot.split(contract, frame) for frame in frames)
+    past, came = (snapshot.by_partition(contract, frame) for frame in frames)
     for part in came.values():
         profile.measure(contract, part)
         snapshot.content_hash(part)
-    for found in breaches(contract, past, came):
+    for found in violations(contract, past, came):
         assert found.message

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.odcs.type_options import read_options
 from ml_experiment_runner.signals.odcs.yaml_document import parse
-from support.rule_contract import PATH, VALUES, a_contract, breaches, count_in, written
+from support.rule_contract import PATH, VALUES, a_contract, count_in, violations, written
 
 BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
     "minimum": lambda value, bound: value >= bound,
@@ -73,7 +73,7 @@ def test_value_beyond_a_bound_is_a_breach_and_any_other_is_not(
         value is not None and not all(BOUNDS[name](value, bound) for name, bound in options.items())
         for value in values
     )
-    found = breaches(contract, values)
+    found = violations(contract, values)
     assert [count_in(each) for each in found] == ([count] if count else [])
 
 
@@ -94,14 +94,14 @@ def test_multiple_is_told_as_people_write_numbers(
         values = [int(value) for value in values]
     count = sum(Decimal(repr(value)) % step != 0 for value in values)
     kind = "integer" if is_whole else "number"
-    found = breaches(a_contract(kind, logicalTypeOptions={"multipleOf": float(step)}), values)
+    found = violations(a_contract(kind, logicalTypeOptions={"multipleOf": float(step)}), values)
     assert [count_in(each) for each in found] == ([count] if count else [])
 
 
 def test_number_without_end_is_no_multiple() -> None:
     contract = a_contract("number", logicalTypeOptions={"multipleOf": 0.1})
-    (breach,) = breaches(contract, [0.3, 0.1 + 0.2, 1e22, None, float("inf")])
-    assert breach.message == (
+    (violation,) = violations(contract, [0.3, 0.1 + 0.2, 1e22, None, float("inf")])
+    assert violation.message == (
         "2 of 5 values of it (40 %) are not multiples of 0.1; the worst is 0.3, first at row=1"
     )
 
@@ -125,7 +125,7 @@ def test_text_that_is_too_short_or_too_long_is_a_breach(
         text is not None and not (least or 0) <= len(text) <= (99 if most is None else most)
         for text in texts
     )
-    found = breaches(a_contract(logicalTypeOptions=options), texts)
+    found = violations(a_contract(logicalTypeOptions=options), texts)
     assert [count_in(each) for each in found] == ([count] if count else [])
 
 
@@ -152,7 +152,7 @@ def test_pattern_is_searched_as_the_standard_reads_it(parts: list[str], texts: l
     contract = a_contract(logicalTypeOptions={"pattern": pattern})
     assert contract.field("it").pattern == pattern
     count = sum(reference.search(text) is None for text in texts)
-    found = breaches(contract, texts)
+    found = violations(contract, texts)
     assert [count_in(each) for each in found] == ([count] if count else [])
 
 
@@ -171,9 +171,9 @@ def test_pattern_finds_what_ecma_262_finds(
     pattern: str, found: list[str], not_found: list[str]
 ) -> None:
     contract = a_contract(logicalTypeOptions={"pattern": pattern})
-    assert breaches(contract, [*found, None]) == []
+    assert violations(contract, [*found, None]) == []
     for text in not_found:
-        assert [each.kind for each in breaches(contract, [text])] == ["pattern"], text
+        assert [each.kind for each in violations(contract, [text])] == ["pattern"], text
 
 
 FORMATS = {
@@ -189,10 +189,10 @@ FORMATS = {
 def test_text_of_another_format_is_a_breach(form: str) -> None:
     good, bad = FORMATS[form]
     contract = a_contract(logicalTypeOptions={"format": form})
-    assert breaches(contract, [*good, None]) == []
+    assert violations(contract, [*good, None]) == []
     for text in bad:
-        (breach,) = breaches(contract, [*good, text])
-        assert (breach.kind, count_in(breach)) == ("format", 1), text
+        (violation,) = violations(contract, [*good, text])
+        assert (violation.kind, count_in(violation)) == ("format", 1), text
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32, 64, 128])
@@ -202,9 +202,9 @@ def test_whole_number_that_does_not_fit_its_format_is_a_breach(sign: str, bits: 
     most = 2**bits - 1 if sign == "u" else 2 ** (bits - 1) - 1
     contract = a_contract("integer", logicalTypeOptions={"format": f"{sign}{bits}"})
     ends = [max(least, -(2**63)), min(most, 2**63 - 1)]
-    assert breaches(contract, ends) == []
+    assert violations(contract, ends) == []
     beyond = [each for each in (least - 1, most + 1) if -(2**63) <= each < 2**63]
-    found = breaches(contract, [*ends, *beyond])
+    found = violations(contract, [*ends, *beyond])
     assert [count_in(each) for each in found] == ([len(beyond)] if beyond else [])
 
 
@@ -217,9 +217,9 @@ def test_value_that_no_enum_lists_is_a_breach(kind: str, place: str) -> None:
         "enum": lambda: a_contract(kind, enum=[{"value": text, "label": "One"} for text in texts]),
         "rule": lambda: a_contract(kind, [{"rule": "validValues", "validValues": texts}]),
     }[place]()
-    assert breaches(contract, [known, None]) == []
-    (breach,) = breaches(contract, [known, other, other, None])
-    assert (breach.kind, count_in(breach)) == ("values", 2)
+    assert violations(contract, [known, None]) == []
+    (violation,) = violations(contract, [known, other, other, None])
+    assert (violation.kind, count_in(violation)) == ("values", 2)
 
 
 @pytest.mark.parametrize(("options", "bounds"), [
@@ -252,28 +252,28 @@ SECRET = [
 @pytest.mark.parametrize(("entries", "kind", "value"), SECRET)
 def test_classified_value_is_never_told(entries: dict[str, Any], kind: str, value: Any) -> None:
     contract = a_contract(kind, classification="restricted", **entries)
-    (breach,) = breaches(contract, [value, value])
-    told = breach.message.replace("one of secret", "")  # what the contract itself says
+    (violation,) = violations(contract, [value, value])
+    told = violation.message.replace("one of secret", "")  # what the contract itself says
     assert str(value) not in told.replace(",", "")
     assert "a classified value" in told
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "a\nb\tc", ""])
 def test_value_in_a_message_fits_into_a_line(text: str) -> None:
-    (breach,) = breaches(a_contract(logicalTypeOptions={"pattern": "^y+$"}), [text])
-    assert len(breach.message) < 200
-    assert breach.message.isprintable()
-    assert "the worst is , first" not in breach.message
+    (violation,) = violations(a_contract(logicalTypeOptions={"pattern": "^y+$"}), [text])
+    assert len(violation.message) < 200
+    assert violation.message.isprintable()
+    assert "the worst is , first" not in violation.message
 
 
 def test_bound_without_an_offset_is_of_the_contracts_time_zone() -> None:
     contract = a_contract("timestamp", logicalTypeOptions={"minimum": "2024-01-01"})
     before = datetime(2023, 12, 31, 22, 59, tzinfo=UTC)
-    assert breaches(contract, [before + timedelta(minutes=1)]) == []
-    (breach,) = breaches(contract, [before])
-    assert "are not at least 2024-01-01; the worst is 2023-12-31 23:59" in breach.message
+    assert violations(contract, [before + timedelta(minutes=1)]) == []
+    (violation,) = violations(contract, [before])
+    assert "are not at least 2024-01-01; the worst is 2023-12-31 23:59" in violation.message
     exact = a_contract("timestamp", logicalTypeOptions={"exclusiveMaximum": "2024-01-01T00:00Z"})
-    assert len(breaches(exact, [datetime(2024, 1, 1, tzinfo=UTC)])) == 1
+    assert len(violations(exact, [datetime(2024, 1, 1, tzinfo=UTC)])) == 1
 
 
 @pytest.mark.parametrize(("flag", "value", "is_kept"), [
@@ -282,7 +282,7 @@ def test_bound_without_an_offset_is_of_the_contracts_time_zone() -> None:
 def test_exclusive_bound_may_be_a_flag_as_in_v3_0(flag: bool, value: int, is_kept: bool) -> None:
     for kind in ("integer", "number"):
         options = {"minimum": 5, "exclusiveMinimum": flag}
-        found = breaches(a_contract(kind, logicalTypeOptions=options), [value])
+        found = violations(a_contract(kind, logicalTypeOptions=options), [value])
         assert (found == []) == is_kept
 
 

@@ -18,7 +18,7 @@ from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of, read_contracts
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.ingest import ingest
-from ml_experiment_runner.signals.ingestion.loading import ensure_received
+from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from ml_experiment_runner.signals.snapshots import snapshot, versions
 from support.data_project import DataProject, Recorder, git, replace
@@ -124,20 +124,20 @@ def test_breaking_change_of_the_same_version_is_refused(
     with project.source("visits").open("a") as file:
         file.write("2024-05-02T12:00:00Z,a,1,1,true,5\n")
     said = (
-        r"signal shops: the type of 'opened' was date and is string under version 1\.0\.0, as "
-        r"before; that breaks who reads it\.\nWrite version: 2\.0\.0"
+        r"signal shops: the type of 'opened' changed from date to string, which is a breaking "
+        r"change, under version 1\.0\.0, as before\.\nWrite version: 2\.0\.0"
     )
     with pytest.raises(UserError, match=said):
         _ingest(project)
-    assert ensure_received(["visits"])["visits"].rows == 2401
+    assert load_snapshots(["visits"])["visits"].rows == 2401
     with pytest.raises(UserError, match=said):
-        ensure_received(["shops"])
+        load_snapshots(["shops"])
 
 
 def test_version_cannot_go_down(project: DataProject) -> None:
     _bump(project, "shops", "0.9.0")
-    with pytest.raises(UserError, match=r"cannot go down to 0\.9\.0"):
-        ensure_received(["shops"])
+    with pytest.raises(UserError, match=r"must not go down, from 1\.0\.0 to 0\.9\.0"):
+        load_snapshots(["shops"])
 
 
 # ---------------------------------------------------------------- side by side
@@ -178,18 +178,18 @@ def test_former_version_comes_back_with_dvc_pull(
     git(tmp_path, "clone", "-q", str(project.root), "clone")
     clone = DataProject(tmp_path / "clone").enter(monkeypatch)
     clone.rename_package()
-    found = ensure_received(["prices"], pins={"prices": "1.0.0"})["prices"]
+    found = load_snapshots(["prices"], pins={"prices": "1.0.0"})["prices"]
     assert before is not None
     assert (found.version, found.md5, found.content) == ("1.0.0", before.md5, before.content)
     assert snapshot.scan(found).collect().height == before.rows
-    assert ensure_received(["prices"])["prices"].version == "2.0.0"
+    assert load_snapshots(["prices"])["prices"].version == "2.0.0"
     assert git(clone.root, "status", "--porcelain", "data", "holds") == ""
 
 
 def test_pin_names_the_nearest(project: DataProject) -> None:
     with pytest.raises(UserError, match=r"dataset\.pin\.price: .*Did you mean 'prices'"):
         make_plan(project.config(pin={"price": "1.0.0"}))
-    with pytest.raises(UserError, match=r"no version '1\.0\.1' of prices. Did you mean '1\.0\.0'"):
+    with pytest.raises(UserError, match=r"unknown version '1\.0\.1'. Did you mean '1\.0\.0'"):
         make_plan(project.config(pin={"prices": "1.0.1"}))
 
 
@@ -211,11 +211,11 @@ def test_pin_that_pins_nothing_is_told(
 def test_pinned_rows_that_were_changed_by_hand_are_refused(project: DataProject) -> None:
     _twice_the_price(project)
     _ingest(project)
-    found = ensure_received(["prices"], pins={"prices": "1.0.0"})["prices"]
+    found = load_snapshots(["prices"], pins={"prices": "1.0.0"})["prices"]
     path = next(found.folder.glob("*.parquet"))
     pl.read_parquet(path).head(1).write_parquet(path)
     with pytest.raises(UserError, match=r"data/versions/prices/1\.0\.0\.dvc"):
-        ensure_received(["prices"], pins={"prices": "1.0.0"})
+        load_snapshots(["prices"], pins={"prices": "1.0.0"})
 
 
 def test_pin_on_the_version_outlives_an_interrupted_ingest(project: DataProject) -> None:
@@ -223,7 +223,7 @@ def test_pin_on_the_version_outlives_an_interrupted_ingest(project: DataProject)
     (path,) = (project.root / "data/signals/prices").glob("2024-03*")
     path.write_bytes(b"half")
     before = git(project.root, "status", "--porcelain")
-    found = ensure_received(["prices"], pins={"prices": "1.0.0"})["prices"]
+    found = load_snapshots(["prices"], pins={"prices": "1.0.0"})["prices"]
     assert snapshot.scan(found).collect().height == found.rows
     assert git(project.root, "status", "--porcelain") == before
 
@@ -232,11 +232,11 @@ def test_looking_does_not_hide_that_files_are_replaced(project: DataProject) -> 
     contract = read_contracts(project.root)["prices"]
     text = snapshot.dvc_file(contract).read_text()
     snapshot.write_index(contract, {"publishing": True, "before": text})
-    ensure_received(["prices"], pins={"prices": "1.0.0"})
+    load_snapshots(["prices"], pins={"prices": "1.0.0"})
     # cut off now, its ingest is to be undone
     (path,) = (project.root / "data/signals/prices").glob("2024-03*")
     path.write_bytes(b"half")
-    assert ensure_received(["prices"])["prices"].rows == 1200
+    assert load_snapshots(["prices"])["prices"].rows == 1200
 
 
 def test_pin_on_the_command_line_needs_no_plus() -> None:
@@ -263,8 +263,8 @@ def test_run_uses_the_former_version_while_the_new_is_held(
 ) -> None:
     before = load_dataset(project.config())
     _twice_the_price(project)
-    breach = quality.Breach("range", "price", "price is above what anybody pays", "2024-01")
-    monkeypatch.setattr(quality, "broken", lambda *_: [breach])
+    violation = quality.Violation("range", "price", "price is above what anybody pays", "2024-01")
+    monkeypatch.setattr(quality, "broken", lambda *_: [violation])
     # received by the run itself, and held on arrival
     data = load_dataset(project.config())
     assert data.fingerprint == before.fingerprint
@@ -348,6 +348,6 @@ def test_version_without_numbers_is_another_and_not_lower(
         for version in (old, new)
     )
     versions.check(before, now)
-    with pytest.raises(UserError, match="cannot go down"):
+    with pytest.raises(UserError, match="must not go down"):
         versions.check(_contract(text.replace("version: 1.0.0", "version: v2"), path),
                        _contract(text.replace("version: 1.0.0", "version: 1.9"), path))  # fmt: skip

@@ -125,6 +125,7 @@ def test_no_fault_moves_the_ensemble_beyond_its_budget(
         assert one["feature"] not in GROUPS[one["signal"]], "importance is that of the others"
         assert one["score"]["mean"] <= one["score"]["percentile"] <= one["score"]["most"]
     removed = [one for one in effects if one["fault"] == "remove" and one["model"] == "ensemble"]
+    assert len(removed) == len(GROUPS)
     assert all(one["loss"]["value"] < 0.3 for one in removed)
     assert "figures/blast_radius" in record.texts
 

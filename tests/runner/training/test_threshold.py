@@ -243,7 +243,7 @@ def test_first_run_without_a_valid_threshold_has_none(config, tmp_path: Path) ->
     assert told["value"] is None
     (hold,) = open_holds(tmp_path)
     assert hold.last_good == "none"
-    assert "no threshold is active" in hold.breaches[0].message
+    assert "no threshold is active" in hold.violations[0].message
 
 
 @pytest.mark.parametrize(("word", "asks_again"), [("release", False), ("reject", True)])

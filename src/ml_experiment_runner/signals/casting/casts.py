@@ -96,7 +96,7 @@ def value_at(series: pl.Series, row: int) -> object:
 def why_not(value: object, field: Field, zone: str) -> str:
     """What a message adds on a value that `cast` refuses."""
     if isinstance(value, bytes):
-        return ", which is bytes and no UTF-8 text" if field.type == "string" else ""
+        return ", which is bytes that are not UTF-8" if field.type == "string" else ""
     if field.type == "integer":
         return exact_numbers.why_no_integer(value)
     if field.type == "number":
@@ -116,15 +116,15 @@ def compact(value: Any) -> str:
     """
     if isinstance(value, dict):
         pairs = (
-            f"{json.dumps(str(key), ensure_ascii=False)}:{compact(each)}"
-            for key, each in value.items()
+            f"{json.dumps(str(key), ensure_ascii=False)}:{compact(item)}"
+            for key, item in value.items()
         )
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(compact, value)) + "]"
     if isinstance(value, Number):
         if not value.lstrip("-")[0].isdigit():
-            raise ValueError(f"{value} is no JSON")
+            raise ValueError(f"{value} is not valid JSON")
         return str(value)
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -163,7 +163,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_json(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not valid JSON")
 
 
 DECODER = json.JSONDecoder(
@@ -255,9 +255,9 @@ def _compact(value: Any, start: str) -> str | None:
 
 
 def _has(dtype: Any, kinds: tuple[Any, ...]) -> bool:
-    inner = [each.dtype for each in getattr(dtype, "fields", [])]
+    inner = [inner_type.dtype for inner_type in getattr(dtype, "fields", [])]
     inner += [dtype.inner] if hasattr(dtype, "inner") else []
-    return dtype in kinds or any(_has(each, kinds) for each in inner)
+    return dtype in kinds or any(_has(inner_type, kinds) for inner_type in inner)
 
 
 def _in_microseconds(dtype: Any) -> Any:
@@ -265,7 +265,7 @@ def _in_microseconds(dtype: Any) -> Any:
     if isinstance(dtype, pl.Datetime):
         return pl.Datetime("us", dtype.time_zone)
     if isinstance(dtype, pl.Struct):
-        return pl.Struct({each.name: _in_microseconds(each.dtype) for each in dtype.fields})
+        return pl.Struct({field.name: _in_microseconds(field.dtype) for field in dtype.fields})
     if isinstance(dtype, pl.Array):
         return pl.Array(_in_microseconds(dtype.inner), dtype.shape[0])
     return pl.List(_in_microseconds(dtype.inner)) if isinstance(dtype, pl.List) else dtype

@@ -211,10 +211,10 @@ def to_utc(local: pl.Series, zone: str, is_day: pl.Series) -> pl.Series:
     """
     result = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if (lost := result.is_null() & is_day & local.is_not_null()).any():
-        one = (local + timedelta(hours=1)).dt.replace_time_zone(
+        first_hour = (local + timedelta(hours=1)).dt.replace_time_zone(
             zone, ambiguous="earliest", non_existent="null"
         )
-        result = result.zip_with(~lost, one)
+        result = result.zip_with(~lost, first_hour)
     return result.dt.convert_time_zone("UTC")
 
 

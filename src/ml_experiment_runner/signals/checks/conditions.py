@@ -25,10 +25,10 @@ class Condition:
     """What rows may not be.
 
     Attributes:
-        kind: Of the breach.
+        kind: Of the violation.
         field: The field.
         bad: Whether a row is such.
-        promise: What such rows are, in words.
+        description: What such rows are, in words.
         tolerated: The share of a partition's rows that may be such; None where the rule says how
             many of all may be.
         rule: The quality rule that it comes from, unless it comes from the field.
@@ -37,7 +37,7 @@ class Condition:
     kind: str
     field: Field
     bad: pl.Expr
-    promise: str
+    description: str
     tolerated: float | None = 0.0
     rule: Rule | None = None
 
@@ -49,24 +49,24 @@ def conditions(contract: Contract, now: datetime) -> list[Condition]:
         contract: The signal's contract.
         now: When the rows arrived.
     """
-    found: list[Condition] = []
+    result: list[Condition] = []
     for field in contract.fields:
         column = pl.col(field.name)
         if field.tolerated_nulls is not None:
             bad = column.is_null()
-            found.append(Condition("nulls", field, bad, "have no value", field.tolerated_nulls))
-        for kind, bad, promise in _of_values(contract, field):
-            found.append(Condition(kind, field, bad, promise, field.tolerated_invalid))
+            result.append(Condition("nulls", field, bad, "have no value", field.tolerated_nulls))
+        for kind, bad, description in _of_values(contract, field):
+            result.append(Condition(kind, field, bad, description, field.tolerated_invalid))
         if field.name == contract.event_time:
-            promise = f"are after {moment_text(now, contract)}, when they came"
-            found.append(Condition("future", field, column > now + CLOCKS, promise))
-        found += [
-            Condition(kind, field, bad, promise, rule.tolerated, rule)
+            description = f"are after {moment_text(now, contract)}, when they came"
+            result.append(Condition("future", field, column > now + CLOCKS, description))
+        result += [
+            Condition(kind, field, bad, description, rule.tolerated, rule)
             for rule in field.rules
             if rule.metric != "duplicateValues"
-            for kind, bad, promise in _of_a_rule(contract, field, rule)
+            for kind, bad, description in _of_a_rule(contract, field, rule)
         ]
-    return found
+    return result
 
 
 def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr, str]]:
@@ -78,14 +78,14 @@ def _of_values(contract: Contract, field: Field) -> Iterator[tuple[str, pl.Expr,
     if field.allowed:
         yield _listed(contract, field, field.allowed)
     if field.multiple_of is not None:
-        promise = f"are not multiples of {field.multiple_of:f}"
-        yield "multiple", _is_no_multiple(field), promise
+        description = f"are not multiples of {field.multiple_of:f}"
+        yield "multiple", _is_no_multiple(field), description
     if field.length != (None, None):
         low, high = field.length
         length = column.str.len_chars()
-        words = (f"at least {low:,}" if high is None else f"at most {high:,}" if low is None
+        allowed = (f"at least {low:,}" if high is None else f"at most {high:,}" if low is None
                  else f"{low:,} to {high:,}")  # fmt: skip
-        yield "length", _beyond(length, low, high), f"do not have {words} characters"
+        yield "length", _beyond(length, low, high), f"do not have {allowed} characters"
     if field.pattern is not None:
         yield _without(field, field.pattern)
     if field.text_format is not None:
@@ -98,23 +98,23 @@ def _of_a_rule(contract: Contract, field: Field, rule: Rule) -> Iterator[tuple[s
     if rule.metric == "nullValues":
         yield "nulls", column.is_null(), "have no value"
     elif rule.metric == "missingValues":
-        words = listed(rule.missing)
+        texts = listed(rule.missing)
         missing = column.is_null() | _is_one_of(contract, field, rule.missing)
-        yield "missing", missing, f"have no value or one of {words}" if words else "have no value"
+        yield "missing", missing, f"have no value or one of {texts}" if texts else "have no value"
     elif rule.valid and rule.pattern is not None:
-        (_, unlisted, none_of), (_, other, promise) = (
+        (_, unlisted, none_of), (_, other, description) = (
             _listed(contract, field, rule.valid), _without(field, rule.pattern)
         )  # fmt: skip
-        yield "values", unlisted | other, f"{none_of} or {promise}"
+        yield "values", unlisted | other, f"{none_of} or {description}"
     elif rule.valid:
         yield _listed(contract, field, rule.valid)
     elif rule.pattern is not None:
         yield _without(field, rule.pattern)
     else:  # whatever the field's own entries call invalid
-        found = list(_of_values(contract, field))
-        if found:
-            bad = pl.any_horizontal(bad for _, bad, _ in found)
-            yield "invalid", bad, " or ".join(promise for _, _, promise in found)
+        value_conditions = list(_of_values(contract, field))
+        if value_conditions:
+            bad = pl.any_horizontal(bad for _, bad, _ in value_conditions)
+            yield "invalid", bad, " or ".join(description for _, _, description in value_conditions)
 
 
 def _listed(contract: Contract, field: Field, allowed: tuple[str, ...]) -> tuple[str, pl.Expr, str]:
@@ -167,7 +167,7 @@ def _outside(contract: Contract, field: Field) -> pl.Expr | None:
     low, high, above, below = _bounds(contract, field)
     if field.type == "integer":
         # whole bounds of whole numbers: a comparison with 0.5 would turn the column into floats
-        low, high = (None if each is None else int(each) for each in (low, high))
+        low, high = (None if bound is None else int(bound) for bound in (low, high))
         if (low or 0) > GREATEST_INTEGER or (high or 0) < LEAST_INTEGER:
             return column.is_not_null()
         low = None if low is None or low <= LEAST_INTEGER else low

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.project.text import percent, time_span
 from ml_experiment_runner.signals.checks.conditions import (
     Condition,
     conditions,
@@ -15,7 +16,7 @@ from ml_experiment_runner.signals.checks.conditions import (
     worst_of,
 )
 from ml_experiment_runner.signals.checks.schema import shown
-from ml_experiment_runner.signals.checks.tolerance import percent, too_many
+from ml_experiment_runner.signals.checks.tolerance import too_many
 from ml_experiment_runner.signals.checks.uniqueness import key_text, repeated
 from ml_experiment_runner.signals.contract.contract import Contract
 
@@ -28,8 +29,8 @@ def broken(
     delivery: Mapping[str, pl.DataFrame],
     now: datetime,
     unchanged: Mapping[str, pl.LazyFrame] | None = None,
-) -> list[Breach]:
-    """The contract's rules that a delivery breaks: one breach for each rule, where it begins.
+) -> list[Violation]:
+    """The contract's rules that a delivery breaks: one violation for each rule, where it begins.
 
     A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
     about all rows that came; that no value comes twice is about those and the unchanged ones.
@@ -43,29 +44,34 @@ def broken(
     checks = conditions(contract, now)
     unfinished = _unfinished(contract, delivery, unchanged or ())
     counts = {partition: _counts(checks, delivery[partition]) for partition in sorted(delivery)}
-    found = [
+    by_check = [
         (_beyond_the_share if check.tolerated is not None else _beyond_the_bound)(
-            contract, check, delivery, {partition: each[at] for partition, each in counts.items()}
+            contract,
+            check,
+            delivery,
+            {partition: row_counts[at] for partition, row_counts in counts.items()},
         )
         for at, check in enumerate(checks)
     ]
-    found += [
+    by_check += [
         [
-            breach
+            violation
             for partition, frame in sorted(delivery.items())
-            for breach in _volume(contract, frame.height, partition, now, partition == unfinished)
+            for violation in _volume(
+                contract, frame.height, partition, now, partition == unfinished
+            )
         ],
         [
-            breach
+            violation
             for partition, frame in sorted(delivery.items())
-            for breach in _copies(contract, frame, partition)
+            for violation in _copies(contract, frame, partition)
         ],
     ]
-    firsts = [_first(breaches) for breaches in found if breaches]
+    firsts = [_first(violations) for violations in by_check if violations]
     return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
-def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Breach | None:
+def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Violation | None:
     """That new rows are overdue; the rows that came may be as good as ever."""
     if contract.event_time is None or contract.frequency is None or last_event is None:
         return None
@@ -73,10 +79,10 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
     if now - last_event <= due:
         return None
     message = (
-        f"the last event is of {moment_text(last_event, contract)}, {span(now - last_event)} ago; "
-        f"new ones are due within {span(due)}"
+        f"the last event is of {moment_text(last_event, contract)}, "
+        f"{time_span(now - last_event)} ago; new ones are due within {time_span(due)}"
     )
-    return Breach("freshness", contract.event_time, message, _month(last_event, contract))
+    return Violation("freshness", contract.event_time, message, _month(last_event, contract))
 
 
 def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
@@ -104,16 +110,16 @@ def _beyond_the_share(
     check: Condition,
     delivery: Mapping[str, pl.DataFrame],
     counts: Mapping[str, int],
-) -> list[Breach]:
+) -> list[Violation]:
     """The partitions in which more rows are such than a tolerated share explains."""
-    found = []
+    violations = []
     for partition, count in counts.items():
         frame = delivery[partition]
         if too_many(count, frame.height, check.tolerated or 0.0):
-            tolerated = f"; tolerated are {percent(check.tolerated)}" if check.tolerated else ""
+            tolerated = f"; tolerated: {percent(check.tolerated)}" if check.tolerated else ""
             message = _told(check, count, frame.height) + tolerated + _seen(contract, check, frame)
-            found.append(Breach(check.kind, check.field.name, message, partition))
-    return found
+            violations.append(Violation(check.kind, check.field.name, message, partition))
+    return violations
 
 
 def _beyond_the_bound(
@@ -121,18 +127,18 @@ def _beyond_the_bound(
     check: Condition,
     delivery: Mapping[str, pl.DataFrame],
     counts: Mapping[str, int],
-) -> list[Breach]:
+) -> list[Violation]:
     """That the number of such rows in all that came is not what a rule promises."""
     assert check.rule is not None
     rows = sum(frame.height for frame in delivery.values())
     total = sum(counts.values())
     if not rows or check.rule.is_kept(total, rows):
         return []
-    message = f"{_told(check, total, rows)} where {check.rule.promise} are promised"
+    message = f"{_told(check, total, rows)} where {check.rule.expected} are expected"
     where = next((partition for partition, count in counts.items() if count), min(counts))
     if total:
         message += _seen(contract, check, delivery[where])
-    return [Breach(check.kind, check.field.name, message, where)]
+    return [Violation(check.kind, check.field.name, message, where)]
 
 
 def _told(check: Condition, count: int, rows: int) -> str:
@@ -140,7 +146,7 @@ def _told(check: Condition, count: int, rows: int) -> str:
     unit = f" {field.unit}" if field.unit and check.kind == "range" else ""
     return (
         f"{count:,} of {rows:,} values of {field.name} ({percent(count / rows)}) "
-        f"{check.promise}{unit}"
+        f"{check.description}{unit}"
     )
 
 
@@ -171,7 +177,7 @@ def _unfinished(
 
 def _volume(
     contract: Contract, rows: int, partition: str, now: datetime, unfinished: bool
-) -> list[Breach]:
+) -> list[Violation]:
     is_open = unfinished or is_growing(contract, partition, now)
     least, most = contract.rows
     others = [
@@ -179,18 +185,18 @@ def _volume(
         if rule.metric == "rowCount" and not rule.is_kept(rows, rows)
     ]  # fmt: skip
     if most is not None and rows > most:
-        promise = f"at most {most:,}"
+        expected = f"at most {most:,}"
     elif least is not None and rows < least and not is_open:
-        promise = f"at least {least:,}"
+        expected = f"at least {least:,}"
     elif others and not is_open:
-        promise = others[0].promise
+        expected = others[0].expected
     else:
         return []
-    message = f"{rows:,} rows in {partition} where {promise} are promised"
-    return [Breach("volume", None, message, partition)]
+    message = f"{rows:,} rows in {partition} where {expected} are expected"
+    return [Violation("volume", None, message, partition)]
 
 
-def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Breach]:
+def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Violation]:
     """Days whose every row came two or more times, under a key that is but a number.
 
     A key of several fields, or of the event time, says what a row is: copies share it, and are
@@ -216,30 +222,22 @@ def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Bre
         return []
     where = f" of {days['day'][0]}" if contract.event_time else ""
     message = (
-        f"each of {days['different'][0]:,} rows{where} came more than once under another "
-        f"{', '.join(contract.key)}: {days['rows'].sum():,} rows are copies or have one"
+        f"duplicate rows: each of {days['different'][0]:,} rows{where} came more than once under "
+        f"another {', '.join(contract.key)}; {days['rows'].sum():,} rows are copies or have one"
     )
-    return [Breach("duplicates", None, message, partition)]
+    return [Violation("duplicates", None, message, partition)]
 
 
-def _first(breaches: list[Breach]) -> Breach:
-    """One breach for all partitions that a rule is broken in."""
-    first, *more = breaches
+def _first(violations: list[Violation]) -> Violation:
+    """One violation for all partitions that a rule is broken in."""
+    first, *more = violations
     if not more:
         return first
-    also = ", ".join(each.partition for each in more[:3]) + (", …" if len(more) > 3 else "")
-    return Breach(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
+    also = ", ".join(violation.partition for violation in more[:3]) + (
+        ", …" if len(more) > 3 else ""
+    )
+    return Violation(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
 
 
 def _month(moment: datetime, contract: Contract) -> str:
     return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
-
-
-def span(length: timedelta) -> str:
-    """A length of time for people."""
-    hours = length / timedelta(hours=1)
-    if hours >= 24 * 100:
-        return f"{hours / 24:,.0f} days"
-    if hours >= 48:
-        return f"{hours / 24:.3g} days"
-    return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"

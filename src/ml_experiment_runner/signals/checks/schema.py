@@ -8,7 +8,7 @@ from typing import NoReturn
 import polars as pl
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.casting import casts
 from ml_experiment_runner.signals.contract.contract import Contract, Field
 
@@ -17,20 +17,20 @@ LONGEST = 80  # signs of a value in a message
 
 
 def check_names(names: Sequence[str], contract: Contract, path: str) -> None:
-    """Raises an Unfit for the first field that the source lacks, has twice or has beyond."""
+    """Raises a SchemaViolation for the first missing, duplicate or unknown field of the source."""
     for field in contract.source_fields:
         name = field.source_name
         if name not in names:
             message = f"the field '{name}' is missing in {path}. {nearest(name, names)}"
-            raise contract.unfit(_schema(field.name, message))
+            raise contract.schema_violation(_schema(field.name, message))
     known = set(contract.source_names)
     for position, name in enumerate(names):
         if name not in known or name in names[:position]:
-            what = "stands twice" if name in known else "is not in the contract"
-            raise contract.unfit(
+            what = "is a duplicate" if name in known else "is not in the contract"
+            raise contract.schema_violation(
                 _schema(name, f"the field '{name}' of {path} {what}"),
                 f"Add it to signals/{contract.path.name} with a new version, or ask "
-                f"{contract.owner} ({contract.contact})",
+                f"{contract.owner_and_contact}",
             )
 
 
@@ -40,7 +40,7 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
     A generated key is not among them yet.
 
     Raises:
-        Unfit: A value is not of its type; names the field, the row and the value.
+        SchemaViolation: A value is not of its type; names the field, the row and the value.
     """
     columns = []
     for field in contract.source_fields:
@@ -59,7 +59,7 @@ def conform(frame: pl.DataFrame, contract: Contract, path: str) -> pl.DataFrame:
 
 
 def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
-    """Raises an Unfit for texts where a source with types of its own should have numbers."""
+    """Raises a SchemaViolation for texts where a typed source should have numbers."""
     for series in frame:
         field = contract.source_field(series.name)
         is_text = isinstance(series.dtype, pl.String | pl.Categorical | pl.Enum)
@@ -73,7 +73,7 @@ def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
 def check_none(
     bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
 ) -> None:
-    """Raises an Unfit for the first value that is none of the field's type."""
+    """Raises a SchemaViolation for the first value that is none of the field's type."""
     if (row := bad.arg_max()) is not None and bad[row]:
         refuse(field, values[row], row + 1, contract, path, "", int(bad.sum()) - 1)
 
@@ -87,7 +87,7 @@ def refuse(
     why: str,
     more: int = 0,
 ) -> NoReturn:
-    """Raises an Unfit for a value that is none of the contract's type.
+    """Raises a SchemaViolation for a value that is none of the contract's type.
 
     Args:
         field: Whose value it is.
@@ -103,18 +103,18 @@ def refuse(
         f"{row} of {path} has {shown(value, field, _literal)}{why}"
         f"{f' (and {more:,} more)' if more else ''}"
     )
-    raise contract.unfit(_schema(field.name, message))
+    raise contract.schema_violation(_schema(field.name, message))
 
 
 def check_rows(frame: pl.DataFrame, contract: Contract, path: str) -> None:
-    """Raises an Unfit for rows without a required value, and for two with the same key."""
-    if breaches := row_breaches(frame, contract, path):
-        raise contract.unfit(breaches[0])
+    """Raises a SchemaViolation for rows without a required value, and for two with the same key."""
+    if violations := row_violations(frame, contract, path):
+        raise contract.schema_violation(violations[0])
 
 
-def row_breaches(frame: pl.DataFrame, contract: Contract, path: str) -> list[Breach]:
+def row_violations(frame: pl.DataFrame, contract: Contract, path: str) -> list[Violation]:
     """Required fields without a value (kind `nulls`) and rows that share their key (`key`)."""
-    breaches = []
+    violations = []
     for field in contract.fields:
         if field.required and (count := frame[field.name].null_count()):
             row = frame[field.name].is_null().arg_max()
@@ -123,7 +123,7 @@ def row_breaches(frame: pl.DataFrame, contract: Contract, path: str) -> list[Bre
                 f"the required field '{field.name}' has no value in {count:,} rows of {path}, "
                 f"first in row {row + 1}"
             )
-            breaches.append(Breach("nulls", field.name, message, "all"))
+            violations.append(Violation("nulls", field.name, message, "all"))
     if frame.select(contract.key).n_unique() < frame.height:
         twice = frame.select(contract.key).is_duplicated().arg_true()
         values = frame.row(twice[0], named=True)
@@ -134,8 +134,8 @@ def row_breaches(frame: pl.DataFrame, contract: Contract, path: str) -> list[Bre
             f"{len(twice):,} rows of {path} share their key with another, first row "
             f"{twice[0] + 1} ({key}){_hour_that_comes_twice(frame[twice], contract)}"
         )
-        breaches.append(Breach("key", None, message, "all"))
-    return breaches
+        violations.append(Violation("key", None, message, "all"))
+    return violations
 
 
 def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
@@ -145,8 +145,8 @@ def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
         return ""
     local = rows[event].dt.convert_time_zone(zone).dt.replace_time_zone(None)
     first, last = (
-        local.dt.replace_time_zone(zone, ambiguous=each, non_existent="null")
-        for each in ("earliest", "latest")
+        local.dt.replace_time_zone(zone, ambiguous=choice, non_existent="null")
+        for choice in ("earliest", "latest")
     )
     if not (first != last).all():
         return ""
@@ -156,8 +156,8 @@ def _hour_that_comes_twice(rows: pl.DataFrame, contract: Contract) -> str:
     )
 
 
-def _schema(name: str, message: str) -> Breach:
-    return Breach("schema", name, message, "all")
+def _schema(name: str, message: str) -> Violation:
+    return Violation("schema", name, message, "all")
 
 
 def _literal(value: object) -> str:

@@ -23,8 +23,3 @@ def too_many(count: int, rows: int, tolerated: float) -> bool:
     if share < 1:
         surprise += (1 - share) * math.log((1 - share) / (1 - tolerated))
     return rows * surprise > -math.log(CHANCE)
-
-
-def percent(share: float) -> str:
-    """A share for people."""
-    return f"{100 * share:.3g} %"

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.project.text import percent
 from ml_experiment_runner.signals.checks.conditions import value_text
 from ml_experiment_runner.signals.checks.schema import shown
-from ml_experiment_runner.signals.checks.tolerance import percent, too_many
+from ml_experiment_runner.signals.checks.tolerance import too_many
 from ml_experiment_runner.signals.contract.contract import Contract, Field
 from ml_experiment_runner.signals.odcs.quality_rules import Rule
 
@@ -16,12 +17,12 @@ def repeated(
     contract: Contract,
     delivery: Mapping[str, pl.DataFrame],
     unchanged: Mapping[str, pl.LazyFrame],
-) -> list[Breach]:
+) -> list[Violation]:
     """What must be unique, or nearly so, and is not.
 
     A row counts if its value came in an earlier one; rows without a value do not count.
     """
-    found = []
+    violations = []
     for rule, field in _rules(contract):
         names = list(rule.properties) if field is None else [field.name]
         columns = list(dict.fromkeys((*names, *contract.key)))
@@ -39,8 +40,8 @@ def repeated(
         tolerated = rule.tolerated
         if too_many(count, rows, tolerated) if tolerated is not None else \
                 not rule.is_kept(count, rows):  # fmt: skip
-            found.append(_breach(contract, rule, field, count, frames))
-    return found
+            violations.append(_violation(contract, rule, field, count, frames))
+    return violations
 
 
 def _rules(contract: Contract) -> Iterator[tuple[Rule, Field | None]]:
@@ -56,13 +57,13 @@ def _rules(contract: Contract) -> Iterator[tuple[Rule, Field | None]]:
             yield rule, None
 
 
-def _breach(
+def _violation(
     contract: Contract,
     rule: Rule,
     field: Field | None,
     count: int,
     frames: Mapping[str, pl.DataFrame],
-) -> Breach:
+) -> Violation:
     names = list(rule.properties) if field is None else [field.name]
     rows = sum(frame.height for frame in frames.values())
     message = (
@@ -70,9 +71,9 @@ def _breach(
         "earlier one"
     )
     if rule.tolerated is None:
-        message += f" where {rule.promise} are promised"
+        message += f" where {rule.expected} are expected"
     elif rule.tolerated:
-        message += f"; tolerated are {percent(rule.tolerated)}"
+        message += f"; tolerated: {percent(rule.tolerated)}"
     where = list(frames)[-1]
     if count:
         table = pl.concat(
@@ -82,7 +83,7 @@ def _breach(
         where = first[""]
         value = ", ".join(_shown(contract, name, first[name]) for name in names)
         message += f"; {value}, first at {key_text(contract, first)}"
-    return Breach("duplicates", field.name if field else None, message, where)
+    return Violation("duplicates", field.name if field else None, message, where)
 
 
 def key_text(contract: Contract, row: Mapping[str, object]) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.odcs.quality_rules import Rule
-from ml_experiment_runner.signals.odcs.yaml_document import together
+from ml_experiment_runner.signals.odcs.yaml_document import combined_error
 
 TYPES = (
     *("string", "integer", "number", "boolean", "date", "timestamp", "time"),
@@ -28,22 +28,22 @@ UNKNOWN = "unknown"
 """Stands in a draft where only a person knows what belongs there."""
 
 
-class Unfit(UserError):  # noqa: N818 (said of a delivery, as in "unfit to be a snapshot")
+class SchemaViolation(UserError):  # noqa: N818 (names what is wrong, not the error)
     """Rows that cannot be a snapshot: their fields, types, required values or key are others.
 
     Attributes:
-        breach: What is wrong.
+        violation: What is wrong.
         content: Hash of what came; empty where it was not read any further.
     """
 
-    def __init__(self, message: str, breach: Breach, content: str = "") -> None:
+    def __init__(self, message: str, violation: Violation, content: str = "") -> None:
         super().__init__(message)
-        self.breach = breach
+        self.violation = violation
         self.content = content
 
-    def __reduce__(self) -> tuple[type["Unfit"], tuple[str, Breach, str]]:
+    def __reduce__(self) -> tuple[type["SchemaViolation"], tuple[str, Violation, str]]:
         """Errors come from processes of their own, and so are pickled."""
-        return Unfit, (str(self), self.breach, self.content)
+        return SchemaViolation, (str(self), self.violation, self.content)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Contract:
     """A signal's contract.
 
     Attributes:
-        server: Where it comes from and which reader gets it.
+        source_configuration: Where it comes from and which reader gets it.
         key: Names of the key's fields, in order.
         event_time: The field that says when a row happened; None for a state without history.
         time_zone: Where the calendar's months begin and where times without an offset are.
@@ -139,7 +139,7 @@ class Contract:
             `without`.
         max_age: How old, by its last event, the last good snapshot may be; None for any age.
         model: The registered model whose output it is, such as `demand@champion`; None for raw.
-        unsaid: Entries that a person still has to fill in; nothing else waits for them.
+        unfilled: Entries that a person still has to fill in; nothing else waits for them.
         missing: What has to be written before it can be received: a line for each.
         unchecked: What the contract says and nothing here acts on: a text for each kind.
     """
@@ -148,7 +148,7 @@ class Contract:
     version: str
     owner: str
     contact: str
-    server: Server
+    source_configuration: SourceConfiguration
     fields: tuple[Field, ...]
     key: tuple[str, ...]
     event_time: str | None
@@ -164,19 +164,24 @@ class Contract:
     when_held: str = "last_good"
     max_age: timedelta | None = None
     model: str | None = None
-    unsaid: tuple[str, ...] = ()
+    unfilled: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
         """Where it comes from, for people; no secret is in it."""
-        return self.server.origin
+        return self.source_configuration.origin
+
+    @property
+    def server(self) -> SourceConfiguration:
+        """The former name of `source_configuration`, which readers of projects use; until 1.0."""
+        return self.source_configuration
 
     @property
     def format(self) -> str:
         """The format of its files; empty where it comes from no file."""
-        return self.server.options.get("format", "")
+        return self.source_configuration.options.get("format", "")
 
     @property
     def root(self) -> Path:
@@ -227,19 +232,19 @@ class Contract:
             UserError: It is not; names what is missing.
         """
         if self.missing:
-            raise together(list(self.missing))
+            raise combined_error(list(self.missing))
         return self
 
     def mistake(self, what: str, then: str = "") -> UserError:
         """The error that names the signal, its owner and what to do next."""
         if not then and self.owner == UNKNOWN:
-            then = f"Nobody is named as its owner in signals/{self.path.name}"
+            then = f"Its owner is unknown: fill in team.name in signals/{self.path.name}"
         then = then or f"Ask {self.owner_and_contact}"
         return UserError(f"signal {self.name}: {what}.\n{then}.")
 
-    def unfit(self, breach: Breach, then: str = "") -> Unfit:
+    def schema_violation(self, violation: Violation, then: str = "") -> SchemaViolation:
         """The error for a delivery that breaks a promise without which there is no snapshot."""
-        return Unfit(str(self.mistake(breach.message, then)), breach)
+        return SchemaViolation(str(self.mistake(violation.message, then)), violation)
 
 
 class Contracts(dict[str, Contract]):
@@ -300,7 +305,7 @@ def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) 
     if name not in contracts:
         place = f"{key}: " if key else ""
         raise UserError(
-            f"{place}there is no signal '{name}': signals/{name}.yaml does not exist. "
+            f"{place}unknown signal '{name}': signals/{name}.yaml does not exist. "
             f"{nearest(name, contracts)}"
         )
     return contracts[name]

@@ -1,7 +1,7 @@
 """Reads contracts: files in `signals/` in the Open Data Contract Standard (ODCS) v3.
 
-Whatever the standard allows is taken. What it forbids is a mistake; what receiving lacks is told
-when the signal is to be received; what nothing here acts on is listed.
+Whatever the standard allows is accepted. What it forbids is a mistake; what ingestion lacks is
+reported when the signal is to be ingested; what nothing here acts on is listed.
 """
 
 import re
@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract, Contracts
 from ml_experiment_runner.signals.contract.people import people
-from ml_experiment_runner.signals.contract.source_configuration import NOWHERE, Server, parse
+from ml_experiment_runner.signals.contract.source_configuration import (
+    NOWHERE,
+    SourceConfiguration,
+    parse,
+)
 from ml_experiment_runner.signals.contract.table import Table, read_table
 from ml_experiment_runner.signals.contract.timeliness import read_times
 from ml_experiment_runner.signals.odcs import standard
 from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
 from ml_experiment_runner.signals.odcs.values import check_zone
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, read, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, read
 
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 CUSTOM = (
@@ -26,13 +31,13 @@ CUSTOM = (
 SUFFIXES = (".yaml", ".yml")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 VERSION = re.compile(r"\w(?:[\w.+-]*\w)?", re.ASCII)
-"""What can stand in the name of a file on every system."""
+"""What the name of a file can hold on every system."""
 
 
 def contract_files(root: Path) -> list[Path]:
     """The files in `signals/` that hold contracts, in order of their names."""
-    found = (root / "signals").glob("*.y*ml")
-    return sorted(path for path in found if path.suffix in SUFFIXES)
+    paths = (root / "signals").glob("*.y*ml")
+    return sorted(path for path in paths if path.suffix in SUFFIXES)
 
 
 def signal_name(path: Path) -> str:
@@ -51,7 +56,7 @@ def read_contracts(root: Path) -> Contracts:
         if name in contracts:
             dict.pop(contracts, name, None)
             contracts.broken[name] = UserError(
-                f"signals/{path.name}: another file has the contract of '{name}' too; remove one"
+                f"signals/{path.name}: duplicate contract of '{name}'; remove one of its files"
             )
             continue
         try:
@@ -65,7 +70,11 @@ def read_contracts(root: Path) -> Contracts:
 
 
 def contract_of(document: Entry, path: Path) -> Contract:
-    """The contract that a document says, at the place where it is or will be.
+    """The contract in a YAML document.
+
+    Args:
+        document: The root of the document.
+        path: The contract's file, or where it will be.
 
     Raises:
         UserError: The standard forbids something in it; names all of it, with file and line.
@@ -74,50 +83,40 @@ def contract_of(document: Entry, path: Path) -> Contract:
     reading = Reading()
     standard.check(document, reading.mistakes)
     name = signal_name(path)
-    with reading.mistakes.collected():
-        if not NAME.fullmatch(name):
-            raise document.mistake(
-                f"the file's name is the signal's: '{short(name)}' must have letters, digits, _ "
-                "and -, such as orders.yaml"
-            )
+    _check_name(name, document, reading)
     entries = document.entries()
-    reading.unchecked.add_of(entries, "contract")
-    if "description" in entries:
-        reading.unchecked.add_of(entries["description"].entries(), "description", "description")
+    _list_unchecked(entries, reading)
     custom = custom_properties(entries.get("customProperties"), CUSTOM, reading)
-    table, server = Table(name, name), NOWHERE
-    with reading.needs.collected():
-        table = read_table(entries.get("schema"), document, name, custom.get("table"), reading)
-    with reading.needs.collected():
-        server = _server(entries, document, table, custom, reading)
+    table = reading.needed(
+        Table(name, name),
+        lambda: read_table(entries.get("schema"), document, name, custom.get("table"), reading),
+    )
+    source = reading.needed(
+        NOWHERE, lambda: _source_configuration(entries, document, table, custom, reading)
+    )
     owner, contact = people(entries.get("team"), entries.get("support"))
     times = read_times(entries.get("slaProperties"), table, custom, reading)
     status = _status(entries.get("status"), reading)
-    version, zone, model = "", "UTC", None
-    nulls: tuple[str, ...] = ()
-    with reading.needs.collected():
-        version = _version(entries["version"]) if "version" in entries else ""
-    with reading.needs.collected():
-        zone = check_zone(custom["timeZone"]) if "timeZone" in custom else "UTC"
-    with reading.needs.collected():
-        nulls = _nulls(custom.get("nullValues"))
-    with reading.needs.collected():
-        model = _model(custom["model"]) if "model" in custom else None
-    unsaid = _unsaid(entries, status, owner, contact, reading)
+    version = reading.needed("", lambda: _version(entries.get("version")))
+    time_zone = reading.needed("UTC", lambda: _time_zone(custom.get("timeZone")))
+    null_values: tuple[str, ...] = ()
+    null_values = reading.needed(null_values, lambda: _null_values(custom.get("nullValues")))
+    model = reading.needed(None, lambda: _model(custom.get("model")))
+    unfilled = _unfilled(entries, status, owner, contact, reading)
     reading.refuse()
     return Contract(
         name=name,
         version=version,
         owner=owner,
         contact=contact,
-        server=server,
+        source_configuration=source,
         fields=table.fields,
         key=table.key,
         event_time=times.event_time,
-        time_zone=zone,
+        time_zone=time_zone,
         delay=times.latency,
         freshness=times.freshness,
-        null_values=nulls,
+        null_values=null_values,
         path=path,
         status=status,
         frequency=times.frequency,
@@ -126,14 +125,14 @@ def contract_of(document: Entry, path: Path) -> Contract:
         when_held=times.when_held,
         max_age=times.max_age,
         model=model,
-        unsaid=unsaid,
+        unfilled=unfilled,
         missing=reading.missing(),
         unchecked=reading.unchecked.texts(),
     )
 
 
 def _check_format(document: Entry) -> None:
-    """One line for a file of another kind, instead of one for each of its entries."""
+    """Refuses a file of another format in one line, instead of one for each of its entries."""
     if document.find("dataContractSpecification"):
         raise document.mistake(
             "this is a Data Contract Specification, an older format; convert it to ODCS: "
@@ -144,21 +143,37 @@ def _check_format(document: Entry) -> None:
         kind.choice(standard.WORDS["kind"])
     if version is not None and re.match(r"v?[012]\.", version.raw):
         raise version.mistake(
-            f"apiVersion: {version.raw} is another format than v3; the owner has to convert it "
-            f"to one of {', '.join(standard.VERSIONS)}"
+            f"apiVersion must be one of {', '.join(standard.VERSIONS)}, got {version.raw}; ask the "
+            "owner to convert the contract"
         )
 
 
-def _server(
+def _check_name(name: str, document: Entry, reading: Reading) -> None:
+    with reading.mistakes.collected():
+        if not NAME.fullmatch(name):
+            raise document.mistake(
+                f"invalid file name '{shorten(name)}': it is the signal's name, with letters, "
+                "digits, _ and -, such as orders.yaml"
+            )
+
+
+def _list_unchecked(entries: Mapping[str, Entry], reading: Reading) -> None:
+    """Lists what the contract says of itself and nothing here acts on."""
+    reading.unchecked.add_of(entries, "contract")
+    if "description" in entries:
+        reading.unchecked.add_of(entries["description"].entries(), "description", "description")
+
+
+def _source_configuration(
     entries: Mapping[str, Entry],
     document: Entry,
     table: Table,
     custom: Mapping[str, Entry],
     reading: Reading,
-) -> Server:
+) -> SourceConfiguration:
     servers = entries.get("servers")
     if servers is None or not servers.items():
-        reading.lacking.found.append((servers or document).mistake(
+        reading.lacking.add((servers or document).mistake(
             "'servers' is missing: say where the data come from"
         ))  # fmt: skip
         return NOWHERE
@@ -170,57 +185,66 @@ def _status(entry: Entry | None, reading: Reading) -> str:
     if text.casefold() in STATUSES:
         return text.casefold()
     if text:
-        reading.unchecked.add(f"status {short(text)}")
+        reading.unchecked.add(f"status {shorten(text)}")
     return text or "active"
 
 
-def _version(entry: Entry) -> str:
+def _version(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
     version = entry.text()
     if not VERSION.fullmatch(version) or len(version) > 60:
         raise entry.mistake(
-            f"version: '{short(version)}' cannot stand in a file's name; write letters, digits, "
-            "and . - + _ between them, such as 1.0.0"
+            f"version must hold only letters, digits and . - + _ between them, such as 1.0.0, "
+            f"got '{shorten(version)}'"
         )
     return version
 
 
-def _nulls(entry: Entry | None) -> tuple[str, ...]:
+def _time_zone(entry: Entry | None) -> str:
+    return check_zone(entry) if entry else "UTC"
+
+
+def _null_values(entry: Entry | None) -> tuple[str, ...]:
     return tuple(item.text() for item in entry.items()) if entry else ()
 
 
-def _unsaid(
+def _model(entry: Entry | None) -> str | None:
+    if entry is None:
+        return None
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", entry.text()):
+        raise entry.mistake(
+            f"model must be a registered model with its alias, such as demand@champion, "
+            f"got '{entry.text()}'"
+        )
+    return entry.text()
+
+
+def _unfilled(
     entries: Mapping[str, Entry], status: str, owner: str, contact: str, reading: Reading
 ) -> tuple[str, ...]:
-    """What a person still has to fill in."""
-    words = entries["description"].entries() if "description" in entries else {}
-    team, support = entries.get("team"), entries.get("support")
-    said = {
-        "team.name": team.find("name") if team else None,
-        "support": _channel(support),
-        "description.purpose": words.get("purpose"),
-    }
-    for entry in said.values():
-        if status != "draft" and entry and entry.raw == UNKNOWN:
-            with reading.needs.collected():
-                raise entry.mistake(
-                    f"{entry.name}: '{UNKNOWN}' is for a draft; write what it is, or "
-                    "`status: draft`"
-                )
-    open_ones = {"team.name": owner == UNKNOWN, "support": contact == UNKNOWN}
+    """The entries that a person still has to fill in."""
+    description = entries["description"].entries() if "description" in entries else {}
+    team, purpose = entries.get("team"), description.get("purpose")
+    if status != "draft":
+        team_name = team.find("name") if team else None
+        for entry in (team_name, _channel(entries.get("support")), purpose):
+            _check_no_placeholder(entry, reading)
+    is_open = {"team.name": owner == UNKNOWN, "support": contact == UNKNOWN}
     if status == "draft":
-        purpose = said["description.purpose"]
-        open_ones["description.purpose"] = purpose is None or purpose.raw == UNKNOWN
-    return tuple(name for name, is_open in open_ones.items() if is_open)
+        is_open["description.purpose"] = purpose is None or purpose.raw == UNKNOWN
+    return tuple(name for name in is_open if is_open[name])
+
+
+def _check_no_placeholder(entry: Entry | None, reading: Reading) -> None:
+    with reading.needs.collected():
+        if entry and entry.raw == UNKNOWN:
+            raise entry.mistake(
+                f"{entry.name}: '{UNKNOWN}' is only allowed in a draft; fill it in, or write "
+                "`status: draft`"
+            )
 
 
 def _channel(support: Entry | None) -> Entry | None:
     channels = support.items() if support and support.is_list else []
     return channels[0].find("url") or channels[0].find("channel") if channels else None
-
-
-def _model(entry: Entry) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", entry.text()):
-        raise entry.mistake(
-            f"model: '{entry.text()}' is no registered model and alias, such as demand@champion"
-        )
-    return entry.text()

@@ -1,11 +1,11 @@
-"""How a producer writes its text files: what parts values, quotes them, and writes numbers."""
+"""How a producer writes its text files: delimiter, quotes, encoding, and the marks in numbers."""
 
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 WORDS = {"tab": "\t", "space": " ", "none": "", "backslash": "\\"}
-"""How a contract writes what nobody sees."""
+"""How a contract writes invisible characters."""
 OF_JSON = ("new_line", "array")
 """What ODCS says of JSON files at `delimiter`; which it is, the file shows."""
 QUOTES = ('"', "'", "")
@@ -42,14 +42,14 @@ class Dialect:
     skip_initial_space: bool = False
 
     def options(self) -> dict[str, str]:
-        """What a contract has to say of it: what differs from the default."""
+        """The options of a contract that differ from the default."""
         written = {value: word for word, value in WORDS.items()}
-        said = {name: getattr(self, attribute) for name, attribute in OPTIONS.items()}
+        values = {name: getattr(self, attribute) for name, attribute in OPTIONS.items()}
         return {
             name: {"header": str(value or "none"), SKIP: "true"}.get(
                 name, written.get(value, str(value))
             )
-            for name, value in said.items()
+            for name, value in values.items()
             if value != getattr(DEFAULT, OPTIONS[name])
         }
 
@@ -57,21 +57,24 @@ class Dialect:
 DEFAULT = Dialect()
 SKIP = "skipInitialSpace"
 OPTIONS = {
-    SKIP if each.name == "skip_initial_space" else each.name: each.name for each in fields(Dialect)
+    SKIP if field.name == "skip_initial_space" else field.name: field.name
+    for field in fields(Dialect)
 }
 """What a contract calls each attribute."""
 
 
 def dialect_of(options: Mapping[str, str]) -> Dialect:
     """The dialect that a server's options say."""
-    said = {name: WORDS.get(options[name], options[name]) for name in OPTIONS if name in options}
-    if said.get("delimiter") in OF_JSON:
-        del said["delimiter"]
-    if said.get("delimiter") == r"\t":
-        said["delimiter"] = "\t"
-    header = int(said.pop("header", "1") or 0)
-    skip = said.pop(SKIP, "false") == "true"
-    return Dialect(**said, header=header, skip_initial_space=skip)
+    attributes = {
+        name: WORDS.get(options[name], options[name]) for name in OPTIONS if name in options
+    }
+    if attributes.get("delimiter") in OF_JSON:
+        del attributes["delimiter"]
+    if attributes.get("delimiter") == r"\t":
+        attributes["delimiter"] = "\t"
+    header = int(attributes.pop("header", "1") or 0)
+    skip = attributes.pop(SKIP, "false") == "true"
+    return Dialect(**attributes, header=header, skip_initial_space=skip)
 
 
 CHOICES = {

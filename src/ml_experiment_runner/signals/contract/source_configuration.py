@@ -20,9 +20,10 @@ from ml_experiment_runner.project.secrets import (
     register_addresses,
     secrets_of_address,
 )
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.dialect import OPTIONS, wrong
 from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 FORMATS = ("csv", "parquet", "jsonl", "json")
 _FILES = (*OPTIONS, "maxBytes")
@@ -41,7 +42,7 @@ _LIKE_OURS = 5
 
 
 @dataclass(frozen=True)
-class Kind:
+class SourceType:
     """What one type of server is read by, and what its entry says.
 
     Attributes:
@@ -57,23 +58,23 @@ class Kind:
     required: tuple[str, ...] = ()
 
 
-_POSTGRES = Kind(
+_POSTGRES = SourceType(
     "postgres",
     ("host", "port", "database", "schema"),
     ("user", "password"),
     ("host", "port", "database", "schema"),
 )
 TYPES = {
-    "local": Kind("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
-    "s3": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"), _FILES,
-               ("location", "format")),
-    "azure": Kind("files", ("location", "format", "delimiter", "encoding"), _FILES,
+    "local": SourceType("files", ("path", "format", "encoding"), _FILES, ("path", "format")),
+    "s3": SourceType("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
+                     _FILES, ("location", "format")),
+    "azure": SourceType("files", ("location", "format", "delimiter", "encoding"), _FILES,
                   ("location", "format")),
     "postgres": _POSTGRES,
     "postgresql": _POSTGRES,
     # ODCS 3.1 wants a number for DuckDB's `schema`, so it is a property
-    "duckdb": Kind("duckdb", ("database",), ("schema",), ("database",)),
-    "api": Kind(
+    "duckdb": SourceType("duckdb", ("database",), ("schema",), ("database",)),
+    "api": SourceType(
         "api",
         ("location",),
         (
@@ -85,12 +86,12 @@ TYPES = {
 }  # fmt: skip
 # the property `reader` of the type `custom`; any other is the dotted path of a function
 READERS = {
-    "files": Kind("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
+    "files": SourceType("files", ("location", "endpointUrl", "format", "delimiter", "encoding"),
                   ("user", "password", *_FILES), ("location", "format")),
-    "sqlite": Kind("sqlite", ("database",), (), ("database",)),
-    "dvc": Kind("dvc", ("location", "path", "format", "delimiter", "encoding"), ("rev", *_FILES),
-                ("location", "path", "format", "rev")),
-    "model": Kind("model", ("location",), ("input", "prediction"), ("input",)),
+    "sqlite": SourceType("sqlite", ("database",), (), ("database",)),
+    "dvc": SourceType("dvc", ("location", "path", "format", "delimiter", "encoding"),
+                      ("rev", *_FILES), ("location", "path", "format", "rev")),
+    "model": SourceType("model", ("location",), ("input", "prediction"), ("input",)),
 }  # fmt: skip
 _CUSTOM = (
     *("account", "catalog", "database", "dataset", "delimiter", "endpointUrl", "format", "host"),
@@ -105,7 +106,7 @@ _SCHEMES = {
 
 
 @dataclass(frozen=True)
-class Server:
+class SourceConfiguration:
     """Where a signal comes from.
 
     Attributes:
@@ -120,17 +121,17 @@ class Server:
     @property
     def origin(self) -> str:
         """What people call the place, with no secret in it."""
-        said = self.options
-        table = ".".join(said[name] for name in ("schema", "table") if name in said)
+        options = self.options
+        table = ".".join(options[name] for name in ("schema", "table") if name in options)
         if self.reader == "postgres":
-            return f"postgres://{said['host']}:{said['port']}/{said['database']}/{table}"
+            return f"postgres://{options['host']}:{options['port']}/{options['database']}/{table}"
         if self.reader in ("sqlite", "duckdb"):
-            return f"{self.reader}:{said['database']}/{table}"
+            return f"{self.reader}:{options['database']}/{table}"
         if self.reader == "dvc":
-            return f"{said['location']}@{said['rev']}:{said['path']}"
+            return f"{options['location']}@{options['rev']}:{options['path']}"
         if self.reader == "model":
-            return f"the model's output on {said['input']}"
-        return said.get("path") or said.get("location") or self.reader
+            return f"the model's output on {options['input']}"
+        return options.get("path") or options.get("location") or self.reader
 
     @property
     def unset(self) -> list[str]:
@@ -146,7 +147,7 @@ class Server:
         """The options with the values of the variables that they name; secrets are registered."""
         options = {
             option: _VARIABLE.sub(
-                lambda found: os.environ.get(found[1]) or found[2] or os.environ[found[1]], text
+                lambda match: os.environ.get(match[1]) or match[2] or os.environ[match[1]], text
             )
             for option, text in self.options.items()
         }
@@ -170,11 +171,13 @@ class Server:
         return [name for text in self.options.values() for name, _ in _VARIABLE.findall(text)]
 
 
-NOWHERE = Server("", {})
+NOWHERE = SourceConfiguration("", {})
 """The server of a contract that names none which can be read here."""
 
 
-def parse(servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading) -> Server:
+def parse(
+    servers: Entry, table: tuple[str, str], chosen: Entry | None, reading: Reading
+) -> SourceConfiguration:
     """The server that a signal comes from.
 
     Args:
@@ -188,7 +191,7 @@ def parse(servers: Entry, table: tuple[str, str], chosen: Entry | None, reading:
         return NOWHERE
     for other in servers.items():
         if other.line != server.line and (name := other.find("server")):
-            reading.unchecked.add("servers", short(name.raw))
+            reading.unchecked.add("servers", shorten(name.raw))
     with reading.needs.collected():
         return _server(server, table, reading)
     return NOWHERE
@@ -209,16 +212,18 @@ def _chosen(servers: Entry, chosen: Entry | None, reading: Reading) -> Entry | N
     if len(readable) == 1:
         return next(iter(readable.values()))
     if readable:
-        reading.lacking.found.append(servers.mistake(
-            f"{len(readable)} servers can be read; name one: add the custom property `server` to "
-            f"the contract, with one of {', '.join(map(short, readable))}"
+        reading.lacking.add(servers.mistake(
+            "several servers can be read; choose one: add the custom property `server` with one "
+            f"of {', '.join(map(shorten, readable))} to the contract"
         ))  # fmt: skip
         return None
-    types = sorted({each.raw for server in listed.values() if (each := server.find("type"))})
+    types = sorted(
+        {server_type.raw for server in listed.values() if (server_type := server.find("type"))}
+    )
     if types == ["custom"]:  # says itself what is wrong
         return next(iter(listed.values()))
-    reading.lacking.found.append(servers.mistake(
-        f"no server can be read here: there is {', '.join(types) or 'none'}; add one of type "
+    reading.lacking.add(servers.mistake(
+        f"unsupported servers of type {', '.join(types) or 'none'}; add one of type "
         f"{', '.join(TYPES)}, or of type custom with the property reader"
     ))  # fmt: skip
     return None
@@ -228,11 +233,11 @@ def _is_read(server: Entry) -> bool:
     form = server.find("type")
     if form is None or form.raw != "custom":
         return form is not None and form.raw in TYPES
-    reader = _said_properties(server.find("customProperties")).get("reader")
+    reader = _plain_properties(server.find("customProperties")).get("reader")
     return reader is not None and (reader in READERS or "." in reader)
 
 
-def _said_properties(custom: Entry | None) -> dict[str, str]:
+def _plain_properties(custom: Entry | None) -> dict[str, str]:
     """The custom properties that are plain texts, whatever they are called."""
     return {name: value.raw for name, value in _all_properties(custom).items()}
 
@@ -245,77 +250,79 @@ def _all_properties(custom: Entry | None) -> dict[str, Entry]:
     return {name.raw: value for name, value in pairs if name and value}
 
 
-def _server(server: Entry, table: tuple[str, str], reading: Reading) -> Server:
-    kind = _kind(server)
-    said = server.entries()
-    place = said["server"].raw
-    options = _options(kind, said, reading)
-    if missing := [name for name in kind.required if name not in options]:
-        reading.lacking.found += [
+def _server(server: Entry, table: tuple[str, str], reading: Reading) -> SourceConfiguration:
+    source_type = _source_type(server)
+    entries = server.entries()
+    place = entries["server"].raw
+    options = _options(source_type, entries, reading)
+    if missing := [name for name in source_type.required if name not in options]:
+        reading.lacking.all += [
             server.mistake(f"'{name}' is missing in {server.name}") for name in missing
         ]
         return NOWHERE
-    for name, value in (_all_properties(said.get("customProperties")) | options).items():
+    for name, value in (_all_properties(entries.get("customProperties")) | options).items():
         with reading.mistakes.collected():
             _check_secrets(name, value)
     for name, value in options.items():
         with reading.needs.collected():
-            _check(name, value, said["type"].text())
-    if kind.reader == "api":
+            _check(name, value, entries["type"].text())
+    if source_type.reader == "api":
         _check_paging(options)
     with reading.needs.collected():
         _check_dialect(options)
-    reading.unchecked.add_of(said, "server", place)
-    for key in said:
+    reading.unchecked.add_of(entries, "server", place)
+    for key in entries:
         if key in _CUSTOM and key not in options:
             reading.unchecked.add(key, place)
     texts = {name: value.text() for name, value in options.items()}
     for name in ("path", "location"):
         if name in texts:  # the placeholder that datacontract-cli fills in too
             texts[name] = texts[name].replace("{model}", table[0])
-    if kind.reader in ("postgres", "sqlite", "duckdb"):
+    if source_type.reader in ("postgres", "sqlite", "duckdb"):
         texts["table"] = table[1]
-    return Server(kind.reader, texts)
+    return SourceConfiguration(source_type.reader, texts)
 
 
-def _kind(server: Entry) -> Kind:
+def _source_type(server: Entry) -> SourceType:
     form = server.entries()["type"].raw
     if form in TYPES:
         return TYPES[form]
     if form != "custom":
         raise server.mistake(
-            f"servers of type '{short(form)}' are not read here; there is "
+            f"unsupported server type '{shorten(form)}'; write one of "
             f"{', '.join((*TYPES, 'custom'))}"
         )
     custom = server.find("customProperties")
     reader = custom_properties(custom, ("reader",), Reading()).get("reader")
     if reader is None:
         raise server.mistake(
-            "a server of type 'custom' says its reader: write 'property: reader' under "
-            f"customProperties, with one of {', '.join(READERS)} or a function of yours"
+            "a server of type 'custom' needs the property 'reader': add it under customProperties "
+            f"with one of {', '.join(READERS)} or a function of yours"
         )
     if "." in reader.text():
-        return Kind(reader.text(), _CUSTOM)
+        return SourceType(reader.text(), _CUSTOM)
     return READERS[reader.choice(READERS)]
 
 
-def _options(kind: Kind, said: Mapping[str, Entry], reading: Reading) -> dict[str, Entry]:
+def _options(
+    source_type: SourceType, entries: Mapping[str, Entry], reading: Reading
+) -> dict[str, Entry]:
     """What the server and its properties say, under one roof."""
-    options = {name: said[name] for name in kind.entries if name in said}
-    custom = said.get("customProperties")
-    if "." in kind.reader:
-        known = [name for name in _said_properties(custom) if name != "reader"]
+    options = {name: entries[name] for name in source_type.entries if name in entries}
+    custom = entries.get("customProperties")
+    if "." in source_type.reader:
+        known = [name for name in _plain_properties(custom) if name != "reader"]
     else:
-        known = list(kind.properties)
-    own = ["reader"] if said["type"].raw == "custom" else []
-    found = custom_properties(
-        custom, (*known, *own), reading, said["server"].raw, shortest=_LIKE_OURS
+        known = list(source_type.properties)
+    own = ["reader"] if entries["type"].raw == "custom" else []
+    custom_values = custom_properties(
+        custom, (*known, *own), reading, entries["server"].raw, shortest=_LIKE_OURS
     )
-    for name, value in found.items():
+    for name, value in custom_values.items():
         if name in own:
             continue
         if name in options:
-            raise value.mistake(f"'{name}' stands twice; remove one")
+            raise value.mistake(f"duplicate option '{name}'; remove one")
         options[name] = value
     return options
 
@@ -326,7 +333,7 @@ def _check_secrets(name: str, value: Entry) -> None:
     if is_secret and not _SECRET.fullmatch(text):
         raise _literal(value, f"'{name}' is")
     settings = [
-        found["value"] for found in _SETTING.finditer(text) if is_secret_name(found["name"])
+        match["value"] for match in _SETTING.finditer(text) if is_secret_name(match["name"])
     ]
     for secret in (*secrets_of_address(text), *settings):
         if not _SECRET.fullmatch(secret.strip()):
@@ -341,11 +348,13 @@ def _check(name: str, value: Entry, form: str) -> None:
         raise value.mistake(f"{value.name}: {mistake}")
     is_variable = _VARIABLE.fullmatch(text) is not None
     if name in ("port", "firstPage") and not (is_variable or re.fullmatch(r"\d+", text)):
-        raise value.mistake(f"{value.name}: '{text}' is no whole number")
+        raise value.mistake(f"{value.name}: {name} must be a whole number, got '{text}'")
     if name in LIMITS and not re.fullmatch(r"0*[1-9]\d{0,17}", text):
-        raise value.mistake(f"{value.name}: {name} must be a whole number from 1, got '{text}'")
+        raise value.mistake(
+            f"{value.name}: {name} must be a whole number of at least 1, got '{text}'"
+        )
     if name == "timeout" and not value.number():
-        raise value.mistake(f"{value.name}: a timeout is more than 0 seconds")
+        raise value.mistake(f"{value.name}: timeout must be above 0 seconds, got '{text}'")
     schemes = _SCHEMES.get(form, ())
     if (
         name == "location"
@@ -370,15 +379,17 @@ def _check_dialect(options: Mapping[str, Entry]) -> None:
     decimal, thousands = options.get("decimal"), options.get("thousands")
     if thousands and thousands.text() == (decimal.text() if decimal else "."):
         raise thousands.mistake(
-            f"thousands and decimal are both '{thousands.text()}'; write at decimal what stands "
-            "before the decimals"
+            f"thousands and decimal must differ, got '{thousands.text()}' for both; `decimal` is "
+            "the character before the decimals"
         )
 
 
 def _check_paging(options: Mapping[str, Entry]) -> None:
     ways = [name for name in ("next", "page", "cursor") if name in options]
     if len(ways) > 1:
-        raise options[ways[1]].mistake(f"'{ways[0]}' and '{ways[1]}' are two ways to page: say one")
+        raise options[ways[1]].mistake(
+            f"'{ways[0]}' and '{ways[1]}' exclude each other: both say how to page; remove one"
+        )
     for name, other in (
         ("cursor", "cursorParameter"),
         ("cursorParameter", "cursor"),
@@ -386,4 +397,4 @@ def _check_paging(options: Mapping[str, Entry]) -> None:
         ("tokenHeader", "token"),
     ):
         if name in options and other not in options:
-            raise options[name].mistake(f"'{name}' needs '{other}' beside it")
+            raise options[name].mistake(f"'{name}' needs '{other}' as well")

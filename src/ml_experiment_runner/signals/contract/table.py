@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import TYPES, Field
 from ml_experiment_runner.signals.contract.physical_types import logical_type
@@ -12,7 +13,7 @@ from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
 from ml_experiment_runner.signals.odcs.rule_attributes import field_rules, table_rules
 from ml_experiment_runner.signals.odcs.type_options import read_options
 from ml_experiment_runner.signals.odcs.values import NO_NAME, NUMERIC
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 CUSTOM_OF_FIELD = ("unit", "knownAfterEvent", generated_key.PROPERTY)
 COMPUTED = ("measure", "dimension")
@@ -58,8 +59,8 @@ def read_table(
         reading: Where its mistakes are collected.
     """
     if schema is None or not schema.items():
-        what = "is missing" if schema is None else "lists no table"
-        reading.lacking.found.append(
+        what = "is missing" if schema is None else "is empty"
+        reading.lacking.add(
             (schema or document).mistake(f"'schema' {what}: write the table and its fields there")
         )
         return Table(name, name)
@@ -69,36 +70,38 @@ def read_table(
     others = set()
     for other in schema.items():
         if other.line != table.line and (called := other.find("name")):
-            reading.unchecked.add("tables", short(called.raw))
-            others |= {each.raw for key in NAMED_BY if (each := other.find(key))}
-    said = table.entries()
-    reading.unchecked.add_of(said, "table")
-    custom_properties(said.get("customProperties"), (), reading)
-    physical = said.get("physicalName") or said.get("name")
+            reading.unchecked.add("tables", shorten(called.raw))
+            others |= {entry.raw for key in NAMED_BY if (entry := other.find(key))}
+    entries = table.entries()
+    reading.unchecked.add_of(entries, "table")
+    custom_properties(entries.get("customProperties"), (), reading)
+    physical = entries.get("physicalName") or entries.get("name")
     source_name = physical.raw if physical and physical.raw else name
-    found = Table(said["name"].raw if "name" in said else name, source_name, frozenset(others))
-    properties = said.get("properties")
+    result = Table(
+        entries["name"].raw if "name" in entries else name, source_name, frozenset(others)
+    )
+    properties = entries.get("properties")
     if properties is None or not properties.items():
-        reading.lacking.found.append(table.mistake("the table has no properties: list its fields"))
-        return found
+        reading.lacking.add(table.mistake("'properties' is missing in the table: list its fields"))
+        return result
     fields, positions = _fields(properties, reading)
     with reading.needs.collected():
         fields = _with_generated(fields, properties)
     key: tuple[str, ...] = ()
     if not any(_says_key(entry) for entry in properties.items()):
-        reading.lacking.found.append(properties.mistake(
-            "there is no key; write `primaryKey: true` at the fields that tell the rows apart"
+        reading.lacking.add(properties.mistake(
+            "the key is missing; write `primaryKey: true` at the fields that identify a row"
         ))  # fmt: skip
     with reading.needs.collected():
         key = _in_order(positions, properties)
-    found = replace(found, fields=fields, key=key)
+    result = replace(result, fields=fields, key=key)
     unchecked: list[str] = []
     with reading.needs.collected():
         names = tuple(field.name for field in fields)
-        rows, rules = table_rules(said.get("quality"), name, names, unchecked)
-        found = replace(found, rows=rows, rules=rules)
+        rows, rules = table_rules(entries.get("quality"), name, names, unchecked)
+        result = replace(result, rows=rows, rules=rules)
     reading.unchecked.add_texts(unchecked)
-    return found
+    return result
 
 
 def _chosen(schema: Entry, name: str, chosen: Entry | None, reading: Reading) -> Entry | None:
@@ -117,9 +120,9 @@ def _chosen(schema: Entry, name: str, chosen: Entry | None, reading: Reading) ->
         if chosen is not None:
             chosen.choice(names)
     if chosen is None:
-        reading.lacking.found.append(schema.mistake(
+        reading.lacking.add(schema.mistake(
             f"none of {len(tables)} tables is called {name}; choose one: add the custom property "
-            f"`table` to the contract, with one of {', '.join(map(short, names[:8]))}"
+            f"`table` with one of {', '.join(map(shorten, names[:8]))} to the contract"
         ))  # fmt: skip
     return None
 
@@ -136,15 +139,15 @@ def _fields(
         meaning = values["semanticType"].raw if "semanticType" in values else "column"
         if meaning in COMPUTED:
             called = values["name"].raw if "name" in values else ""
-            reading.unchecked.add(f"properties of semanticType {meaning}", short(called))
+            reading.unchecked.add(f"properties of semanticType {meaning}", shorten(called))
             continue
         with reading.needs.collected():
             field = _field(entry, values, reading)
             if field.name in fields:
-                raise values["name"].mistake(f"the field '{field.name}' stands twice")
+                raise values["name"].mistake(f"duplicate field '{field.name}'")
             if field.source_name in sources and not field.generated:
                 raise values.get("physicalName", values["name"]).mistake(
-                    f"the physicalName '{field.source_name}' stands twice"
+                    f"duplicate physicalName '{field.source_name}'"
                 )
             fields[field.name] = field
             if not field.generated:
@@ -166,8 +169,7 @@ def _with_generated(fields: tuple[Field, ...], properties: Entry) -> tuple[Field
         return fields
     if len(generated) < sum(field.key for field in fields):
         raise properties.mistake(
-            f"the generated key '{generated[0].name}' tells the rows apart: no other field is "
-            "part of the key"
+            f"the generated key '{generated[0].name}' must be the only field of the key"
         )
     secret = next((field.classification for field in fields if field.classification), None)
     return tuple(
@@ -191,13 +193,15 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
     unit, late = custom.get("unit"), custom.get("knownAfterEvent")
     physical = values.get("physicalName")
     if unit and kind not in NUMERIC:
-        raise unit.mistake(f"unit: a {kind} has none; it belongs to an integer or number")
+        raise unit.mistake(
+            f"unit is only allowed for an integer or number; '{shorten(name)}' is a {kind}"
+        )
     is_key, required = _required(values, name, reading)
     generated = custom.get(generated_key.PROPERTY)
     is_generated = generated is not None and generated.flag()
     if generated and is_generated and not (is_key and kind == "string" and not physical):
         raise generated.mistake(
-            f"{generated_key.PROPERTY}: '{short(name)}' must be a string with `primaryKey: true` "
+            f"{generated_key.PROPERTY}: '{shorten(name)}' must be a string with `primaryKey: true` "
             "and without a physicalName; it does not come from the source"
         )
     unchecked: list[str] = []
@@ -234,13 +238,13 @@ def _type(values: Mapping[str, Entry], name: str) -> str:
         return kind if kind in TYPES else logical.choice(TYPES)
     if physical is None:
         raise values["name"].mistake(
-            f"the field '{name}' has no type; write logicalType, one of "
+            f"the type of '{name}' is missing; write logicalType, one of "
             f"{', '.join((*TYPES, *STORED_AS))}"
         )
     if derived is None:
         raise physical.mistake(
-            f"physicalType: no logical type follows from '{short(physical.raw)}'; write "
-            f"logicalType at '{short(name)}'"
+            f"unknown physicalType '{shorten(physical.raw)}'; write logicalType at "
+            f"'{shorten(name)}'"
         )
     return derived
 
@@ -274,5 +278,5 @@ def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple
                 f"the key field '{name}' has no primaryKeyPosition; give one to all or to none"
             )
         if counts[given[name]] > 1:
-            raise entry.mistake(f"primaryKeyPosition {given[name]} stands twice")
+            raise entry.mistake(f"duplicate primaryKeyPosition {given[name]}")
     return tuple(sorted(given, key=lambda name: given[name]))

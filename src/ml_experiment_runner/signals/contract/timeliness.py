@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import Field
 from ml_experiment_runner.signals.contract.table import Table
 from ml_experiment_runner.signals.odcs.reading import Reading, nearly, spelled
 from ml_experiment_runner.signals.odcs.values import UNITS, duration, span
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 WHEN_HELD = ("last_good", "stop", "without")
-PROMISES = ("latency", "freshness", "frequency")
+SLA_PROPERTIES = ("latency", "freshness", "frequency")
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Times:
 
 
 def read_times(
-    promised: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
+    sla_properties: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
 ) -> Times:
     """What is said under `slaProperties`, and by the contract's properties of time.
 
     Args:
-        promised: The contract's `slaProperties`.
+        sla_properties: The contract's `slaProperties`.
         table: The table that they are about.
         custom: The contract's custom properties.
         reading: Where its mistakes are collected.
@@ -54,7 +55,7 @@ def read_times(
             event_time = _event_time(custom["eventTime"], table.fields)
     if "eventTime" in custom and event_time is None:
         return Times()  # all else counts from it
-    given = _promises(promised, event_time, table, reading)
+    given = _acted_on(sla_properties, event_time, table, reading)
     if "maxAge" in custom:
         with reading.needs.collected():
             _check_event_time("maxAge", custom["maxAge"], event_time)
@@ -69,66 +70,65 @@ def read_times(
     return Times(event_time, latency, freshness, frequency, when_held, max_age)
 
 
-def _promises(
-    promised: Entry | None, event_time: str | None, table: Table, reading: Reading
+def _acted_on(
+    sla_properties: Entry | None, event_time: str | None, table: Table, reading: Reading
 ) -> dict[str, Mapping[str, Entry]]:
-    """The promises that are acted on, by their names."""
+    """The properties that are acted on, by their names."""
     given: dict[str, list[Mapping[str, Entry]]] = {}
-    for item in promised.items() if promised and promised.is_list else []:
-        said = item.entries()
-        if "property" not in said or "value" not in said:
+    for item in sla_properties.items() if sla_properties and sla_properties.is_list else []:
+        entries = item.entries()
+        if "property" not in entries or "value" not in entries:
             continue
-        what = said["property"].raw
-        element = said["element"].raw if "element" in said else ""
+        name = entries["property"].raw
+        element = entries["element"].raw if "element" in entries else ""
         if element.rpartition(".")[0] in table.others:
-            reading.unchecked.add(f"slaProperties {short(what)}", short(element))
+            reading.unchecked.add(f"slaProperties {shorten(name)}", shorten(element))
             continue
-        if meant := spelled(what, PROMISES):
-            given.setdefault(meant, []).append(said)
+        if known_name := spelled(name, SLA_PROPERTIES):
+            given.setdefault(known_name, []).append(entries)
             continue
         with reading.mistakes.collected():
-            if slip := nearly(what, PROMISES):
-                raise said["property"].mistake(
-                    f"unknown entry '{short(what)}'. Did you mean '{slip}'?"
+            if slip := nearly(name, SLA_PROPERTIES):
+                raise entries["property"].mistake(
+                    f"unknown entry '{shorten(name)}'. Did you mean '{slip}'?"
                 )
-        reading.unchecked.add(f"slaProperties {short(what)}")
-    found: dict[str, Mapping[str, Entry]] = {}
+        reading.unchecked.add(f"slaProperties {shorten(name)}")
+    chosen: dict[str, Mapping[str, Entry]] = {}
     if not table.fields:  # which table it is, or what it holds, has to be said first
-        return found
+        return chosen
     has_moments = any(field.type == "timestamp" for field in table.fields)
     if event_time is None and not has_moments:  # nothing that they could count from
-        for what in given:
-            reading.unchecked.add(f"slaProperties {what}", "no field is a timestamp")
-        return found
-    for what, ways in given.items():
+        for name in given:
+            reading.unchecked.add(f"slaProperties {name}", "no field is a timestamp")
+        return chosen
+    for name, ways in given.items():
         with reading.needs.collected():
-            _check_event_time(what, ways[0]["property"], event_time)
-            found[what] = _of_event_time(what, ways, str(event_time), table.name)
-    return found
+            _check_event_time(name, ways[0]["property"], event_time)
+            chosen[name] = _of_event_time(name, ways, str(event_time), table.name)
+    return chosen
 
 
 def _check_event_time(what: str, entry: Entry, event_time: str | None) -> None:
     """What is said about time needs an event time to be said about."""
     if event_time is None:
         raise entry.mistake(
-            f"{what} counts from a row's event time, and there is none: add the custom property "
-            "eventTime"
+            f"{what} counts from a row's event time: add the custom property eventTime"
         )
 
 
 def _of_event_time(
     what: str, ways: list[Mapping[str, Entry]], event_time: str, name: str
 ) -> Mapping[str, Entry]:
-    """The promise about the event time, of those that are about several fields."""
+    """The entry about the event time, of those that are about several fields."""
     about = [
-        said
-        for said in ways
-        if "element" not in said or said["element"].raw.rpartition(".")[2] == event_time
+        entries
+        for entries in ways
+        if "element" not in entries or entries["element"].raw.rpartition(".")[2] == event_time
     ]
     if not about:
         ways[0]["element"].choice((event_time, f"{name}.{event_time}"))
     if len(about) > 1:
-        raise about[1]["property"].mistake(f"'{what}' stands twice; remove one")
+        raise about[1]["property"].mistake(f"duplicate '{what}'; remove one")
     return about[0]
 
 
@@ -142,14 +142,14 @@ def _event_time(entry: Entry, fields: tuple[Field, ...]) -> str:
             "`required: true`"
         )
     elif named.known_after_event:
-        raise entry.mistake(f"eventTime: '{named.name}' cannot be known only after itself")
+        raise entry.mistake(f"eventTime: the field '{named.name}' must not be `knownAfterEvent`")
     return entry.text()
 
 
 def _frequency(values: Mapping[str, Entry]) -> timedelta:
     frequency = duration(values)
     if not frequency:
-        raise values["value"].mistake("frequency must be above 0: new rows are due this often")
+        raise values["value"].mistake("frequency must be above 0")
     return frequency
 
 
@@ -164,16 +164,16 @@ def _when_held(
     entry = custom["maxAge"]
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]+)", entry.text())
     if not parts or parts[2] not in UNITS or not float(parts[1]):
-        raise entry.mistake(f"maxAge: '{entry.text()}' is no duration such as 30 d")
+        raise entry.mistake(f"maxAge must be a duration such as 30 d, got '{entry.text()}'")
     if when_held != WHEN_HELD[0]:
         raise entry.mistake(
-            f"maxAge is how old the last good snapshot may be, and `whenHeld: {when_held}` "
-            "uses none; remove one of both"
+            f"maxAge has no effect with `whenHeld: {when_held}`, which uses no last good snapshot; "
+            "remove one of them"
         )
     max_age = span(entry, float(parts[1]), parts[2])
     if frequency and max_age < frequency + latency:
         raise entry.mistake(
-            f"maxAge: {entry.text()} is over before new rows are due, frequency and latency after "
-            "the last"
+            f"maxAge must be at least frequency plus latency, when new rows are due, got "
+            f"{entry.text()}"
         )
     return when_held, max_age

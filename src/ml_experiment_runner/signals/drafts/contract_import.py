@@ -16,8 +16,8 @@ from ml_experiment_runner.project.secrets import mask_addresses
 from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
-from ml_experiment_runner.signals.drafts.draft import look
-from ml_experiment_runner.signals.drafts.schema_inference import Table
+from ml_experiment_runner.signals.drafts.draft import infer_source
+from ml_experiment_runner.signals.drafts.schema_inference import InferredTable
 from ml_experiment_runner.signals.odcs.yaml_document import Entry, parse, read
 
 SUFFIXES = (".yaml", ".yml")
@@ -52,7 +52,7 @@ def import_contract(root: Path, name: str, place: str, source: str | None) -> Co
     text = theirs.read_text(encoding="utf-8-sig")
     data = None
     if source:
-        server, data = look(root, source, datetime.now(UTC))
+        server, data = infer_source(root, source, datetime.now(UTC))
         text = _with_source(text, path, server, data)
     text = _with_the_rest(text, path, data)
     contract = contract_of(parse(text, path), path)
@@ -61,7 +61,7 @@ def import_contract(root: Path, name: str, place: str, source: str | None) -> Co
     return contract
 
 
-def _with_source(text: str, path: Path, server: str, data: Table) -> str:
+def _with_source(text: str, path: Path, server: str, data: InferredTable) -> str:
     """The contract with the source that is given, and the table that the data are of."""
     document, additions = parse(text, path), _Additions(text)
     contract = contract_of(document, path)
@@ -75,7 +75,7 @@ def _with_source(text: str, path: Path, server: str, data: Table) -> str:
     return additions.text()
 
 
-def _with_the_rest(text: str, path: Path, data: Table | None) -> str:
+def _with_the_rest(text: str, path: Path, data: InferredTable | None) -> str:
     """The contract with key and event time, and lines for what only a person knows."""
     document, additions = parse(text, path), _Additions(text)
     contract = contract_of(document, path)
@@ -141,11 +141,15 @@ def _add_server(document: Entry, server: str, contract: Contract, additions: _Ad
             additions.below += ["servers:", f"  - {server}"]
         return
     _insert(servers, server, additions)
-    if contract.server.reader or any("servers can be read" in each for each in contract.missing):
+    if contract.source_configuration.reader or any(
+        "servers can be read" in line for line in contract.missing
+    ):
         _add_custom(document, "server", ours, additions)
 
 
-def _add_key(document: Entry, contract: Contract, table: Table, additions: _Additions) -> None:
+def _add_key(
+    document: Entry, contract: Contract, table: InferredTable, additions: _Additions
+) -> None:
     """The fields that tell the rows of the data apart, where the contract names none."""
     if contract.key or not contract.fields:
         return
@@ -156,25 +160,25 @@ def _add_key(document: Entry, contract: Contract, table: Table, additions: _Addi
         return
     entries = _properties(document, contract)
     for position, name in enumerate(named[0], 1):
-        said = entries[contract.source_field(name).name]
-        words = {"primaryKey": "true"}
+        entry = entries[contract.source_field(name).name]
+        values = {"primaryKey": "true"}
         if len(named[0]) > 1:
-            words["primaryKeyPosition"] = str(position)
-        _set(said, words, additions)
+            values["primaryKeyPosition"] = str(position)
+        _set(entry, values, additions)
 
 
-def _set(said: Entry, words: Mapping[str, str], additions: _Additions) -> None:
+def _set(field: Entry, values: Mapping[str, str], additions: _Additions) -> None:
     """Entries of a field, behind its name where they are not there yet."""
-    entries = said.entries()
+    entries = field.entries()
     name = entries["name"]
-    for key, value in words.items():
+    for key, value in values.items():
         if key in entries:
             additions.replace(entries[key], value)
-        elif said.is_flow:
+        elif field.is_flow:
             line, column = name.end
             additions.spans.append((line, column, column, f", {key}: {value}"))
         else:
-            additions.line(name.end[0] + 1, " " * said.start[1] + f"{key}: {value}")
+            additions.line(name.end[0] + 1, " " * field.start[1] + f"{key}: {value}")
 
 
 def _generated_key(contract: Contract) -> str:
@@ -205,23 +209,25 @@ def _by_name(properties: Entry | None) -> dict[str, Entry]:
 
 
 def _add_event_time(
-    document: Entry, contract: Contract, table: Table | None, additions: _Additions
+    document: Entry, contract: Contract, table: InferredTable | None, additions: _Additions
 ) -> None:
     """The event time: the one of the data, or those to choose from."""
     if contract.event_time is not None or not contract.fields:
         return
     moments = [
-        each for each in contract.fields if each.type == "timestamp" and not each.known_after_event
+        field
+        for field in contract.fields
+        if field.type == "timestamp" and not field.known_after_event
     ]
-    times = [each for each in moments if table is None or each.source_name in table.times]
+    times = [field for field in moments if table is None or field.source_name in table.times]
     if table is not None and times:
         if not times[0].required:
-            said = _properties(document, contract).get(times[0].name)
-            if said is not None:
-                _set(said, {"required": "true"}, additions)
+            entry = _properties(document, contract).get(times[0].name)
+            if entry is not None:
+                _set(entry, {"required": "true"}, additions)
         _add_custom(document, "eventTime", times[0].name, additions)
     elif moments:
-        listed = " or ".join(each.name for each in moments)
+        listed = " or ".join(field.name for field in moments)
         additions.below += [
             f"# when a row happened: {listed}, which then needs `required: true`",
             "# customProperties:",
@@ -260,11 +266,11 @@ def _add_hints(document: Entry, contract: Contract, additions: _Additions) -> No
             "# servers:",
             "#   - {server: source, type: local, path: data/raw/file.csv, format: csv}",
         ]
-    if "team.name" in contract.unsaid and document.find("team") is None:
+    if "team.name" in contract.unfilled and document.find("team") is None:
         additions.below += [
             "# who answers for these data", "# team:", "#   name: a team",
         ]  # fmt: skip
-    if "support" in contract.unsaid and document.find("support") is None:
+    if "support" in contract.unfilled and document.find("support") is None:
         additions.below += [
             "# how to reach them", "# support:", "#   - {channel: 'mailto:desk@example.com'}",
         ]  # fmt: skip

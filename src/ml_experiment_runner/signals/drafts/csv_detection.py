@@ -36,8 +36,8 @@ def dialect_of(data: bytes) -> Dialect:
     sample = sample[:SAMPLE]
     if is_part:
         sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1]
-    if said := re.match(rb"\"?sep=(.)\"?\r?\n", sample):  # Excel's own way to say it
-        return Dialect(delimiter=said[1].decode(), encoding=encoding, header=2)
+    if declared := re.match(rb"\"?sep=(.)\"?\r?\n", sample):  # Excel's own way to say it
+        return Dialect(delimiter=declared[1].decode(), encoding=encoding, header=2)
     best = _best(sample, DELIMITERS, is_part=is_part)
     if best is None or best[0][0] < FITTING:
         best = _best(sample, (" ",), is_part=is_part) or best
@@ -64,7 +64,7 @@ def _best(sample: bytes, delimiters: Sequence[str], *, is_part: bool) -> "_Layou
         if not skips or _is_lined_up(sample, Dialect(delimiter, quote, escape))
     ]
     layouts = (_layout(sample, dialect, is_part=is_part) for dialect in dialects)
-    return max(filter(None, layouts), key=lambda each: each[0], default=None)
+    return max(filter(None, layouts), key=lambda layout: layout[0], default=None)
 
 
 def _is_lined_up(sample: bytes, dialect: Dialect) -> bool:
@@ -119,9 +119,9 @@ def _layout(sample: bytes, dialect: Dialect, *, is_part: bool) -> _Layout | None
     """The rows in a dialect, the first that counts, and how likely it is; None if it is not."""
     rows = _rows(sample, dialect, is_part=is_part)
     widths = Counter(len(row) for row in rows if row)
-    if not widths or max(widths, key=lambda each: (widths[each], each)) < 2:
+    if not widths or max(widths, key=lambda number: (widths[number], number)) < 2:
         return None
-    width = max(widths, key=lambda each: (widths[each], each))
+    width = max(widths, key=lambda number: (widths[number], number))
     start = next(place for place, row in enumerate(rows) if len(row) == width)
     last = rows[start][-1] if len(rows) > start else ""
     if start and len(rows[start - 1]) == width - 1 and (not last or _is_data(rows[start:])):
@@ -147,7 +147,9 @@ def _are_numbers(rows: Sequence[Sequence[str]], width: int) -> bool:
     """Whether most columns are numbers, for spaces part words too."""
     others = [row for row in rows[1:] or rows if len(row) == width]
     columns = (pl.Series([row[place] or None for row in others]) for place in range(width))
-    kinds = [type_of_texts(without_nulls(each)) for each in columns if each.dtype == pl.String]
+    kinds = [
+        type_of_texts(without_nulls(column)) for column in columns if column.dtype == pl.String
+    ]
     return len(others) >= len(rows) - 1 and 2 * kinds.count("string") <= len(kinds)
 
 
@@ -157,7 +159,7 @@ def _is_data(rows: Sequence[Sequence[str]]) -> bool:
     if len(rows) < 2:
         return False
     first, others = rows[0], rows[1:]
-    told = False
+    has_typed_column = False
     for place, cell in enumerate(first):
         values = [row[place] or None for row in others if len(row) > place]
         texts = pl.Series("", values, pl.String)
@@ -170,8 +172,8 @@ def _is_data(rows: Sequence[Sequence[str]]) -> bool:
             same = type_of_texts(pl.Series([cell])) != "string"
             if not (same or number_columns([pl.Series([cell])])):
                 return False
-            told = True
-    return told
+            has_typed_column = True
+    return has_typed_column
 
 
 def without_nulls(texts: pl.Series) -> pl.Series:
@@ -193,22 +195,22 @@ _GROUPED = {
 
 def number_columns(columns: Sequence[pl.Series]) -> tuple[str, str] | None:
     """What stands before the decimals and between thousands; None where nothing shows it."""
-    texts = [without_nulls(each).drop_nulls().unique() for each in columns]
-    texts = [each for each in texts if not each.is_empty()]
+    texts = [without_nulls(column).drop_nulls().unique() for column in columns]
+    texts = [column for column in texts if not column.is_empty()]
     best: tuple[int, str, str] | None = None
     for decimal in (".", ","):
         for thousands in ("", *(sign for sign in _GROUPED if sign != decimal)):
             dialect = Dialect(decimal=decimal, thousands=thousands)
             pattern, _ = csv_files.number(dialect)
-            numbers = [each for each in texts if each.str.contains(pattern).all()]
+            numbers = [column for column in texts if column.str.contains(pattern).all()]
             count = len(numbers)
             shown = thousands == "" or any(
-                each.str.contains(_GROUPED[thousands]).any() for each in numbers
+                column.str.contains(_GROUPED[thousands]).any() for column in numbers
             )
             if decimal == ",":
                 shown = shown and any(
-                    (each.str.contains(_COMMA) & ~each.str.contains(_EITHER)).any()
-                    for each in numbers
+                    (column.str.contains(_COMMA) & ~column.str.contains(_EITHER)).any()
+                    for column in numbers
                 )
             if shown and (best is None or count > best[0]):
                 best = (count, decimal, thousands)

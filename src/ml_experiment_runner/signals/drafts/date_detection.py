@@ -80,8 +80,8 @@ def find_epoch(name: str, numbers: pl.Series, now: datetime) -> Found | None:
     latest = now.replace(tzinfo=None, year=now.year + _YEARS_AHEAD, day=1)
     for pattern, microseconds in date_patterns.EPOCHS.items():
         first, last = (
-            (each - datetime(1970, 1, 1)).total_seconds() * 1_000_000 / microseconds
-            for each in (_EPOCHS_SINCE, latest)
+            (bound - datetime(1970, 1, 1)).total_seconds() * 1_000_000 / microseconds
+            for bound in (_EPOCHS_SINCE, latest)
         )
         if given.is_between(first, last).all():
             return Found((pattern,), "timestamp")
@@ -103,8 +103,8 @@ def _candidates(text: str) -> Iterator[str]:
     if text.isdecimal() and text.isascii() and len(text) in _COMPACT:
         yield _COMPACT[len(text)]
     for shape in _SHAPES:
-        if found := shape.fullmatch(text):
-            parts = {key: value or "" for key, value in found.groupdict().items()}
+        if match := shape.fullmatch(text):
+            parts = {key: value or "" for key, value in match.groupdict().items()}
             for before, day, after in itertools.product(
                 _weekdays(parts), _days(parts), _clocks(parts)
             ):

@@ -19,9 +19,13 @@ from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.contract.dialect import Dialect
-from ml_experiment_runner.signals.contract.source_configuration import Server
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.drafts import table
-from ml_experiment_runner.signals.drafts.schema_inference import Column, Table, inspect
+from ml_experiment_runner.signals.drafts.schema_inference import (
+    InferredColumn,
+    InferredTable,
+    infer_schema,
+)
 from ml_experiment_runner.signals.odcs import date_patterns
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.odcs.yaml_document import parse
@@ -74,18 +78,18 @@ def draft(root: Path, name: str, place: str) -> Contract:
     if path.exists():
         raise UserError(f"signals/{name}.yaml is there already: edit it or take another name")
     now = datetime.now(UTC)
-    server, table = look(root, place, now)
+    server, table = infer_source(root, place, now)
     text = _text(name, mask_addresses(place), server, table)
     contract = contract_of(parse(text, path), path).complete()
-    parts = snapshot.split(contract, fetch.receive(contract))
+    partitions = snapshot.by_partition(contract, fetch.fetch_rows(contract))
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, text)
-    for breach in broken(contract, parts, now):
-        print(f"signal {name}: {breach.message}")
+    for violation in broken(contract, partitions, now):
+        print(f"signal {name}: {violation.message}")
     return contract
 
 
-def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
+def infer_source(root: Path, place: str, now: datetime) -> tuple[str, InferredTable]:
     """The entry under `servers` that data are received by, and what they say of themselves.
 
     Args:
@@ -97,18 +101,18 @@ def look(root: Path, place: str, now: datetime) -> tuple[str, Table]:
         UserError: The data cannot be read.
     """
     register_addresses(place)
-    said = f"--from {mask_addresses(place)}"
-    form = _format(root, place, said)
-    server = Server("files", _options(root, place, form))
+    argument = f"--from {mask_addresses(place)}"
+    form = _format(root, place, argument)
+    server = SourceConfiguration("files", _options(root, place, form))
     try:
-        with file_locations.files(server, root) as found:
-            raw = table.read(found, form)
+        with file_locations.files(server, root) as files:
+            raw = table.read(files, form)
     except file_content.Unreadable as error:
-        raise UserError(f"{said}: {mask(str(error))}") from None
-    return _server(server, raw.dialect), inspect(raw, said, now)
+        raise UserError(f"{argument}: {mask(str(error))}") from None
+    return _server(server, raw.dialect), infer_schema(raw, argument, now)
 
 
-def _format(root: Path, place: str, said: str) -> str:
+def _format(root: Path, place: str, argument: str) -> str:
     """The format that the file's name says, or those in a folder or of a pattern."""
     name = place.partition("?")[0] if "://" in place else place
     if form := file_content.format_of(PurePosixPath(name).name):
@@ -116,28 +120,30 @@ def _format(root: Path, place: str, said: str) -> str:
     known = (
         f"{', '.join(file_content.FORMATS)}, and may go on with {', '.join(file_content.PACKINGS)}"
     )
-    several = []
+    formats = []
     for form in dict.fromkeys(file_content.FORMATS.values()):
         try:
-            with file_locations.files(Server("files", _options(root, place, form)), root) as found:
-                if all(file_content.is_of(file.path.name, form) for file in found):
-                    several.append(form)
+            with file_locations.files(
+                SourceConfiguration("files", _options(root, place, form)), root
+            ) as files:
+                if all(file_content.is_of(file.path.name, form) for file in files):
+                    formats.append(form)
         except file_content.Unreadable as error:
             if "holds no" not in str(error):
-                raise UserError(f"{said}: {mask(str(error))}") from None
-    if several[:2] in (["jsonl", "json"], ["json", "jsonl"]):
-        several = ["json"]
-    if len(several) > 1:
+                raise UserError(f"{argument}: {mask(str(error))}") from None
+    if formats[:2] in (["jsonl", "json"], ["json", "jsonl"]):
+        formats = ["json"]
+    if len(formats) > 1:
         raise UserError(
-            f"{said}: it holds {' and '.join(several)} files; name those of one format, such as "
-            f"{place.rstrip('/')}/*.{several[0]}"
+            f"{argument}: it holds {' and '.join(formats)} files; name those of one format, such "
+            f"as {place.rstrip('/')}/*.{formats[0]}"
         )
-    if not several:
+    if not formats:
         raise UserError(
-            f"{said}: its name must end in {known}; of a folder the names of its files.\n"
+            f"{argument}: its name must end in {known}; of a folder the names of its files.\n"
             "For a database or an API write the contract by hand: docs, Contracts."
         )
-    return several[0]
+    return formats[0]
 
 
 def _options(root: Path, place: str, form: str) -> dict[str, str]:
@@ -152,7 +158,7 @@ def _options(root: Path, place: str, form: str) -> dict[str, str]:
     return {"path": place, "format": form}
 
 
-def _server(server: Server, dialect: Dialect) -> str:
+def _server(server: SourceConfiguration, dialect: Dialect) -> str:
     """The entry under `servers`."""
     options = dict(server.options)
     properties = {name: _quoted(value) for name, value in dialect.options().items()}
@@ -172,9 +178,9 @@ def _server(server: Server, dialect: Dialect) -> str:
     return f"{entry}{GUESSED}" if dialect.encoding in ("cp1252", "latin-1") else entry
 
 
-def _text(name: str, place: str, server: str, table: Table) -> str:
-    parts = table.parts()
-    fields = "\n".join(_field(each, table, parts) for each in table.columns)
+def _text(name: str, place: str, server: str, table: InferredTable) -> str:
+    partitions = table.partitions()
+    fields = "\n".join(_field(column, table, partitions) for column in table.columns)
     if not table.keys:
         fields = f"{_generated_key(table)}\n{fields}"
     unnamed = NO_HEADER if "property: header, value: none" in server else ""
@@ -210,7 +216,7 @@ servers:
   - name: {name}
     logicalType: object
     quality:
-      - {_entry(metric="rowCount", mustBeBetween=str(_rows(parts)))}
+      - {_entry(metric="rowCount", mustBeBetween=str(_rows(partitions)))}
     properties:
 {fields}
 {_times(table)}"""
@@ -220,27 +226,27 @@ def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
     """What a person has to say of the key."""
     if not keys:
         return "which fields tell the rows apart, if any do, instead of a key of all of them"
-    also = "".join(f", or {_listed(each)}" for each in keys[1:3])
+    also = "".join(f", or {_listed(key)}" for key in keys[1:3])
     return f"whether the key is {_listed(keys[0])}{also}"
 
 
-def _generated_key(table: Table) -> str:
+def _generated_key(table: InferredTable) -> str:
     """The field that stands for all that a row holds."""
-    name = generated_key.free_name({each.name for each in table.columns})
-    said = _entry(property=generated_key.PROPERTY, value="true")
+    name = generated_key.free_name({column.name for column in table.columns})
+    custom = _entry(property=generated_key.PROPERTY, value="true")
     return f"""\
       - name: {name}
         logicalType: string
         primaryKey: true
-        customProperties: [{said}]  # a digest of the row: no fields tell the rows apart"""
+        customProperties: [{custom}]  # a digest of the row: no fields tell the rows apart"""
 
 
-def _rows(parts: Sequence[pl.DataFrame]) -> list[int]:
-    heights = [part.height for part in parts]
+def _rows(partitions: Sequence[pl.DataFrame]) -> list[int]:
+    heights = [part.height for part in partitions]
     return [min(heights) // 2, 2 * max(heights)]
 
 
-def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
+def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl.DataFrame]) -> str:
     lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
     key = table.keys[0] if table.keys else ()
     if column.name in key:
@@ -256,7 +262,7 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
         if bounds := _range(column):
             lines.append(f"  logicalTypeOptions: {bounds}")
             rules.append(_share("invalidValues", "0.1"))
-        worst = max(part[column.name].null_count() / part.height for part in parts)
+        worst = max(part[column.name].null_count() / part.height for part in partitions)
         if (percent := math.ceil(150 * worst) + 1) < 100:
             rules.append(_share("nullValues", str(percent)))
     if values := _values(column):
@@ -267,7 +273,7 @@ def _field(column: Column, table: Table, parts: Sequence[pl.DataFrame]) -> str:
     return "\n".join(f"      {line}" for line in lines)
 
 
-def _in_source(column: Column) -> list[str]:
+def _in_source(column: InferredColumn) -> list[str]:
     """A column's type, and how the source calls it and writes its dates."""
     lines = [f"  logicalType: {column.type}"]
     if column.physical_name != column.name:
@@ -284,7 +290,7 @@ def _in_source(column: Column) -> list[str]:
     ]
 
 
-def _range(column: Column) -> str:
+def _range(column: InferredColumn) -> str:
     """The values' range with half as much around it, in round numbers; never below 0 for once."""
     if column.type not in NUMERIC or column.personal or column.names_things:
         return ""
@@ -318,7 +324,7 @@ def _number(value: float) -> str:
     )
 
 
-def _values(column: Column) -> list[str]:
+def _values(column: InferredColumn) -> list[str]:
     """The values of a code, if it looks as if there were no others to come."""
     if column.type != "string" or column.personal or column.names_things:
         return []
@@ -332,22 +338,22 @@ def _values(column: Column) -> list[str]:
     return values if all(value == value.strip() and value for value in values) else []
 
 
-def _times(table: Table) -> str:
+def _times(table: InferredTable) -> str:
     """What is said of time and of nulls, if anything is."""
     custom = []
-    said = ""
+    sections = ""
     if table.times:
         time, *others = table.times
         also = f"  # or {_listed(others)}" if others else ""
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
         custom.append(f"{zone}  # of times without an offset")
-        said = DAILY if table.daily else TIMELY
+        sections = DAILY if table.daily else TIMELY
     if table.nulls:
         custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
     if custom:
-        said += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
-    return said
+        sections += "\ncustomProperties:\n" + "".join(f"  - {entry}\n" for entry in custom)
+    return sections
 
 
 def _share(metric: str, percent: str, **more: str) -> str:
@@ -355,9 +361,9 @@ def _share(metric: str, percent: str, **more: str) -> str:
     return _entry(metric=metric, **more, mustBeLessOrEqualTo=percent, unit="percent")
 
 
-def _entry(**said: str) -> str:
+def _entry(**entries: str) -> str:
     """A YAML mapping in one line."""
-    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in entries.items()) + "}"
 
 
 def _listed(texts: Iterable[str]) -> str:

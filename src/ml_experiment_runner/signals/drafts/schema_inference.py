@@ -52,7 +52,7 @@ SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
-class Column:
+class InferredColumn:
     """What the data say of a field.
 
     Attributes:
@@ -85,7 +85,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class InferredTable:
     """What the data say.
 
     Attributes:
@@ -96,28 +96,28 @@ class Table:
         daily: The event time is a day.
     """
 
-    columns: list[Column]
+    columns: list[InferredColumn]
     nulls: list[str]
     times: list[str]
     keys: list[tuple[str, ...]]
     rows: int
     daily: bool
 
-    def parts(self) -> list[pl.DataFrame]:
+    def partitions(self) -> list[pl.DataFrame]:
         """The rows by month of the event time."""
-        frame = pl.DataFrame([each.values for each in self.columns])
+        frame = pl.DataFrame([column.values for column in self.columns])
         if not self.times:
             return [frame]
         month = pl.col(self.times[0]).dt.truncate("1mo").alias("")
         return frame.with_columns(month).partition_by("", include_key=False)
 
 
-def inspect(raw: "Raw", said: str, now: datetime) -> Table:
+def infer_schema(raw: "Raw", argument: str, now: datetime) -> InferredTable:
     """Looks at rows.
 
     Args:
         raw: The rows as their source has them.
-        said: What messages call it.
+        argument: How messages name the data.
         now: No event is later.
 
     Raises:
@@ -125,31 +125,31 @@ def inspect(raw: "Raw", said: str, now: datetime) -> Table:
     """
     frame = raw.frame
     if frame.is_empty():
-        raise UserError(f"{said}: it has no rows to draft a contract from")
+        raise UserError(f"{argument}: no rows to draft a contract from")
     columns = [
-        _column(series, name, raw, said, now)
+        _column(series, name, raw, argument, now)
         for name, series in zip(names_of(frame.columns), frame, strict=True)
     ]
     times = _times(columns, "timestamp", now + CLOCKS)
     days = [] if times else _times(columns, "date", now.date())[:1]
-    columns = [_of_moments(each) if each.name in days else each for each in columns]
+    columns = [_of_moments(column) if column.name in days else column for column in columns]
     times = times or days
     keys = _keys(columns, times[0] if times else None)
-    return Table(columns, list(raw.nulls), times, keys, frame.height, bool(days))
+    return InferredTable(columns, list(raw.nulls), times, keys, frame.height, bool(days))
 
 
-def _times(columns: Sequence[Column], kind: str, latest: date) -> list[str]:
+def _times(columns: Sequence[InferredColumn], kind: str, latest: date) -> list[str]:
     """Fields of a type that may say when a row happened."""
     return [
-        each.name
-        for each in columns
-        if each.type == kind
-        and not (each.personal or each.values.has_nulls())
-        and each.values.max() <= latest  # type: ignore[operator]
+        column.name
+        for column in columns
+        if column.type == kind
+        and not (column.personal or column.values.has_nulls())
+        and column.values.max() <= latest  # type: ignore[operator]
     ]
 
 
-def _of_moments(column: Column) -> Column:
+def _of_moments(column: InferredColumn) -> InferredColumn:
     """A field of days as their first moments: an event's time is a timestamp."""
     values = column.values.cast(casts.DTYPES["timestamp"])
     return replace(column, type="timestamp", values=values)
@@ -209,19 +209,21 @@ def _times_of(texts: pl.Series, kind: str) -> pl.Series:
     return times.moments(texts, "UTC")
 
 
-def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) -> Column:
+def _column(
+    series: pl.Series, name: str, raw: "Raw", argument: str, now: datetime
+) -> InferredColumn:
     source, is_text = series.name, series.dtype == pl.String
     series = series.alias(name)  # polars takes some names of sources for patterns
     kind = raw.kinds.get(source)
-    found = None
+    dates = None
     if kind is None:
-        kind = type_of_texts(series) if source in raw.written else _type(series, said)
-        found = _date_format(series) if is_text and kind in ("string", "integer") else None
-    if found is None and kind == "integer":
-        found = date_detection.find_epoch(name, exact_numbers.integers(series), now)
-    pattern = found.patterns[0] if found and len(found.patterns) == 1 else None
-    if found and pattern:
-        kind = found.type
+        kind = type_of_texts(series) if source in raw.written else _type(series, argument)
+        dates = _date_format(series) if is_text and kind in ("string", "integer") else None
+    if dates is None and kind == "integer":
+        dates = date_detection.find_epoch(name, exact_numbers.integers(series), now)
+    pattern = dates.patterns[0] if dates and len(dates.patterns) == 1 else None
+    if dates and pattern:
+        kind = dates.type
     field = Field(name, kind, format=pattern)
     given = series.fill_nan(None) if series.dtype.is_float() else series
     values = casts.cast(given, field, "UTC")
@@ -229,17 +231,15 @@ def _column(series: pl.Series, name: str, raw: "Raw", said: str, now: datetime) 
         row = (given.is_not_null() & values.is_null()).arg_max()
         assert row is not None
         why = casts.why_not(casts.value_at(given, row), field, "UTC")
-        raise UserError(
-            f"{said}: the field '{source}' has in row {row + 1} what no {kind} can be{why}"
-        )
+        raise UserError(f"{argument}: invalid {kind} in row {row + 1} of the field '{source}'{why}")
     personal = PERSONAL.search(name) is not None
-    if kind == "string" and not found and (there := values.drop_nulls().head(SAMPLE)).len():
+    if kind == "string" and not dates and (there := values.drop_nulls().head(SAMPLE)).len():
         personal = personal or there.str.contains(MAIL_OR_PHONE).sum() > there.len() / 2
-    either = found.patterns if found and not pattern else ()
-    return Column(name, kind, values, personal, source, pattern, either)
+    either = dates.patterns if dates and not pattern else ()
+    return InferredColumn(name, kind, values, personal, source, pattern, either)
 
 
-def _type(series: pl.Series, said: str) -> str:
+def _type(series: pl.Series, argument: str) -> str:
     """The contract's type of a column that has one of its own."""
     dtype = series.dtype
     if dtype == pl.String:
@@ -259,8 +259,8 @@ def _type(series: pl.Series, said: str) -> str:
         if fits:
             return kind
     raise UserError(
-        f"{said}: the field '{series.name}' is a {dtype}; a signal holds texts, numbers, booleans, "
-        "dates, times, objects and arrays: write it as one of them at the source"
+        f"{argument}: unsupported type {dtype} of the field '{series.name}'; write it as texts, "
+        "numbers, booleans, dates, times, objects or arrays at the source"
     )
 
 
@@ -274,13 +274,13 @@ def _type_of_exact(series: pl.Series) -> str:
     return "string"
 
 
-def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
+def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str, ...]]:
     """Smallest sets of fields that tell all rows apart, the likeliest first."""
-    whole = [each for each in columns if not each.values.has_nulls()]
-    frame = pl.DataFrame([each.values for each in whole])
+    whole = [column for column in columns if not column.values.has_nulls()]
+    frame = pl.DataFrame([column.values for column in whole])
     if not whole or frame.n_unique() < frame.height:
         return []
-    different = {each.name: each.values.n_unique() for each in whole}
+    different = {column.name: column.values.n_unique() for column in whole}
 
     def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
         """A row happens at a time, and little more is needed to tell it apart."""
@@ -293,9 +293,9 @@ def _keys(columns: Sequence[Column], time: str | None) -> list[tuple[str, ...]]:
         is_name = len(key) == 1 or time in key or any(IDENTIFIER.search(name) for name in key)
         return is_name or not _by_chance(frame, key)
 
-    plain = [each.name for each in whole if each.type not in ("number", "boolean", *NESTED)]
+    plain = [column.name for column in whole if column.type not in ("number", "boolean", *NESTED)]
     # a measure or a person's data may tell the rows of today apart, and not those of tomorrow
-    likely = [each.name for each in whole if each.name in plain and _may_be_named(each)]
+    likely = [column.name for column in whole if column.name in plain and _may_be_named(column)]
     for names in (likely, plain):
         few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
         for size in range(1, FIELDS_OF_KEY + 1):
@@ -323,7 +323,7 @@ def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
     return expected < min(PAIRS, (rows - 1) / 6)  # of the smallest grids it is more than that
 
 
-def _may_be_named(column: Column) -> bool:
+def _may_be_named(column: InferredColumn) -> bool:
     """Whether a field looks as if it told things apart by what they are called."""
     if column.personal:
         return False
@@ -340,7 +340,7 @@ def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -
         rest = [name for name in names if name not in key]
         key.append(max(rest, key=lambda name: frame.select(*key, name).n_unique()))
     for name in sorted(key, key=names.index, reverse=True):
-        less = [each for each in key if each != name]
+        less = [other for other in key if other != name]
         if less and frame.select(less).n_unique() == frame.height:
             key = less
     return tuple(sorted(key, key=names.index))

@@ -14,7 +14,7 @@ from ml_experiment_runner.signals.sources import columns, csv_files, file_conten
 from ml_experiment_runner.signals.sources.file_locations import File
 
 
-def read(found: Sequence[File], form: str) -> Raw:
+def read(data_files: Sequence[File], form: str) -> Raw:
     """The rows of all files.
 
     Raises:
@@ -22,16 +22,16 @@ def read(found: Sequence[File], form: str) -> Raw:
     """
     if form != "csv":
         kinds: dict[str, str] = {}
-        frames = [_frame(file, form, kinds) for file in found]
+        frames = [_frame(file, form, kinds) for file in data_files]
         inside = {name for frame in frames for name in frame.columns}
-        frames = [_with_keys(frame, file) for frame, file in zip(frames, found, strict=True)]
-        keys = {key for file in found for key in file.keys if key not in inside}
-        rows = _together(found, frames)
+        frames = [_with_keys(frame, file) for frame, file in zip(frames, data_files, strict=True)]
+        keys = {key for file in data_files for key in file.keys if key not in inside}
+        rows = _together(data_files, frames)
         has_nan = any(series.dtype.is_float() and series.is_nan().any() for series in rows)
         return Raw(rows, keys, ["NaN"] if has_nan else [], kinds=kinds)
     dialect = DEFAULT
     frames = []
-    for file in found:
+    for file in data_files:
         data = file_content.read(file.path, file.name, form)
         try:
             if not frames:
@@ -39,11 +39,11 @@ def read(found: Sequence[File], form: str) -> Raw:
             text = file_content.utf8(data, dialect.encoding)
             names = []
             if frames and not dialect.header:
-                names = [each for each in frames[0].columns if each not in file.keys]
+                names = [column for column in frames[0].columns if column not in file.keys]
             frames.append(_with_keys(csv_files.table(text, dialect, names), file))
         except ValueError as error:
             raise file_content.Unreadable(f"{file.name} {error}") from None
-    rows = _together(found, frames)
+    rows = _together(data_files, frames)
     names = rows.columns
     rows.columns = [str(place) for place in range(rows.width)]  # polars takes some for patterns
     numbers = csv_detection.number_columns(rows.get_columns())
@@ -71,7 +71,7 @@ def _frame(file: File, form: str, kinds: dict[str, str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise file_content.Unreadable(
-            f"{file.name} is cut off or no {form} file ({reason})"
+            f"{file.name} is cut off or not a {form} file ({reason})"
         ) from None
     return rows
 
@@ -88,9 +88,11 @@ def _of_json(data: bytes, kinds: dict[str, str]) -> pl.DataFrame:
             )
         if types == {casts.Number}:
             read = (exact_numbers.integers, exact_numbers.numbers)
-            numbers = (each(series) for each in read)
+            numbers = (convert(series) for convert in read)
             count = series.null_count()
-            series = next((each for each in numbers if each.null_count() == count), series)
+            series = next(
+                (converted for converted in numbers if converted.null_count() == count), series
+            )
         if types and types <= {dict, list}:
             kinds[name] = "object" if types == {dict} else "array"
         frame[name] = series
@@ -102,18 +104,18 @@ def _with_keys(rows: pl.DataFrame, file: File) -> pl.DataFrame:
     return rows.with_columns(pl.lit(value, pl.String).alias(key) for key, value in keys.items())
 
 
-def _together(found: Sequence[File], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _together(data_files: Sequence[File], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The rows of all files, whose columns have the same names."""
     first, *others = frames
-    for file, frame in zip(found[1:], others, strict=True):
+    for file, frame in zip(data_files[1:], others, strict=True):
         if different := sorted({*frame.columns} ^ {*first.columns}):
-            lacking = found[0] if different[0] in frame.columns else file
+            lacking = data_files[0] if different[0] in frame.columns else file
             raise file_content.Unreadable(
                 f"{lacking.name} has no column '{different[0]}', and another file has",
                 "Draft from files of the same columns",
             )
     try:
-        return pl.concat([first, *(each.select(first.columns) for each in others)],
+        return pl.concat([first, *(frame.select(first.columns) for frame in others)],
                          how="vertical_relaxed")  # fmt: skip
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
@@ -136,18 +138,18 @@ def _in_plain_numbers(rows: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
 
 def _without_nulls(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The rows without the texts that stand for nothing, and these."""
-    found: set[str] = set()
+    all_nulls: set[str] = set()
     rows = pl.DataFrame([_without_empty(series) for series in rows])
     for series in rows:
         nulls = set(series.filter(series.is_in(NULLS)).unique())
         if nulls and type_of_texts(csv_detection.without_nulls(series)) != "string":
-            found |= nulls
-    if not found:
+            all_nulls |= nulls
+    if not all_nulls:
         return rows, []
-    nothing = list(found)
+    nothing = list(all_nulls)
     return (
         rows.with_columns(pl.when(~pl.all().is_in(nothing)).then(pl.all()).name.keep()),
-        sorted(found),
+        sorted(all_nulls),
     )
 
 

@@ -1,11 +1,11 @@
-"""Finds what has changed in a signal though its contract has not: against its own past.
+"""Drift detection: finds what has changed in a signal though its contract has not.
 
-Weather turns warm and schedules change; an upstream change is something else. Each check measures
-what a season leaves alone (how numbers end, how the fields of a row belong together, how rows
-follow each other), and each limit is learned from the signal itself: the newest parts of the past
-are measured against what was before them, as the delivery is (Dawid, Present Position and
+Weather turns warm and schedules change; an upstream change is something else. Each detector
+measures what a season leaves alone (how numbers end, how the fields of a row belong together, how
+rows follow each other), and each limit is learned from the signal itself: the newest parts of the
+past are measured against what was before them, as the delivery is (Dawid, Present Position and
 Potential Developments: the Prequential Approach, JRSS A 1984). What exceeds by far all that the
-past ever did to itself is a breach.
+past ever did to itself is a violation.
 """
 
 import functools
@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
-from ml_experiment_runner.signals.drift.rows import Check, Measure, Rows
+from ml_experiment_runner.signals.drift.rows import Detector, Measure, Rows
 
-CHECKS: tuple[Check, ...] = (
+DETECTORS: tuple[Detector, ...] = (
     *(values.NewValues(), values.NewCodes(), values.Shares(), values.LastDigits(), values.Gaps()),
     *(values.SingleValue(), values.Extreme()),
     *(relationships.Together(), invariants.Clock(), invariants.Twice(), invariants.Sums()),
@@ -42,14 +42,14 @@ CHECKS: tuple[Check, ...] = (
     ),
     sequence.ChangedRows(),
 )
-RELATION = next(check for check in CHECKS if isinstance(check, relationships.Relation))
+RELATION = next(detector for detector in DETECTORS if isinstance(detector, relationships.Relation))
 
 PAST_ROWS = 1_000_000  # newer partitions first
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEW = 30  # rows that are too few to tell anything
 WEEK, MONTH = 7, 28  # days; a month of past is enough to judge a month
 
-Model = dict[Check, Any]
+Model = dict[Detector, Any]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Past:
 
     Attributes:
         calendar: Fields that repeat a part of the event time.
-        model: What each check has learned.
-        natural: The largest value that the past's parts gave by themselves, by check and measure.
-        whole: What a check measures in the whole past, by measure.
+        model: What each detector has learned.
+        natural: By detector and measure, the largest value among the past's own parts.
+        whole: What a detector measures in the whole past, by measure.
         wider: How many times wider its limits are, as it is short.
         without: What `Relation` learns without some fields.
     """
@@ -68,8 +68,8 @@ class Past:
     contract: Contract
     calendar: frozenset[str]
     model: Model
-    natural: dict[Check, dict[Any, float]]
-    whole: Callable[[Check], dict[Any, float]]
+    natural: dict[Detector, dict[Any, float]]
+    whole: Callable[[Detector], dict[Any, float]]
     wider: float
     without: Callable[[frozenset[str]], dict[str, Any]]
 
@@ -79,12 +79,19 @@ class Excess:
     """A measure beyond its limit.
 
     Attributes:
+        detector: What measured it.
+        measure: The measure.
         strength: How many times the limit it is.
     """
 
-    check: Check
+    detector: Detector
     measure: Measure
     strength: float
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that it is about; `""` stands for whole rows."""
+        return self.measure.fields or ("",)
 
 
 def changes(
@@ -92,36 +99,33 @@ def changes(
     past: Mapping[str, pl.LazyFrame],
     delivery: Mapping[str, pl.DataFrame],
     accepted: Mapping[str, str],
-) -> list[Breach]:
+) -> list[Violation]:
     """The changes in a delivery that the signal's past does not explain.
 
     Args:
         contract: The signal's contract.
-        past: Accepted rows by partition; a partition that the delivery changes stands here as it
-            was.
+        past: Accepted rows by partition; of a partition that the delivery changes, its old rows.
         delivery: New and changed partitions, whole, in the contract's types.
-        accepted: The first partition since which a field is what a person has accepted, by field
-            (`""` for the rows as such): its past before that says nothing.
+        accepted: By field (`""` for whole rows), the first partition since which a person has
+            accepted its change: its past before that is not compared with.
     """
     frames = _newest(past)
-    found: list[Breach] = []
+    violations: list[Violation] = []
     for partition in sorted(delivery):
         rows = delivery[partition]
-        breaches: list[Breach] = []
         if contract.event_time and partition in frames:
-            breaches += _restated(contract, frames[partition], rows, partition, accepted)
+            violations += _restated(contract, frames[partition], rows, partition, accepted)
             rows = rows.join(frames[partition], on=contract.key, how="anti")
         if rows.height >= FEW:
             pasts = Pasts(contract, frames, rows, accepted)
-            breaches += [
-                _breach(contract, field, against, partition)
-                for field, against in explain(pasts, pasts.compare()).items()
+            violations += [
+                _violation(contract, field, excesses, partition)
+                for field, excesses in explain(pasts, pasts.compare()).items()
             ]
         if contract.event_time:
             # also where it is held, as the delivery then is anyway: the seasons go on
             frames[partition] = delivery[partition]
-        found += breaches
-    return _together(found)
+    return _one_for_each_field(violations)
 
 
 def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
@@ -135,24 +139,24 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     """
     calendar = _calendar(contract, frame)
     rows = Rows(contract, frame, calendar)
-    natural: dict[Check, dict[Any, float]] = {check: {} for check in CHECKS}
+    natural: dict[Detector, dict[Any, float]] = {detector: {} for detector in DETECTORS}
     for before, parts in _trials(rows, days):
-        for check in CHECKS:
-            if not check.has_past:
+        for detector in DETECTORS:
+            if not detector.has_past:
                 continue
-            model, largest = check.learn(before), natural[check]
-            for measure in (each for part in parts for each in check.measure(model, part)):
+            model, largest = detector.learn(before), natural[detector]
+            for measure in (measure for part in parts for measure in detector.measure(model, part)):
                 largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
 
     @functools.cache
     def without(fields: frozenset[str]) -> dict[str, Any]:
         return RELATION.learn(rows, fields)
 
-    model = {check: check.learn(rows) for check in CHECKS}
+    model = {detector: detector.learn(rows) for detector in DETECTORS}
 
     @functools.cache
-    def whole(check: Check) -> dict[Any, float]:
-        return {measure.key: measure.value for measure in check.measure(model[check], rows)}
+    def whole(detector: Detector) -> dict[Any, float]:
+        return {measure.key: measure.value for measure in detector.measure(model[detector], rows)}
 
     return Past(contract, calendar, model, natural, whole, _wider(rows, days), without)
 
@@ -161,33 +165,43 @@ def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
     """Everything about new rows that exceeds its limit."""
     rows = Rows(past.contract, frame, past.calendar)
     return [
-        Excess(check, measure, measure.value / limit)
-        for check, model in past.model.items()
-        for measure in check.measure(model, rows)
-        if measure.value > (limit := _limit(past, check, measure, rows))
+        Excess(detector, measure, measure.value / limit)
+        for detector, model in past.model.items()
+        for measure in detector.measure(model, rows)
+        if measure.value > (limit := _limit(past, detector, measure, rows))
     ]
 
 
-def explain(pasts: "Pasts", found: Iterable[Excess]) -> dict[str, list[Excess]]:
-    """Which fields are to blame, the first for most: without it least is left to explain.
+def explain(pasts: "Pasts", excesses: Iterable[Excess]) -> dict[str, list[Excess]]:
+    """The fields to blame for what exceeds its limit, the most to blame first.
+
+    Each time the field is blamed without which the least is left to explain.
 
     Returns:
-        What speaks against each field, the strongest first; `""` is the rows as such.
+        By field, its excesses, the strongest first; `""` stands for whole rows.
     """
-    left = list(found)
+    left = list(excesses)
     blamed: dict[str, list[Excess]] = {}
     while left:
-        fields = {field for each in left for field in each.measure.fields or ("",)} - set(blamed)
-        rest = {field: pasts.without(left, {*blamed, field}) for field in fields}
-        field = min(
-            sorted(fields), key=lambda one: (round(_weight(rest[one]), 2), -_own(left, one))
-        )
-        against = [each for each in left if field in (each.measure.fields or ("",))]
-        blamed[field] = sorted(
-            against, key=lambda each: (each.measure.fields[:1] != (field,), -each.strength)
-        )
-        left = rest[field]
+        suspects = {field for excess in left for field in excess.fields} - set(blamed)
+        rests = {field: pasts.without(left, {*blamed, field}) for field in suspects}
+        field = _most_to_blame(left, rests)
+        blamed[field] = _excesses_of(field, left)
+        left = rests[field]
     return blamed
+
+
+def _most_to_blame(left: Iterable[Excess], rests: Mapping[str, list[Excess]]) -> str:
+    """The field without which the least is left; of equals, the one that exceeds most itself."""
+    return min(
+        sorted(rests), key=lambda field: (round(_weight(rests[field]), 2), -_own(left, field))
+    )
+
+
+def _excesses_of(field: str, excesses: Iterable[Excess]) -> list[Excess]:
+    """A field's excesses: first those that are mainly about it, then by strength."""
+    own = [excess for excess in excesses if field in excess.fields]
+    return sorted(own, key=lambda excess: (excess.measure.fields[:1] != (field,), -excess.strength))
 
 
 class Pasts:
@@ -207,8 +221,8 @@ class Pasts:
         self._frame, self._accepted = frame, accepted
         self._since: dict[str, tuple[Past, Rows]] = {}
         for since in sorted({"", *accepted.values()}):
-            before = [each for name, each in frames.items() if name >= since]
-            if sum(each.height for each in before) < FEW:
+            before = [frame for name, frame in frames.items() if name >= since]
+            if sum(frame.height for frame in before) < FEW:
                 continue
             past = learn(contract, pl.concat(before), _days(contract, frame))
             self._since[since] = past, Rows(contract, frame, past.calendar)
@@ -216,67 +230,68 @@ class Pasts:
     def compare(self) -> list[Excess]:
         """Everything about the new rows that exceeds its limit, each field by its own past."""
         return [
-            each
+            excess
             for since, (past, _) in self._since.items()
-            for each in compare(past, self._frame)
-            if self._counts(since, each.measure)
+            for excess in compare(past, self._frame)
+            if self._counts(since, excess)
         ]
 
-    def without(self, found: list[Excess], fields: Set[str]) -> list[Excess]:
-        """What is left when fields are left out, also from what tells the other fields."""
-        rest = [each for each in found if fields.isdisjoint(each.measure.fields or ("",))]
-        if not any(each.check is RELATION for each in found):
+    def without(self, excesses: list[Excess], fields: Set[str]) -> list[Excess]:
+        """The excesses that are left without fields; relations are learned anew without them."""
+        rest = [excess for excess in excesses if fields.isdisjoint(excess.fields)]
+        if not any(excess.detector is RELATION for excess in excesses):
             return rest
-        rest = [each for each in rest if each.check is not RELATION]
+        rest = [excess for excess in rest if excess.detector is not RELATION]
         for since, (past, rows) in self._since.items():
             for measure in RELATION.measure(past.without(frozenset(fields)), rows):
                 limit = _limit(past, RELATION, measure, rows)
-                if measure.value > limit and self._counts(since, measure):
-                    rest.append(Excess(RELATION, measure, measure.value / limit))
+                excess = Excess(RELATION, measure, measure.value / limit)
+                if measure.value > limit and self._counts(since, excess):
+                    rest.append(excess)
         return rest
 
-    def _counts(self, since: str, measure: Measure) -> bool:
-        newest = max(self._accepted.get(field, "") for field in measure.fields or ("",))
-        return since == newest
+    def _counts(self, since: str, excess: Excess) -> bool:
+        """Whether this past is the newest that a person has accepted of the measured fields."""
+        return since == max(self._accepted.get(field, "") for field in excess.fields)
 
 
 def _restated(
     contract: Contract, before: pl.DataFrame, rows: pl.DataFrame, partition: str,
     accepted: Mapping[str, str],
-) -> list[Breach]:  # fmt: skip
-    """What a delivery changes in rows that were there, but for fields that were another then."""
-    check = sequence.ChangedRows()
+) -> list[Violation]:  # fmt: skip
+    """Changes in recorded rows, except in fields whose change was accepted later."""
+    detector = sequence.ChangedRows()
     return [
-        _breach(contract, "".join(measure.fields), [Excess(check, measure, 1.0)], partition)
-        for measure in check.measure(before, Rows(contract, rows))
-        if measure.value > check.limit(0.0, rows.height)
+        _violation(contract, "".join(measure.fields), [Excess(detector, measure, 1.0)], partition)
+        for measure in detector.measure(before, Rows(contract, rows))
+        if measure.value > detector.limit(0.0, rows.height)
         and not any(partition < accepted.get(field, "") for field in measure.fields or ("",))
     ]
 
 
-def _together(breaches: list[Breach]) -> list[Breach]:
-    """One breach for a kind and a field, however many partitions it concerns."""
-    found: dict[tuple[str, str | None], list[Breach]] = {}
-    for each in breaches:
-        found.setdefault((each.kind, each.field), []).append(each)
+def _one_for_each_field(violations: list[Violation]) -> list[Violation]:
+    """One violation for a kind and a field, however many partitions it concerns."""
+    grouped: dict[tuple[str, str | None], list[Violation]] = {}
+    for violation in violations:
+        grouped.setdefault((violation.kind, violation.field), []).append(violation)
     return [
         replace(first, message=f"{first.message} (and in {len(more)} more partitions)")
         if more else first
-        for first, *more in found.values()
+        for first, *more in grouped.values()
     ]  # fmt: skip
 
 
-def _breach(contract: Contract, field: str, against: list[Excess], partition: str) -> Breach:
-    """What speaks most against a field, in words; of a classified one, without a value."""
-    first = against[0]
+def _violation(contract: Contract, field: str, excesses: list[Excess], partition: str) -> Violation:
+    """A field's strongest excess as a violation; of a classified field, without a value."""
+    first = excesses[0]
     fields = {field, *first.measure.fields} - {""}
     message = first.measure.message
     if any(contract.field(name).classification for name in fields):
         message = "it differs from its past; it is classified, so no value is shown"
-    more = sorted({each.check.kind for each in against[1:]} - {first.check.kind})
+    more = sorted({excess.detector.kind for excess in excesses[1:]} - {first.detector.kind})
     if more:
         message += f" (also: {', '.join(more)})"
-    return Breach(first.check.kind, field or None, message, partition)
+    return Violation(first.detector.kind, field or None, message, partition)
 
 
 def _newest(past: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
@@ -304,9 +319,9 @@ def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
 
 
 def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
-    """What was known at some moments of the past, and the parts that came then.
+    """Rows known at some moments of the past, each with the parts that followed.
 
-    Of a state, random quarters and the rest: it has no other past.
+    A state has no other past than itself: random quarters and the rest.
     """
 
     def part(chosen: Any) -> Rows:
@@ -319,17 +334,17 @@ def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
     length = max(1, min(days, (end - first) // 4))
     starts = range(end - (end - first) // length * length, end, length)
     moments = [first + round((end - first) * ninths / 9) for ninths in TRIALS]
-    found = []
+    trials = []
     for moment, following in itertools.pairwise([*moments, end]):
         parts = [
             part((rows.days >= start) & (rows.days < start + length))
             for start in starts
             if moment <= start < following
         ]
-        if parts := [each for each in parts if len(each) >= FEW]:
+        if parts := [rows_of_part for rows_of_part in parts if len(rows_of_part) >= FEW]:
             before = parts[0].days.min()
-            found.append((part(rows.days < before), parts))
-    return found
+            trials.append((part(rows.days < before), parts))
+    return trials
 
 
 def _wider(rows: Rows, days: int | None) -> float:
@@ -343,30 +358,30 @@ def _wider(rows: Rows, days: int | None) -> float:
     return max(1.0, MONTH / known * MONTH / max(days, WEEK))
 
 
-def _limit(past: Past, check: Check, measure: Measure, rows: Rows) -> float:
-    natural = past.natural[check]
+def _limit(past: Past, detector: Detector, measure: Measure, rows: Rows) -> float:
+    natural = past.natural[detector]
     largest = natural.get(measure.key)
     if largest is None:
         # what no part of the past could be measured for is as its like, and as in the whole
         usual = float(np.median(list(natural.values()))) if natural else 0.0
-        known = past.whole(check) if check.has_past else {}
+        known = past.whole(detector) if detector.has_past else {}
         largest = max(usual, known.get(measure.key, 0.0))
-    wider = past.wider if check.is_rough else 1.0
-    return wider * check.limit(largest, len(rows))
+    wider = past.wider if detector.is_rough else 1.0
+    return wider * detector.limit(largest, len(rows))
 
 
-def _weight(found: Iterable[Excess]) -> float:
-    return sum(math.log1p(each.strength) for each in found)
+def _weight(excesses: Iterable[Excess]) -> float:
+    return sum(math.log1p(excess.strength) for excess in excesses)
 
 
-def _own(found: Iterable[Excess], field: str) -> float:
-    """How much speaks against a field itself."""
+def _own(excesses: Iterable[Excess], field: str) -> float:
+    """How much of the excesses is a field's own."""
     weight = 0.0
-    for each in found:
-        fields = each.measure.fields or ("",)
-        if each.check is RELATION:
-            weight += 0.1 * math.log1p(each.strength) * (field == fields[0])
+    for excess in excesses:
+        fields = excess.fields
+        if excess.detector is RELATION:
+            weight += 0.1 * math.log1p(excess.strength) * (field == fields[0])
         elif field in fields:
             first = 1.1 if field == fields[0] else 1.0  # the likelier one of equals
-            weight += first * 2 / len(fields) * math.log1p(each.strength)
+            weight += first * 2 / len(fields) * math.log1p(excess.strength)
     return weight

@@ -1,6 +1,6 @@
 """What the fields of a row always obey: nothing a season changes."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.signals.drift.rows import Check, Measure, Numbers, Rows, blocks
+from ml_experiment_runner.signals.drift.rows import Detector, Measure, Numbers, Rows, blocks
 
 
-class Clock(Check):
+class Clock(Detector):
     """Fields that repeat a part of the event time, such as its hour."""
 
     kind, floor, factor = "clock", 0.004, 2.0
@@ -39,7 +39,7 @@ class Clock(Check):
         return float((written != clock).mean())
 
 
-class Twice(Check):
+class Twice(Detector):
     """Rows that only the event time tells apart, not what is written of it in other fields.
 
     So it is with the hour that comes twice when summer time ends, and with a day sent again.
@@ -57,7 +57,7 @@ class Twice(Check):
             count = self._count(rows, model)
             yield Measure(
                 (rows.event, *rows.places), float(count),
-                f"{count:,} rows share {', '.join(model)} with another, which never happened",
+                f"{count:,} rows share {', '.join(model)} with another, never so before",
             )  # fmt: skip
 
     @staticmethod
@@ -65,7 +65,7 @@ class Twice(Check):
         return int(rows.frame.select(key).is_duplicated().sum())
 
 
-class Sums(Check):
+class Sums(Detector):
     """Differences of two or three fields that take a few values only: a = b + c, and the like."""
 
     kind, floor, factor = "sum", 0.006, 2.0
@@ -94,7 +94,7 @@ class Sums(Check):
                 share = float((~np.isin(values, usual)).mean())
                 yield Measure(
                     fields, share,
-                    f"in {share:.1%} of the rows {' - '.join(fields)} is none of its usual values",
+                    f"in {share:.1%} of the rows {' - '.join(fields)} has an unusual value",
                 )  # fmt: skip
 
     @staticmethod
@@ -110,7 +110,7 @@ class Sums(Check):
         return np.round(difference[~np.isnan(difference)], 4)
 
 
-class Dependence(Check):
+class Dependence(Detector):
     """Fields that follow from one or two texts: the distance from origin and destination.
 
     Approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.
@@ -121,7 +121,7 @@ class Dependence(Check):
 
     def learn(self, rows: Rows) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:
         some = rows.every(len(rows) // self.SOME).frame
-        found: list[tuple[tuple[str, ...], str]] = []
+        dependencies: list[tuple[tuple[str, ...], str]] = []
         for names in blocks(rows.frame.columns):
             texts = [name for name in names if name in rows.texts]
             follow = self._vary(some, [name for name in names if name != rows.event])
@@ -131,10 +131,14 @@ class Dependence(Check):
                 rest = [
                     name
                     for name in follow
-                    if name not in given and not any(((one,), name) in found for one in given)
+                    if name not in given
+                    and not any(((single,), name) in dependencies for single in given)
                 ]
-                found += [(given, name) for name in self._follow(some, given, rest)]
-        return {each: _usual(rows.frame, *each).drop("\0rows") for each in found}
+                dependencies += [(given, name) for name in self._follow(some, given, rest)]
+        return {
+            dependency: _usual(rows.frame, *dependency).drop("\0rows")
+            for dependency in dependencies
+        }
 
     def measure(
         self, model: dict[tuple[tuple[str, ...], str], pl.DataFrame], rows: Rows
@@ -147,8 +151,8 @@ class Dependence(Check):
                 share = float((both[name] != both["\0usual"]).sum()) / both.height
                 yield Measure(
                     (name, *given), share,
-                    f"in {share:.1%} of the rows {name} is not what {' and '.join(given)} always "
-                    "had",
+                    f"in {share:.1%} of the rows {name} is not what it always was for "
+                    f"{' and '.join(given)}",
                 )  # fmt: skip
 
     @staticmethod

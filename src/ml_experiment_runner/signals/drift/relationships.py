@@ -1,6 +1,6 @@
 """How fields lie to each other: what is missing together, and what one tells of another."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
 from collections.abc import Iterator, Set
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.signals.drift.rows import Check, Flags, Measure, Numbers, Rows, blocks
+from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows, blocks
 
 
-class Together(Check):
+class Together(Detector):
     """Rows that lack a field, or have 0 in it, where another has a value.
 
     Upstream, what is missing is missing together, and calm air has no direction.
@@ -46,15 +46,15 @@ class Together(Check):
     def _measured(
         states: list[tuple[str, str]], past: Numbers, shares: Numbers
     ) -> Iterator[Measure]:
-        for one, other in itertools.product(range(len(states)), repeat=2):
-            (name, what), (partner, other_what) = states[one], states[other]
-            if name == partner and one != other:
+        for row, column in itertools.product(range(len(states)), repeat=2):
+            (name, what), (partner, other_what) = states[row], states[column]
+            if name == partner and row != column:
                 continue
-            though = "" if one == other else f", though {partner} is not ({other_what})"
+            though = "" if row == column else f", though {partner} is not ({other_what})"
             yield Measure(
-                (name,) if one == other else (name, partner), float(shares[one, other]),
-                f"{name} has {what} in {shares[one, other]:.1%} of the rows{though}; before in "
-                f"{past[one, other]:.1%}",
+                (name,) if row == column else (name, partner), float(shares[row, column]),
+                f"{name} has {what} in {shares[row, column]:.1%} of the rows{though}; before in "
+                f"{past[row, column]:.1%}",
                 f"{what}/{other_what}",
             )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Together(Check):
         return shares.astype(np.float64)
 
 
-class Relation(Check):
+class Relation(Detector):
     """What the other numbers of a row tell of one: least squares on their squares and products."""
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
@@ -115,13 +115,13 @@ class Relation(Check):
             wider = (1.48 * np.median(np.abs(rest - shift)) + 1e-6) / spread
             outside = float((np.abs(rest) > far).mean())
             beside = abs(shift) / spread
-            told = "what the other fields tell"
-            found = {
-                "shift": (beside, f"it lies {beside:.1f} standard deviations beside {told}"),
-                "spread": (2 * abs(np.log(wider)), f"it scatters {wider:.2g} x around {told}"),
-                "far": (40 * outside, f"{outside:.1%} of its values lie far from {told}"),
+            predicted = "the value that the other fields predict"
+            figures = {
+                "shift": (beside, f"{beside:.1f} standard deviations from {predicted}"),
+                "spread": (2 * abs(np.log(wider)), f"spread {wider:.2g} times around {predicted}"),
+                "far": (40 * outside, f"{outside:.1%} of the values are far from {predicted}"),
             }
-            for what, (value, message) in found.items():
+            for what, (value, message) in figures.items():
                 yield Measure((name, *others), float(value), message, what)
 
     @staticmethod
@@ -155,14 +155,14 @@ class Relation(Check):
             there = there & inside.all(axis=1)
         values = np.clip(values[there], *bounds)
         products = [
-            values[:, one] * values[:, other]
-            for one in range(len(names))
-            for other in range(one, len(names))
+            values[:, first] * values[:, second]
+            for first in range(len(names))
+            for second in range(first, len(names))
         ]
         return np.column_stack([np.ones(len(values)), values, *products]), there, bounds
 
 
-class Absence(Check):
+class Absence(Detector):
     """Where a field has nothing, or not its one usual value: how those rows lie in the others."""
 
     kind, floor, factor, is_share = "absence", 0.27, 2.8, False
@@ -194,7 +194,7 @@ class Absence(Check):
                 rows_with = f"rows without {name}" if what == "none" else f"rows of unusual {name}"
                 yield Measure(
                     (name, other), max(0.0, abs(gap - before) - chance),
-                    f"{rows_with} lie otherwise in {other} than before (mean rank {gap:+.2f} "
+                    f"{rows_with} have other values of {other} than before (mean rank {gap:+.2f} "
                     f"against the rest, before {before:+.2f})",
                     what,
                 )  # fmt: skip
@@ -213,7 +213,9 @@ class Absence(Check):
             group = rows.is_null(name)
             if what == "other":
                 group = ~group & (rows.numbers[name] != value)
-            for other in (each for each in placed if each in beside[name]):
+            for other in (
+                name_of_other for name_of_other in placed if name_of_other in beside[name]
+            ):
                 rank = placed[other]
                 there = ~np.isnan(rank)
                 inside, outside = rank[group & there], rank[~group & there]
@@ -224,7 +226,7 @@ class Absence(Check):
         return gaps
 
 
-class SwappedCodes(Check):
+class SwappedCodes(Detector):
     """Whether the numbers at two codes lie as they did at each other's.
 
     Against the other codes of the same day: with the seasons all move together. A day counts once,
@@ -258,19 +260,16 @@ class SwappedCodes(Check):
             known = sorted(set(past) & set(now))
             if len(known) < 2:
                 continue
-            far = np.array([[self._distance(now[one], past[other]) for other in known]
-                            for one in known])  # fmt: skip
+            far = np.array([[self._distance(now[first], past[second]) for second in known]
+                            for first in known])  # fmt: skip
             same = np.diagonal(far).sum()
             pairs = list(itertools.combinations(range(len(known)), 2))
-            swapped = [
-                same - far[one, one] - far[other, other] + far[one, other] + far[other, one]
-                for one, other in pairs
-            ]
-            one, other = pairs[int(np.argmin(swapped))]
+            swapped = [same - far[a, a] - far[b, b] + far[a, b] + far[b, a] for a, b in pairs]
+            first, second = pairs[int(np.argmin(swapped))]
             yield Measure(
                 (text,), float(np.sqrt(same / min(swapped))) if min(swapped) > 0 else 0.0,
-                f"the other fields lie at {known[one]} as they did at {known[other]}, and at "
-                f"{known[other]} as at {known[one]}",
+                f"the other fields have at {known[first]} the values of {known[second]}, and at "
+                f"{known[second]} those of {known[first]}",
             )  # fmt: skip
 
     def _offsets(
@@ -297,15 +296,15 @@ class SwappedCodes(Check):
             .group_by("\0code", "\0day")
             .agg(pl.col(name).mean() for name in scale)
         )
-        found = {}
-        for (code,), each in daily.sort("\0code", "\0day").group_by("\0code", maintain_order=True):
-            if each.height >= self.DAYS:
-                values = each.select(list(scale)).to_numpy()
+        offsets = {}
+        for (code,), days in daily.sort("\0code", "\0day").group_by("\0code", maintain_order=True):
+            if days.height >= self.DAYS:
+                values = days.select(list(scale)).to_numpy()
                 count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
                 mean = np.nansum(values, axis=0) / count
                 variance = np.nansum((values - mean) ** 2, axis=0) / count**2
-                found[str(code)] = (mean, variance)
-        return found
+                offsets[str(code)] = (mean, variance)
+        return offsets
 
     @staticmethod
     def _distance(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> float:

@@ -1,4 +1,4 @@
-"""A signal's rows as arrays, and what one check says of them."""
+"""A signal's rows as arrays, and what a detector measures of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Measure:
         return self.fields, self.what
 
 
-class Check(ABC):
+class Detector(ABC):
     """Something that can be learned from the past and measured in a delivery.
 
     Attributes:

@@ -1,6 +1,6 @@
 """How rows follow each other in time, and what became of those that were there before."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml_experiment_runner.signals.drift.rows import Check, Flags, Measure, Numbers, Rows
+from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows
 
 
-class Steps(Check):
+class Steps(Detector):
     """From one row to the next of the same place: how often nothing changes, and how much else."""
 
     kind, floor, factor, is_share = "steps", 0.4, 3.4, False
@@ -90,7 +90,7 @@ class Steps(Check):
         return steps[~np.isnan(steps)]
 
 
-class Frozen(Check):
+class Frozen(Detector):
     """The share of a day's rows that have the day's most frequent number."""
 
     kind, floor, factor = "frozen", 0.12, 1.3
@@ -118,17 +118,17 @@ class Frozen(Check):
         few = frame.select(pl.struct(rows.places).n_unique()).item() <= self.PLACES \
             if rows.places else False  # fmt: skip
         by = ["\0day", *rows.places] if few else ["\0day"]
-        found = {}
+        shares = {}
         for name in rows.numbers:
             counts = frame.drop_nulls(name).group_by(*by, name).len("\0rows").group_by(by).agg(
                 pl.col("\0rows").max().alias("\0most"), pl.col("\0rows").sum().alias("\0all")
             ).filter(pl.col("\0all") >= 12)  # fmt: skip
             if counts.height:
-                found[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
-        return found
+                shares[name] = (counts["\0most"] / counts["\0all"]).to_numpy()
+        return shares
 
 
-class RepeatedDay(Check):
+class RepeatedDay(Detector):
     """Whether a day brings the values of the day before, at the same places and hours."""
 
     kind, floor, factor, is_share = "repeated day", 0.3, 1.5, False
@@ -171,7 +171,7 @@ class RepeatedDay(Check):
         return {name: shares[name].to_numpy() for name in fields} if shares.height else {}
 
 
-class Volume(Check):
+class Volume(Detector):
     """Rows in a day, or in the whole of a state; days without any."""
 
     kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
@@ -181,10 +181,10 @@ class Volume(Check):
 
     def measure(self, model: float, rows: Rows) -> Iterator[Measure]:
         now = float(np.median(self._rows(rows)))
-        each = " a day" if rows.event else ""
+        unit = " a day" if rows.event else ""
         # a state may grow; it does not lose much
         change = np.log(now / model) if rows.event else 3 * min(0.0, np.log(now / model))
-        yield Measure((), abs(float(change)), f"{now:,.0f} rows{each}, before {model:,.0f}", "rows")
+        yield Measure((), abs(float(change)), f"{now:,.0f} rows{unit}, before {model:,.0f}", "rows")
         if rows.event:
             missing = int(rows.days.max() - rows.days.min()) + 1 - len(np.unique(rows.days))
             yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
@@ -194,7 +194,7 @@ class Volume(Check):
         return np.unique(rows.days, return_counts=True)[1] if rows.event else np.array([len(rows)])
 
 
-class Level(Check):
+class Level(Detector):
     """The largest step of a field's level: from the median of three days to that of the next three.
 
     Three, so that one odd day is none; the first step leads into the delivery. Only for fields that
@@ -239,7 +239,7 @@ class Level(Check):
         return {name: daily[name].drop_nulls().to_numpy() for name in rows.numbers}
 
 
-class ChangedRows(Check):
+class ChangedRows(Detector):
     """Rows of before that have gone or have another value; for a state, and for restated months."""
 
     kind, floor, has_past = "changed rows", 0.004, False
@@ -256,7 +256,7 @@ class ChangedRows(Check):
         yield Measure(
             (),
             max(0, gone - 1) / model.height,  # one odd row is none
-            f"{gone / model.height:.1%} of the rows that were there have gone",
+            f"{gone / model.height:.1%} of the recorded rows are missing",
         )
         for name in model.columns:
             if name not in key and both.height >= 30:
@@ -266,5 +266,5 @@ class ChangedRows(Check):
                 share = float(both.select(changed.mean()).item())
                 yield Measure(
                     (name,), share,
-                    f"{share:.1%} of the rows that were there have another value",
+                    f"{share:.1%} of the recorded rows have another value",
                 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What single fields hold: new values and codes, last digits, gaps, frequent and extreme values."""
 
-# ruff: noqa: D102  what learn and measure do, Check says
+# ruff: noqa: D102  Detector documents learn and measure
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.rows import (
-    Check,
+    Detector,
     Measure,
     Numbers,
     Rows,
@@ -18,7 +18,7 @@ from ml_experiment_runner.signals.drift.rows import (
 )
 
 
-class NewValues(Check):
+class NewValues(Detector):
     """Numbers that lie between those of the past and are none of them.
 
     Only for fields that take few of the numbers that their decimals allow, as readings of an
@@ -54,18 +54,20 @@ class NewValues(Check):
             example = f", such as {values[new][0]:g}" if new.any() else ""
             yield Measure(
                 (name,), float(new.mean()),
-                f"{new.mean():.1%} of its values were never there before{example}",
+                f"{new.mean():.1%} of its values are new{example}",
             )  # fmt: skip
 
 
-class NewCodes(Check):
+class NewCodes(Detector):
     """Texts that the past never had."""
 
     kind, floor, factor = "new codes", 0.004, 2.5
 
     def learn(self, rows: Rows) -> dict[str, pl.Series]:
         known = {name: rows.texts[name].drop_nulls().unique() for name in rows.codes}
-        return {name: each for name, each in known.items() if len(each) <= max(50, len(rows) / 5)}
+        return {
+            name: codes for name, codes in known.items() if len(codes) <= max(50, len(rows) / 5)
+        }
 
     def measure(self, model: dict[str, pl.Series], rows: Rows) -> Iterator[Measure]:
         for name, known in model.items():
@@ -76,11 +78,11 @@ class NewCodes(Check):
             share = len(new) / len(texts)
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
-                (name,), share, f"{share:.1%} of its codes were never there before{example}",
+                (name,), share, f"{share:.1%} of its codes are new{example}",
             )  # fmt: skip
 
 
-class Shares(Check):
+class Shares(Detector):
     """How often each of a few texts comes: two that were swapped, one that has gone."""
 
     kind, floor, factor = "shares", 0.08, 2.5
@@ -90,7 +92,7 @@ class Shares(Check):
         counted = {
             name: rows.texts[name].drop_nulls().value_counts(name="\0rows") for name in rows.codes
         }
-        return {name: each for name, each in counted.items() if 2 <= each.height <= self.MOST}
+        return {name: counts for name, counts in counted.items() if 2 <= counts.height <= self.MOST}
 
     def measure(self, model: dict[str, pl.DataFrame], rows: Rows) -> Iterator[Measure]:
         for name, past in model.items():
@@ -108,12 +110,11 @@ class Shares(Check):
             most = int(np.abs(after - before).argmax())
             yield Measure(
                 (name,), max(0.0, 0.5 * float(np.abs(after - before).sum()) - chance),
-                f"{codes[most]!r} comes in {after[most]:.1%} of the rows; before in "
-                f"{before[most]:.1%}",
+                f"{codes[most]!r} is in {after[most]:.1%} of its rows, before {before[most]:.1%}",
             )  # fmt: skip
 
 
-class LastDigits(Check):
+class LastDigits(Detector):
     """How numbers end: rounding or another unit moves it, a season does not."""
 
     kind, floor, factor = "last digits", 0.08, 2.0
@@ -158,7 +159,7 @@ class LastDigits(Check):
         return np.bincount(ends, minlength=modulus) / len(values)
 
 
-class Gaps(Check):
+class Gaps(Detector):
     """Gaps and peaks that rescaling rounded numbers leaves in their histogram.
 
     Stamm and Liu, Forensic Detection of Image Manipulation Using Statistical Intrinsic
@@ -209,7 +210,7 @@ class Gaps(Check):
         return float(np.sqrt(max(0.0, square.mean() - error)))
 
 
-class SingleValue(Check):
+class SingleValue(Detector):
     """One number that stands in more rows than it ever did, as a default or a fill value does."""
 
     kind, floor, factor = "single value", 0.018, 2.4
@@ -233,8 +234,7 @@ class SingleValue(Check):
                 most = int(risen.argmax())
                 yield Measure(
                     (name,), max(0.0, float(risen[most])),
-                    f"{now[most]:g} stands in {share[most]:.1%} of its rows, before in "
-                    f"{before[most]:.1%}",
+                    f"{now[most]:g} is in {share[most]:.1%} of its rows, before {before[most]:.1%}",
                     what,
                 )  # fmt: skip
 
@@ -244,7 +244,7 @@ class SingleValue(Check):
         return distinct, counts / max(len(values), 1)
 
 
-class Extreme(Check):
+class Extreme(Detector):
     """A number that lies several times as far out as any before."""
 
     kind, floor, factor, is_share = "extreme", 4.0, 2.0, False
@@ -268,5 +268,5 @@ class Extreme(Check):
             value = values.max() if up >= down else values.min()
             yield Measure(
                 (name,), float(max(up, down)),
-                f"{value:g} lies far outside of all that was there before ({low:g} to {high:g})",
+                f"{value:g} is far outside of the past range ({low:g} to {high:g})",
             )  # fmt: skip

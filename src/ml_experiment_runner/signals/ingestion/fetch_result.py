@@ -1,9 +1,9 @@
-"""What comes of a signal: received beside the others, and compared with what is known of it."""
+"""Fetches signals side by side and checks each against its contract and its own past."""
 
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +13,11 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from ml_experiment_runner.holds import holds
-from ml_experiment_runner.holds.holds import Breach
+from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.checks.schema import DTYPES
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 from ml_experiment_runner.signals.drift import detection
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots import versions
@@ -29,97 +29,100 @@ READERS = 8  # at once: they wait for others more than they compute
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A signal that has come, or has not.
+class FetchResult:
+    """What a signal's source gave, checked; or why it gave nothing.
 
     Attributes:
         contract: The signal's contract.
         recorded: The last good snapshot.
-        delivery: What came; None if it could not become a snapshot.
-        content: Its hash.
-        breaches: What is wrong with it.
-        error: Why nothing came.
-        since: Only rows from here on were asked for; None for all.
+        delivery: The rows; None if they cannot become a snapshot.
+        content: Their hash.
+        violations: The checks that they fail.
+        error: Why the source gave nothing.
+        since: The source was asked for rows from here on; None for all.
     """
 
     contract: Contract
     recorded: Snapshot | None = None
     delivery: Delivery | None = None
     content: str = ""
-    breaches: tuple[Breach, ...] = ()
+    violations: tuple[Violation, ...] = ()
     error: Exception | None = None
     since: datetime | None = None
 
 
-def arrivals(
+def fetch_all(
     contracts: Sequence[Contract], now: datetime, *, as_recorded: bool = False
-) -> Iterator[tuple[Arrival, bool]]:
-    """Each signal as it comes, and whether another has come already.
+) -> Iterator[tuple[FetchResult, bool]]:
+    """Each signal's result as it is ready, and whether another is ready already.
 
     Args:
-        contracts: The signals; they are received side by side.
-        now: When what comes arrives.
-        as_recorded: A signal that is recorded and not here must come as it was.
+        contracts: The signals; they are fetched side by side.
+        now: The time of the fetch.
+        as_recorded: A recorded signal whose files are missing must come exactly as recorded.
     """
     todo: queue.SimpleQueue[Contract] = queue.SimpleQueue()
-    come: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    results: queue.SimpleQueue[FetchResult] = queue.SimpleQueue()
     for contract in contracts:
         todo.put(contract)
 
     def work() -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                come.put(_examine(todo.get_nowait(), now, as_recorded))
+                results.put(_fetch(todo.get_nowait(), now, as_recorded))
 
     for _ in range(min(READERS, len(contracts))):
         # a daemon: whoever stops the run does not wait for a source that does not answer
         threading.Thread(target=work, daemon=True).start()
-    # the matrices of change are small: threads would wait for each other longer than they compute
+    # the matrices of drift detection are small: threads would wait longer than they compute
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in contracts:
-            yield come.get(), not come.empty()
+            yield results.get(), not results.empty()
 
 
-def _examine(contract: Contract, now: datetime, as_recorded: bool) -> Arrival:
-    """Receives a signal and looks at what came; in a thread of its own."""
+def _fetch(contract: Contract, now: datetime, as_recorded: bool) -> FetchResult:
+    """A signal's result; whatever goes wrong is in it, for this is a thread of its own."""
     try:
-        state, recorded = snapshots.look(contract)
-        before = versions.contract_then(recorded, contract) if recorded else None
-        if before is not None:
-            versions.check(before, contract)
-        asks = state is State.READY and sources.takes_since(contract)
-        since = _since(contract, recorded) if asks else None
-        try:
-            frame = fetch.receive(contract, since)
-            if since is not None and recorded and _have_moved(contract, frame, recorded, since):
-                # a row of before has another event time now, and would be there twice
-                since, frame = None, fetch.receive(contract)
-        except Unfit as unfit:
-            if recorded is None:
-                raise
-            return _unfit(contract, recorded, unfit.breach, unfit.content)
-        if frame.is_empty() and recorded is not None and recorded.rows:
-            what = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
-            return _unfit(contract, recorded, Breach("volume", None, what, "all"))
-        delivery = _delivery(contract, frame, recorded, since, before)
-        if state is State.MISSING and as_recorded:
-            _check_same(contract, delivery, recorded)
-        breaches = _breaches(delivery, recorded, before, now)
-        content = delivery.content
-        return Arrival(contract, recorded, delivery, content, tuple(breaches), since=since)
+        return _fetch_and_check(contract, now, as_recorded)
     except Exception as error:
-        return Arrival(contract, error=error)
+        return FetchResult(contract, error=error)
     except BaseException as error:  # a panic within polars, or a team's reader that exits
         failure = RuntimeError(f"receiving {contract.name} ended in {error!r}")
         failure.__cause__ = error
-        return Arrival(contract, error=failure)
+        return FetchResult(contract, error=failure)
+
+
+def _fetch_and_check(contract: Contract, now: datetime, as_recorded: bool) -> FetchResult:
+    state, recorded = snapshots.state_of(contract)
+    before = versions.contract_then(recorded, contract) if recorded else None
+    if before is not None:
+        versions.check(before, contract)
+    is_incremental = state is State.READY and sources.takes_since(contract)
+    since = _since(contract, recorded) if is_incremental else None
+    try:
+        frame = fetch.fetch_rows(contract, since)
+        if since is not None and recorded and _have_moved(contract, frame, recorded, since):
+            # a recorded row has another event time now, and would be there twice
+            since, frame = None, fetch.fetch_rows(contract)
+    except SchemaViolation as error:
+        if recorded is None:
+            raise
+        return _not_releasable(contract, recorded, error.violation, error.content)
+    if frame.is_empty() and recorded is not None and recorded.rows:
+        message = f"the delivery has no rows; the last good snapshot has {recorded.rows:,}"
+        return _not_releasable(contract, recorded, Violation("volume", None, message, "all"))
+    delivery = _delivery(contract, frame, recorded, since, before)
+    if state is State.MISSING and as_recorded:
+        _check_same(contract, delivery, recorded)
+    violations = tuple(_violations(delivery, recorded, before, now))
+    return FetchResult(contract, recorded, delivery, delivery.content, violations, since=since)
 
 
 def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
-    """Where the partition begins that rows may still come for; a reader need not look before."""
+    """The start of the earliest partition that may still get rows; older ones are not asked for."""
     if recorded is None or recorded.last_event is None or contract.event_time is None:
         return None
-    # a row is known its delay after it happened, so that many older ones may have come since
+    # a row is known its delay after it happened, so rows that much older may have come since
     month = (recorded.last_event - contract.delay).astimezone(ZoneInfo(contract.time_zone))
     begin = month.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     return begin.astimezone(UTC)
@@ -128,7 +131,7 @@ def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
 def _have_moved(
     contract: Contract, frame: pl.DataFrame, recorded: Snapshot, since: datetime
 ) -> bool:
-    """Whether rows that came have the key of one that happened before they were asked for."""
+    """Whether fetched rows have the key of a recorded one from before `since`."""
     if contract.event_time in contract.key:
         return False
     older = [recorded.folder / f"{name}.parquet" for name in _older(contract, recorded, since)]
@@ -140,15 +143,18 @@ def _have_moved(
 
 
 def _older(contract: Contract, recorded: Snapshot, since: datetime) -> dict[str, str]:
-    """The partitions of before what was asked for, with their content."""
+    """The recorded partitions before `since`, with their content hash."""
     first = f"{since.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
-    return {name: each for name, each in recorded.partitions.items() if name < first}
+    return {name: content for name, content in recorded.partitions.items() if name < first}
 
 
-def _unfit(contract: Contract, recorded: Snapshot, breach: Breach, content: str = "") -> Arrival:
-    """A delivery that cannot become a snapshot."""
-    content = snapshots.whole({"unfit": breach.message, "content": content})
-    return Arrival(contract, recorded, None, content, (breach,))
+def _not_releasable(
+    contract: Contract, recorded: Snapshot, violation: Violation, content: str = ""
+) -> FetchResult:
+    """The result of a delivery that cannot become a snapshot."""
+    # the key is as it ever was: decisions are found by this hash
+    content = snapshots.combined_hash({"unfit": violation.message, "content": content})
+    return FetchResult(contract, recorded, None, content, (violation,))
 
 
 def _delivery(
@@ -158,30 +164,38 @@ def _delivery(
     since: datetime | None,
     before: Contract | None,
 ) -> Delivery:
-    """What came, and what the snapshot would be with it.
+    """The fetched rows, and the snapshot that they would make.
 
     Args:
         contract: The signal's contract.
-        frame: The rows that came.
+        frame: The fetched rows.
         recorded: The last good snapshot.
-        since: Where the rows begin that were asked for; older ones stay as they are.
-        before: The contract that it was received under.
+        since: Where the fetched rows begin; older partitions stay as they are.
+        before: The contract of the last good snapshot.
     """
-    parts = snapshots.split(contract, frame)
-    contents = {name: snapshots.content_hash(part) for name, part in parts.items()}
-    rows = frame.height
+    partitions = snapshots.by_partition(contract, frame)
+    contents = {name: snapshots.content_hash(rows) for name, rows in partitions.items()}
+    height = frame.height
     last_event: datetime | None = None
     if contract.event_time is not None and not frame.is_empty():
         last_event = frame[contract.event_time].max()  # type: ignore[assignment]
     if recorded is not None and since is not None:
         older = _older(contract, recorded, since)
         contents = older | contents
-        rows += sum(_height(recorded.folder / f"{name}.parquet") for name in older)
-    announced = dict(recorded.announced) if recorded else {}
+        height += sum(_height(recorded.folder / f"{name}.parquet") for name in older)
+    declared = dict(recorded.declared_changes) if recorded else {}
     if before is not None:
-        announced |= dict.fromkeys(versions.announced(before, contract), snapshots.LATER)
-    text = contract.path.read_text(encoding="utf-8")
-    return Delivery(contract, text, frame.height, parts, contents, rows, last_event, announced)
+        declared |= dict.fromkeys(versions.declared_changes(before, contract), snapshots.LATER)
+    return Delivery(
+        contract=contract,
+        text=contract.path.read_text(encoding="utf-8"),
+        fetched_rows=frame.height,
+        partitions=partitions,
+        contents=contents,
+        rows=height,
+        last_event=last_event,
+        declared_changes=declared,
+    )
 
 
 def _height(path: Path) -> int:
@@ -189,7 +203,7 @@ def _height(path: Path) -> int:
 
 
 def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | None) -> None:
-    """The source must still give what the record says, or the run would use other data."""
+    """Raises a UserError if the source no longer gives the recorded rows."""
     assert recorded is not None
     if delivery.content != recorded.content:
         raise contract.mistake(
@@ -200,63 +214,90 @@ def _check_same(contract: Contract, delivery: Delivery, recorded: Snapshot | Non
         )
 
 
-def _breaches(
+def _violations(
     delivery: Delivery, recorded: Snapshot | None, before: Contract | None, now: datetime
-) -> list[Breach]:
-    """What is wrong with what is new, unless a person has accepted exactly that."""
+) -> list[Violation]:
+    """The checks that new and changed partitions fail, unless a person has released just these."""
     contract, changed = delivery.contract, delivery.changed(recorded)
-    was = recorded.partitions if recorded and recorded.rows else {}
-    gone = sorted(set(was) - set(delivery.contents))
-    if not changed and not gone:
+    gone = _gone(delivery, recorded)
+    if not (changed or gone) or _is_released(delivery, recorded):
         return []
-    last_good = recorded.content if recorded else "none"
-    verdict = holds.verdict(contract.root, contract.name, delivery.content, last_good)
-    if verdict is not None and verdict.status == holds.RELEASED:
-        return []
-    past: dict[str, pl.LazyFrame] = {}
-    if recorded is not None and (before is None or _reads_alike(before, contract)):
-        past = past_of(delivery, recorded)
-    stays = {name: past[name] for name in delivery.contents if name in past and name not in changed}
-    breaches = quality.broken(contract, changed, now, stays)
-    if recorded is not None and (before is None or _reads_alike(before, contract)):
-        if recorded.rows and not past:
-            what = ("nothing to compare with: the last good snapshot is neither here nor in DVC's "
-                    "cache or remote")  # fmt: skip
-            breaches.append(Breach("past", None, what, min(changed, default="all")))
-        accepted = {**delivery.announced, **holds.accepted(contract.root, contract.name)}
-        # what the contract's new version says is no silent change
-        announced = {name for name, since in delivery.announced.items() if since == snapshots.LATER}
-        breaches += [
-            breach
-            for breach in detection.changes(contract, past, changed, accepted)
-            if breach.field not in announced
-        ]
-        breaches += _units(before, delivery, recorded) if before else []
-        if gone:
-            shown = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
-            what = f"{len(gone)} of {len(was)} partitions have gone: {shown}"
-            breaches.append(Breach("volume", None, what, gone[0]))
-    return breaches
-
-
-def _units(before: Contract, delivery: Delivery, recorded: Snapshot) -> list[Breach]:
-    """Fields that are said to have another unit, though their older rows are the same as before."""
-    now, same = delivery.contract, set(recorded.partitions.items()) & set(delivery.contents.items())
-    return [
-        Breach(
-            "unit", field.name,
-            f"{field.name} is in {field.unit} under version {now.version}, and the rows of "
-            f"{len(same)} earlier partitions are the same as in {then}",
-            min(name for name in delivery.contents if (name, delivery.contents[name]) not in same),
+    # of a key or a zone that has changed, the old rows say nothing about the new ones
+    comparable = recorded if before is None or _reads_alike(before, contract) else None
+    past = past_of(delivery, comparable) if comparable else {}
+    unchanged = {
+        name: past[name] for name in delivery.contents if name in past and name not in changed
+    }
+    violations = quality.broken(contract, changed, now, unchanged)
+    if comparable is None:
+        return violations
+    if comparable.rows and not past:
+        message = (
+            "nothing to compare with: the last good snapshot is neither here nor in DVC's cache or "
+            "remote"
         )
-        for field in now.fields
-        if same and field.unit and field.name in before.names
-        and (then := before.field(field.name).unit) not in (None, field.unit)
-    ]  # fmt: skip
+        violations.append(Violation("past", None, message, min(changed, default="all")))
+    violations += _drift(delivery, past, changed)
+    violations += _new_units(before, delivery, comparable) if before else []
+    if gone:
+        names = gone[0] if len(gone) == 1 else f"{gone[0]} to {gone[-1]}"
+        message = f"{len(gone)} of {len(comparable.partitions)} partitions are missing: {names}"
+        violations.append(Violation("volume", None, message, gone[0]))
+    return violations
+
+
+def _gone(delivery: Delivery, recorded: Snapshot | None) -> list[str]:
+    """The recorded partitions of which the source has no rows any more."""
+    before = recorded.partitions if recorded and recorded.rows else {}
+    return sorted(set(before) - set(delivery.contents))
+
+
+def _is_released(delivery: Delivery, recorded: Snapshot | None) -> bool:
+    """Whether a person has released exactly this delivery."""
+    contract = delivery.contract
+    last_good = recorded.content if recorded else "none"
+    decision = holds.decision(contract.root, contract.name, delivery.content, last_good)
+    return decision is not None and decision.status == holds.RELEASED
+
+
+def _drift(
+    delivery: Delivery, past: Mapping[str, pl.LazyFrame], changed: Mapping[str, pl.DataFrame]
+) -> list[Violation]:
+    """The changes that neither the past, nor a decision, nor the contract's version explains."""
+    contract = delivery.contract
+    accepted = {**delivery.declared_changes, **holds.accepted(contract.root, contract.name)}
+    declared_now = {
+        field for field, since in delivery.declared_changes.items() if since == snapshots.LATER
+    }
+    return [
+        violation
+        for violation in detection.changes(contract, past, changed, accepted)
+        if violation.field not in declared_now
+    ]
+
+
+def _new_units(before: Contract, delivery: Delivery, recorded: Snapshot) -> list[Violation]:
+    """Fields with another unit in the contract's new version whose old rows have not changed."""
+    now = delivery.contract
+    same = set(recorded.partitions.items()) & set(delivery.contents.items())
+    if not same:
+        return []
+    changed = {name for name, content in delivery.contents.items() if (name, content) not in same}
+    first = min(changed, default="all")
+    violations = []
+    for field in now.fields:
+        unit_before = before.field(field.name).unit if field.name in before.names else None
+        if field.unit and unit_before not in (None, field.unit):
+            message = (
+                f"{field.name} is in {field.unit} under version {now.version}, and the rows of "
+                f"{len(same)} earlier partitions are the same as in {unit_before}"
+            )
+            violations.append(Violation("unit", field.name, message, first))
+    return violations
 
 
 def _reads_alike(before: Contract, now: Contract) -> bool:
-    """Whether the rows of before say what they would say if they came now."""
+    """Whether rows read under the earlier contract would be the same under this one."""
     return all(
         getattr(before, name) == getattr(now, name)
         for name in ("key", "event_time", "time_zone", "null_values")
@@ -264,24 +305,25 @@ def _reads_alike(before: Contract, now: Contract) -> bool:
 
 
 def past_of(delivery: Delivery, recorded: Snapshot) -> dict[str, pl.LazyFrame]:
-    """The last good rows by partition, with the fields that the contract names today."""
+    """The last good rows by partition, with the fields of today's contract."""
     contract = delivery.contract
-    here = snapshots.is_here(contract, recorded)
+    is_here = snapshots.is_here(contract, recorded)
     past = {}
     for name, content in recorded.partitions.items():
-        if delivery.contents.get(name) == content and name in delivery.parts:
-            past[name] = delivery.parts[name].lazy()
-        elif here:
+        if delivery.contents.get(name) == content and name in delivery.partitions:
+            past[name] = delivery.partitions[name].lazy()
+        elif is_here:
             past[name] = _as_today(contract, recorded.folder / f"{name}.parquet")
     return past
 
 
 def _as_today(contract: Contract, path: Path) -> pl.LazyFrame:
+    """A partition's rows in the fields and types of the contract; null where they have changed."""
     rows = pl.scan_parquet(path, glob=False)
-    there = rows.collect_schema()
+    types = rows.collect_schema()
     return rows.select(
         pl.col(field.name)
-        if there.get(field.name) == DTYPES[field.type]
+        if types.get(field.name) == DTYPES[field.type]
         else pl.lit(None, DTYPES[field.type]).alias(field.name)
         for field in contract.fields
     )

@@ -1,4 +1,4 @@
-"""Receives signals side by side: each is published, or held, as it comes."""
+"""Ingestion: fetches signals side by side and publishes or holds each as it is ready."""
 
 import contextlib
 import itertools
@@ -19,57 +19,53 @@ from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion import hold_report
-from ml_experiment_runner.signals.ingestion.fetch_result import Arrival, arrivals, past_of
+from ml_experiment_runner.signals.ingestion.fetch_result import FetchResult, fetch_all, past_of
 from ml_experiment_runner.signals.snapshots import profile_file, quarantine
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots.writer import (
     Delivery,
     Publication,
-    bring,
     publish,
+    pull,
     restore,
 )
 
 log = logging.getLogger(__name__)
 
 Outcome = Publication | Hold | Exception
-"""What became of an arrival; a rejected delivery stays with its hold."""
+"""What became of a signal; of a rejected delivery, its hold."""
 
 
-def receive(
+def ingest_signals(
     contracts: Sequence[Contract], run: Run | None, now: datetime, *, as_recorded: bool = False
 ) -> dict[str, Outcome]:
-    """Under the lock: receives signals side by side; publishes or holds each as it comes.
+    """Under the lock: fetches signals side by side; publishes or holds each as it is ready.
 
     Args:
         contracts: The signals.
         run: Where stages are recorded.
-        now: When what comes arrives.
-        as_recorded: What is recorded and not here must come as it was, or nothing is taken.
+        now: The time of the ingestion.
+        as_recorded: A recorded signal whose files are missing must come exactly as recorded.
     """
     outcomes: dict[str, Outcome] = {}
-    waiting: list[Arrival] = []
-    come = itertools.chain.from_iterable(
-        arrivals(each, now, as_recorded=as_recorded) for each in _turns(contracts)
+    waiting: list[FetchResult] = []
+    results = itertools.chain.from_iterable(
+        fetch_all(turn, now, as_recorded=as_recorded) for turn in _turns(contracts)
     )
-    steps = run.progress(come, "receiving signals", len(contracts)) if run else come
+    steps = run.progress(results, "receiving signals", len(contracts)) if run else results
     with run.stage("receive") if run else contextlib.nullcontext():
-        for arrival, more in steps:
-            if arrival.delivery is not None:
-                since = f" since {arrival.since:%Y-%m-%d}" if arrival.since else ""
-                rows = f"{arrival.delivery.received:,} rows{since}"
-                contract = arrival.contract
-                log.info("received %s: %s from %s", contract.name, rows, contract.source)
-            waiting.append(arrival)
-            if not more:  # one `dvc add` for all that came while the last one worked
+        for result, is_more_ready in steps:
+            _log_delivery(result)
+            waiting.append(result)
+            if not is_more_ready:  # one `dvc add` for all that came while the last one worked
                 outcomes |= _settle(waiting, run)
                 waiting = []
-    _say(outcomes)
+    _log_outcomes(outcomes)
     return outcomes
 
 
 def check_status(chosen: Iterable[Contract]) -> None:
-    """Says which signals are drafts or about to go.
+    """Warns of signals that are drafts or deprecated.
 
     Raises:
         UserError: A signal is retired.
@@ -77,44 +73,46 @@ def check_status(chosen: Iterable[Contract]) -> None:
     for contract in chosen:
         if contract.status == "retired":
             raise contract.mistake(
-                "it is retired: nobody delivers it any more",
-                f"Take another, or ask {contract.owner} ({contract.contact}) what replaces it",
+                "its status is retired: nobody delivers it any more",
+                f"Ask {contract.owner_and_contact} what replaces it",
             )
         if contract.status == "draft":
-            lacking = f"fill in {', '.join(contract.unsaid)}" if contract.unsaid else "read it over"
+            lacking = (
+                f"fill in {', '.join(contract.unfilled)}" if contract.unfilled else "read it over"
+            )
             log.warning("signal %s is a draft: %s and set `status: active` in signals/%s",
                         contract.name, lacking, contract.path.name)  # fmt: skip
-        elif contract.unsaid:
+        elif contract.unfilled:
             log.warning("signal %s: nobody is named under %s in signals/%s", contract.name,
-                        " and ".join(contract.unsaid), contract.path.name)  # fmt: skip
+                        " and ".join(contract.unfilled), contract.path.name)  # fmt: skip
         if contract.status == "deprecated":
-            log.warning("signal %s is deprecated: ask %s (%s) what replaces it",
-                        contract.name, contract.owner, contract.contact)  # fmt: skip
+            log.warning("signal %s is deprecated: ask %s what replaces it",
+                        contract.name, contract.owner_and_contact)  # fmt: skip
 
 
 def with_inputs(contracts: Mapping[str, Contract], wanted: Sequence[Contract]) -> list[Contract]:
-    """Signals and those that models need to give them."""
-    found = {contract.name: contract for contract in wanted}
+    """Signals, and the inputs of the models whose output they are."""
+    needed = {contract.name: contract for contract in wanted}
     todo = list(wanted)
     while todo:
         for name in sources.inputs(todo.pop()):
-            if name not in found:
-                found[name] = known(contracts, name)
-                todo.append(found[name])
-    return list(found.values())
+            if name not in needed:
+                needed[name] = known(contracts, name)
+                todo.append(needed[name])
+    return list(needed.values())
 
 
-def bring_past(wanted: Sequence[Contract]) -> None:
-    """Under the lock: gets last good snapshots that are not here, to compare with what comes."""
-    found = [(contract, snapshots.recorded(contract)) for contract in wanted]
-    bring([(contract, each) for contract, each in found if each is not None])
+def pull_last_good(wanted: Sequence[Contract]) -> None:
+    """Under the lock: gets last good snapshots that are not here, to compare deliveries with."""
+    recorded = [(contract, snapshots.recorded(contract)) for contract in wanted]
+    pull([(contract, snapshot) for contract, snapshot in recorded if snapshot is not None])
 
 
 def decided(hold: Hold) -> list[str]:
-    """Under the lock: what follows from a decision: a released delivery is published.
+    """Under the lock: carries out a decision: publishes a released delivery, drops a rejected one.
 
     Returns:
-        What git has to keep beside the hold.
+        The files that git has to keep beside the hold.
     """
     root = repository.root()
     if hold.status == holds.REJECTED:
@@ -122,14 +120,14 @@ def decided(hold: Hold) -> list[str]:
         return []
     contract = read_contracts(root).get(hold.subject)
     if contract is None:
-        print(f"signals/{hold.subject}.yaml is gone, so that nothing is published")
+        print(f"nothing to publish: signals/{hold.subject}.yaml does not exist")
         quarantine.drop(root, hold.id)
         return []
     restore([contract])
     released = _release(contract, hold)
     if released is None:
-        print(f"its rows are not here: `python run.py task=ingest signals=[{hold.subject}]` "
-              "accepts them when they come again")  # fmt: skip
+        print("its rows are not on this machine; to accept them when they come again: "
+              f"python run.py task=ingest 'signals=[{hold.subject}]'")  # fmt: skip
         return []
     rows, files = released
     print(f"{contract.name} has {rows:,} rows now")
@@ -137,7 +135,7 @@ def decided(hold: Hold) -> list[str]:
 
 
 def finish_decisions(contracts: Sequence[Contract]) -> None:
-    """Under the lock: does what still has to follow from decisions, as after a kill."""
+    """Under the lock: carries out decisions that were interrupted, or that came with git."""
     root = repository.root()
     by_name = {contract.name: contract for contract in contracts}
     for hold in holds.half_decided(root, by_name):
@@ -145,16 +143,17 @@ def finish_decisions(contracts: Sequence[Contract]) -> None:
             quarantine.drop(root, hold.id)
         elif released := _release(by_name[hold.subject], hold):
             rows, files = released
-            log.info("published what was released as %s: %s has %s rows now",
+            log.info("published the released delivery of %s: %s has %s rows now",
                      hold.id, hold.subject, f"{rows:,}")  # fmt: skip
             if files := _unsaved([holds.file_name(hold.id), *files]):
                 log.info("keep this in git: git add %s && git commit", " ".join(files))
 
 
 def _release(contract: Contract, hold: Hold) -> tuple[int, list[str]] | None:
-    """Publishes a released delivery, unless that is done; its rows and what git has to keep.
+    """Publishes a released delivery, unless that is done already.
 
-    None if what was held is not here.
+    Returns:
+        The snapshot's rows and the files that git has to keep; None if the held rows are not here.
     """
     recorded = snapshots.recorded(contract)
     if recorded is not None and recorded.content == hold.delivery[-1]:
@@ -173,68 +172,78 @@ def _release(contract: Contract, hold: Hold) -> tuple[int, list[str]] | None:
     return published.snapshot.rows, list(published.files)
 
 
-def together(failed: Sequence[Exception]) -> Exception:
-    """One error for what went wrong; ours goes first, for it needs its traceback."""
-    ours = [error for error in failed if not isinstance(error, UserError)]
-    return ours[0] if ours else failed[0] if len(failed) == 1 \
-        else UserError("\n".join(map(str, failed)))  # fmt: skip
+def combined_error(failed: Sequence[Exception]) -> Exception:
+    """One error for all; one that is no user's mistake goes first, as it needs its traceback."""
+    bugs = [error for error in failed if not isinstance(error, UserError)]
+    if bugs or len(failed) == 1:
+        return (bugs or failed)[0]
+    return UserError("\n".join(map(str, failed)))
 
 
 def _turns(contracts: Sequence[Contract]) -> Iterator[list[Contract]]:
-    """Signals that can be received side by side; a model's output comes after its input."""
+    """Signals that can be fetched side by side; a model's output comes after its input."""
     left = list(contracts)
     while left:
         names = {contract.name for contract in left}
-        turn = [each for each in left if names.isdisjoint(sources.inputs(each))] or left
+        turn = [contract for contract in left if names.isdisjoint(sources.inputs(contract))] or left
         yield turn
         left = [contract for contract in left if contract not in turn]
 
 
-def _settle(come: Sequence[Arrival], run: Run | None) -> dict[str, Outcome]:
-    """Publishes what is good and holds what is not."""
+def _settle(results: Sequence[FetchResult], run: Run | None) -> dict[str, Outcome]:
+    """Publishes the good deliveries and holds the others."""
     outcomes: dict[str, Outcome] = {}
     good: list[Delivery] = []
-    held: list[Arrival] = []
-    for arrival in come:
-        contract = arrival.contract
-        last_good = arrival.recorded.content if arrival.recorded else "none"
-        decision = holds.verdict(contract.root, contract.name, arrival.content, last_good)
-        if arrival.error is not None:
-            outcomes[contract.name] = arrival.error
-        elif decision is not None and decision.status == holds.REJECTED:
-            outcomes[contract.name] = decision
-            holds.close(contract.root, contract.name)  # of what came in between, and is gone again
-        elif arrival.breaches:
-            held.append(arrival)
-        elif arrival.delivery is not None:
-            good.append(arrival.delivery)
-    for arrival in held:
-        try:
-            outcomes[arrival.contract.name] = _hold(arrival)
-        except Exception as error:  # it costs the other signals nothing
-            outcomes[arrival.contract.name] = error
+    for result in results:
+        if result.error is not None:
+            outcomes[result.contract.name] = result.error
+        elif rejection := _rejection(result):
+            outcomes[result.contract.name] = rejection
+        elif result.violations:
+            outcomes[result.contract.name] = _held(result)
+        elif result.delivery is not None:
+            good.append(result.delivery)
     return outcomes | _publish(good, run)
 
 
+def _rejection(result: FetchResult) -> Hold | None:
+    """The hold in which a person has rejected exactly this delivery; its later holds are closed."""
+    contract, recorded = result.contract, result.recorded
+    last_good = recorded.content if recorded else "none"
+    decision = holds.decision(contract.root, contract.name, result.content, last_good)
+    if decision is None or decision.status != holds.REJECTED:
+        return None
+    holds.close(contract.root, contract.name)  # of deliveries that came in between and are gone
+    return decision
+
+
+def _held(result: FetchResult) -> Hold | Exception:
+    """The hold of a delivery, or what went wrong, which costs the other signals nothing."""
+    try:
+        return _hold(result)
+    except Exception as error:
+        return error
+
+
 def _publish(good: Sequence[Delivery], run: Run | None) -> dict[str, Outcome]:
-    """Publishes deliveries; what was held of their signals is superseded."""
+    """Publishes deliveries; earlier holds of their signals are superseded."""
     outcomes: dict[str, Outcome] = {}
-    for name, each in publish(good, run).items():
-        outcomes[name] = each
-        if isinstance(each, Publication):
+    for name, published in publish(good, run).items():
+        outcomes[name] = published
+        if isinstance(published, Publication):
             root = repository.root()
             closed = holds.close(root, name)
             for hold in holds.read_holds(root):
                 if hold.subject == name:
                     quarantine.drop(root, hold.id)
-            files = (*each.files, *(holds.file_name(hold.id) for hold in closed))
-            outcomes[name] = replace(each, files=files)
+            files = (*published.files, *(holds.file_name(hold.id) for hold in closed))
+            outcomes[name] = replace(published, files=files)
     return outcomes
 
 
-def _hold(arrival: Arrival) -> Hold:
-    """Keeps a delivery aside; the last good snapshot stays as it is."""
-    contract, recorded = arrival.contract, arrival.recorded
+def _hold(result: FetchResult) -> Hold:
+    """Quarantines a delivery and opens its hold; the last good snapshot stays as it is."""
+    contract, recorded = result.contract, result.recorded
     hold = holds.open_hold(
         contract.root,
         Hold(
@@ -242,56 +251,64 @@ def _hold(arrival: Arrival) -> Hold:
             subject=contract.name,
             version=contract.version,
             last_good=recorded.content if recorded else "none",
-            owner=f"{contract.owner} ({contract.contact})",
+            owner=contract.owner_and_contact,
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
-            partition=min(breach.partition for breach in arrival.breaches),
-            breaches=arrival.breaches,
-            delivery=(arrival.content,),
-            unfit=arrival.delivery is None,
+            partition=min(violation.partition for violation in result.violations),
+            violations=result.violations,
+            delivery=(result.content,),
+            releasable=result.delivery is not None,
         ),
     )
     for former in holds.half_decided(contract.root, [contract.name]):
         if former.status == holds.SUPERSEDED:
             quarantine.drop(contract.root, former.id)
     past: Mapping[str, pl.LazyFrame] = {}
-    came: Mapping[str, pl.DataFrame] = {}
-    if arrival.delivery is not None:
-        quarantine.keep(hold, arrival.delivery)
+    changed: Mapping[str, pl.DataFrame] = {}
+    if result.delivery is not None:
+        quarantine.keep(hold, result.delivery)
         if recorded is not None:
-            past = past_of(arrival.delivery, recorded)
-            came = arrival.delivery.changed(recorded)
-    hold_report.write_report(contract, hold, past, came)
+            past = past_of(result.delivery, recorded)
+            changed = result.delivery.changed(recorded)
+    hold_report.write_report(contract, hold, past, changed)
     return hold
 
 
-def _say(outcomes: Mapping[str, Outcome]) -> None:
-    """Says what became of each signal, and what belongs into git now."""
+def _log_delivery(result: FetchResult) -> None:
+    if result.delivery is not None:
+        contract = result.contract
+        since = f" since {result.since:%Y-%m-%d}" if result.since else ""
+        rows = f"{result.delivery.fetched_rows:,} rows{since}"
+        log.info("received %s: %s from %s", contract.name, rows, contract.source)
+
+
+def _log_outcomes(outcomes: Mapping[str, Outcome]) -> None:
+    """Logs what became of each signal, and the files that belong into git now."""
     width = max(map(len, outcomes))
     log.info("%-*s  %9s  %5s  %9s  %7s", width, "", "rows", "new", "unchanged", "removed")
     files: list[str] = []
-    for name, each in outcomes.items():
-        if isinstance(each, Publication):
-            log.info("%-*s  %9s  %5d  %9d  %7d", width, name, f"{each.snapshot.rows:,}",
-                     len(each.written), each.unchanged, len(each.removed))  # fmt: skip
-            files += each.files
-        elif isinstance(each, Hold):
-            is_open = each.status == holds.OPEN
-            log.info("%-*s  %s (%s)", width, name, "held" if is_open else each.status, each.id)
-            all_of_them = holds.read_holds(repository.root())
-            files += [holds.file_name(hold.id) for hold in all_of_them if hold.subject == name]
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Publication):
+            log.info("%-*s  %9s  %5d  %9d  %7d", width, name, f"{outcome.snapshot.rows:,}",
+                     len(outcome.written), outcome.unchanged, len(outcome.removed))  # fmt: skip
+            files += outcome.files
+        elif isinstance(outcome, Hold):
+            status = "held" if outcome.status == holds.OPEN else outcome.status
+            log.info("%-*s  %s (%s)", width, name, status, outcome.id)
+            all_holds = holds.read_holds(repository.root())
+            files += [holds.file_name(hold.id) for hold in all_holds if hold.subject == name]
         else:
             log.info("%-*s  failed", width, name)
-    for each in outcomes.values():
-        if isinstance(each, Hold) and each.status == holds.OPEN:
-            log.warning("%s", holds.tell(each))
-            log.warning("  look at it:  %s", hold_report.path(Path(), each).as_posix())
+    for outcome in outcomes.values():
+        if isinstance(outcome, Hold) and outcome.status == holds.OPEN:
+            log.warning("%s", holds.describe(outcome))
+            log.warning("  look at it:  %s", hold_report.path(Path(), outcome).as_posix())
     if files := _unsaved(files):
         log.info("keep this in git: git add %s && git commit", " ".join(files))
 
 
 def _unsaved(files: Sequence[str]) -> list[str]:
-    """Those that git does not have as they are; all where there is no git."""
-    said = repository.git(
+    """The files that differ from what git has; all of them where there is no git."""
+    status = repository.git(
         repository.root(), "status", "--porcelain", "--untracked-files=all", *files
     )
-    return [file for file in files if said is None or file in said]
+    return [file for file in files if status is None or file in status]

@@ -1,4 +1,4 @@
-"""The snapshots that a run needs: those that are here, or pulled, or received."""
+"""Snapshot loading: those that a run needs are read, pulled with DVC, or ingested."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,42 +13,42 @@ from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.ingestion import (
-    bring_past,
     check_status,
+    combined_error,
     finish_decisions,
-    receive,
-    together,
+    ingest_signals,
+    pull_last_good,
     with_inputs,
 )
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot, State
-from ml_experiment_runner.signals.snapshots.writer import bring, restore
+from ml_experiment_runner.signals.snapshots.writer import pull, restore
 
 log = logging.getLogger(__name__)
 
 
-class Held(UserError):  # noqa: N818 (said of a delivery)
-    """A delivery that a run needs was held when it arrived."""
+class DeliveryHeldError(UserError):
+    """A delivery that a run needs is held."""
 
 
-def ensure_received(
+def load_snapshots(
     names: Iterable[str],
     run: Run | None = None,
     pins: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> dict[str, Snapshot]:
-    """The snapshots of these signals; what is not here is pulled, or received from its source.
+    """The snapshots of these signals; what is not here is pulled, or fetched from its source.
 
     Args:
         names: The signals.
         run: Where stages are recorded.
         pins: Versions to read instead of the current ones, by signal.
-        now: When what is received arrives; None for now.
+        now: The time of an ingestion; None for now.
 
     Raises:
-        Held: A signal was received and what came is held.
-        UserError: A signal has no contract, cannot be received, or is not what was recorded.
+        DeliveryHeldError: A signal was fetched and its delivery is held.
+        UserError: A signal has no contract, cannot be fetched, or differs from its record.
     """
     contracts = read_contracts(repository.root())
     pins = pins or {}
@@ -61,17 +61,21 @@ def ensure_received(
     if not _are_here(free):
         with data_lock(repository.root()):
             _fetch(with_inputs(contracts, free), run, now or datetime.now(UTC))
-    found = {contract.name: snapshots.current(contract) for contract in free}
+    loaded = {contract.name: snapshots.current(contract) for contract in free}
     for contract in wanted:
         if contract.name in pins:
-            found[contract.name] = _pinned(contract, pins[contract.name])
-    return {each.name: here for each in wanted if (here := found[each.name]) is not None}
+            loaded[contract.name] = _pinned(contract, pins[contract.name])
+    return {
+        contract.name: snapshot
+        for contract in wanted
+        if (snapshot := loaded[contract.name]) is not None
+    }
 
 
 def record(
     run: Run, contract: Contract, snapshot: Snapshot, context: str, fields: Iterable[str]
 ) -> None:
-    """Records a snapshot that a run received or read, and which of its fields."""
+    """Records a snapshot that a run ingested or read, and which of its fields."""
     run.log_dataset(
         contract.name,
         snapshot.version,
@@ -89,7 +93,7 @@ def _are_here(wanted: Sequence[Contract]) -> bool:
             return False
         return all(snapshots.current(contract) is not None for contract in wanted)
     except UserError:
-        # perhaps another run is putting files in place; under the lock we shall see
+        # perhaps another run is putting files in place; it is looked at again under the lock
         return False
 
 
@@ -106,7 +110,7 @@ def _pinned(contract: Contract, version: str) -> Snapshot:
     if not _is_here(contract, snapshot):
         with data_lock(repository.root()):
             restore([contract])
-            bring([(contract, snapshot)])
+            pull([(contract, snapshot)])
             if not snapshots.is_here(contract, snapshot):
                 raise contract.mistake(
                     f"version {version} is neither in DVC's cache nor in its remote",
@@ -117,34 +121,38 @@ def _pinned(contract: Contract, version: str) -> Snapshot:
 
 
 def _fetch(wanted: Sequence[Contract], run: Run | None, now: datetime) -> None:
-    """Under the lock: pulls what is recorded and receives the rest."""
+    """Under the lock: pulls recorded snapshots and ingests the others."""
     restore(wanted)
-    states = {contract.name: snapshots.look(contract)[0] for contract in wanted}
-    bring_past([each for each in wanted if states[each.name] is State.MISSING])
+    states = {contract.name: snapshots.state_of(contract)[0] for contract in wanted}
+    pull_last_good([contract for contract in wanted if states[contract.name] is State.MISSING])
     finish_decisions(wanted)
     missing = [contract for contract in wanted if snapshots.current(contract) is None]
     if not missing:
         return
-    reasons = sorted({states[each.name].value for each in missing})
-    log.info("receiving %s (%s)", ", ".join(each.name for each in missing), "; ".join(reasons))
-    bring_past([each for each in missing if states[each.name] is State.OUTGROWN])
-    outcomes = receive(missing, run, now, as_recorded=True)
-    if failed := [each for each in outcomes.values() if isinstance(each, Exception)]:
-        raise together(failed)
-    stopped = [each for each in outcomes.values() if isinstance(each, Hold)]
-    if held := [each.id for each in stopped if each.status == holds.OPEN]:
-        raise Held(f"what was received is held ({', '.join(held)}); see `python run.py holds`")
+    reasons = sorted({states[contract.name].value for contract in missing})
+    log.info(
+        "receiving %s (%s)", ", ".join(contract.name for contract in missing), "; ".join(reasons)
+    )
+    pull_last_good([contract for contract in missing if states[contract.name] is State.OUTGROWN])
+    outcomes = ingest_signals(missing, run, now, as_recorded=True).values()
+    if failed := [outcome for outcome in outcomes if isinstance(outcome, Exception)]:
+        raise combined_error(failed)
+    stopped = [outcome for outcome in outcomes if isinstance(outcome, Hold)]
+    if held := [hold.id for hold in stopped if hold.status == holds.OPEN]:
+        raise DeliveryHeldError(
+            f"the delivery is held ({', '.join(held)}); see `python run.py holds`"
+        )
+    by_name = {contract.name: contract for contract in missing}
     for hold in stopped:
-        raise _rejected(known({each.name: each for each in missing}, hold.subject), hold)
+        raise _rejected(by_name[hold.subject], hold)
 
 
 def _rejected(contract: Contract, hold: Hold) -> UserError:
-    """The error for a signal of which nothing has come but what a person has rejected."""
+    """The error for a signal whose source gives only what a person has rejected."""
     recorded = snapshots.recorded(contract)
-    then = f"Ask {contract.owner} ({contract.contact}) for another delivery"
+    then = f"Ask {contract.owner_and_contact} for another delivery"
     if recorded is not None:
-        then += f", or read what was there before: dataset.pin.{contract.name}={recorded.version}"
+        then += f", or read the last good snapshot: dataset.pin.{contract.name}={recorded.version}"
     return contract.mistake(
-        f"what its source gives under version {contract.version} was rejected by {hold.by} "
-        f"({hold.id})", then
+        f"{hold.by} has rejected the delivery of version {contract.version} ({hold.id})", then
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 CLASSES = {
@@ -59,10 +60,10 @@ def translated(pattern: str) -> str:
 def shortened(text: str, most: int = 60) -> str:
     """A text that fits into a line."""
     line = text if text.isprintable() else repr(text)[1:-1]
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return shorten(line, most)
 
 
 def listed(texts: tuple[str, ...], most: int = 8) -> str:
     """Texts in a message; an empty one, or blanks, would not be seen without quotes."""
-    words = [text if text.strip() == text != "" else f"'{text}'" for text in texts[:most]]
-    return ", ".join(words) + (", …" if len(texts) > most else "")
+    shown = [text if text.strip() == text != "" else f"'{text}'" for text in texts[:most]]
+    return ", ".join(shown) + (", …" if len(texts) > most else "")

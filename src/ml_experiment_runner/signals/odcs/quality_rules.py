@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.patterns import listed, read_pattern
 from ml_experiment_runner.signals.odcs.values import check_texts, decimal, read_values
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, short
+from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 OPERATORS = (
     *("mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
@@ -127,10 +128,10 @@ class Rule:
         return least if has_least else None, most if has_most else None
 
     @property
-    def promise(self) -> str:
+    def expected(self) -> str:
         """How many there may be, in words, such as `less than 100`."""
         low, high = (f"{bound:,.10g}" for bound in (self.bounds[0], self.bounds[-1]))
-        words = {
+        text = {
             "mustBe": f"exactly {low}",
             "mustNotBe": f"any number but {low}",
             "mustBeGreaterThan": f"more than {low}",
@@ -140,16 +141,16 @@ class Rule:
             "mustBeBetween": f"{low} to {high}",
             "mustNotBeBetween": f"less than {low} or more than {high}",
         }[self.operator]
-        return f"{words} %" if self.unit == "percent" else words
+        return f"{text} %" if self.unit == "percent" else text
 
     def __str__(self) -> str:
         """The rule in one line."""
-        said = (self.valid, self.missing, self.properties)
-        arguments = [listed(texts) for texts in said if texts]
+        lists = (self.valid, self.missing, self.properties)
+        arguments = [listed(texts) for texts in lists if texts]
         if self.pattern is not None:
             arguments.append(self.pattern)
         about = f" ({'; '.join(arguments)})" if arguments else ""
-        return f"{self.metric}{about}: {self.promise}"
+        return f"{self.metric}{about}: {self.expected}"
 
 
 def read_rules(
@@ -177,11 +178,11 @@ def located_rules(
     for item in entry.items() if entry else []:
         values = _entries(item, place, unchecked)
         check_texts(values, *(name for name in TEXTS if name in values))
-        found = _of_another_tool(values) or _read(item, values, kind)
-        if isinstance(found, str):
-            unchecked.append(f"quality of {place}: {found}")
+        read = _of_another_tool(values) or _read(item, values, kind)
+        if isinstance(read, str):
+            unchecked.append(f"quality of {place}: {read}")
         else:
-            rules += found
+            rules += read
     return rules
 
 
@@ -193,13 +194,15 @@ def _entries(item: Entry, place: str, unchecked: list[str]) -> dict[str, Entry]:
     for name in [*entries]:
         if name in RULE and name not in UNHEEDED:
             continue
-        words = (*OPERATORS, "metric", "unit", "arguments")
+        expected_names = (*OPERATORS, "metric", "unit", "arguments")
         cutoff = ALIKE if re.match("must", name, re.IGNORECASE) else SIMILAR
-        if name not in RULE and (slip := difflib.get_close_matches(name, words, 1, cutoff)):
+        if name not in RULE and (
+            slip := difflib.get_close_matches(name, expected_names, 1, cutoff)
+        ):
             raise entries[name].mistake(
-                f"unknown entry '{short(entries[name].name)}'. Did you mean '{slip[0]}'?"
+                f"unknown entry '{shorten(entries[name].name)}'. Did you mean '{slip[0]}'?"
             )
-        unchecked.append(f"quality of {place}: {short(name)}")
+        unchecked.append(f"quality of {place}: {shorten(name)}")
     return {name: entry for name, entry in entries.items() if name in RULE}
 
 
@@ -231,15 +234,15 @@ def _read(item: Entry, values: Mapping[str, Entry], kind: str) -> list[tuple[Rul
     if metric == "rowCount" and UNITS[unit] != "rows":
         values["unit"].choice(("rows",))
     arguments = _arguments(values, metric)
-    said = _said(arguments, metric, kind)
-    if isinstance(said, str):
-        return said
+    attributes = _attributes(arguments, metric, kind)
+    if isinstance(attributes, str):
+        return attributes
     operators = _operators(values, name, metric, UNITS[unit])
     if isinstance(operators, str):
         return operators
     place = next(iter(arguments.values()), name)
     return [
-        (Rule(metric, operator, bounds, UNITS[unit], **said), place)
+        (Rule(metric, operator, bounds, UNITS[unit], **attributes), place)
         for operator, bounds in operators.items()
     ]
 
@@ -258,14 +261,14 @@ def _operators(
     values: Mapping[str, Entry], name: Entry, metric: str, unit: str
 ) -> dict[str, tuple[float, ...]] | str:
     """The numbers by operator; or why the rule is not checked."""
-    found = {
+    bounds = {
         operator: _bounds(values[operator], operator, unit, metric)
         for operator in OPERATORS
         if operator in values
     }
-    if found:
+    if bounds:
         # of valid ones or of others? tools differ
-        return "validValues with an operator" if name.text() == "validValues" else found
+        return "validValues with an operator" if name.text() == "validValues" else bounds
     if "metric" in values:
         raise name.mistake(
             f"{metric} needs an operator, such as `mustBeLessOrEqualTo: 0.1, unit: percent`. "
@@ -277,37 +280,37 @@ def _operators(
 def _arguments(values: Mapping[str, Entry], metric: str) -> dict[str, Entry]:
     """The metric's arguments, wherever they stand."""
     known = ARGUMENTS.get(metric, ())
-    found = {name: values[name] for name in known if name in values}
+    arguments = {name: values[name] for name in known if name in values}
     if "arguments" not in values or values["arguments"].is_null:
-        return found
+        return arguments
     if not known:
         raise values["arguments"].mistake(f"{metric} takes no arguments")
     for name, entry in values["arguments"].entries().items():
         if name not in known and (slip := difflib.get_close_matches(name, known, 1, ALIKE)):
             raise entry.mistake(f"unknown entry '{entry.name}'. Did you mean '{slip[0]}'?")
-        found[name] = entry
-    return found
+        arguments[name] = entry
+    return arguments
 
 
-def _said(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, Any] | str:
+def _attributes(arguments: Mapping[str, Entry], metric: str, kind: str) -> dict[str, Any] | str:
     """What the arguments say, as attributes of a rule; or why it is not checked."""
     if reason := _why_not(arguments, metric, kind):
         return reason
-    said: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if "properties" in arguments:
         names = dict.fromkeys(entry.text() for entry in arguments["properties"].items())
-        said["properties"] = tuple(names)
+        attributes["properties"] = tuple(names)
     if "validValues" in arguments:
-        said["valid"] = read_values(arguments["validValues"], kind)
+        attributes["valid"] = read_values(arguments["validValues"], kind)
     if "missingValues" in arguments:
         listed = (entry.scalar() for entry in arguments["missingValues"].items())
-        said["missing"] = tuple(text for text in listed if text is not None)
+        attributes["missing"] = tuple(text for text in listed if text is not None)
     if "pattern" in arguments:
         pattern, reason = read_pattern(arguments["pattern"])
         if reason:
             return f"pattern ({reason})"
-        said["pattern"] = pattern
-    return said
+        attributes["pattern"] = pattern
+    return attributes
 
 
 def _why_not(arguments: Mapping[str, Entry], metric: str, kind: str) -> str:
@@ -328,16 +331,16 @@ def _why_not(arguments: Mapping[str, Entry], metric: str, kind: str) -> str:
 
 def _bounds(entry: Entry, operator: str, unit: str, metric: str) -> tuple[float, ...]:
     if operator.endswith("Between"):
-        ends = [float(decimal(each)) for each in entry.items()]
+        ends = [float(decimal(end)) for end in entry.items()]
         if len(ends) != 2 or ends[0] >= ends[1]:
-            raise entry.mistake(f"{operator} takes two numbers, the smaller one first")
+            raise entry.mistake(f"{operator} must be two numbers, the smaller one first")
     else:
         ends = [float(decimal(entry))]
     low, high = ends[0], ends[-1]
     if unit == "percent" and high > 100:
-        raise entry.mistake(f"{high:g} percent is more than all rows")
+        raise entry.mistake(f"{entry.name} must be at most 100 percent, got {high:g}")
     if operator in UPPER and (high < 0 or (high == 0 and operator == "mustBeLessThan")):
-        raise entry.mistake(f"no delivery keeps {operator}: {metric} is never below 0")
+        raise entry.mistake(f"{operator} can never hold: {metric} is never below 0")
     if unit == "percent" and operator == "mustBeGreaterThan" and low == 100:
-        raise entry.mistake(f"no delivery keeps {operator}: {metric} is never above 100 percent")
+        raise entry.mistake(f"{operator} can never hold: {metric} is never above 100 percent")
     return tuple(ends)

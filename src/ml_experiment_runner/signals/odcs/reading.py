@@ -1,12 +1,15 @@
 """What comes of reading a contract: its mistakes, what receiving lacks, and what is not checked."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.standard import SERVER_KEYS, SHAPES
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes, short, together
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes, combined_error
 
+Value = TypeVar("Value")
 SLIP = 7
 """A shorter name of ours is too like other words to take one for it."""
 IGNORED: dict[str, Iterable[str]] = {
@@ -46,7 +49,7 @@ class Unchecked:
             if key in ignored or (key not in known and key not in SERVER_KEYS):
                 if value.raw in ("false", "-1"):  # nothing to act on
                     continue
-                self.add(short(key), place)
+                self.add(shorten(key), place)
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Rules and options of fields that are not acted on: `what of where`, perhaps `: why`."""
@@ -58,15 +61,15 @@ class Unchecked:
 
     def texts(self) -> tuple[str, ...]:
         """One text for each kind of thing."""
-        found = []
+        texts = []
         for what, places in self._places.items():
             named = list(dict.fromkeys(places))
             # of what is said of the whole contract or table nothing more is said, if it is alone
             named = [place or "as a whole" for place in named] if named != [""] else []
             more = f" and {len(named) - self.SHOWN} more" if len(named) > self.SHOWN else ""
             where = f" ({', '.join(named[: self.SHOWN])}{more})" if named else ""
-            found.append(what + where)
-        return tuple(found)
+            texts.append(what + where)
+        return tuple(texts)
 
 
 @dataclass(frozen=True)
@@ -85,24 +88,29 @@ class Reading:
     lacking: Mistakes = field(default_factory=Mistakes)
     unchecked: Unchecked = field(default_factory=Unchecked)
 
+    def needed(self, default: Value, read: Callable[[], Value]) -> Value:
+        """The value that a function reads, or the default if ingestion cannot use what it finds.
+
+        The mistake is collected in `needs`.
+        """
+        with self.needs.collected():
+            return read()
+        return default
+
     def refuse(self) -> None:
-        """Tells all mistakes, and what else has to be mended on other lines.
+        """Raises all mistakes, and what else has to be corrected on other lines.
 
         Raises:
             UserError: There is one.
         """
-        if self.mistakes.found:
-            found = Mistakes()
-            lines = {mistake.line for mistake in self.mistakes.found}
-            needs = [need for need in self.needs.found if need.line not in lines]
-            found.found = [*self.mistakes.found, *needs]
-            raise together(found.lines())
+        if self.mistakes.all:
+            lines = {mistake.line for mistake in self.mistakes.all}
+            needs = [need for need in self.needs.all if need.line not in lines]
+            raise combined_error(Mistakes([*self.mistakes.all, *needs]).lines())
 
     def missing(self) -> tuple[str, ...]:
         """What has to be written before anything is received: a line for each."""
-        found = Mistakes()
-        found.found = [*self.needs.found, *self.lacking.found]
-        return tuple(found.lines())
+        return tuple(Mistakes([*self.needs.all, *self.lacking.all]).lines())
 
 
 def custom_properties(
@@ -117,36 +125,36 @@ def custom_properties(
     Any other is the producer's own. `event_time` and `eventtime` are `eventTime`, and what is
     nearly a name of ours is a slip; names that are shorter, such as `unit`, have to be exact.
     """
-    found: dict[str, Entry] = {}
+    values: dict[str, Entry] = {}
     for item in entry.items() if entry and entry.is_list else []:
-        said = item.entries()
-        name, value = said.get("property"), said.get("value")
+        entries = item.entries()
+        name, value = entries.get("property"), entries.get("value")
         if name is None or not name.raw:
             continue
-        meant = spelled(name.raw, known)
-        with (reading.needs if meant else reading.mistakes).collected():
-            if meant is None:
+        known_name = spelled(name.raw, known)
+        with (reading.needs if known_name else reading.mistakes).collected():
+            if known_name is None:
                 if slip := nearly(name.raw, known, shortest):
                     raise name.mistake(f"unknown entry '{name.raw}'. Did you mean '{slip}'?")
-                reading.unchecked.add(f"customProperties {short(name.raw)}", place)
-            elif meant in found:
-                raise name.mistake(f"'{meant}' stands twice; remove one")
+                reading.unchecked.add(f"customProperties {shorten(name.raw)}", place)
+            elif known_name in values:
+                raise name.mistake(f"duplicate property '{known_name}'; remove one")
             elif value is None:
                 raise item.mistake(f"'value' is missing in {item.name}")
             else:
-                found[meant] = value
-    return found
+                values[known_name] = value
+    return values
 
 
 def spelled(name: str, known: Collection[str]) -> str | None:
     """The name of ours that this is, however it is spelled."""
-    plain = {_plain(each): each for each in known if len(each) >= SLIP}
+    plain = {_plain(own): own for own in known if len(own) >= SLIP}
     return name if name in known else plain.get(_plain(name))
 
 
 def nearly(name: str, known: Iterable[str], shortest: int = SLIP) -> str | None:
     """The name that was meant, where a slip of the finger is likelier than another word."""
-    plain = {_plain(each): each for each in known if len(each) >= shortest}
+    plain = {_plain(own): own for own in known if len(own) >= shortest}
     close = difflib.get_close_matches(_plain(name), plain, 1, 0.85)
     return plain[close[0]] if close else None
 

@@ -17,10 +17,10 @@ def table_rules(
     most: list[int] = []
     others = []
     for rule, entry in located_rules(quality, name, unchecked):
-        for each in rule.properties:
-            if each not in fields:
+        for name in rule.properties:
+            if name not in fields:
                 raise entry.mistake(
-                    f"duplicateValues: there is no field '{each}'. {nearest(each, fields)}"
+                    f"duplicateValues: unknown field '{name}'. {nearest(name, fields)}"
                 )
         if rule.metric != "rowCount" or rule.rows is None:
             others.append(rule)
@@ -30,7 +30,7 @@ def table_rules(
         most += [] if high is None else [high]
         if least and most and max(least) > min(most):
             raise entry.mistake(
-                f"rowCount: no number is at least {max(least):,} and at most {min(most):,}"
+                f"contradicting rowCount: at least {max(least):,} and at most {min(most):,}"
             )
     return (max(least, default=None), min(most, default=None)), tuple(others)
 
@@ -49,17 +49,19 @@ def field_rules(
     """
     name = values["name"].text()
     rules = located_rules(values.get("quality"), name, unchecked, kind)
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     others = []
     # those that name no values are about all that the field says of them
-    for rule, entry in sorted(rules, key=lambda each: bool(each[0].valid or each[0].pattern)):
+    for rule, entry in sorted(
+        rules, key=lambda located: bool(located[0].valid or located[0].pattern)
+    ):
         share = rule.tolerated
         if rule.metric == "nullValues" and share is not None:
             if required and share:
                 raise entry.mistake(
-                    "the field is required, so that no row may be without it; take one of both away"
+                    "a required field must have a value in every row; remove `required` or the rule"
                 )
-            found["tolerated_nulls"] = min(share, found.get("tolerated_nulls", share))
+            attributes["tolerated_nulls"] = min(share, attributes.get("tolerated_nulls", share))
         elif rule.metric != "invalidValues" or rule.pattern is not None:
             others.append(rule)
         elif not rule.valid and not says_of_values(options):
@@ -68,14 +70,14 @@ def field_rules(
             if share is None:  # the rule alone says how many
                 others.append(rule)
                 share = 1.0
-            found["tolerated_invalid"] = min(share, found.get("tolerated_invalid", share))
-        elif share is None or "allowed" in {**options, **found} or \
-                found.get("tolerated_invalid", share) != share:  # fmt: skip
+            attributes["tolerated_invalid"] = min(share, attributes.get("tolerated_invalid", share))
+        elif share is None or "allowed" in {**options, **attributes} or \
+                attributes.get("tolerated_invalid", share) != share:  # fmt: skip
             others.append(rule)
         else:
-            found |= {"allowed": rule.valid, "tolerated_invalid": share}
+            attributes |= {"allowed": rule.valid, "tolerated_invalid": share}
         _check_valid(rule, entry, options)
-    return found | {"rules": tuple(others)}
+    return attributes | {"rules": tuple(others)}
 
 
 def _check_valid(rule: Rule, entry: Entry, options: Mapping[str, Any]) -> None:

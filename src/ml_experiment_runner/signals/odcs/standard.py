@@ -9,7 +9,8 @@ import difflib
 from collections.abc import Callable, Mapping
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes, short
+from ml_experiment_runner.project.text import shorten
+from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes
 
 VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
 LOGICAL_TYPES = (
@@ -235,7 +236,7 @@ class _Check:
                 self.value(item, kind[1:-1])
         elif kind == "=apiVersion" and entry.text() not in VERSIONS:  # no version is near another
             raise entry.mistake(
-                f"apiVersion: '{short(entry.text())}' is none of {', '.join(VERSIONS)}"
+                f"apiVersion must be one of {', '.join(VERSIONS)}, got '{shorten(entry.text())}'"
             )
         elif kind.startswith("="):
             entry.choice(WORDS[kind[1:]])
@@ -292,7 +293,7 @@ class _Check:
             return
         for place, value in entry.pairs():
             if place.raw == key and key != "value":  # a value may be null
-                raise value.mistake(f"{value.name} is empty; write a value")
+                raise value.mistake(f"{value.name} must not be empty")
             if place.raw == key:
                 return
         # a misspelled one is told where it stands
@@ -308,12 +309,12 @@ class _Check:
             with self.mistakes.collected():
                 key = _key(place)
                 if key in seen:
-                    raise value.mistake(f"duplicate key '{short(value.name)}'; remove one")
+                    raise value.mistake(f"duplicate key '{shorten(value.name)}'; remove one")
                 seen.add(key)
                 if key not in known and not is_open:
                     unknown.append(key)
-                    raise place.mistake(f"unknown entry '{short(value.name)}'. "
-                                        f"{nearest(short(key), known)}")  # fmt: skip
+                    raise place.mistake(f"unknown entry '{shorten(value.name)}'. "
+                                        f"{nearest(shorten(key), known)}")  # fmt: skip
         return unknown
 
     def _options(self, entries: Mapping[str, Entry]) -> None:

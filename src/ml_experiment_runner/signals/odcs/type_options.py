@@ -57,19 +57,19 @@ def read_options(
     # what no type has is a mistake of the contract, told elsewhere
     acted_on = {*OPTIONS[kind]} - {*NOT_CHECKED}
     unchecked += [f"{option} of {name}" for option in entries if option not in acted_on]
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if enum:
         if kind in ("object", "array"):
             unchecked.append(f"enum of {name}")
         else:
-            found["allowed"] = read_values(enum, kind)
+            attributes["allowed"] = read_values(enum, kind)
     if kind in NUMERIC:
-        found |= _numbers(entries, kind, name, unchecked)
+        attributes |= _numbers(entries, kind, name, unchecked)
     elif kind in TIMES:
-        found |= _times(entries, kind, name, unchecked)
+        attributes |= _times(entries, kind, name, unchecked)
     elif kind == "string":
-        found |= _texts(entries, name, unchecked)
-    return found
+        attributes |= _texts(entries, name, unchecked)
+    return attributes
 
 
 def says_of_values(attributes: Mapping[str, Any]) -> bool:
@@ -81,7 +81,7 @@ def says_of_values(attributes: Mapping[str, Any]) -> bool:
 def _numbers(
     entries: Mapping[str, Entry], kind: str, name: str, unchecked: list[str]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         attribute: decimal(entry)
         for attribute, entry in _bounds(
             entries,
@@ -96,53 +96,59 @@ def _numbers(
             raise entries["multipleOf"].mistake("multipleOf must be above 0")
         _, digits, exponent = step.as_tuple()
         if kind == "integer" or (len(digits) <= MOST_DIGITS and int(exponent) >= -MOST_DIGITS):
-            found["multiple_of"] = step
+            attributes["multiple_of"] = step
         else:
             unchecked.append(f"multipleOf of {name}")
     if kind == "integer":
-        _whole_bounds(found)
+        _whole_bounds(attributes)
         if "format" in entries:
             least, most = INTEGERS[entries["format"].choice(INTEGERS)]
-            found["minimum"] = max(least, found.get("minimum", least))
-            found["maximum"] = min(most, found.get("maximum", most))
+            attributes["minimum"] = max(least, attributes.get("minimum", least))
+            attributes["maximum"] = min(most, attributes.get("maximum", most))
     else:
-        found |= {each: float(number) for each, number in found.items() if each != "multiple_of"}
+        attributes |= {
+            attribute: float(number)
+            for attribute, number in attributes.items()
+            if attribute != "multiple_of"
+        }
         if "format" in entries and entries["format"].choice(("f32", "f64")) == "f32":
             unchecked.append(f"format of {name}")
-    _check_range(entries, found, "minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
-    return found
+    _check_range(
+        entries, attributes, "minimum", "maximum", "exclusive_minimum", "exclusive_maximum"
+    )
+    return attributes
 
 
-def _whole_bounds(found: dict[str, Any]) -> None:
+def _whole_bounds(bounds: dict[str, Any]) -> None:
     """Bounds of whole numbers: the least and the greatest that keep them all."""
-    low = [math.ceil(found["minimum"])] if "minimum" in found else []
-    high = [math.floor(found["maximum"])] if "maximum" in found else []
-    if "exclusive_minimum" in found:
-        low.append(math.floor(found.pop("exclusive_minimum")) + 1)
-    if "exclusive_maximum" in found:
-        high.append(math.ceil(found.pop("exclusive_maximum")) - 1)
-    found |= {"minimum": max(low)} if low else {}
-    found |= {"maximum": min(high)} if high else {}
+    low = [math.ceil(bounds["minimum"])] if "minimum" in bounds else []
+    high = [math.floor(bounds["maximum"])] if "maximum" in bounds else []
+    if "exclusive_minimum" in bounds:
+        low.append(math.floor(bounds.pop("exclusive_minimum")) + 1)
+    if "exclusive_maximum" in bounds:
+        high.append(math.ceil(bounds.pop("exclusive_maximum")) - 1)
+    bounds |= {"minimum": max(low)} if low else {}
+    bounds |= {"maximum": min(high)} if high else {}
 
 
 def _times(
     entries: Mapping[str, Entry], kind: str, name: str, unchecked: list[str]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    attributes = ("earliest", "latest", "after", "before")
-    for attribute, entry in _bounds(entries, name, unchecked, attributes).items():
+    attributes: dict[str, Any] = {}
+    bounds = ("earliest", "latest", "after", "before")
+    for attribute, entry in _bounds(entries, name, unchecked, bounds).items():
         bound = value_of(entry.text(), kind)
         if bound is None:
             unchecked.append(f"{entry.name.rpartition('.')[2]} of {name}: '{entry.text()}'")
         else:
-            found[attribute] = bound
-    if len({getattr(bound, "tzinfo", None) is None for bound in found.values()}) <= 1:
-        _check_range(entries, found, *attributes)
+            attributes[attribute] = bound
+    if len({getattr(bound, "tzinfo", None) is None for bound in attributes.values()}) <= 1:
+        _check_range(entries, attributes, *bounds)
     if "format" in entries:
-        found["format"] = _format(entries["format"], name)
+        attributes["format"] = _format(entries["format"], name)
     if kind == "timestamp" and "defaultTimezone" in entries:
-        found["time_zone"] = check_zone(entries["defaultTimezone"])
-    return found
+        attributes["time_zone"] = check_zone(entries["defaultTimezone"])
+    return attributes
 
 
 def _format(entry: Entry, name: str) -> str | None:
@@ -159,7 +165,7 @@ def _format(entry: Entry, name: str) -> str | None:
 
 
 def _texts(entries: Mapping[str, Entry], name: str, unchecked: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     low, high = (
         whole(entries[option]) if option in entries else None
         for option in ("minLength", "maxLength")
@@ -171,19 +177,19 @@ def _texts(entries: Mapping[str, Entry], name: str, unchecked: list[str]) -> dic
         raise entries["minLength"].mistake(
             f"the minLength {low} is greater than the maxLength {high}"
         )
-    found["length"] = (low, high)
+    attributes["length"] = (low, high)
     if "pattern" in entries:
         pattern, reason = read_pattern(entries["pattern"])
         if reason:
             unchecked.append(f"pattern of {name} ({reason})")
         else:
-            found["pattern"] = pattern
+            attributes["pattern"] = pattern
     if "format" in entries:
         if (form := entries["format"].text()) in TEXT_FORMATS:
-            found["text_format"] = form
+            attributes["text_format"] = form
         else:
             unchecked.append(f"format of {name}: {form}")
-    return found
+    return attributes
 
 
 def _bounds(
@@ -194,32 +200,32 @@ def _bounds(
     Since v3.1 an exclusive bound is a value; before, it was a flag of the other bound.
     """
     least, greatest, above, below = attributes
-    found: dict[str, Entry] = {}
+    by_attribute: dict[str, Entry] = {}
     for bound, flag, attribute, exclusive in (
         ("minimum", "exclusiveMinimum", least, above),
         ("maximum", "exclusiveMaximum", greatest, below),
     ):
         word = entries[flag].text() if flag in entries else "false"
         if bound in entries:
-            found[exclusive if word == "true" else attribute] = entries[bound]
+            by_attribute[exclusive if word == "true" else attribute] = entries[bound]
         elif word == "true":
             unchecked.append(f"{flag} of {name} without a {bound}")
         if word not in ("true", "false"):
-            found[exclusive] = entries[flag]
-    return found
+            by_attribute[exclusive] = entries[flag]
+    return by_attribute
 
 
 def _check_range(
-    entries: Mapping[str, Entry], found: Mapping[str, Any],
+    entries: Mapping[str, Entry], bounds: Mapping[str, Any],
     least: str, greatest: str, above: str, below: str,
 ) -> None:  # fmt: skip
     """Whether any value lies between the bounds."""
-    lows = [(found[each], each == above) for each in (least, above) if each in found]
-    highs = [(found[each], each == below) for each in (greatest, below) if each in found]
+    lows = [(bounds[name], name == above) for name in (least, above) if name in bounds]
+    highs = [(bounds[name], name == below) for name in (greatest, below) if name in bounds]
     for low, is_above in lows:
         for high, is_below in highs:
             if low > high or (low == high and (is_above or is_below)):
-                entry = next(entries[each] for each in (*BOUNDS, "format") if each in entries)
+                entry = next(entries[name] for name in (*BOUNDS, "format") if name in entries)
                 what = "not less than" if low == high else "greater than"
                 raise entry.mistake(f"the minimum {_text(low)} is {what} the maximum {_text(high)}")
 

@@ -32,7 +32,7 @@ UNITS = {
 def decimal(entry: Entry) -> Decimal:
     """A number, as exact as it is written."""
     if not re.fullmatch(NUMBER, entry.text()):
-        raise entry.mistake(f"{entry.name}: '{entry.text()}' is no number")
+        raise entry.mistake(f"{entry.name} must be a number, got '{entry.text()}'")
     return Decimal(entry.text())
 
 
@@ -70,12 +70,12 @@ def read_values(listed: Entry, kind: str) -> tuple[str, ...]:
         else:
             value = value_of(text, kind)
         if value is None:
-            raise scalar.mistake(f"the valid value '{text}' is no {kind}")
+            raise scalar.mistake(f"invalid {kind} '{text}' among the valid values")
         if value in values:
-            raise scalar.mistake(f"the valid value '{scalar.text()}' stands twice")
+            raise scalar.mistake(f"duplicate valid value '{scalar.text()}'")
         values[value] = text
     if not values:
-        raise listed.mistake(f"{listed.name} is empty: no value could be valid")
+        raise listed.mistake(f"{listed.name} must not be empty: no value would be valid")
     return tuple(values.values())
 
 
@@ -83,7 +83,7 @@ def whole(entry: Entry) -> int:
     """A whole number, as exact as it is written."""
     number = decimal(entry)
     if number != number.to_integral_value():
-        raise entry.mistake(f"{entry.name}: '{entry.text()}' is no whole number")
+        raise entry.mistake(f"{entry.name} must be a whole number, got '{entry.text()}'")
     return int(number)
 
 
@@ -98,8 +98,8 @@ def check_zone(entry: Entry) -> str:
 
 def duration(values: Mapping[str, Entry]) -> timedelta:
     """A value with its unit, or a span of ISO 8601 without months and years."""
-    if "unit" not in values and (found := ISO_SPAN.fullmatch(values["value"].text())):
-        parts = {unit: int(number) for unit, number in found.groupdict().items() if number}
+    if "unit" not in values and (match := ISO_SPAN.fullmatch(values["value"].text())):
+        parts = {unit: int(number) for unit, number in match.groupdict().items() if number}
         return sum((span(values["value"], parts[unit], unit) for unit in parts), timedelta(0))
     if "unit" not in values:
         raise values["value"].mistake(f"'unit' is missing; write one of {', '.join(UNITS)}")

@@ -13,13 +13,12 @@ import yaml
 
 from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.yaml_limits import SIZE, check_bounds
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SHOWN = 20
-"""So many mistakes of a file are told; who has more will run it again anyway."""
-LONGEST = 60
-"""Characters of a key or value that a message shows."""
+"""So many mistakes of a file are reported; who has more will run it again anyway."""
 _NULLS = ("", "~", "null", "Null", "NULL")
 _MERGE = "<<"
 
@@ -41,10 +40,14 @@ class Mistake(UserError):  # noqa: N818 (a person's mistake in a file)
 
 
 class Mistakes:
-    """Collects the mistakes of a file, so that all of them are told at once."""
+    """Collects the mistakes of a file, so that all of them are reported at once."""
 
-    def __init__(self) -> None:
-        self.found: list[Mistake] = []
+    def __init__(self, mistakes: Iterable[Mistake] = ()) -> None:
+        self.all = list(mistakes)
+
+    def add(self, mistake: Mistake) -> None:
+        """Adds a mistake."""
+        self.all.append(mistake)
 
     @contextlib.contextmanager
     def collected(self) -> Iterator[None]:
@@ -52,15 +55,15 @@ class Mistakes:
         try:
             yield
         except Mistake as mistake:
-            self.found.append(mistake)
+            self.add(mistake)
 
     def lines(self) -> list[str]:
         """One line for each, in the order of the file."""
-        return list(dict.fromkeys(map(str, sorted(self.found, key=lambda each: each.line))))
+        return list(dict.fromkeys(map(str, sorted(self.all, key=lambda mistake: mistake.line))))
 
 
-def together(lines: list[str]) -> UserError:
-    """One error that tells all lines, or the first of very many."""
+def combined_error(lines: list[str]) -> UserError:
+    """One error with all lines, or the first of very many."""
     more = [f"… and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
     return UserError("\n".join([*lines[:SHOWN], *more]))
 
@@ -114,8 +117,8 @@ class Entry:
         for place, entry in self.pairs():
             key = place.text()
             if key not in known:
-                unknown = f"unknown entry '{short(entry.name)}'"
-                raise place.mistake(f"{unknown}. {nearest(short(key), known)}")
+                unknown = f"unknown entry '{shorten(entry.name)}'"
+                raise place.mistake(f"{unknown}. {nearest(shorten(key), known)}")
             if key in entries:
                 raise entry.mistake(f"duplicate key '{entry.name}'; remove one")
             entries[key] = entry
@@ -129,11 +132,11 @@ class Entry:
 
         An entry that is null is as good as none, as the standard has it.
         """
-        found: dict[str, Entry] = {}
+        by_key: dict[str, Entry] = {}
         for place, entry in self.pairs():
             if place.is_scalar and not entry.is_null:
-                found.setdefault(place.raw, entry)
-        return found
+                by_key.setdefault(place.raw, entry)
+        return by_key
 
     def pairs(self) -> list[tuple["Entry", "Entry"]]:
         """Keys and values in order, those of YAML's merge key `<<` behind; none of no mapping."""
@@ -215,28 +218,23 @@ class Entry:
         """A number, not negative unless signed."""
         sign = "[-+]?" if signed else ""
         if not re.fullmatch(rf"{sign}(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", self.text()):
-            what = "no number" if signed else "no number of 0 or more"
-            raise self.mistake(f"{self.name}: '{short(self.text())}' is {what}")
+            what = "a number" if signed else "a number of at least 0"
+            raise self.mistake(f"{self.name} must be {what}, got '{shorten(self.text())}'")
         return float(self.text())
 
     def whole(self, *, signed: bool = False) -> int:
         """A whole number, not negative unless signed."""
         if not self.number(signed=signed).is_integer():
-            raise self.mistake(f"{self.name}: '{short(self.text())}' is no whole number")
+            raise self.mistake(f"{self.name} must be a whole number, got '{shorten(self.text())}'")
         return int(self.number(signed=signed))
 
     def choice(self, known: Iterable[str]) -> str:
         """One of the known words."""
         known = tuple(known)
         if self.text() not in known:
-            word = short(self.text())
-            raise self.mistake(f"{self.name}: '{word}' is no choice. {nearest(word, known)}")
+            word = shorten(self.text())
+            raise self.mistake(f"{self.name}: unknown value '{word}'. {nearest(word, known)}")
         return self.text()
-
-
-def short(text: str) -> str:
-    """A text as a message shows it."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def read(path: Path) -> Entry:
@@ -249,14 +247,12 @@ def read(path: Path) -> Entry:
     try:
         if (size := path.stat().st_size) > SIZE:
             raise UserError(
-                f"{place}: the file has {size / 1e6:,.1f} MB; a contract has at most "
-                f"{SIZE / 1e6:.0f} MB"
+                f"{place}: the file must be at most {SIZE / 1e6:.0f} MB, got {size / 1e6:,.1f} MB"
             )
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{place}: cannot be read: it is not UTF-8 text (byte {error.start + 1}); save it "
-            "as UTF-8"
+            f"{place}: cannot be read: invalid UTF-8 at byte {error.start + 1}; save it as UTF-8"
         ) from None
     except OSError as error:
         raise UserError(f"{place}: cannot be read ({error.strerror})") from None
@@ -285,7 +281,9 @@ def parse(text: str, path: Path) -> Entry:
         reason = " ".join(str(error).split())
         raise UserError(f"{place}: invalid YAML: {reason}") from None
     if node is None:
-        raise UserError(f"{place}:1: the file is empty; the other contracts show what belongs here")
+        raise UserError(
+            f"{place}:1: the file is empty; see the other contracts for what belongs here"
+        )
     return Entry(node, path, "")
 
 

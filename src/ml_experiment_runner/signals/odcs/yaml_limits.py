@@ -33,8 +33,7 @@ def check_bounds(text: str, place: str) -> None:
     """
     if len(text) > SIZE:
         raise UserError(
-            f"{place}: the file has {len(text) / 1e6:,.1f} MB; a contract has at most "
-            f"{SIZE / 1e6:.0f} MB"
+            f"{place}: the file must be at most {SIZE / 1e6:.0f} MB, got {len(text) / 1e6:,.1f} MB"
         )
     scan = _Scan(place)
     for event in yaml.parse(text, Loader=_Loader):
@@ -59,12 +58,12 @@ class _Scan:
             if self.documents > 1:
                 raise UserError(
                     f"{self.place}:{line}: a second YAML document begins here; a contract's file "
-                    "holds one"
+                    "must hold one"
                 )
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise UserError(
-                    f"{self.place}:{line}: the alias *{event.anchor} names no anchor before it"
+                    f"{self.place}:{line}: unknown alias *{event.anchor}; no anchor before it"
                 )
             nodes, height = self.anchors[event.anchor]
             self._count(nodes, height, line)
@@ -85,9 +84,7 @@ class _Scan:
         self.nodes += nodes
         self._raise_to(height)
         if self.nodes > NODES:
-            raise UserError(
-                f"{self.place}:{line}: more than {NODES:,} values; a contract has fewer"
-            )
+            raise UserError(f"{self.place}:{line}: more than {NODES:,} values")
         if len(self.open) + height > DEPTH:
             raise UserError(f"{self.place}:{line}: more than {DEPTH} levels of nesting")
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project.text import time_span
 from ml_experiment_runner.signals.checks import quality
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
@@ -17,7 +18,7 @@ from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Standing:
+class Availability:
     """What a run reads of a signal.
 
     Attributes:
@@ -35,7 +36,7 @@ class Standing:
     left_out: bool = False
 
 
-def standing(contract: Contract, pin: str | None, now: datetime) -> Standing:
+def availability(contract: Contract, pin: str | None, now: datetime) -> Availability:
     """What a run at this moment reads of a signal.
 
     Args:
@@ -47,33 +48,36 @@ def standing(contract: Contract, pin: str | None, now: datetime) -> Standing:
         UserError: There is no such version, or the contract has a run stop now.
     """
     if pin is not None:
-        return Standing(versions.pinned(contract, pin)[0], pin)
+        return Availability(versions.pinned(contract, pin)[0], pin)
     recorded = snapshots.recorded(contract)
-    found = _trouble(contract, recorded, now)
-    if found is None:
-        return Standing(contract)
-    trouble, what = found
+    trouble_found = _trouble(contract, recorded, now)
+    if trouble_found is None:
+        return Availability(contract)
+    trouble, what = trouble_found
     if contract.when_held == "without":
         notice = f"{contract.name} is {what}; the run goes on without it"
-        return Standing(contract, None, trouble, notice, left_out=True)
+        return Availability(contract, None, trouble, notice, left_out=True)
     if recorded is None:
-        raise contract.mistake(f"it is {what}, and there is no good snapshot to go on with", _look)
+        raise contract.mistake(f"it is {what}, and it has no last good snapshot", _look)
     if contract.when_held == "stop":
         raise contract.mistake(f"it is {what}, and its contract says `whenHeld: stop`", _look)
     age = now - recorded.last_event if recorded.last_event else None
     if age is not None and contract.max_age is not None and age > contract.max_age:
         raise contract.mistake(
-            f"it is {what}, and its last event is {quality.span(age)} old; its contract says "
-            f"`maxAge` {quality.span(contract.max_age)}", _look
+            f"it is {what}, and its last event is {time_span(age)} old; its contract says "
+            f"`maxAge` {time_span(contract.max_age)}", _look
         )  # fmt: skip
     last = ""
     if recorded.last_event:
         last = f" of {recorded.last_event.astimezone(ZoneInfo(contract.time_zone)):%Y-%m-%d}"
     notice = f"{contract.name} is {what}; the run goes on with the last good snapshot{last}"
-    if (recorded.version, recorded.promise) == (contract.version, snapshots.promise(contract)):
-        return Standing(contract, None, trouble, notice)
+    if (recorded.version, recorded.schema_hash) == (
+        contract.version,
+        snapshots.schema_hash(contract),
+    ):
+        return Availability(contract, None, trouble, notice)
     of_then = versions.pinned(contract, recorded.version)[0]
-    return Standing(of_then, recorded.version, trouble, f"{notice}, version {recorded.version}")
+    return Availability(of_then, recorded.version, trouble, f"{notice}, version {recorded.version}")
 
 
 _look = "See `python run.py holds` and `python run.py signals`"

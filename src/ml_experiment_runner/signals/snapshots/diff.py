@@ -9,9 +9,9 @@ import numpy as np
 from ml_experiment_runner.signals.snapshots import profile
 from ml_experiment_runner.signals.snapshots.profile import (
     LEVELS,
-    Column,
+    ColumnProfile,
     Floats,
-    Part,
+    PartitionProfile,
     Profile,
     show,
 )
@@ -30,7 +30,7 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Change:
+class FieldDifference:
     """A field that differs.
 
     Attributes:
@@ -38,14 +38,14 @@ class Change:
         size: How different it is, 0 to 1, on average over the partitions.
         by_nulls: It is the share of nulls that differs most.
         since: The first partition in which it differs.
-        words: What differs.
+        texts: What differs.
     """
 
     field: str
     size: float
     by_nulls: bool
     since: str
-    words: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Comparison:
         after: The newer profile.
         names: How they are called.
         common: Partitions that both have and that are compared; all, where there is none.
-        parts: Their rows of before and after.
+        merged: Their rows of before and after.
         changes: Fields that differ, the most changed first.
         gaps: Relations between fields that differ, the widest first.
     """
@@ -66,8 +66,8 @@ class Comparison:
     after: Profile
     names: tuple[str, str]
     common: tuple[str, ...]
-    parts: tuple[Part, Part]
-    changes: tuple[Change, ...]
+    merged: tuple[PartitionProfile, PartitionProfile]
+    changes: tuple[FieldDifference, ...]
     gaps: tuple[Gap, ...]
 
 
@@ -79,15 +79,17 @@ def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparis
         after: The newer profile.
         names: How they are called.
     """
-    common = tuple(name for name in after.parts if name in before.parts)
+    common = tuple(name for name in after.partitions if name in before.partitions)
     old, new = (
-        profile.merge([one.parts[name] for name in common]) if common else one.whole
-        for one in (before, after)
+        profile.merge([profile_of.partitions[name] for name in common])
+        if common
+        else profile_of.whole
+        for profile_of in (before, after)
     )
     changes = [
         change
         for name in dict.fromkeys([*after.fields, *before.fields])
-        if (change := _change(name, before, after, common, (old, new)))
+        if (change := _difference(name, before, after, common, (old, new)))
     ]
     pairs = [
         Gap(pair, old.correlations.get(pair, 0.0), new.correlations.get(pair, 0.0))
@@ -106,41 +108,43 @@ def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparis
     )
 
 
-def told(found: Comparison) -> str:
+def to_text(comparison: Comparison) -> str:
     """The comparison as a table for a terminal."""
-    before, after, common = found.before, found.after, found.common
-    same = sum(before.parts[name].content == after.parts[name].content for name in common)
+    before, after, common = comparison.before, comparison.after, comparison.common
+    same = sum(before.partitions[name].content == after.partitions[name].content for name in common)
     lines = [
-        f"{after.signal}  {found.names[0]} → {found.names[1]}",
+        f"{after.signal}  {comparison.names[0]} → {comparison.names[1]}",
         f"  rows        {before.whole.rows:,} → {after.whole.rows:,}",
         f"  compared    {_partitions(common)}, {same} of them with the same rows"
         if common
         else "  compared    all rows: no partition is in both",
     ]
-    for name, one, other in (("only before", before, after), ("only after", after, before)):
-        if common and (alone := tuple(part for part in one.parts if part not in other.parts)):
+    for name, version, other in (("only before", before, after), ("only after", after, before)):
+        if common and (
+            alone := tuple(part for part in version.partitions if part not in other.partitions)
+        ):
             lines.append(f"  {name:<11} {_partitions(alone)}")
     rows = [
-        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.words))
-        for change in found.changes
+        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.texts))
+        for change in comparison.changes
     ]
     if rows:
         lines += ["", *_table([("field", "changed", "since", "what differs"), *rows])]
-    if found.gaps:
+    if comparison.gaps:
         pairs = [
             (" ~ ".join(gap.fields), f"{gap.before:+.2f} → {gap.after:+.2f}")
-            for gap in found.gaps[:8]
+            for gap in comparison.gaps[:8]
         ]
-        more = len(found.gaps) - len(pairs)
+        more = len(comparison.gaps) - len(pairs)
         lines += ["", *_table([("rank correlation", ""), *pairs])]
         lines += [f"  … and {more} more"] if more else []
-    changed = {change.field for change in found.changes}
+    changed = {change.field for change in comparison.changes}
     if same_fields := [name for name in after.fields if name not in changed]:
         lines += ["", f"the same  {', '.join(same_fields)}"]
     return "\n".join(lines)
 
 
-def distance(before: Column, after: Column) -> float:
+def distance(before: ColumnProfile, after: ColumnProfile) -> float:
     """How different a field is, 0 to 1: its distribution, or the shift of its mean if that is more.
 
     The mean's shift, in standard deviations, shows what happens to few rows far out.
@@ -148,7 +152,7 @@ def distance(before: Column, after: Column) -> float:
     return max(gap(before, after), _shift(before, after))
 
 
-def gap(before: Column, after: Column) -> float:
+def gap(before: ColumnProfile, after: ColumnProfile) -> float:
     """How different two distributions are, 0 to 1.
 
     For numbers and times the largest gap between the distribution functions (Kolmogorov-Smirnov)
@@ -160,7 +164,7 @@ def gap(before: Column, after: Column) -> float:
     return max(_surely_more(before, after), _surely_more(after, before))
 
 
-def _surely_below(one: Column, other: Column) -> float:
+def _surely_below(one: ColumnProfile, other: ColumnProfile) -> float:
     """By how much more of one than of the other's rows surely have at most the same value."""
     values, levels = np.array(other.quantiles), np.array(LEVELS)
     at = np.searchsorted(one.quantiles, values, side="right") - 1
@@ -169,7 +173,7 @@ def _surely_below(one: Column, other: Column) -> float:
     return float((surely - at_most).max())
 
 
-def _surely_more(one: Column, other: Column) -> float:
+def _surely_more(one: ColumnProfile, other: ColumnProfile) -> float:
     """How many more of one than of the other's rows surely have some value."""
     more, less = shares(one), shares(other)
     if not (more and less):
@@ -179,13 +183,13 @@ def _surely_more(one: Column, other: Column) -> float:
     return sum(max(share - less.get(value, unlisted), 0.0) for value, share in more.items())
 
 
-def _shift(before: Column, after: Column) -> float:
+def _shift(before: ColumnProfile, after: ColumnProfile) -> float:
     if before.mean is None or after.mean is None or before.mean == after.mean:
         return 0.0
     return min(abs(after.mean - before.mean) / (before.deviation or 1e-300), 1.0)
 
 
-def below(column: Column, at: Floats) -> Floats:
+def below(column: ColumnProfile, at: Floats) -> Floats:
     """Share of the rows that have at most these values."""
     values, counts = np.unique(column.quantiles, return_counts=True)
     upto = np.array(LEVELS)[np.cumsum(counts) - 1]
@@ -193,90 +197,98 @@ def below(column: Column, at: Floats) -> Floats:
     return found
 
 
-def shares(column: Column) -> dict[str, float]:
+def shares(column: ColumnProfile) -> dict[str, float]:
     """Share of each value that is listed, of the rows that have one."""
     total = sum(column.top.values()) + column.others
     return {value: count / total for value, count in column.top.items()}
 
 
-def moved(before: Column, after: Column) -> list[str]:
+def moved(before: ColumnProfile, after: ColumnProfile) -> list[str]:
     """The values, first the one whose share differs most."""
     old, new = shares(before), shares(after)
     return sorted(old | new, key=lambda value: -abs(new.get(value, 0.0) - old.get(value, 0.0)))
 
 
-def null_share(part: Part, field: str) -> float:
+def null_share(part: PartitionProfile, field: str) -> float:
     """Share of the rows that are without a field."""
     return part.columns[field].nulls / max(part.rows, 1)
 
 
-def _change(
+def _difference(
     name: str,
     before: Profile,
     after: Profile,
     common: tuple[str, ...],
-    parts: tuple[Part, Part],
-) -> Change | None:
+    merged: tuple[PartitionProfile, PartitionProfile],
+) -> FieldDifference | None:
+    """How a field differs; None if it does not."""
     if name not in before.fields or name not in after.fields:
-        word = "new field" if name in after.fields else "no such field any more"
-        return Change(name, 1.0, False, "", (word,))
-    said = before.fields[name], after.fields[name]
-    words = _schema_words(*said)
-    another = said[0]["type"] != said[1]["type"]
-    pairs = [(before.parts[part], after.parts[part]) for part in common] or [parts]
+        text = "new field" if name in after.fields else "removed field"
+        return FieldDifference(name, 1.0, False, "", (text,))
+    old, new = before.fields[name], after.fields[name]
+    texts = _schema_differences(old, new)
+    has_new_type = old["type"] != new["type"]
+    pairs = [(before.partitions[part], after.partitions[part]) for part in common] or [merged]
     sizes = [_size(name, *pair) for pair in pairs]
     rows = [max(part.rows, 1) for _, part in pairs]
-    values, nulls = (float(np.average(each, weights=rows)) for each in zip(*sizes, strict=True))
-    if another or max(values, nulls) >= LEAST:
-        one, other = (null_share(part, name) for part in parts)
-        words += [f"nulls {one:.1%} → {other:.1%}"] if f"{one:.1%}" != f"{other:.1%}" else []
-    if values >= LEAST and not another:
-        words += _value_words(parts[0].columns[name], parts[1].columns[name], said[1]["type"])
-    if not words:
+    values, nulls = (float(np.average(size, weights=rows)) for size in zip(*sizes, strict=True))
+    if has_new_type or max(values, nulls) >= LEAST:
+        shares_of_nulls = [f"{null_share(profile, name):.1%}" for profile in merged]
+        if shares_of_nulls[0] != shares_of_nulls[1]:
+            texts.append(f"nulls {' → '.join(shares_of_nulls)}")
+    if values >= LEAST and not has_new_type:
+        texts += _value_differences(merged[0].columns[name], merged[1].columns[name], new["type"])
+    if not texts:
         return None
     since = next(
         (part for part, size in zip(common, sizes, strict=False) if max(size) >= LEAST), ""
     )
-    return Change(name, 1.0 if another else max(values, nulls), values < nulls, since, tuple(words))
+    size = 1.0 if has_new_type else max(values, nulls)
+    return FieldDifference(name, size, values < nulls, since, tuple(texts))
 
 
-def _schema_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    words = []
-    for what in ("type", "unit", "classification"):
-        if before.get(what) != after.get(what):
-            words.append(f"{what} {before.get(what, 'none')} → {after.get(what, 'none')}")
-    for what in ("required", "key"):
-        if before.get(what) != after.get(what):
-            words.append(f"{'now' if after.get(what) else 'no longer'} {what}")
-    return words
+def _schema_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    texts = []
+    for entry in ("type", "unit", "classification"):
+        if before.get(entry) != after.get(entry):
+            texts.append(f"{entry} {before.get(entry, 'none')} → {after.get(entry, 'none')}")
+    for entry in ("required", "key"):
+        if before.get(entry) != after.get(entry):
+            texts.append(f"{'now' if after.get(entry) else 'no longer'} {entry}")
+    return texts
 
 
-def _value_words(before: Column, after: Column, kind: str) -> list[str]:
+def _value_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
     if before.quantiles:
-        told = [("median", *(_range(column, (MEDIAN,), kind) for column in (before, after)))]
-        told += [("5-95 %", *(_range(one, (FIFTH, LAST_FIFTH), kind) for one in (before, after)))]
-        if before.mean is not None and after.mean is not None and told[0][1] == told[0][2]:
-            told[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
-        return [f"{what} {old} → {new}" for what, old, new in told if old != new]
-    words = []
+        return _quantile_differences(before, after, kind)
+    texts = []
     for what, column, other in (("new", after, before), ("gone", before, after)):
         alone = [value for value in column.top if value not in other.top]
         # of too many values only the frequent are listed: another may have been there all along
         if alone and not other.others:
-            words.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
-    one, two = shares(before), shares(after)
-    return words + [
-        f"{value} {one[value]:.1%} → {two[value]:.1%}"
+            texts.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
+    old, new = shares(before), shares(after)
+    return texts + [
+        f"{value} {old[value]:.1%} → {new[value]:.1%}"
         for value in moved(before, after)[:3]
-        if value in one and value in two and abs(two[value] - one[value]) >= LEAST
+        if value in old and value in new and abs(new[value] - old[value]) >= LEAST
     ]
 
 
-def _range(column: Column, at: Sequence[int], kind: str) -> str:
+def _quantile_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
+    median = [_range(column, (MEDIAN,), kind) for column in (before, after)]
+    middle = [_range(column, (FIFTH, LAST_FIFTH), kind) for column in (before, after)]
+    figures = [("median", *median), ("5-95 %", *middle)]
+    if before.mean is not None and after.mean is not None and median[0] == median[1]:
+        figures[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
+    return [f"{name} {old} → {new}" for name, old, new in figures if old != new]
+
+
+def _range(column: ColumnProfile, at: Sequence[int], kind: str) -> str:
     return " … ".join(show(column.quantiles[level], kind) for level in at)
 
 
-def _size(name: str, before: Part, after: Part) -> tuple[float, float]:
+def _size(name: str, before: PartitionProfile, after: PartitionProfile) -> tuple[float, float]:
     """How different a field's values are, and its share of nulls."""
     values = distance(before.columns[name], after.columns[name])
     return values, abs(null_share(after, name) - null_share(before, name))

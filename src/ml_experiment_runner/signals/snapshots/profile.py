@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import NESTED, Contract
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 LARGEST = 1e300  # a number, or infinity, beyond it is shown as this
 
 
-class Column(NamedTuple):
+class ColumnProfile(NamedTuple):
     """What a field looks like in some rows.
 
     Attributes:
@@ -54,7 +55,7 @@ class Column(NamedTuple):
     distinct: int | None = None
 
 
-class Part(NamedTuple):
+class PartitionProfile(NamedTuple):
     """What some rows look like.
 
     Attributes:
@@ -65,7 +66,7 @@ class Part(NamedTuple):
     """
 
     rows: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ColumnProfile]
     correlations: Mapping[tuple[str, str], float]
     content: str = ""
 
@@ -80,7 +81,7 @@ class Profile:
         md5: DVC's md5 of the snapshot.
         content: Hash of the snapshot's rows.
         fields: What the contract says of each field, as far as it matters for what is shown.
-        parts: Its partitions by name.
+        partitions: Its partitions by name.
     """
 
     signal: str
@@ -88,15 +89,15 @@ class Profile:
     md5: str
     content: str
     fields: Mapping[str, Mapping[str, Any]]
-    parts: Mapping[str, Part]
+    partitions: Mapping[str, PartitionProfile]
 
     @cached_property
-    def whole(self) -> Part:
+    def whole(self) -> PartitionProfile:
         """The snapshot, merged from its parts."""
-        return merge(self.parts.values())
+        return merge(self.partitions.values())
 
 
-def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
+def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> PartitionProfile:
     """What rows in the contract's types look like.
 
     Args:
@@ -105,32 +106,32 @@ def measure(contract: Contract, frame: pl.DataFrame, content: str = "") -> Part:
         content: Their hash.
     """
     fields = [field for field in contract.fields if field.name in frame.columns]
-    told = {field.name: field.type for field in fields if not field.classification}
-    ordered = [name for name, kind in told.items() if kind in ORDERED]
-    numeric = [name for name in ordered if told[name] in ("integer", "number")]
+    types = {field.name: field.type for field in fields if not field.classification}
+    ordered = [name for name, kind in types.items() if kind in ORDERED]
+    numeric = [name for name in ordered if types[name] in ("integer", "number")]
     nulls = {field.name: frame[field.name].null_count() for field in fields}
     in_order = frame.select(pl.col(ordered).sort(nulls_last=True))
     columns = {}
     for name, missing in nulls.items():
         if name in numeric:
             values = frame[name]
-            columns[name] = Column(
+            columns[name] = ColumnProfile(
                 missing,
                 _short(values.mean()),
                 _short(values.std()),
-                _quantiles(in_order[name], frame.height - missing, told[name]),
+                _quantiles(in_order[name], frame.height - missing, types[name]),
             )
         elif name in ordered:
-            quantiles = _quantiles(in_order[name], frame.height - missing, told[name])
-            columns[name] = Column(missing, quantiles=quantiles)
-        elif name in told and told[name] not in NESTED:
-            columns[name] = Column(missing, **_top(frame[name]))
+            quantiles = _quantiles(in_order[name], frame.height - missing, types[name])
+            columns[name] = ColumnProfile(missing, quantiles=quantiles)
+        elif name in types and types[name] not in NESTED:
+            columns[name] = ColumnProfile(missing, **_top(frame[name]))
         else:
-            columns[name] = Column(missing)
-    return Part(frame.height, columns, _correlations(frame, numeric), content)
+            columns[name] = ColumnProfile(missing)
+    return PartitionProfile(frame.height, columns, _correlations(frame, numeric), content)
 
 
-def merge(parts: Iterable[Part]) -> Part:
+def merge(partitions: Iterable[PartitionProfile]) -> PartitionProfile:
     """What several parts look like together.
 
     Counts, means and deviations are exact. A quantile is one of the parts' quantiles, each of which
@@ -138,19 +139,19 @@ def merge(parts: Iterable[Part]) -> Part:
     rank correlation is the mean of the parts', by their rows: a relation within a month is not
     taken for one between seasons.
     """
-    parts = [part for part in parts if part.rows] or list(parts)[:1]
-    if len(parts) == 1:
-        return parts[0]._replace(content="")
-    rows = sum(part.rows for part in parts)
-    names = dict.fromkeys(name for part in parts for name in part.columns)
-    pairs = dict.fromkeys(pair for part in parts for pair in part.correlations)
-    return Part(
+    partitions = [part for part in partitions if part.rows] or list(partitions)[:1]
+    if len(partitions) == 1:
+        return partitions[0]._replace(content="")
+    rows = sum(part.rows for part in partitions)
+    names = dict.fromkeys(name for part in partitions for name in part.columns)
+    pairs = dict.fromkeys(pair for part in partitions for pair in part.correlations)
+    return PartitionProfile(
         rows,
-        {name: _merged([(part.rows, part.columns[name]) for part in parts]) for name in names},
+        {name: _merged([(part.rows, part.columns[name]) for part in partitions]) for name in names},
         {
             pair: mean
             for pair in pairs
-            if abs(mean := sum(part.rows * part.correlations.get(pair, 0.0) for part in parts)
+            if abs(mean := sum(part.rows * part.correlations.get(pair, 0.0) for part in partitions)
                    / rows) >= WEAK
         },
     )  # fmt: skip
@@ -161,14 +162,14 @@ def _quantiles(values: pl.Series, count: int, kind: str) -> tuple[float, ...]:
     if not count:
         return ()
     at = np.rint(np.array(LEVELS) * (count - 1)).astype(int)
-    found = values.gather(at).to_physical().cast(pl.Float64).to_numpy()
+    values_at = values.gather(at).to_physical().cast(pl.Float64).to_numpy()
     if kind == "timestamp":
-        return tuple(np.floor(found / 1e6).tolist())
+        return tuple(np.floor(values_at / 1e6).tolist())
     if kind == "date":
-        return tuple((found * DAY).tolist())
+        return tuple((values_at * DAY).tolist())
     if kind == "time":
-        return tuple((found / 1e9).tolist())
-    return tuple(_short(value) or 0.0 for value in found.tolist())
+        return tuple((values_at / 1e9).tolist())
+    return tuple(_short(value) or 0.0 for value in values_at.tolist())
 
 
 def _top(values: pl.Series) -> dict[str, Any]:
@@ -186,8 +187,8 @@ def _shown(counts: Iterable[Sequence[Any]]) -> dict[str, int]:
     """Rows by value, a long text shortened."""
     top: dict[str, int] = {}
     for text, count in counts:
-        short = text if len(text) <= 60 else text[:59] + "…"
-        top[short] = top.get(short, 0) + count
+        shown = shorten(text)
+        top[shown] = top.get(shown, 0) + count
     return top
 
 
@@ -209,56 +210,56 @@ def _correlations(frame: pl.DataFrame, numeric: list[str]) -> dict[tuple[str, st
     with np.errstate(divide="ignore", invalid="ignore"):
         table = (count * product - first * first.T) / np.sqrt(spread * spread.T)
     return {
-        (one, other): round(float(table[i, j]), 3)
-        for i, one in enumerate(numeric)
-        for j, other in enumerate(numeric[:i])
+        (name, earlier): round(float(table[i, j]), 3)
+        for i, name in enumerate(numeric)
+        for j, earlier in enumerate(numeric[:i])
         if abs(table[i, j]) >= WEAK  # not where a field is constant: that is no number
     }
 
 
-def _merged(columns: Sequence[tuple[int, Column]]) -> Column:
+def _merged(columns: Sequence[tuple[int, ColumnProfile]]) -> ColumnProfile:
     """A field in several parts, each with its rows."""
     nulls = sum(column.nulls for _, column in columns)
-    filled = [(rows - one.nulls, one) for rows, one in columns if rows > one.nulls]
+    filled = [(rows - column.nulls, column) for rows, column in columns if rows > column.nulls]
     if not filled:
-        return Column(nulls)
+        return ColumnProfile(nulls)
     tops: dict[str, int] = {}
     for _, column in filled:
         for value, count in column.top.items():
             tops[value] = tops.get(value, 0) + count
     ordered = sorted(tops.items(), key=lambda item: (-item[1], item[0]))
-    told = sum(tops.values()) + sum(one.others for _, one in filled)
-    complete = len(ordered) <= MANY and not any(one.others for _, one in filled)
+    counted = sum(tops.values()) + sum(column.others for _, column in filled)
+    complete = len(ordered) <= MANY and not any(column.others for _, column in filled)
     top = dict(ordered if complete else ordered[:MOST])
-    return Column(
+    return ColumnProfile(
         nulls,
         *_moments(filled),
         quantiles=_merged_quantiles(filled),
         top=top,
-        others=told - sum(top.values()),
+        others=counted - sum(top.values()),
         distinct=len(ordered) if complete and tops else None,
     )
 
 
-def _moments(filled: Sequence[tuple[int, Column]]) -> tuple[float | None, float | None]:
+def _moments(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float | None, float | None]:
     """Mean and standard deviation."""
     counts = np.array([count for count, _ in filled], float)
-    if any(one.mean is None for _, one in filled):
+    if any(column.mean is None for _, column in filled):
         return None, None
-    means = np.array([one.mean for _, one in filled], float)
-    deviations = np.array([one.deviation or 0.0 for _, one in filled], float)
+    means = np.array([column.mean for _, column in filled], float)
+    deviations = np.array([column.deviation or 0.0 for _, column in filled], float)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity among them
         mean = float(counts @ means / counts.sum())
         squares = float((counts - 1) @ deviations**2 + counts @ (means - mean) ** 2)
     return _short(mean), _short((squares / max(counts.sum() - 1, 1)) ** 0.5)
 
 
-def _merged_quantiles(filled: Sequence[tuple[int, Column]]) -> tuple[float, ...]:
-    if not all(one.quantiles for _, one in filled):
+def _merged_quantiles(filled: Sequence[tuple[int, ColumnProfile]]) -> tuple[float, ...]:
+    if not all(column.quantiles for _, column in filled):
         return ()
     levels = np.array(LEVELS)
     ends = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
-    values = np.concatenate([one.quantiles for _, one in filled])
+    values = np.concatenate([column.quantiles for _, column in filled])
     weights = np.concatenate([count * np.diff(ends) for count, _ in filled])
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order])

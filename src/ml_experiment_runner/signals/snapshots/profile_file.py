@@ -19,8 +19,8 @@ from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.profile import (
     DAY,
     LEVELS,
-    Column,
-    Part,
+    ColumnProfile,
+    PartitionProfile,
     Profile,
     measure,
     moment,
@@ -36,20 +36,22 @@ def path(contract: Contract) -> Path:
 
 def of(contract: Contract, snapshot: Snapshot) -> Profile:
     """The profile of a snapshot; a partition that its last profile knows is not read again."""
-    fields = {field.name: _said(field) for field in contract.fields}
+    fields = {field.name: _attributes(field) for field in contract.fields}
     try:
         last = read(path(contract))
     except UserError:
         last = None
-    known = last.parts if last and last.fields == fields else {}
-    parts = {}
+    known = last.partitions if last and last.fields == fields else {}
+    partitions = {}
     for name, content in sorted(snapshot.partitions.items()):
         part = known.get(name)
         if part is None or part.content != content:
             rows = pl.read_parquet(snapshot.folder / f"{name}.parquet", glob=False)
             part = measure(contract, rows, content)
-        parts[name] = part
-    return Profile(snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, parts)
+        partitions[name] = part
+    return Profile(
+        snapshot.signal, snapshot.version, snapshot.md5, snapshot.content, fields, partitions
+    )
 
 
 def write(contract: Contract, snapshot: Snapshot) -> Path:
@@ -85,21 +87,24 @@ def parse(text: str, place: str) -> Profile:
         UserError: It is none that this version of the runner has written.
     """
     try:
-        said = json.loads(text)
-        if said["levels"] != list(LEVELS):
+        entries = json.loads(text)
+        if entries["levels"] != list(LEVELS):
             raise ValueError("other quantiles")
         return Profile(
-            said["signal"],
-            said["version"],
-            said["md5"],
-            said["content"],
-            fields=said["fields"],
-            parts={name: _part(one, said["fields"]) for name, one in said["partitions"].items()},
+            entries["signal"],
+            entries["version"],
+            entries["md5"],
+            entries["content"],
+            fields=entries["fields"],
+            partitions={
+                name: _part(partition, entries["fields"])
+                for name, partition in entries["partitions"].items()
+            },
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{place} is no profile of this version ({error!r}); `python run.py task=ingest` "
-            "writes it anew"
+            f"{place} is not a profile that this version can read ({error!r}); write it anew: "
+            "python run.py task=ingest"
         ) from None
 
 
@@ -112,8 +117,8 @@ def current(contract: Contract) -> Profile:
     file = path(contract)
     if not file.exists():
         raise contract.mistake(
-            "it has no profile yet",
-            f"Receive it: python run.py task=ingest signals=[{contract.name}]",
+            "its profile does not exist yet",
+            f"Ingest it: python run.py task=ingest signals=[{contract.name}]",
         )
     return read(file)
 
@@ -135,11 +140,11 @@ def find(contract: Contract, word: str) -> tuple[Profile, str]:
         received = [read(file).version] if file.exists() else []
         known = ", ".join(dict.fromkeys([*versions_kept, *received]))
         raise contract.mistake(
-            f"there is no version '{word}'",
-            f"Versions: {known or 'none'}; a git revision that has {file.name} will do as well",
+            f"unknown version '{word}'",
+            f"Write one of its versions ({known or 'none'}) or a git revision with {file.name}",
         )
-    found = parse(text, f"{file.name} at {word}")
-    return found, f"{found.version} ({word})"
+    profile = parse(text, f"{file.name} at {word}")
+    return profile, f"{profile.version} ({word})"
 
 
 def before(contract: Contract, new: Profile) -> tuple[Profile, str]:
@@ -155,85 +160,85 @@ def before(contract: Contract, new: Profile) -> tuple[Profile, str]:
     file = path(contract)
     log = repository.git(file.parent, "log", "-n", "20", "--format=%h", "--", file.name)
     for revision in (log or "").split():
-        found = find(contract, revision)
-        if found[0].content != new.content:
-            return found
+        previous = find(contract, revision)
+        if previous[0].content != new.content:
+            return previous
     raise contract.mistake(
-        f"there is only one version, {new.version}, so there is nothing to compare it with",
-        "A version is kept when the next one is received",
+        f"version {new.version} is its only one, so there is nothing to compare it with",
+        "A version is kept when the next one is ingested",
     )
 
 
 def kept(contract: Contract) -> dict[str, Path]:
     """Profiles of former versions, the oldest first."""
-    found = {
+    files = {
         file.name.removesuffix(versions.PROFILE): file
         for file in versions.folder(contract).glob(f"*{versions.PROFILE}")
     }
-    return {version: found[version] for version in sorted(found, key=versions.numbers)}
+    return {version: files[version] for version in sorted(files, key=versions.numbers)}
 
 
-def _said(field: Field) -> dict[str, Any]:
+def _attributes(field: Field) -> dict[str, Any]:
     """What a contract says of a field and a comparison shows."""
-    said = {
+    attributes = {
         "type": field.type,
         "unit": field.unit,
         "required": field.required,
         "key": field.key,
         "classification": field.classification,
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in attributes.items() if value}
 
 
 def _text(profile: Profile) -> str:
-    said = {
+    entries = {
         "signal": profile.signal,
         "version": profile.version,
         "md5": profile.md5,
         "content": profile.content,
         "levels": list(LEVELS),
         "fields": profile.fields,
-        "whole": _written(profile.whole, profile.fields) if profile.parts else {},
+        "whole": _written(profile.whole, profile.fields) if profile.partitions else {},
         "partitions": {
             name: {"content": part.content, **_written(part, profile.fields)}
-            for name, part in profile.parts.items()
+            for name, part in profile.partitions.items()
         },
     }
-    return _layout(said) + "\n"
+    return _layout(entries) + "\n"
 
 
-def _written(part: Part, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _written(part: PartitionProfile, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     correlations: dict[str, dict[str, float]] = {}
-    for (one, other), value in part.correlations.items():
-        correlations.setdefault(one, {})[other] = round(value, 3)
+    for (first, second), value in part.correlations.items():
+        correlations.setdefault(first, {})[second] = round(value, 3)
     columns = {}
     for name, column in part.columns.items():
         kind = fields[name]["type"]
-        said: dict[str, Any] = {"nulls": column.nulls}
+        figures: dict[str, Any] = {"nulls": column.nulls}
         if column.mean is not None:
-            said["mean"] = _value(column.mean, "number")
+            figures["mean"] = _value(column.mean, "number")
         if column.deviation is not None:
-            said["deviation"] = _value(column.deviation, "number")
+            figures["deviation"] = _value(column.deviation, "number")
         if column.quantiles:
-            said["quantiles"] = [_value(value, kind) for value in column.quantiles]
+            figures["quantiles"] = [_value(value, kind) for value in column.quantiles]
         if column.distinct is not None or column.others:
-            said |= {"distinct": column.distinct, "top": column.top, "others": column.others}
-        columns[name] = said
+            figures |= {"distinct": column.distinct, "top": column.top, "others": column.others}
+        columns[name] = figures
     return {"rows": part.rows, "columns": columns, "correlations": correlations}
 
 
-def _part(said: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> Part:
+def _part(entries: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> PartitionProfile:
     columns = {}
-    for name, column in said["columns"].items():
+    for name, column in entries["columns"].items():
         kind = fields[name]["type"]
         quantiles = tuple(_number(value, kind) for value in column.get("quantiles", ()))
-        columns[name] = Column(**{**column, "quantiles": quantiles})
+        columns[name] = ColumnProfile(**{**column, "quantiles": quantiles})
     correlations = {
-        (one, other): value
-        for one, others in said["correlations"].items()
-        for other, value in others.items()
+        (first, second): value
+        for first, others in entries["correlations"].items()
+        for second, value in others.items()
     }
-    return Part(said["rows"], columns, correlations, said["content"])
+    return PartitionProfile(entries["rows"], columns, correlations, entries["content"])
 
 
 def _value(value: float, kind: str) -> int | float | str:
@@ -256,11 +261,11 @@ def _number(value: float | str, kind: str) -> float:
 def _layout(value: Any, indent: str = "") -> str:
     """JSON with a line for each field of each partition, so that a difference is readable."""
     if not isinstance(value, dict) or "nulls" in value or not any(
-        isinstance(one, dict) for one in value.values()
+        isinstance(entry, dict) for entry in value.values()
     ):  # fmt: skip
         return json.dumps(value, ensure_ascii=False)
     lines = [
-        f"{indent} {json.dumps(key, ensure_ascii=False)}: {_layout(one, indent + ' ')}"
-        for key, one in value.items()
+        f"{indent} {json.dumps(key, ensure_ascii=False)}: {_layout(entry, indent + ' ')}"
+        for key, entry in value.items()
     ]
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"

@@ -1,4 +1,4 @@
-"""Keeps what is held aside: the partitions that would change, in `data/held/<hold>/`."""
+"""The quarantine: changed partitions of held deliveries, in `data/held/<hold>/`."""
 
 import json
 import shutil
@@ -19,9 +19,9 @@ NOTE = "delivery.json"
 
 
 def keep(hold: Hold, delivery: Delivery) -> None:
-    """Writes a delivery's new and changed partitions, in the place of an earlier delivery's."""
+    """Writes a delivery's new and changed partitions, replacing those of an earlier delivery."""
     contract = delivery.contract
-    folder = place(contract.root, hold.id)
+    folder = folder_of(contract.root, hold.id)
     draft = snapshots.home(contract.root) / ".index" / f"{contract.name}.held"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -29,13 +29,13 @@ def keep(hold: Hold, delivery: Delivery) -> None:
         write_rows(part, draft / f"{name}.parquet")
     note = {
         "version": contract.version,
-        "promise": snapshots.promise(contract),
+        "promise": snapshots.schema_hash(contract),
         "contract": delivery.text,
-        "received": delivery.received,
+        "received": delivery.fetched_rows,
         "contents": dict(delivery.contents),
         "rows": delivery.rows,
         "last_event": delivery.last_event.isoformat() if delivery.last_event else None,
-        "announced": dict(delivery.announced),
+        "announced": dict(delivery.declared_changes),
     }
     (draft / NOTE).write_text(json.dumps(note), encoding="utf-8")
     drop(contract.root, hold.id)
@@ -44,19 +44,19 @@ def keep(hold: Hold, delivery: Delivery) -> None:
 
 
 def read(contract: Contract, hold: Hold) -> Delivery | None:
-    """The delivery that is kept aside; None if it is not here or no longer fits.
+    """The quarantined delivery; None if it is not here or no longer fits.
 
-    It fits the contract and the last good snapshot that it came to.
+    It has to fit the contract and the last good snapshot that it was compared with.
     """
-    folder = place(contract.root, hold.id)
+    folder = folder_of(contract.root, hold.id)
     recorded = snapshots.recorded(contract)
     try:
         note: Mapping[str, Any] = json.loads((folder / NOTE).read_bytes())
     except (OSError, ValueError):
         return None
-    if snapshots.whole(note["contents"]) != hold.delivery[-1]:
+    if snapshots.combined_hash(note["contents"]) != hold.delivery[-1]:
         return None  # the hold came with git, and is of another delivery than what is here
-    if (note["version"], note["promise"]) != (contract.version, snapshots.promise(contract)):
+    if (note["version"], note["promise"]) != (contract.version, snapshots.schema_hash(contract)):
         return None
     if hold.last_good != (recorded.content if recorded else "none"):
         return None
@@ -66,25 +66,25 @@ def read(contract: Contract, hold: Hold) -> Delivery | None:
     return Delivery(
         contract=contract,
         text=note["contract"],
-        received=note["received"],
-        parts={
+        fetched_rows=note["received"],
+        partitions={
             path.stem: pl.read_parquet(path, glob=False)
             for path in sorted(folder.glob("*.parquet"))
         },
         contents=note["contents"],
         rows=note["rows"],
         last_event=datetime.fromisoformat(last) if last else None,
-        announced=note["announced"],
+        declared_changes=note["announced"],
     )
 
 
 def drop(root: Path, hold: str) -> None:
-    """Removes what was kept aside; stopped half way, `read` finds nothing."""
-    folder = place(root, hold)
+    """Removes quarantined rows; if it is stopped half way, `read` finds nothing."""
+    folder = folder_of(root, hold)
     (folder / NOTE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def place(root: Path, hold: str) -> Path:
-    """Where the rows of a hold lie."""
+def folder_of(root: Path, hold: str) -> Path:
+    """The folder of a hold's rows."""
     return holds.rows_folder(root, hold)

@@ -49,11 +49,11 @@ class Snapshot:
         folder: Where the partitions are.
         last_event: The newest event time.
         partitions: Content hash by partition.
-        promise: Hash of the contract's fields, key, time zone and texts that stand for nothing.
+        schema_hash: Hash of the contract's fields, key, time zone and texts that stand for nothing.
         file: The .dvc file.
         contract: The contract's text; empty for snapshots that are older than this note.
-        announced: The first partition since which a field is what the contract's version says, by
-            field; LATER where that partition is still to come.
+        declared_changes: By field that a new version of the contract changed, the first partition
+            under that version; LATER where it is still to come.
     """
 
     signal: str
@@ -64,10 +64,10 @@ class Snapshot:
     folder: Path
     last_event: datetime | None
     partitions: dict[str, str]
-    promise: str
+    schema_hash: str
     file: Path = Path()
     contract: str = ""
-    announced: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    declared_changes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def home(root: Path) -> Path:
@@ -81,7 +81,7 @@ def current(contract: Contract) -> Snapshot | None:
     Raises:
         UserError: The files are not what the record says: changed by hand.
     """
-    state, snapshot = look(contract)
+    state, snapshot = state_of(contract)
     return snapshot if state is State.READY else None
 
 
@@ -90,7 +90,7 @@ def scan(snapshot: Snapshot) -> pl.LazyFrame:
     return pl.scan_parquet(sorted(snapshot.folder.glob("*.parquet")), glob=False)
 
 
-def look(contract: Contract) -> tuple[State, Snapshot | None]:
+def state_of(contract: Contract) -> tuple[State, Snapshot | None]:
     """What there is of a signal, and its record if there is one.
 
     Raises:
@@ -102,7 +102,7 @@ def look(contract: Contract) -> tuple[State, Snapshot | None]:
     if snapshot is None:
         return State.ABSENT, None
     here = is_here(contract, snapshot)
-    if (snapshot.version, snapshot.promise) != (contract.version, promise(contract)):
+    if (snapshot.version, snapshot.schema_hash) != (contract.version, schema_hash(contract)):
         return State.OUTGROWN, snapshot
     return (State.READY if here else State.MISSING), snapshot
 
@@ -134,7 +134,7 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
     return bool(files) and index["md5"] == snapshot.md5
 
 
-def promise(contract: Contract) -> str:
+def schema_hash(contract: Contract) -> str:
     """Hash of what a contract says about the rows themselves."""
     fields: list[object] = []
     for field in contract.fields:
@@ -142,13 +142,13 @@ def promise(contract: Contract) -> str:
         while read and read[-1] is None:  # promises of before are what they were
             read.pop()
         fields.append([field.name, field.type, field.required, *read])
-    said: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
+    identity: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
     if contract.null_values:  # not where there are none: snapshots of before stay what they were
-        said.append(sorted(contract.null_values))
-    return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+        identity.append(sorted(contract.null_values))
+    return hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
 
 
-def split(contract: Contract, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def by_partition(contract: Contract, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows by partition: the event's month in the contract's time zone, or `all`."""
     if contract.event_time is None or frame.is_empty():
         return {"all": frame}
@@ -177,7 +177,7 @@ def content_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def whole(contents: Mapping[str, str]) -> str:
+def combined_hash(contents: Mapping[str, str]) -> str:
     """One hash for the partitions' hashes."""
     text = json.dumps(sorted(contents.items()))
     return "blake2b:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -259,17 +259,17 @@ def read_record(contract: Contract, path: Path, text: str) -> Snapshot | None:
             folder=path.parent / str(out["path"]),
             last_event=datetime.fromisoformat(meta["last_event"]) if meta["last_event"] else None,
             partitions=meta["partitions"],
-            promise=str(meta["promise"]),
+            schema_hash=str(meta["promise"]),
             file=path,
             contract=meta.get("contract", ""),
-            announced=meta.get("announced", {}),
+            declared_changes=meta.get("announced", {}),
         )
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
         place = path.relative_to(contract.root).as_posix()
-        said = getattr(error, "problem", None) or repr(error)
+        reason = getattr(error, "problem", None) or repr(error)
         raise UserError(
-            f"{place} is no record of a snapshot ({said}), as after a change by hand or a merge.\n"
-            f"Restore it: git checkout HEAD -- {place}; while git merges, with --ours or --theirs."
+            f"{place} is not a valid snapshot record ({reason}; edited by hand, or a bad merge?)\n"
+            f"Restore it: git checkout HEAD -- {place}; during a merge add --ours or --theirs."
         ) from None
 
 
@@ -297,6 +297,6 @@ def _changed(root: Path, recorded: Snapshot, manifest: Mapping[str, str]) -> Use
         )
         names = f" ({', '.join(differing[:3])}{', …' if len(differing) > 3 else ''})"
     return UserError(
-        f"signal {recorded.signal}: the files in {folder}{names} are not what was received; they "
-        f"were changed by hand.\nRestore them: python -m dvc checkout --force {folder}.dvc"
+        f"signal {recorded.signal}: the files in {folder}{names} were changed by hand after they "
+        f"were received.\nRestore them: python -m dvc checkout --force {folder}.dvc"
     )

@@ -28,7 +28,7 @@ PROFILE = ".profile.json"  # of a version, beside its .dvc file
 log = logging.getLogger(__name__)
 
 
-class Change(NamedTuple):
+class VersionChange(NamedTuple):
     """A difference between two contracts of a signal.
 
     Attributes:
@@ -42,24 +42,24 @@ class Change(NamedTuple):
     field: str | None = None
 
 
-def changes(before: Contract, now: Contract) -> list[Change]:
+def changes(before: Contract, now: Contract) -> list[VersionChange]:
     """What a reader of the data may notice; the gravest first.
 
     What was promised may not become another promise without a major version, in either direction:
     a wider range breaks who relied on it, a narrower one is not kept by the rows of before.
     """
-    found = list(_of_the_table(before, now))
+    result = list(_of_the_table(before, now))
     for name in before.names:
         if name not in now.names:
-            found.append(Change(MAJOR, f"the field '{name}' is gone", name))
+            result.append(VersionChange(MAJOR, f"the field '{name}' was removed", name))
         else:
-            found += _of_a_field(before.field(name), now.field(name))
+            result += _of_a_field(before.field(name), now.field(name))
     added = [name for name in now.names if name not in before.names]
-    found += [Change(MINOR, f"the field '{name}' is new", name) for name in added]
-    return sorted(found, key=lambda change: change.level)
+    result += [VersionChange(MINOR, f"the field '{name}' was added", name) for name in added]
+    return sorted(result, key=lambda change: change.level)
 
 
-def _of_the_table(before: Contract, now: Contract) -> Iterator[Change]:
+def _of_the_table(before: Contract, now: Contract) -> Iterator[VersionChange]:
     for what, old, new in (
         ("the key", ", ".join(before.key), ", ".join(now.key)),
         ("the event time", before.event_time, now.event_time),
@@ -67,13 +67,13 @@ def _of_the_table(before: Contract, now: Contract) -> Iterator[Change]:
         ("the model whose output it is", before.model, now.model),
     ):
         if old != new:
-            yield Change(MAJOR, f"{what} was {old or 'none'} and is {new or 'none'}")
+            yield VersionChange(MAJOR, f"{what} changed from {old or 'none'} to {new or 'none'}")
     yield from _of_rules(before.rules, now.rules, "", None)
 
 
-def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
-    def change(level: int, what: str, old: object, new: object) -> Change:
-        return Change(level, f"{what} of '{now.name}' was {old} and is {new}", now.name)
+def _of_a_field(before: Field, now: Field) -> Iterator[VersionChange]:
+    def change(level: int, what: str, old: object, new: object) -> VersionChange:
+        return VersionChange(level, f"{what} of '{now.name}' changed from {old} to {new}", now.name)
 
     if before.type != now.type:
         yield change(MAJOR, "the type", before.type, now.type)
@@ -104,11 +104,11 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
         if old != new:  # a first promise takes nothing from anybody
             level = MINOR if old is None else MAJOR
             shown = [
-                "not said" if each is None
-                else ", ".join(each) if isinstance(each, tuple)
-                else f"{each:g}" if isinstance(each, float)
-                else each
-                for each in (old, new)
+                "none" if value is None
+                else ", ".join(value) if isinstance(value, tuple)
+                else f"{value:g}" if isinstance(value, float)
+                else value
+                for value in (old, new)
             ]  # fmt: skip
             yield change(level, what, *shown)
     yield from _of_rules(before.rules, now.rules, f" of '{now.name}'", now.name)
@@ -116,14 +116,17 @@ def _of_a_field(before: Field, now: Field) -> Iterator[Change]:
 
 def _of_rules(
     before: tuple[Rule, ...], now: tuple[Rule, ...], place: str, field: str | None
-) -> Iterator[Change]:
+) -> Iterator[VersionChange]:
     """Quality rules that are gone, and new ones; how large a tolerated share is, readers ignore."""
-    old, new = ({replace(each, bounds=()) if each.tolerated else each: each for each in rules}
+    old, new = ({replace(rule, bounds=()) if rule.tolerated else rule: rule for rule in rules}
                 for rules in (before, now))  # fmt: skip
-    for level, what, rules, others in ((MAJOR, "is gone", old, new), (MINOR, "is new", new, old)):
-        for promise, rule in rules.items():
-            if promise not in others:
-                yield Change(level, f"the rule{place} '{rule}' {what}", field)
+    for level, what, rules, others in (
+        (MAJOR, "was removed", old, new),
+        (MINOR, "was added", new, old),
+    ):
+        for tolerant, rule in rules.items():
+            if tolerant not in others:
+                yield VersionChange(level, f"the rule{place} '{rule}' {what}", field)
 
 
 def check(before: Contract, now: Contract) -> None:
@@ -137,23 +140,25 @@ def check(before: Contract, now: Contract) -> None:
     if not old or not new or before.status in ("proposed", "draft"):
         return
     if new < old:
-        raise _refused(now, f"its version was {before.version} and cannot go down to {now.version}",
+        raise _refused(now, f"its version must not go down, from {before.version} to {now.version}",
                        before.version)  # fmt: skip
-    found = changes(before, now)
-    if not found:
+    differences = changes(before, now)
+    if not differences:
         return
-    gravest = found[0]
+    gravest = differences[0]
     level = next((place for place in range(3) if old[place] != new[place]), PATCH + 1)
     # before 1.0.0 nothing is promised yet: there a minor version may break
     needed = gravest.level if old[0] > 0 else max(gravest.level, MINOR)
     if level > needed:
         raised = [*old[:needed], old[needed] + 1, *[0] * (PATCH - needed)]
-        what = "breaks who reads it" if gravest.level == MAJOR else "is more than a patch"
-        said = f"under version {now.version}" + (", as before" if new == old else "")
-        raise _refused(now, f"{gravest.what} {said}; that {what}", ".".join(map(str, raised)))
+        kind = "a breaking change" if gravest.level == MAJOR else "more than a patch"
+        version = f"version {now.version}" + (", as before" if new == old else "")
+        raise _refused(
+            now, f"{gravest.what}, which is {kind}, under {version}", ".".join(map(str, raised))
+        )
 
 
-def announced(before: Contract, now: Contract) -> set[str]:
+def declared_changes(before: Contract, now: Contract) -> set[str]:
     """Fields of which a new version says that they are others than before."""
     if numbers(before.version) == numbers(now.version):
         return set()
@@ -168,16 +173,16 @@ def contract_then(snapshot: Snapshot, today: Contract) -> Contract | None:
     try:
         return contract_of(parse(snapshot.contract, today.path), today.path).complete()
     except UserError as error:
-        log.warning("signal %s: the contract of version %s is not readable any more (%s)",
+        log.warning("signal %s: the contract of version %s can no longer be read (%s)",
                     today.name, snapshot.version, error)  # fmt: skip
         return None
 
 
 def kept(contract: Contract) -> dict[str, Path]:
     """The .dvc files of a signal's versions, by version; the current one is among them."""
-    found = {path.stem: path for path in sorted(folder(contract).glob("*.dvc"))}
+    files = {path.stem: path for path in sorted(folder(contract).glob("*.dvc"))}
     current = snapshots.recorded(contract)
-    return found | ({current.version: current.file} if current else {})
+    return files | ({current.version: current.file} if current else {})
 
 
 def pinned(contract: Contract, version: str) -> tuple[Contract, Snapshot]:
@@ -188,8 +193,8 @@ def pinned(contract: Contract, version: str) -> tuple[Contract, Snapshot]:
     """
     files = kept(contract)
     if version not in files:
-        raise UserError(f"dataset.pin.{contract.name}: there is no version '{version}' of "
-                        f"{contract.name}. {nearest(version, files)}")  # fmt: skip
+        raise UserError(f"dataset.pin.{contract.name}: unknown version '{version}'. "
+                        f"{nearest(version, files)}")  # fmt: skip
     path = files[version]
     snapshot = snapshots.recorded(contract)
     if snapshot is None or path != snapshot.file:
@@ -227,8 +232,8 @@ def folder(contract: Contract) -> Path:
 
 def numbers(version: str) -> tuple[int, ...]:
     """A version's three numbers, to be compared: 1.2 has 1, 2 and 0; empty where it has none."""
-    found = re.fullmatch(r"v?(\d{1,18})(?:\.(\d{1,18}))?(?:\.(\d{1,18}))?", version)
-    return tuple(int(number or 0) for number in found.groups()) if found else ()
+    match = re.fullmatch(r"v?(\d{1,18})(?:\.(\d{1,18}))?(?:\.(\d{1,18}))?", version)
+    return tuple(int(number or 0) for number in match.groups()) if match else ()
 
 
 def _refused(contract: Contract, what: str, version: str) -> UserError:

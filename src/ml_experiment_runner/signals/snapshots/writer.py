@@ -1,4 +1,4 @@
-"""Puts received rows in place as a snapshot: partitions, DVC, and the note on their content."""
+"""Writes ingested rows as a snapshot: its partitions, what DVC tracks, and its record."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -46,38 +46,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Delivery:
-    """What has come of a signal, and what its snapshot would be with it.
+    """The rows that a source gave of a signal, and the snapshot that they would make.
 
     Attributes:
-        contract: What it was received under.
+        contract: The signal's contract.
         text: The contract's text.
-        received: Rows that the source gave.
-        parts: Rows by partition: those that came.
-        contents: Content hash by partition, also of those that stay as they are.
-        rows: How many the snapshot would have.
+        fetched_rows: Rows that the source gave.
+        partitions: The fetched rows by partition.
+        contents: Content hash by partition, unchanged ones included.
+        rows: Rows of the whole snapshot.
         last_event: The newest event time.
-        announced: See Snapshot.
+        declared_changes: See Snapshot.
     """
 
     contract: Contract
     text: str
-    received: int
-    parts: Mapping[str, pl.DataFrame]
+    fetched_rows: int
+    partitions: Mapping[str, pl.DataFrame]
     contents: Mapping[str, str]
     rows: int
     last_event: datetime | None
-    announced: Mapping[str, str]
+    declared_changes: Mapping[str, str]
 
     @property
     def content(self) -> str:
         """One hash for all of its rows."""
-        return snapshots.whole(self.contents)
+        return snapshots.combined_hash(self.contents)
 
     def changed(self, recorded: Snapshot | None) -> dict[str, pl.DataFrame]:
-        """The partitions that are new, or others than recorded."""
+        """The partitions that are new or differ from the recorded ones."""
         known = recorded.partitions if recorded else {}
         return {
-            name: part for name, part in self.parts.items()
+            name: part for name, part in self.partitions.items()
             if known.get(name) != self.contents[name]
         }  # fmt: skip
 
@@ -101,60 +101,66 @@ class Publication:
 
 
 def publish(deliveries: Sequence[Delivery], run: Run | None) -> dict[str, Publication | Exception]:
-    """Under the lock: writes changed partitions, has DVC track them, and notes their content.
+    """Under the lock: writes changed partitions, has DVC track them, and records their content.
 
-    Stopped anywhere, `restore` puts back what was there before.
+    If it is stopped anywhere, `restore` puts back what was there before.
 
     Returns:
-        What publishing did, by signal; or what went wrong with one, which costs the others nothing.
+        What publishing did by signal, or the error of a signal; the others are published all the
+        same.
 
     Raises:
         UserError: DVC cannot track them.
     """
-    before = {each.contract.name: _texts(each.contract) for each in deliveries}
-    written = {each.contract.name: _write(each) for each in deliveries}
-    changed = [
-        each.contract
-        for each in deliveries
-        if written[each.contract.name].written
-        or written[each.contract.name].removed
-        or not snapshots.dvc_file(each.contract).exists()
-    ]
-    with run.stage("track") if run and changed else contextlib.nullcontext():
-        if changed:
-            folders = [f"data/signals/{contract.name}" for contract in changed]
-            added = dvc(changed[0].root, ["add", *folders])
-            if added.returncode:
-                raise _dvc_failed(added.stderr)
+    contracts = [delivery.contract for delivery in deliveries]
+    before = {contract.name: _tracked_files(contract) for contract in contracts}
+    written = {delivery.contract.name: _write(delivery) for delivery in deliveries}
+    changed = [contract for contract in contracts if _has_to_be_tracked(contract, written)]
+    if changed:
+        with run.stage("track") if run else contextlib.nullcontext():
+            _track(changed)
     published: dict[str, Publication | Exception] = {}
-    for contract in (each.contract for each in deliveries):
+    for contract in contracts:
         name = contract.name
         try:
-            snapshot = _note(contract, written[name].snapshot)
+            snapshot = _record(contract, written[name].snapshot)
             profile_file.write(contract, snapshot)
-        except Exception as error:
+        except Exception as error:  # it costs the other signals nothing
             published[name] = error
             continue
-        files = tuple(
-            file for file, text in _texts(contract).items() if before[name].get(file) != text
-        )
+        now = _tracked_files(contract)
+        files = tuple(file for file in now if before[name].get(file) != now[file])
         published[name] = replace(written[name], snapshot=snapshot, files=files)
     return published
 
 
+def _has_to_be_tracked(contract: Contract, written: Mapping[str, Publication]) -> bool:
+    publication = written[contract.name]
+    is_changed = bool(publication.written or publication.removed)
+    return is_changed or not snapshots.dvc_file(contract).exists()
+
+
+def _track(contracts: Sequence[Contract]) -> None:
+    folders = [f"data/signals/{contract.name}" for contract in contracts]
+    added = dvc(contracts[0].root, ["add", *folders])
+    if added.returncode:
+        raise _dvc_failed(added.stderr)
+
+
 def restore(contracts: Sequence[Contract]) -> None:
-    """Under the lock: puts back the snapshots that were being replaced when it was stopped."""
+    """Under the lock: puts back the snapshots whose replacement was interrupted."""
     halted = [contract for contract in contracts if snapshots.is_publishing(contract)]
     if not halted:
         return
-    log.info("putting back %s: receiving was interrupted", ", ".join(c.name for c in halted))
+    names = ", ".join(contract.name for contract in halted)
+    log.info("putting back %s: receiving was interrupted", names)
     for contract in halted:
         path = snapshots.dvc_file(contract)
         before = snapshots.read_index(contract).get("before")
         if before == "":  # nothing was there, and what is there was never whole
             path.unlink(missing_ok=True)
             shutil.rmtree(snapshots.home(contract.root) / contract.name, ignore_errors=True)
-        elif before is not None and _text(contract) != before:
+        elif before is not None and _dvc_text(contract) != before:
             write_atomically(path, before)
     tracked = [contract for contract in halted if snapshots.dvc_file(contract).exists()]
     if tracked:
@@ -170,127 +176,147 @@ def restore(contracts: Sequence[Contract]) -> None:
         snapshots.write_index(contract, {})  # last: killed before, it begins again
 
 
-def bring(snapshots_wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
+def pull(wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
     """Under the lock: gets recorded snapshots from DVC's cache or its remote, where they are."""
     missing = [
-        (contract, each)
-        for contract, each in snapshots_wanted
-        if not snapshots.is_here(contract, each)
+        (contract, snapshot)
+        for contract, snapshot in wanted
+        if not snapshots.is_here(contract, snapshot)
     ]
     if missing:
-        names = ", ".join(f"{contract.name} {each.version}" for contract, each in missing)
+        names = ", ".join(f"{contract.name} {snapshot.version}" for contract, snapshot in missing)
         log.info("getting %s with DVC", names)
         root = missing[0][0].root
-        files = [each.file.relative_to(root).as_posix() for _, each in missing]
+        files = [snapshot.file.relative_to(root).as_posix() for _, snapshot in missing]
         if dvc(root, ["pull", *files]).returncode:
             log.info("DVC has no copy")
 
 
 def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """DVC as a process of its own: importing it would cost every run half a second."""
+    """Runs DVC in a process of its own: importing it would cost every run half a second.
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        # the pipe's other end closes with this process, however it ends, and DVC ends with it:
-        # one that went on alone would track what the next run is putting in place
-        reading, writing = os.pipe()
-        try:
-            return subprocess.run(
-                [sys.executable, "-c", DVC, *words],
-                cwd=root,
-                env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-                stdin=reading,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        finally:
-            os.close(reading)
-            os.close(writing)
-
-    done = call(*arguments)
+    What an earlier kill, another DVC or a missing git repository put in its way is cleared first.
+    """
+    done = _call_dvc(root, arguments)
     if "Unable to read RWLock-file" in done.stderr:
         # cut off by a kill while DVC wrote it; it only says who is at work, and nobody is
         log.info("DVC was killed while it wrote .dvc/tmp/rwlock: starting that file anew")
         (root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
-        done = call(*arguments)
+        done = _call_dvc(root, arguments)
     until = time.monotonic() + PATIENCE
     while " is busy, it is being blocked by" in done.stderr and time.monotonic() < until:
         log.info("waiting for another DVC that is at work here")
         time.sleep(1)
-        done = call(*arguments)
+        done = _call_dvc(root, arguments)
     if "is not a git repository" in done.stderr:
         log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
-        call("config", "--local", "core.no_scm", "true")
-        done = call(*arguments)
+        _call_dvc(root, ["config", "--local", "core.no_scm", "true"])
+        done = _call_dvc(root, arguments)
     return done
 
 
+def _call_dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Runs DVC once; it ends with this process, however that ends.
+
+    DVC reads a pipe whose other end closes with this process: one that went on alone would track
+    what the next run is putting in place.
+    """
+    reading, writing = os.pipe()
+    try:
+        return subprocess.run(
+            [sys.executable, "-c", DVC, *arguments],
+            cwd=root,
+            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+            stdin=reading,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def _write(delivery: Delivery) -> Publication:
-    """Puts changed partitions in place; their names are the only thing still to be tracked."""
-    contract, parts, contents = delivery.contract, delivery.parts, delivery.contents
+    """Puts new and changed partitions in place and removes others; DVC does not know them yet."""
+    contract, contents = delivery.contract, delivery.contents
     recorded = snapshots.recorded(contract)
-    here = _here(contract, recorded)
-    written = tuple(name for name in parts if here.get(name) != contents[name])
+    in_place = _in_place(contract, recorded)
+    written = tuple(name for name in delivery.partitions if in_place.get(name) != contents[name])
     folder = snapshots.home(contract.root) / contract.name
     removed = tuple(path.stem for path in sorted(folder.glob("*")) if path.stem not in contents)
     if recorded is not None and recorded.version != contract.version:
         versions.keep(contract, recorded)
     if written or removed:
-        staging = snapshots.home(contract.root) / ".index" / f"{contract.name}.staging"
+        with _staged(delivery, written) as staging:
+            snapshots.write_index(contract, {"publishing": True, "before": _dvc_text(contract)})
+            _replace(folder, staging, written, removed)
+    snapshot = _snapshot_of(delivery, recorded, folder)
+    return Publication(snapshot, written, len(contents) - len(written), removed)
+
+
+@contextlib.contextmanager
+def _staged(delivery: Delivery, names: Sequence[str]) -> Iterator[Path]:
+    """A folder beside the snapshots with these partitions; it is removed afterwards."""
+    contract = delivery.contract
+    staging = snapshots.home(contract.root) / ".index" / f"{contract.name}.staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        for name in names:
+            write_rows(delivery.partitions[name], staging / f"{name}.parquet")
+        yield staging
+    finally:  # on a full disk, half of a snapshot would take the room that is needed
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        try:
-            for name in written:
-                write_rows(parts[name], staging / f"{name}.parquet")
-        except BaseException:  # on a full disk, half of a snapshot would keep what is needed
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        snapshots.write_index(contract, {"publishing": True, "before": _text(contract)})
-        folder.mkdir(exist_ok=True)
-        for name in written:
-            (staging / f"{name}.parquet").replace(folder / f"{name}.parquet")
-        for name in removed:
-            for path in folder.glob(f"{name}*"):
-                path.unlink()
-        shutil.rmtree(staging)
-    changed = delivery.changed(recorded)
-    first = min(changed, default=snapshots.LATER)
-    draft = Snapshot(
-        signal=contract.name,
-        version=contract.version,
+
+
+def _replace(folder: Path, staging: Path, written: Sequence[str], removed: Sequence[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in written:
+        (staging / f"{name}.parquet").replace(folder / f"{name}.parquet")
+    for name in removed:
+        for path in folder.glob(f"{name}*"):
+            path.unlink()
+
+
+def _snapshot_of(delivery: Delivery, recorded: Snapshot | None, folder: Path) -> Snapshot:
+    """The snapshot that a delivery makes; its md5 follows when DVC has tracked it."""
+    first_changed = min(delivery.changed(recorded), default=snapshots.LATER)
+    return Snapshot(
+        signal=delivery.contract.name,
+        version=delivery.contract.version,
         md5="",
         content=delivery.content,
         rows=delivery.rows,
         folder=folder,
         last_event=delivery.last_event,
-        partitions=dict(contents),
-        promise=snapshots.promise(contract),
-        file=snapshots.dvc_file(contract),
+        partitions=dict(delivery.contents),
+        schema_hash=snapshots.schema_hash(delivery.contract),
+        file=snapshots.dvc_file(delivery.contract),
         contract=delivery.text,
-        announced={
-            name: first if since == snapshots.LATER else since
-            for name, since in delivery.announced.items()
+        declared_changes={
+            name: first_changed if since == snapshots.LATER else since
+            for name, since in delivery.declared_changes.items()
         },
     )
-    return Publication(draft, written, len(contents) - len(written), removed)
 
 
 def write_rows(rows: pl.DataFrame, path: Path) -> None:
-    """A partition's file; with fixed options, for the same rows make the same bytes and md5."""
+    """Writes a partition's file; fixed options make the same bytes and md5 of the same rows."""
     rows.write_parquet(
         path, compression="zstd", compression_level=3, statistics=True, row_group_size=1 << 20
     )
 
 
-def _here(contract: Contract, recorded: Snapshot | None) -> dict[str, str]:
-    """Content of the partitions that are in place and known to be as recorded."""
+def _in_place(contract: Contract, recorded: Snapshot | None) -> dict[str, str]:
+    """Content hash by partition of the files that are in place and known to be as recorded."""
     if recorded is None or not snapshots.is_here(contract, recorded):
         return {}
     return dict(recorded.partitions)
 
 
-def _note(contract: Contract, draft: Snapshot) -> Snapshot:
-    """Writes into the .dvc file what the snapshot is, beside what DVC wrote there."""
+def _record(contract: Contract, snapshot: Snapshot) -> Snapshot:
+    """Writes the snapshot's record into its .dvc file, beside what DVC wrote there."""
     from ruamel.yaml import YAML
     from ruamel.yaml.scalarstring import LiteralScalarString
 
@@ -298,14 +324,14 @@ def _note(contract: Contract, draft: Snapshot) -> Snapshot:
     writer = YAML()
     record = writer.load(path)
     meta = {
-        "version": draft.version,
-        "rows": draft.rows,
-        "last_event": draft.last_event.isoformat() if draft.last_event else None,
-        "content": draft.content,
-        "promise": draft.promise,
-        **({"announced": dict(draft.announced)} if draft.announced else {}),
-        "partitions": draft.partitions,
-        "contract": LiteralScalarString(draft.contract),
+        "version": snapshot.version,
+        "rows": snapshot.rows,
+        "last_event": snapshot.last_event.isoformat() if snapshot.last_event else None,
+        "content": snapshot.content,
+        "promise": snapshot.schema_hash,
+        **({"announced": dict(snapshot.declared_changes)} if snapshot.declared_changes else {}),
+        "partitions": snapshot.partitions,
+        "contract": LiteralScalarString(snapshot.contract),
     }
     if record.get("meta") != meta:
         record["meta"] = meta
@@ -313,18 +339,18 @@ def _note(contract: Contract, draft: Snapshot) -> Snapshot:
         writer.dump(record, text)
         write_atomically(path, text.getvalue())
     md5 = record["outs"][0]["md5"]
-    snapshots.write_index(contract, {"md5": md5, "files": snapshots.stamps(draft.folder)})
-    return replace(draft, md5=md5)
+    snapshots.write_index(contract, {"md5": md5, "files": snapshots.stamps(snapshot.folder)})
+    return replace(snapshot, md5=md5)
 
 
-def _text(contract: Contract) -> str:
-    """The .dvc file as it is; empty if there is none."""
+def _dvc_text(contract: Contract) -> str:
+    """The text of the .dvc file; empty if there is none."""
     path = snapshots.dvc_file(contract)
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _texts(contract: Contract) -> dict[str, bytes]:
-    """What git keeps of a signal's snapshots, by path relative to the project."""
+def _tracked_files(contract: Contract) -> dict[str, bytes]:
+    """The files that git keeps of a signal's snapshots, by path relative to the project."""
     data = contract.root / "data"
     paths = [
         *data.glob(f"signals/{contract.name}.dvc"),

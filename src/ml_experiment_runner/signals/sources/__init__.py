@@ -35,19 +35,19 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     Raises:
         UserError: The source cannot be read, or a secret that it needs is not set.
     """
-    for name in contract.server.unset:
+    for name in contract.source_configuration.unset:
         raise contract.mistake(
             f"the environment variable {name} is not set, and its source needs it",
             "Set it, or write it into .env; .env.example is where its name belongs",
         )
-    if contract.server.reader in READERS:
-        return READERS[contract.server.reader](contract, since)
+    if contract.source_configuration.reader in READERS:
+        return READERS[contract.source_configuration.reader](contract, since)
     return _read_own(contract, since)
 
 
 def takes_since(contract: Contract) -> bool:
     """Whether the source can be asked for the rows since a moment only."""
-    options, reader = contract.server.options, contract.server.reader
+    options, reader = contract.source_configuration.options, contract.source_configuration.reader
     if contract.event_time is None:
         return False
     if reader == "api":
@@ -59,17 +59,21 @@ def takes_since(contract: Contract) -> bool:
 
 def inputs(contract: Contract) -> tuple[str, ...]:
     """The signals that have to be received before this one."""
-    return (contract.server.options["input"],) if contract.server.reader == "model" else ()
+    return (
+        (contract.source_configuration.options["input"],)
+        if contract.source_configuration.reader == "model"
+        else ()
+    )
 
 
 def _read_own(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """By a team's own function; its errors may hold secrets, so they are told in our words."""
-    path = contract.server.reader
+    path = contract.source_configuration.reader
     reader = _own(contract)
     try:
         frame = reader(contract, since)
     except UserError as error:
-        raise UserError(contract.server.hide(str(error))) from None
+        raise UserError(contract.source_configuration.hide(str(error))) from None
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise contract.mistake(
@@ -78,24 +82,25 @@ def _read_own(contract: Contract, since: datetime | None) -> pl.DataFrame:
         ) from None
     if not isinstance(frame, pl.DataFrame):
         raise contract.mistake(
-            f"its reader {path} gave {type(frame).__name__}", "Let it give a polars DataFrame"
+            f"its reader {path} must return a polars DataFrame, got {type(frame).__name__}",
+            f"Correct {path.rpartition('.')[0]}",
         )
     return frame
 
 
 def _own(contract: Contract) -> Reader:
-    module, _, name = contract.server.reader.rpartition(".")
+    module, _, name = contract.source_configuration.reader.rpartition(".")
     try:
         reader: Reader = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise contract.mistake(
-            f"there is no reader {contract.server.reader} ({error})",
+            f"unknown reader {contract.source_configuration.reader} ({error})",
             f"Correct 'reader' in signals/{contract.path.name}, or write the function",
         ) from None
     except Exception as error:
         raise contract.mistake(
-            f"importing its reader {contract.server.reader} failed: {type(error).__name__}: "
-            f"{files.why(error, contract)}",
+            f"importing its reader {contract.source_configuration.reader} failed: "
+            f"{type(error).__name__}: {files.why(error, contract)}",
             f"Correct {module}",
         ) from None
     return reader

@@ -1,5 +1,6 @@
 """HTTP interfaces that answer in JSON, page by page."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,16 +20,16 @@ _DEEP = "gives JSON that is nested too deep"
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """The records of all pages; with `since`, only what the interface gives since then."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     url = options["location"]
     if since is not None and "since" in options:
         url = _with(url, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     client = _Client(contract, options)
     with http.quiet(contract):
         rows = _in_time(client, url, options)
-    found = {name: [row[name] for row in rows] for name in contract.source_names}
+    values = {name: [row[name] for row in rows] for name in contract.source_names}
     return pl.DataFrame(
-        [columns.of_values(name, found[name], contract.source, contract) for name in found]
+        [columns.of_values(name, values[name], contract.source, contract) for name in values]
     )
 
 
@@ -61,42 +62,50 @@ def _in_time(client: "_Client", url: str, options: dict[str, str]) -> list[dict[
 
 def _pages(client: "_Client", url: str, options: dict[str, str]) -> Iterator[tuple[str, list[Any]]]:
     """Each page's address with its records."""
-    number = int(options.get("firstPage", "1"))
-    page = _with(url, options["page"], str(number)) if "page" in options else url
-    seen = set()
-    before: list[Any] = []
-    while True:
-        seen.add(page)
-        if len(seen) > client.limits["maxPages"]:
-            raise client.over("maxPages")
-        document = client.get(page)
-        records = client.records(document, page)
-        yield page, records
-        if "page" in options:
-            if records and records == before:
-                raise client.mistake(page, f"gives page {number - 1} again; does it know the "
-                                           f"parameter '{options['page']}'?")  # fmt: skip
-            number, before = number + 1, records
-            following = _with(url, options["page"], str(number)) if records else None
-        else:
-            following = _following(client, page, document, url)
-        if following is None:
+    return _numbered_pages(client, url) if "page" in options else _linked_pages(client, url)
+
+
+def _numbered_pages(client: "_Client", url: str) -> Iterator[tuple[str, list[Any]]]:
+    """Pages with a number as a parameter, until one is empty."""
+    parameter = client.options["page"]
+    previous: list[Any] = []
+    for number in itertools.count(int(client.options.get("firstPage", "1"))):
+        address = _with(url, parameter, str(number))
+        records = client.records(client.get(address), address)
+        yield address, records
+        if not records:
             return
-        page = following
-        if page in seen:
-            raise client.mistake(page, "is its own next page; the pages would never end")
+        if records == previous:
+            raise client.mistake(
+                address,
+                f"gives page {number - 1} again; does it know the parameter '{parameter}'?",
+            )
+        previous = records
 
 
-def _following(client: "_Client", page: str, document: Any, url: str) -> str | None:
-    """The next page as this one names it; None after the last."""
+def _linked_pages(client: "_Client", url: str) -> Iterator[tuple[str, list[Any]]]:
+    """Pages of which each names the next, by its address or a cursor."""
+    seen = set()
+    address: str | None = url
+    while address is not None:
+        seen.add(address)
+        document = client.get(address)
+        yield address, client.records(document, address)
+        address = _following(client, address, document, url)
+        if address in seen:
+            raise client.mistake(address, "is its own next page; the pages would never end")
+
+
+def _following(client: "_Client", address: str, document: Any, url: str) -> str | None:
+    """The address of the next page as this one names it; None after the last."""
     options = client.options
     place = options.get("next") or options.get("cursor")
     given = _at(document, place) if place else None
     if given is None or given == "" or given is False:
         return None
     if "next" in options:
-        return client.next_page(page, given)
-    return _with(url, options["cursorParameter"], client.cursor(page, given))
+        return client.next_page(address, given)
+    return _with(url, options["cursorParameter"], client.cursor(address, given))
 
 
 def _rows(client: "_Client", page: str, records: list[Any]) -> list[dict[str, Any]]:
@@ -105,7 +114,9 @@ def _rows(client: "_Client", page: str, records: list[Any]) -> list[dict[str, An
     contract = client.contract
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
-            raise client.mistake(page, f"gives a record that is no object (number {number})")
+            raise client.mistake(
+                page, f"gives a record that is not a JSON object (number {number})"
+            )
         if not set(contract.source_names) <= set(record):
             schema.check_names(list(record), contract, f"record {number} of {client.shown(page)}")
         row = {name: record[name] for name in contract.source_names}
@@ -118,30 +129,37 @@ def _rows(client: "_Client", page: str, records: list[Any]) -> list[dict[str, An
 class _Client(http.Client):
     """Asks for pages."""
 
+    def __init__(self, contract: Contract, options: dict[str, str]) -> None:
+        super().__init__(contract, options)
+        self._pages = 0
+
     def get(self, url: str) -> Any:
-        """The JSON at an address."""
+        """The JSON of the next page."""
+        self._pages += 1
+        if self._pages > self.limits["maxPages"]:
+            raise self.over("maxPages")
         body = self.body(url)
         try:
             return casts.loads(body.decode("utf-8-sig"), strict=True)
         except ValueError as error:
-            raise self.mistake(url, f"gives no JSON ({error})") from None
+            raise self.mistake(url, f"gives invalid JSON ({error})") from None
         except RecursionError:
             raise self.mistake(url, _DEEP) from None
 
     def next_page(self, page: str, given: Any) -> str:
         """The address of a next page; one elsewhere would be sent our token."""
         if not isinstance(given, str) or isinstance(given, casts.Number):
-            raise self.mistake(page, f"names a next page that is no text but {_kind(given)}")
+            raise self.mistake(page, f"names a next page that must be a text, got {_kind(given)}")
         if len(given) > http.LONGEST_ADDRESS:
             raise self.mistake(page, f"names a next page of {len(given):,} letters")
         try:
             url = urljoin(page, given)
             scheme, host, _ = origin = http.origin(url)
         except ValueError:
-            raise self.mistake(page, f"names a next page that is no address: {given!r:.80}"
+            raise self.mistake(page, f"names a next page that is not an address: {given!r:.80}"
                                ) from None  # fmt: skip
         if scheme not in ("http", "https"):
-            raise self.mistake(page, f"names a next page that is no address: {given!r:.80}")
+            raise self.mistake(page, f"names a next page that is not an address: {given!r:.80}")
         if origin != self.origin:
             other = host if host != self.origin[1] else f"{scheme}://{urlsplit(url).netloc}"
             raise self.mistake(
@@ -162,8 +180,8 @@ class _Client(http.Client):
     def records(self, document: Any, url: str) -> list[Any]:
         """The list of records in a page."""
         place = self.options.get("records", "")
-        found = _at(document, place) if place else document
-        if not isinstance(found, list):
+        listed = _at(document, place) if place else document
+        if not isinstance(listed, list):
             there = ", ".join(document) if isinstance(document, dict) else "none"
             what = f"no list at '{place}'" if place else "no list"
             raise self.mistake(
@@ -171,7 +189,7 @@ class _Client(http.Client):
                 f"gives {what}; its entries are: {there}",
                 f"Correct 'records' in signals/{self.contract.path.name}",
             )
-        return found
+        return listed
 
 
 def _kind(value: Any) -> str:
@@ -195,13 +213,13 @@ def _is_deep(value: Any) -> bool:
     for _ in range(_DEEPEST):
         level = [
             inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
         ]
         if not level:
             return False
-    return any(isinstance(each, dict | list) for each in level)
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _at(document: Any, place: str) -> Any:

@@ -27,7 +27,7 @@ def loads(data: bytes) -> dict[str, list[Any]]:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    found: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {}
     rows = 0
     # not splitlines: a text may hold a line separator of Unicode's
     for line in text.split("\n"):
@@ -35,16 +35,16 @@ def loads(data: bytes) -> dict[str, list[Any]]:
             continue
         record = _record(line, rows + 1)
         # by column at once: a million objects at a time would not find room
-        if record.keys() != found.keys():
-            for name in [each for each in record if each not in found]:
-                found[name] = [None] * rows
-            record = {name: record.get(name) for name in found}
+        if record.keys() != columns.keys():
+            for name in [added for added in record if added not in columns]:
+                columns[name] = [None] * rows
+            record = {name: record.get(name) for name in columns}
         for name, value in record.items():
-            found[name].append(value)
+            columns[name].append(value)
         rows += 1
     if not rows:
         raise ValueError("is empty")
-    return found
+    return columns
 
 
 def _record(line: str, row: int) -> dict[str, Any]:
@@ -52,9 +52,9 @@ def _record(line: str, row: int) -> dict[str, Any]:
         record = casts.loads(line)
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", str(error))
-        raise ValueError(f"is cut off or no JSON lines file (row {row}: {reason})") from None
+        raise ValueError(f"is cut off or invalid JSON lines (row {row}: {reason})") from None
     if not isinstance(record, dict):
-        raise ValueError(f"has no object in row {row}; a line must be one")
+        raise ValueError(f"must have a JSON object in each line, got another value in row {row}")
     return record
 
 
@@ -62,7 +62,7 @@ def of_values(name: str, values: Sequence[Any], path: str, contract: Contract) -
     """A column; its name is the source's.
 
     Raises:
-        Unfit: A value is none of its field's type, or has another type than those before.
+        SchemaViolation: A value is none of its field's type, or has another type than those before.
     """
     field = contract.source_field(name)
     series = plain(name, values)

@@ -50,7 +50,7 @@ def table(
         ValueError: It is in another encoding or dialect, or cut off; says what the file is or has.
     """
     text = read(data, dialect)
-    named = text.names or list(names) or [f"column_{each + 1}" for each in range(text.width)]
+    named = text.names or list(names) or [f"column_{number + 1}" for number in range(text.width)]
     if text.width not in (len(named), len(named) + 1):
         raise ValueError(
             f"has {text.width} columns, and {len(named)} are named; its delimiter is "
@@ -59,12 +59,12 @@ def table(
     named += [""] * (text.width - len(named))
     check_once(named)
     # under names of our own: a header may be short, and polars leaves quotes in names doubled
-    columns = [f"{each}" for each in range(text.width)]
+    columns = [f"{number}" for number in range(text.width)]
     frame = _parsed(text, dialect, columns, list(nulls))
     if not named[-1] and text.width > 1 and _is_empty(frame[columns[-1]]):
         frame = frame.drop(columns[-1])  # each line ends with a delimiter
         named = named[:-1]
-    frame.columns = [name or f"column_{each + 1}" for each, name in enumerate(named)]
+    frame.columns = [name or f"column_{number + 1}" for number, name in enumerate(named)]
     return frame
 
 
@@ -244,12 +244,12 @@ def _parsed(text: Text, dialect: Dialect, columns: list[str], nulls: list[str]) 
             log.debug("polars does not read this CSV; the csv module does")
     width = text.width
     nothing = {"", *nulls}
-    found = [
+    parsed = [
         [None if value in nothing else value for value in values] + [None] * (width - len(values))
         for values in itertools.islice(rows(text.data, dialect), bool(text.names), None)
         if values
     ]
-    return pl.DataFrame(found, schema=dict.fromkeys(columns, pl.String), orient="row")
+    return pl.DataFrame(parsed, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _is_empty(series: pl.Series) -> bool:

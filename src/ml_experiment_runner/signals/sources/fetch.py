@@ -8,10 +8,10 @@ import polars as pl
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.checks import schema
 from ml_experiment_runner.signals.contract import generated_key
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 
 
-def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
+def fetch_rows(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
     """The signal as its contract promises it: fields in order, types, key; rows in key order.
 
     Args:
@@ -30,9 +30,9 @@ def receive(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
         frame = schema.conform(rows, contract, contract.source)
         frame = generated_key.add(frame, contract)
         schema.check_rows(frame, contract, contract.source)
-    except Unfit as unfit:
+    except SchemaViolation as error:
         came = rows.write_ipc(None).getvalue()
-        unfit.content = hashlib.blake2b(came, digest_size=16).hexdigest()
+        error.content = hashlib.blake2b(came, digest_size=16).hexdigest()
         raise
     if since is not None:  # a source may be generous, as at an hour that comes twice
         frame = frame.filter(pl.col(str(contract.event_time)) >= since)

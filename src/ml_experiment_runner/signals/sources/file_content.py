@@ -60,19 +60,19 @@ def steady(path: Path, name: str) -> Iterator[None]:
     Raises:
         Unreadable: It is not there, no file, may not be read, or has changed meanwhile.
     """
-    with told(name):
+    with readable_errors(name):
         before = path.stat()
     if not stat.S_ISREG(before.st_mode):
         raise Unreadable(f"{name} cannot be read (it is not a regular file)")
     yield
-    with told(name):
+    with readable_errors(name):
         after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise Unreadable(f"{name} has changed while it was read")
 
 
 @contextlib.contextmanager
-def told(name: str) -> Iterator[None]:
+def readable_errors(name: str) -> Iterator[None]:
     """Turns the errors of an operating system into one line on what is called by this name."""
     try:
         yield
@@ -94,7 +94,7 @@ def read(path: Path, name: str, form: str, largest: int | None = None) -> bytes:
     Raises:
         Unreadable: It cannot be read, is cut off, or larger than it may be.
     """
-    with steady(path, name), told(name):
+    with steady(path, name), readable_errors(name):
         data = path.read_bytes()
     packing = _packing(data)
     if packing is None and path.suffix.lower() == ".zip":
@@ -110,7 +110,7 @@ def read(path: Path, name: str, form: str, largest: int | None = None) -> bytes:
         raise Unreadable(f"{name} does not fit into memory") from None
     except Exception as error:  # each library has errors of its own for bytes that are damaged
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise Unreadable(f"{name} is cut off or no {packing} file ({reason})") from None
+        raise Unreadable(f"{name} is cut off or not a {packing} file ({reason})") from None
 
 
 def is_marked(data: bytes) -> bool:
@@ -223,11 +223,11 @@ def _zip(data: bytes, bound: int, form: str) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         # macOS puts a shadow of each file beside it
         files = [
-            each
-            for each in archive.infolist()
-            if not each.is_dir() and not each.filename.startswith("__MACOSX/")
+            member
+            for member in archive.infolist()
+            if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
-        tables = [each for each in files if is_of(each.filename, form)]
+        tables = [member for member in files if is_of(member.filename, form)]
         if len(tables) != 1:
             raise Unreadable(f"must hold one {form.upper()} and holds {len(tables)}")
         if tables[0].flag_bits & 1:
@@ -249,5 +249,5 @@ def format_of(name: str) -> str | None:
 
 def is_of(name: str, form: str) -> bool:
     """Whether a file is of a format, by its name."""
-    found = format_of(name)
-    return found == form or {found, form} == {"json", "jsonl"}
+    actual = format_of(name)
+    return actual == form or {actual, form} == {"json", "jsonl"}

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ml_experiment_runner.config.checks import nearest
-from ml_experiment_runner.signals.contract.source_configuration import Server
-from ml_experiment_runner.signals.sources.file_content import Unreadable, is_of, told
+from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
+from ml_experiment_runner.signals.sources.file_content import Unreadable, is_of, readable_errors
 
 # what has to be installed for an address, beside fsspec
 DRIVERS = {
@@ -46,7 +46,7 @@ class File:
 
 
 @contextlib.contextmanager
-def files(server: Server, root: Path) -> Iterator[list[File]]:
+def files(server: SourceConfiguration, root: Path) -> Iterator[list[File]]:
     """The files that a server names, one at least; copies of them, where they lie elsewhere.
 
     Raises:
@@ -65,7 +65,7 @@ def in_folder(folder: Path, shown: str, form: str) -> list[File]:
     Raises:
         Unreadable: There is none, or a folder may not be read.
     """
-    with told(shown):
+    with readable_errors(shown):
         return _of_format(list(_walk(folder, ())), shown, form)
 
 
@@ -80,10 +80,10 @@ def _walk(folder: Path, inside: tuple[str, ...]) -> Iterator[tuple[Path, tuple[s
             yield from _walk(path, (*inside, path.name))
 
 
-def _of_format(found: Sequence[tuple[Path, tuple[str, ...]]], shown: str, form: str) -> list[File]:
-    fitting = [(path, inside) for path, inside in found if is_of(path.name, form)]
+def _of_format(paths: Sequence[tuple[Path, tuple[str, ...]]], shown: str, form: str) -> list[File]:
+    fitting = [(path, inside) for path, inside in paths if is_of(path.name, form)]
     # a README.txt beside tables is none of them
-    named = [each for each in fitting if not each[0].name.lower().endswith(".txt")] or fitting
+    named = [pair for pair in fitting if not pair[0].name.lower().endswith(".txt")] or fitting
     if not named:
         raise Unreadable(f"{shown} holds no {form} file", PUT)
     return [
@@ -101,11 +101,11 @@ def _keys(folders: Sequence[str]) -> dict[str, str | None]:
     return {key: None if value == _NULL else value for key, value in pairs}
 
 
-def _here(server: Server, root: Path) -> list[File]:
+def _here(server: SourceConfiguration, root: Path) -> list[File]:
     """Files in the repository, anywhere on this machine, or in an installed package."""
     written = server.origin  # with the names of variables, not what they hold
     given = server.resolved()["path"]
-    with told(written):
+    with readable_errors(written):
         path = root / _home(given, written)
         if given.startswith("package:"):
             path = _in_package(given)
@@ -115,7 +115,9 @@ def _here(server: Server, root: Path) -> list[File]:
             return [File(path, written)]
         if is_pattern(given) and (found := _matching(path, written, server.options["format"])):
             return found
-        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = (
+            [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
+        )
     near = f". {nearest(path.name, beside)}".rstrip(".") if beside else ""
     raise Unreadable(f"the source {written} does not exist", PUT + near)
 
@@ -124,7 +126,7 @@ def _home(given: str, written: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError:
-        raise Unreadable(f"the source {written} is in the home of nobody here", PUT) from None
+        raise Unreadable(f"the source {written} is in the home of an unknown user", PUT) from None
 
 
 def is_pattern(name: str) -> bool:
@@ -140,8 +142,8 @@ def _matching(pattern: Path, shown: str, form: str) -> list[File]:
     if not parts:
         return []
     start = str(PurePosixPath(*PurePosixPath(shown).parts[: -len(parts)]))
-    found = dict(_expanded(base, tuple(parts), ()))
-    several = [(path, inside) for path, inside in sorted(found.items()) if not path.is_dir()]
+    matches = dict(_expanded(base, tuple(parts), ()))
+    several = [(path, inside) for path, inside in sorted(matches.items()) if not path.is_dir()]
     if not several:
         raise Unreadable(f"{shown} holds no {form} file", PUT)
     return [
@@ -195,31 +197,31 @@ def _in_package(given: str) -> Path:
     return Path(spec.submodule_search_locations[0]).joinpath(*inside)
 
 
-def _fetched(server: Server, folder: Path) -> list[File]:
+def _fetched(server: SourceConfiguration, folder: Path) -> list[File]:
     """Copies of files that lie elsewhere."""
     options = server.resolved()
     location, form = options["location"], options["format"]
     with _remote(server):
         system, path = _file_system(server, options)
-        found = [path]
+        paths = [path]
         if is_pattern(path):
-            found = sorted(each for each in system.glob(path) if not system.isdir(each))
+            paths = sorted(name for name in system.glob(path) if not system.isdir(name))
         elif system.isdir(path):
-            found = sorted(
-                each
-                for each in system.find(path)
-                if all(map(_key, _inside(each, path)[:-1]))
-                and not _inside(each, path)[-1].startswith(".")
-                and is_of(each, form)
+            paths = sorted(
+                name
+                for name in system.find(path)
+                if all(map(_key, _inside(name, path)[:-1]))
+                and not _inside(name, path)[-1].startswith(".")
+                and is_of(name, form)
             )
-        if not found:
+        if not paths:
             raise Unreadable(f"{server.origin} holds no {form} file", PUT)
         copies = []
-        for number, each in enumerate(found):
-            copy = folder / f"{number:06}{PurePosixPath(each).suffix}"
-            system.get_file(each, str(copy))
-            shown = location if found == [path] else system.unstrip_protocol(each)
-            keys = {} if found == [path] else _keys(_inside(each, path)[:-1])
+        for number, name in enumerate(paths):
+            copy = folder / f"{number:06}{PurePosixPath(name).suffix}"
+            system.get_file(name, str(copy))
+            shown = location if paths == [path] else system.unstrip_protocol(name)
+            keys = {} if paths == [path] else _keys(_inside(name, path)[:-1])
             copies.append(File(copy, server.hide(shown), keys))
         return copies
 
@@ -231,7 +233,7 @@ def _inside(name: str, start: str) -> tuple[str, ...]:
     return PurePosixPath(name).parts[fixed:]
 
 
-def _file_system(server: Server, options: Mapping[str, str]) -> tuple[Any, str]:
+def _file_system(server: SourceConfiguration, options: Mapping[str, str]) -> tuple[Any, str]:
     import fsspec
 
     location = options["location"]
@@ -255,7 +257,7 @@ def _file_system(server: Server, options: Mapping[str, str]) -> tuple[Any, str]:
     return system, str(path)
 
 
-def uninstalled(server: Server, package: str) -> Unreadable:
+def uninstalled(server: SourceConfiguration, package: str) -> Unreadable:
     """The error for a driver that is not there."""
     return Unreadable(
         f"reading {server.origin} needs {package}, which is not installed",
@@ -264,7 +266,7 @@ def uninstalled(server: Server, package: str) -> Unreadable:
 
 
 @contextlib.contextmanager
-def _remote(server: Server) -> Iterator[None]:
+def _remote(server: SourceConfiguration) -> Iterator[None]:
     """Says in one line what a file system says in its own way."""
     place = server.origin
     try:
@@ -275,7 +277,7 @@ def _remote(server: Server) -> Iterator[None]:
         raise Unreadable(f"the source {place} does not exist", PUT) from None
     except PermissionError as error:
         raise Unreadable(
-            f"{place} may not be read ({_said(server, error)})",
+            f"{place}: permission denied ({_said(server, error)})",
             "Check the credentials in the environment, or ask {owner}",
         ) from None
     # each file system has errors of its own, and they may hold what it was called with
@@ -283,6 +285,6 @@ def _remote(server: Server) -> Iterator[None]:
         raise Unreadable(f"{place} cannot be read ({_said(server, error)})") from None
 
 
-def _said(server: Server, error: BaseException) -> str:
+def _said(server: SourceConfiguration, error: BaseException) -> str:
     text = server.hide(str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import schema
-from ml_experiment_runner.signals.contract.contract import Contract, Unfit
+from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
 from ml_experiment_runner.signals.contract.dialect import dialect_of
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.sources import (
@@ -30,18 +30,21 @@ log = logging.getLogger(__name__)
 
 def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: ARG001
     """All rows of a file, or of all files of a folder or pattern."""
-    with told(contract), file_locations.files(contract.server, contract.root) as files:
+    with (
+        source_errors(contract),
+        file_locations.files(contract.source_configuration, contract.root) as files,
+    ):
         return frame(files, contract)
 
 
 @contextlib.contextmanager
-def told(contract: Contract) -> Iterator[None]:
+def source_errors(contract: Contract) -> Iterator[None]:
     """Says of a source that cannot be read whose it is, and what to do."""
     try:
         yield
     except file_content.Unreadable as error:
         then = error.then.replace("{contract}", f"signals/{contract.path.name}")
-        owner = f"{contract.owner} ({contract.contact})"
+        owner = contract.owner_and_contact
         raise contract.mistake(str(error), then.replace("{owner}", owner)) from None
 
 
@@ -53,15 +56,15 @@ def frame(files: Sequence[file_locations.File], contract: Contract) -> pl.DataFr
             return frames[0]
         # each in the contract's types, so that a mistake names its file
         rows = pl.concat(
-            schema.conform(each, contract, file.name)
-            for each, file in zip(frames, files, strict=True)
+            schema.conform(rows_of_file, contract, file.name)
+            for rows_of_file, file in zip(frames, files, strict=True)
         )
         return rows.rename(dict(zip(rows.columns, contract.source_names, strict=True)))
-    except Unfit as unfit:
+    except SchemaViolation as error:
         digest = hashlib.blake2b(digest_size=16)
         for file in files:
             digest.update(file.path.read_bytes())
-        unfit.content = digest.hexdigest()
+        error.content = digest.hexdigest()
         raise
 
 
@@ -77,7 +80,7 @@ def _frame(file: file_locations.File, contract: Contract) -> pl.DataFrame:
     schema.check_names([*rows.columns, *missing], contract, file.name)
     if contract.format == "parquet":
         schema.check_no_texts(rows, contract, file.name)
-        texts = [each.source_name for each in contract.source_fields if each.type == "string"]
+        texts = [field.source_name for field in contract.source_fields if field.type == "string"]
         rows = rows.with_columns(uuids(file.path, rows, texts))
     for key in missing:
         rows.insert_column(rows.width, pl.Series(key, [file.keys[key]] * rows.height, pl.String))
@@ -87,35 +90,35 @@ def _frame(file: file_locations.File, contract: Contract) -> pl.DataFrame:
 def json_lines(data: bytes, name: str, contract: Contract) -> pl.DataFrame:
     """Rows from JSON lines, with numbers as they are written."""
     try:
-        found = columns.loads(data)
+        by_name = columns.loads(data)
     except ValueError as error:
         raise contract.mistake(f"{name} {error}", again(contract)) from None
     known = {*contract.source_names}
     return pl.DataFrame(
         [
-            columns.of_values(each, values, name, contract)
-            if each in known
-            else pl.Series(each, [None] * len(values))
-            for each, values in found.items()
+            columns.of_values(column, values, name, contract)
+            if column in known
+            else pl.Series(column, [None] * len(values))
+            for column, values in by_name.items()
         ]
     )
 
 
 def again(contract: Contract) -> str:
     """What to do about a source that is not whole."""
-    return f"Fetch it again; its owner is {contract.owner} ({contract.contact})"
+    return f"Fetch it again; its owner is {contract.owner_and_contact}"
 
 
 def missing(contract: Contract, package: str) -> UserError:
     """The error for a driver that is not installed."""
-    error = file_locations.uninstalled(contract.server, package)
+    error = file_locations.uninstalled(contract.source_configuration, package)
     return contract.mistake(str(error), error.then)
 
 
 def _csv(file: file_locations.File, contract: Contract) -> pl.DataFrame:
-    dialect, name = dialect_of(contract.server.options), file.name
+    dialect, name = dialect_of(contract.source_configuration.options), file.name
     data = _bytes(file.path, name, contract)
-    of_file = [each for each in contract.source_names if each not in file.keys]
+    of_file = [column for column in contract.source_names if column not in file.keys]
     names = [] if dialect.header else of_file
     try:
         data = file_content.utf8(data, dialect.encoding)
@@ -152,7 +155,7 @@ def _parquet(path: Path, name: str, contract: Contract) -> pl.DataFrame:
         rows = parquet(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise contract.mistake(
-            f"{name} is cut off or no Parquet file ({_first(error)})", again(contract)
+            f"{name} is cut off or not a Parquet file ({_first(error)})", again(contract)
         ) from None
     return rows
 
@@ -172,22 +175,22 @@ def parquet(data: Path | bytes) -> pl.DataFrame:
 
 def uuids(path: Path, rows: pl.DataFrame, wanted: Sequence[str]) -> list[pl.Series]:
     """The UUIDs among these columns of a Parquet file as texts: polars has them as bytes."""
-    names = [each for each in wanted if rows.schema.get(each) == pl.Binary]
+    names = [column for column in wanted if rows.schema.get(column) == pl.Binary]
     if not names:
         return []
     import pyarrow as pa
     import pyarrow.parquet
 
     schema = pyarrow.parquet.read_schema(path)
-    found = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
+    binary = [rows[name] for name in names if schema.field(name).type == pa.uuid()]
     parts = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
-    return [each.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for each in found]
+    return [series.bin.encode("hex").str.replace(parts, "$1-$2-$3-$4-$5") for series in binary]
 
 
 def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
     data = _bytes(path, name, contract)
     try:
-        data = file_content.utf8(data, dialect_of(contract.server.options).encoding)
+        data = file_content.utf8(data, dialect_of(contract.source_configuration.options).encoding)
         data = json_files.as_lines(data)
     except ValueError as error:
         raise file_content.Unreadable(f"{name} {error}") from None
@@ -195,16 +198,15 @@ def _jsonl(path: Path, name: str, contract: Contract) -> pl.DataFrame:
 
 
 def _bytes(path: Path, name: str, contract: Contract) -> bytes:
-    largest = contract.server.options.get("maxBytes")
+    largest = contract.source_configuration.options.get("maxBytes")
     return file_content.read(path, name, contract.format, int(largest) if largest else None)
 
 
 def why(error: BaseException, contract: Contract) -> str:
-    """What a library says of a problem, without secrets.
-
-    Where it may show a classified value, only what kind of error it is.
-    """
-    return type(error).__name__ if contract.is_classified else contract.server.hide(_first(error))
+    """What a library says of a problem, without secrets; of classified data only its kind."""
+    if contract.is_classified:
+        return type(error).__name__
+    return contract.source_configuration.hide(_first(error))
 
 
 def _first(error: BaseException) -> str:

@@ -76,7 +76,7 @@ class Client:
         except ValueError as error:
             raise self._setting(f"the location is not a valid address ({error})") from None
         if not self.origin[1]:
-            raise self._setting("the location names no host")
+            raise self._setting("the location must name a host")
 
     def _setting(self, what: str) -> Exception:
         return self.contract.mistake(what, f"See servers in signals/{self.contract.path.name}")
@@ -95,7 +95,7 @@ class Client:
                     raise self.mistake(url, self._reason(error)) from None
             except (http.client.HTTPException, OSError, ValueError, OverflowError) as error:
                 # its text may show the header with the token
-                raise self.mistake(url, f"cannot be asked ({type(error).__name__})") from None
+                raise self.mistake(url, f"cannot be requested ({type(error).__name__})") from None
             else:
                 if status == 200:
                     return body
@@ -155,8 +155,8 @@ class Client:
         most = f"{self.limits[limit]:,} {_UNIT[limit]}"
         return self.mistake(
             self.options["location"],
-            f"has not come to an end after {most}, so nothing of it was taken",
-            f"If it is this large, raise '{limit}' in signals/{self.contract.path.name}",
+            f"exceeds its limit of {most}, so nothing of it was used",
+            f"If that is right, raise '{limit}' in signals/{self.contract.path.name}",
         )
 
     def _check_time(self) -> None:
@@ -169,7 +169,7 @@ class Client:
 
     def shown(self, url: str) -> str:
         """An address without secrets."""
-        text = self.contract.server.hide(url)
+        text = self.contract.source_configuration.hide(url)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     def mistake(self, url: str, what: str, then: str = "") -> Exception:
@@ -178,7 +178,7 @@ class Client:
 
     def _refusal(self, url: str, status: int) -> Exception:
         if status in (401, 403):
-            then = f"Check the token; ask {self.contract.owner} ({self.contract.contact})"
+            then = f"Check the token; ask {self.contract.owner_and_contact}"
             return self.mistake(url, f"refuses access (HTTP {status})", then)
         tries = f", also after {RETRIES} more tries" if status in TRY_AGAIN else ""
         return self.mistake(url, f"answers HTTP {status}{tries}")
@@ -189,15 +189,15 @@ class Client:
         reason = getattr(error, "reason", None) or error
         # first what else counts as a timeout there
         if isinstance(reason, exceptions.NameResolutionError):
-            return "has a host name that nobody knows"
+            return "has an unknown host name"
         if isinstance(reason, exceptions.NewConnectionError):
             return "cannot be reached"
         if isinstance(reason, exceptions.TimeoutError):
             return f"does not answer within {self._timeout:g} s, also after {RETRIES} more tries"
         if isinstance(reason, exceptions.ProtocolError | exceptions.IncompleteRead):
             return "breaks off within a page"
-        said = str(reason).partition("\n")[0]
-        return f"cannot be read ({type(reason).__name__}: {self.contract.server.hide(said)})"
+        message = self.contract.source_configuration.hide(str(reason).partition("\n")[0])
+        return f"cannot be read ({type(reason).__name__}: {message})"
 
 
 def _pool(url: str) -> Any:
@@ -254,7 +254,7 @@ def quiet(contract: Contract) -> Iterator[None]:
     """Masks secrets in what urllib3 logs: it shows whole addresses."""
 
     def mask(record: logging.LogRecord) -> bool:
-        record.msg, record.args = contract.server.hide(record.getMessage()), ()
+        record.msg, record.args = contract.source_configuration.hide(record.getMessage()), ()
         return True
 
     loggers = [logging.getLogger(f"urllib3.{name}") for name in LOGGERS]

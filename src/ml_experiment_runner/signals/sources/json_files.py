@@ -23,17 +23,17 @@ def as_lines(data: bytes) -> bytes:
     while not text.startswith("]", place):
         if lines:
             if not text.startswith(",", place):
-                raise ValueError(f"is cut off or no JSON after record {len(lines)}")
+                raise ValueError(f"is cut off or invalid JSON after record {len(lines)}")
             place = _after(text, place + 1)
         try:
             _, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
-            raise ValueError(f"is cut off or no JSON after record {len(lines)}") from None
+            raise ValueError(f"is cut off or invalid JSON after record {len(lines)}") from None
         # a line break within a text is written as \\n, so these are between its values
         lines.append(text[place:end].replace("\n", " ").replace("\r", " "))
         place = _after(text, end)
     if text[place + 1 :].strip():
-        raise ValueError(f"is no JSON after record {len(lines)}")
+        raise ValueError(f"is invalid JSON after record {len(lines)}")
     return "\n".join(lines).encode()
 
 
@@ -43,10 +43,10 @@ def _check_no_object(data: bytes) -> None:
     if not rest or first.rstrip().endswith(b"}") or not first.startswith(b"{"):
         return
     try:
-        found = json.loads(data)
+        whole = json.loads(data)
     except (ValueError, RecursionError):
         return
-    lists = [name for name, value in found.items() if isinstance(value, list)]
+    lists = [name for name, value in whole.items() if isinstance(value, list)]
     under = f", such as what it has at '{lists[0][:60]}'" if lists else ""
     raise ValueError(f"is one JSON object; write a list of rows, or a row in each line{under}")
 

@@ -53,30 +53,30 @@ def read(contract: Contract, since: datetime | None) -> pl.DataFrame:  # noqa: A
 
 
 def _column(contract: Contract) -> str | None:
-    return contract.server.options.get("prediction")
+    return contract.source_configuration.options.get("prediction")
 
 
 def _input(contract: Contract) -> tuple[Contract, pl.DataFrame]:
     """The signal that the model is applied to, and its rows."""
-    name = contract.server.options["input"]
+    name = contract.source_configuration.options["input"]
     others = read_contracts(contract.root)
     if name not in others or name == contract.name:
         raise contract.mistake(
-            f"its input '{name}' is no other signal. "
+            f"its input must be another signal, got '{name}'. "
             f"{nearest(name, set(others) - {contract.name})}",
             f"Correct 'input' in signals/{contract.path.name}",
         )
     if contract.model is None or "@" not in contract.model:
         raise contract.mistake(
-            "nothing says which model it is the output of",
+            "the property 'model' is missing, which names the model that it is the output of",
             "Write `- {property: model, value: name@alias}` under customProperties in "
             f"signals/{contract.path.name}",
         )
     snapshot = snapshots.current(others[name])
     if snapshot is None:
         raise contract.mistake(
-            f"its input '{name}' has not been received",
-            f"python run.py task=ingest signals=[{name}]",
+            f"its input '{name}' has not been ingested",
+            f"Ingest it: python run.py task=ingest signals=[{name}]",
         )
     return others[name], snapshots.scan(snapshot).collect()
 
@@ -85,7 +85,9 @@ def _answers(
     contract: Contract, given: Contract, rows: pl.DataFrame, asked: dict[str, str]
 ) -> pl.DataFrame:
     """What the model answers for the rows, in a process of its own."""
-    registry = contract.server.resolved().get("location") or os.environ.get("MLFLOW_TRACKING_URI")
+    registry = contract.source_configuration.resolved().get("location") or os.environ.get(
+        "MLFLOW_TRACKING_URI"
+    )
     registry = registry or f"sqlite:///{(contract.root / 'mlflow.db').as_posix()}"
     if (file := embedded_store.store_file(registry)) and file.is_file():
         embedded_store.correct(file)  # the project may have been moved
@@ -125,7 +127,7 @@ def _refuse(
         reason = reason.partition(":")[0]  # the rest may show a value
     raise contract.mistake(
         f"the model {contract.model} could not be applied to "
-        f"{given.name} ({contract.server.hide(reason)})"
+        f"{given.name} ({contract.source_configuration.hide(reason)})"
     )
 
 

@@ -33,7 +33,7 @@ DUCKDB_AS_TEXT = (
 
 def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in PostgreSQL."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     driver = _driver(contract, "adbc_driver_postgresql.dbapi", "adbc-driver-postgresql")
     who = ":".join(quote(options[name], safe="") for name in ("user", "password")
                    if name in options)  # fmt: skip
@@ -42,14 +42,18 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
         f"{quote(options['database'], safe='')}?connect_timeout={TIMEOUT}"
     )
     table = _table(options)
-    with _told(contract), driver.connect(address) as connection, connection.cursor() as cursor:
+    with (
+        _readable_errors(contract),
+        driver.connect(address) as connection,
+        connection.cursor() as cursor,
+    ):
         # a time without an offset is in the contract's time zone
         cursor.execute(f"SET TIME ZONE '{contract.time_zone}'")
         cursor.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
-        found = cursor.fetch_arrow_table().schema
-        names = _names(contract, found.names)
-        asked = [_postgres_column(contract, found.field(name)) for name in names]
-        kinds = {name: _kind(found.field(name)) for name in names}
+        table_schema = cursor.fetch_arrow_table().schema
+        names = _names(contract, table_schema.names)
+        asked = [_postgres_column(contract, table_schema.field(name)) for name in names]
+        kinds = {name: _kind(table_schema.field(name)) for name in names}
         where = _since(contract, since, kinds, ("timestamp", "date"))
         cursor.execute(f"SELECT {', '.join(asked)} FROM {table}{where}")  # noqa: S608 (quoted)
         rows = pl.DataFrame(cursor.fetch_arrow_table())
@@ -60,14 +64,17 @@ def postgres(contract: Contract, since: datetime | None) -> pl.DataFrame:
 
 def duckdb(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in a DuckDB file."""
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     driver = _driver(contract, "duckdb", "duckdb")
     table = _table(options)
-    with _told(contract), driver.connect(_file(contract, options), read_only=True) as connection:
+    with (
+        _readable_errors(contract),
+        driver.connect(_file(contract, options), read_only=True) as connection,
+    ):
         connection.execute(f"SET TimeZone = '{contract.time_zone}'")
-        found = connection.sql(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
-        names = _names(contract, found.columns)
-        types = dict(zip(found.columns, map(str, found.types), strict=True))
+        relation = connection.sql(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
+        names = _names(contract, relation.columns)
+        types = dict(zip(relation.columns, map(str, relation.types), strict=True))
         kinds = {name: types[name] for name in names}
         where = _since(contract, since, kinds, ("TIMESTAMP", "DATE"))
         asked = ", ".join(_duckdb_column(name, kind) for name, kind in kinds.items())
@@ -83,12 +90,15 @@ def sqlite(contract: Contract, since: datetime | None) -> pl.DataFrame:
     """Rows of a table or view in an SQLite file."""
     import sqlite3
 
-    options = contract.server.resolved()
+    options = contract.source_configuration.resolved()
     table = _table(options)
     address = f"{Path(_file(contract, options)).as_uri()}?mode=ro"
-    with _told(contract), contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-        found = connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
-        names = _names(contract, [column[0] for column in found.description])
+    with (
+        _readable_errors(contract),
+        contextlib.closing(sqlite3.connect(address, uri=True)) as connection,
+    ):
+        cursor = connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 (quoted)
+        names = _names(contract, [column[0] for column in cursor.description])
         asked = ", ".join(map(_quoted, names))
         where = _since_text(contract, since)
         rows = connection.execute(f"SELECT {asked} FROM {table}{where}")  # noqa: S608 (quoted)
@@ -111,10 +121,12 @@ def _driver(contract: Contract, module: str, package: str) -> Any:
 def _file(contract: Contract, options: dict[str, str]) -> str:
     path = (contract.root / Path(options["database"]).expanduser()).absolute()
     if not path.is_file():
-        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = (
+            [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
+        )
         near = f" {nearest(path.name, beside)}" if beside else ""
         raise contract.mistake(
-            f"the database {contract.server.hide(str(path))} does not exist",
+            f"the database {contract.source_configuration.hide(str(path))} does not exist",
             f"Put it there or correct 'database' in signals/{contract.path.name}.{near}".rstrip(
                 "."
             ),
@@ -130,10 +142,10 @@ def _table(options: dict[str, str]) -> str:
     return ".".join(_quoted(options[name]) for name in ("schema", "table") if name in options)
 
 
-def _names(contract: Contract, found: Sequence[str]) -> tuple[str, ...]:
+def _names(contract: Contract, table_columns: Sequence[str]) -> tuple[str, ...]:
     """The contract's fields; what a table has beyond them is not read."""
-    if not set(contract.source_names) <= set(found):
-        schema.check_names(found, contract, contract.source)
+    if not set(contract.source_names) <= set(table_columns):
+        schema.check_names(table_columns, contract, contract.source)
     return contract.source_names
 
 
@@ -163,14 +175,18 @@ def _since_text(contract: Contract, since: datetime | None) -> str:
     return f" WHERE {event} >= '{day}' OR {event} IS NULL OR {event} NOT GLOB '{digits}'"
 
 
-def _kind(found: Any) -> str:
+def _kind(column: Any) -> str:
     """A column's type as PostgreSQL calls it."""
-    return str((found.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
+    return str((column.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
 
 
-def _postgres_column(contract: Contract, found: Any) -> str:
+def _postgres_column(contract: Contract, column: Any) -> str:
     """A column as what arrives with every digit: as text what has no type in a frame."""
-    name, wanted, kind = _quoted(found.name), contract.source_field(found.name).type, _kind(found)
+    name, wanted, kind = (
+        _quoted(column.name),
+        contract.source_field(column.name).type,
+        _kind(column),
+    )
     if kind in POSTGRES_AS_THEY_ARE:
         return name
     if kind == "oid":  # is beyond 32 bits with a sign
@@ -181,7 +197,7 @@ def _postgres_column(contract: Contract, found: Any) -> str:
         return f"CAST(trim_scale({name}) AS text) AS {name}"
     if kind in ("_numeric", "_float4", "_float8"):  # JSON has NaN in quotes, and NaN is no value
         return f"replace(CAST(to_json({name}) AS text), '\"', '') AS {name}"
-    if str(found.type).startswith(("list", "struct")):
+    if str(column.type).startswith(("list", "struct")):
         return f"CAST(to_json({name}) AS text) AS {name}"
     return f"CAST({name} AS text) AS {name}"
 
@@ -198,7 +214,7 @@ def _duckdb_column(name: str, kind: str) -> str:
 
 
 @contextlib.contextmanager
-def _told(contract: Contract) -> Iterator[None]:
+def _readable_errors(contract: Contract) -> Iterator[None]:
     """Says in one line what a driver says in its own way, without what it was called with."""
     try:
         yield
@@ -207,5 +223,5 @@ def _told(contract: Contract) -> Iterator[None]:
     except Exception as error:
         raise contract.mistake(
             f"{contract.source} cannot be read ({files.why(error, contract)})",
-            f"Correct signals/{contract.path.name}, or ask {contract.owner} ({contract.contact})",
+            f"Correct signals/{contract.path.name}, or ask {contract.owner_and_contact}",
         ) from None

@@ -42,7 +42,7 @@ class Ensemble(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "fusion": [StrOptions({"bounded", "mean"})],
         "blast_radius": [Interval(Real, 0, None, closed="neither")],
-        "max_price": [Interval(Real, None, None, closed="neither"), None],
+        "max_quality_gap": [Interval(Real, None, None, closed="neither"), None],
         "folds": [Interval(Integral, 2, 100, closed="both")],
     }
 

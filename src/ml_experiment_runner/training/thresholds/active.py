@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ml_experiment_runner.config.checks import read_moment
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.holds import holds
-from ml_experiment_runner.holds.holds import Breach, Hold
+from ml_experiment_runner.holds.holds import Hold, Violation
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.record.find_run import find_run
 from ml_experiment_runner.record.ranking import is_debug
@@ -96,7 +96,7 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, threshold: dict[str, A
     cause = json.dumps([threshold["policy"], dataset.rows_fingerprint], sort_keys=True)
     delivery = hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()
     last_good = carried["run"] if carried else "none"
-    before = holds.verdict(root, subject, delivery, last_good)
+    before = holds.decision(root, subject, delivery, last_good)
     if before is not None and before.status == holds.RELEASED:
         return None
     stays = (
@@ -104,17 +104,17 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, threshold: dict[str, A
         if carried
         else "no threshold is active"
     )
-    breach = Breach("threshold", None, f"{threshold['reason']}; {stays}", "all")
+    violation = Violation("threshold", None, f"{threshold['reason']}; {stays}", "all")
     hold = holds.open_hold(
         root,
         Hold(
             id="", subject=subject, version=str(threshold["policy"]["policy"]), last_good=last_good,
             owner=config.experiment.owner or "whoever runs it",
             opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
-            partition="all", breaches=(breach,), delivery=(delivery,), kind="threshold",
+            partition="all", violations=(violation,), delivery=(delivery,), kind="threshold",
         ),
     )  # fmt: skip
-    print(holds.tell(hold))
+    print(holds.describe(hold))
     return hold.id
 
 

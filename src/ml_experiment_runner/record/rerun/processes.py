@@ -1,0 +1,64 @@
+"""The programs that a rerun calls, and the variables that they get."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.repository import ROOT, root
+
+_OF_PARENT = (ROOT, "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+"""Variables that lead to today's project, packages and Python."""
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's variables without those that lead to today's code.
+
+    Args:
+        more: Variables to add.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_PARENT}
+    return kept | more
+
+
+def run_program(
+    *command: str, folder: Path | None = None, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and keep what it prints.
+
+    Args:
+        command: The program and its arguments.
+        folder: Where it works; by default, in the project.
+        environment: All of its variables; by default, those of this process.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return subprocess.run(
+            command, cwd=folder or root(), env=environment, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} is not installed, and a rerun needs it") from None
+
+
+def git_output(*arguments: str, folder: Path | None = None) -> str:
+    """What git prints.
+
+    Raises:
+        UserError: It failed; with the first line that it gives as the reason.
+    """
+    done = run_program("git", *arguments, folder=folder)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        command = next(word for word in arguments if word in ("worktree", "apply", "rev-parse"))
+        raise UserError(f"git {command} failed: {lines[0]}")
+    return done.stdout
+
+
+def run_dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this environment's DVC in a project."""
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    command = (sys.executable, "-m", "dvc", *arguments)
+    return run_program(*command, folder=folder, environment=environment)

@@ -1,0 +1,1 @@
+"""Tests that hold for every project; `testing.collection` has pytest run them."""

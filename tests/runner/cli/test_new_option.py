@@ -1,0 +1,97 @@
+"""The command `new <group>`: an option of the project or the runner, copied to be edited."""
+
+from pathlib import Path
+
+import pytest
+
+from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.config.composition import compose
+from ml_experiment_runner.config.options import PACKAGED, groups, option_file, options
+from ml_experiment_runner.project.errors import UserError
+from support.configured import TEMPLATE, write_project
+
+GROUPS = sorted({
+    path.parent.relative_to(place).as_posix()
+    for place in (PACKAGED, TEMPLATE / "conf")
+    for path in place.rglob("*/*.yaml")
+} - {"experiment"})  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    return write_project(tmp_path)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_copied_option_composes_as_its_origin_does(
+    project: Path, group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert group in groups()
+    for number, origin in enumerate(options(group)):
+        name = f"mine_{number}"
+        assert new([group, name, "--from", origin]) == 0
+        copy, packaged = project / "conf" / group / f"{name}.yaml", option_file(group, origin)
+        assert packaged is not None
+        assert copy.read_text(encoding="utf-8") == packaged.read_text(encoding="utf-8")
+        message = capsys.readouterr().out
+        assert f"conf/{group}/{name}.yaml" in message
+        (command,) = (line for line in message.splitlines() if line.startswith("python run.py "))
+        # as typed, but for what makes a sweep of it
+        words = [word for word in command.split()[2:] if word not in ("-m", "seed=1,2,3")]
+        assert f"{group}={name}" in words
+        as_before = [word.replace(f"={name}", f"={origin}") for word in words]
+        assert compose(*words) == compose(*as_before)
+
+
+def test_copy_of_a_copy_keeps_what_was_edited(project: Path) -> None:
+    new(["model", "mine", "--from", "dummy"])
+    path = project / "conf" / "model" / "mine.yaml"
+    path.write_text("# of ours\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    new(["model", "next", "--from", "mine"])
+    assert path.with_name("next.yaml").read_text(encoding="utf-8").startswith("# of ours\n")
+
+
+def test_existing_option_is_never_written_over(project: Path) -> None:
+    new(["model", "mine", "--from", "dummy"])
+    path = project / "conf" / "model" / "mine.yaml"
+    path.write_text("# of ours\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^conf/model/mine\.yaml is there already"):
+        new(["model", "mine", "--from", "ridge"])
+    assert path.read_text(encoding="utf-8") == "# of ours\n"
+
+
+@pytest.mark.usefixtures("project")
+def test_copy_in_the_place_of_the_runners_own_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    new(["model", "dummy", "--from", "dummy"])
+    assert "takes the place of the one that the runner has" in capsys.readouterr().out
+    new(["model", "mine", "--from", "dummy"])
+    assert "takes the place" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("modle mine --from dummy", "modle: no such group. Did you mean 'model'"),
+        ("model mine --from dumy", "--from dumy: no such option of model. Did you mean 'dummy'"),
+        ("model mine --from ../dataset/flights", "no such option of model"),
+        ("model My-Model --from dummy", "My-Model: a name has up to 100 lower case letters"),
+        ("model none --from dummy", "none: this word has a meaning of its own"),
+        ("task baseline --from train", "baseline: this is an experiment"),
+    ],
+)
+def test_mistake_is_answered_and_nothing_written(project: Path, words: str, told: str) -> None:
+    before = sorted(project.rglob("*"))
+    with pytest.raises(UserError) as error:
+        new(words.split())
+    assert told in str(error.value)
+    assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("project")
+def test_help_names_all_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        new(["--help"])
+    output = capsys.readouterr().out
+    assert all(group in output for group in [*GROUPS, "experiment", "signal"])
