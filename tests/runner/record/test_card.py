@@ -62,7 +62,7 @@ def test_card_tells_means_over_folds_and_seeds(tmp_path: Path) -> None:
     }  # fmt: skip
     text = card(write_run(tmp_path, metrics=METRICS | more)).text
     assert "ROC AUC5 fits, cross-validated0.7100 ± 0.0200" in text
-    assert "Log loss3 seeds, test part0.4100 ± 0.0100" in text
+    assert "Log loss3 seeds, test split0.4100 ± 0.0100" in text
 
 
 def test_card_names_the_weakest_slices(tmp_path: Path) -> None:
