@@ -318,7 +318,7 @@ def checks(bench: Bench) -> None:
     found = 'broken: ["range number_3", "values code_1"]'
 
     def contender(name: str, script: str) -> Callable[[], dict[str, float]]:
-        source = str(projects.ROOT / "{{cookiecutter.project_slug}}" / "src")
+        source = str(projects.ROOT / "src")
 
         def run() -> dict[str, float]:
             call = bench.clock.run(folder, str(bench.scripts / script), data, PYTHONPATH=source)

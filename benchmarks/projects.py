@@ -100,6 +100,7 @@ def make_flights(folder: Path) -> Path:
     """The flights example, with a task that records a metric in a loop."""
     project = generate(folder, "Flight Delays", "flights")
     shutil.copy(SCRIPTS / "points.py", project / "src" / "flight_delays")
+    (project / "conf" / "task").mkdir()
     (project / "conf" / "task" / "points.yaml").write_text(POINTS_TASK)
     call(project, sys.executable, "run.py", "+experiment=baseline")
     return commit(project)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
+SOURCE = ROOT / "src"
 QUICK = ("--signals", "planes", "--kinds", "unit", "swapped_codes")
 
 

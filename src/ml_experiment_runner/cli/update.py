@@ -66,16 +66,18 @@ def state(project: Path) -> dict[str, Any]:
     """What the project remembers of its template.
 
     Raises:
-        UserError: It remembers nothing.
+        UserError: It remembers nothing, or the file is broken.
     """
-    try:
-        content = json.loads((project / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    path = project / STATE
+    if not path.is_file():
         raise UserError(
-            f"{STATE} cannot be read ({error}): the project does not know its template; "
-            "tell it once with: uvx cruft link <URL of the template>"
-        ) from None
-    return dict(content)
+            f"There is no {STATE}: the project does not know its template. "
+            "Tell it once with: uvx cruft link <URL of the template>"
+        )
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{STATE} cannot be read ({error}); see git log -p {STATE}") from None
 
 
 def refuse_code(state: dict[str, Any]) -> None:

@@ -1,5 +1,8 @@
 """The command `new <group>`: an option of the project or the runner, copied to be edited."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from ml_experiment_runner.cli.new import new
 from ml_experiment_runner.config.composition import compose
 from ml_experiment_runner.config.options import PACKAGED, groups, option_file, options
 from ml_experiment_runner.project.errors import UserError
+from support import python_path
 from support.configured import TEMPLATE, write_project
 
 GROUPS = sorted({
@@ -43,6 +47,17 @@ def test_copied_option_composes_as_its_origin_does(
         assert f"{group}={name}" in words
         as_before = [word.replace(f"={name}", f"={origin}") for word in words]
         assert compose(*words) == compose(*as_before)
+
+
+def test_copied_sweeper_searches_as_its_origin_does(project: Path) -> None:
+    new(["hydra/sweeper", "mine", "--from", "optuna"])
+    words = ["-m", "hydra/sweeper=mine", "model.C=interval(2,1)"]
+    done = subprocess.run(
+        [sys.executable, "run.py", *words], cwd=project, capture_output=True, encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": python_path(project)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "from the lower number to the higher one" in done.stderr
 
 
 def test_copy_of_a_copy_keeps_what_was_edited(project: Path) -> None:
