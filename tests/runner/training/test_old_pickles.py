@@ -58,5 +58,7 @@ def test_ensemble_pickled_under_old_names_predicts_the_same(
     features = dataset.split("test")[0]
     assert type(loaded) is Ensemble
     assert loaded.max_quality_gap == ensemble.max_quality_gap
+    with pytest.raises(AttributeError, match="is called max_influence now"):
+        loaded.reach()
     assert loaded.max_influence() == ensemble.max_influence()
     assert np.array_equal(loaded.predict_proba(features), ensemble.predict_proba(features))

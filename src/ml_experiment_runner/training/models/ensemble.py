@@ -7,7 +7,7 @@ import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import polars as pl
@@ -116,6 +116,11 @@ class Ensemble(BaseEstimator):
     def max_influence(self) -> dict[str, float]:
         """The most that each group can move the answer, see `Fusion.max_influence`."""
         return self.fusion_.max_influence()
+
+    @property
+    def reach(self) -> NoReturn:
+        """What `max_influence` was called before."""
+        raise AttributeError("Ensemble.reach is called max_influence now")
 
     def scores(self, features: Any) -> Floats:
         """The sum that the bound holds for: logits or numbers, shape (rows, outputs)."""
