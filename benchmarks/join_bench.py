@@ -63,7 +63,7 @@ import polars as pl
 FEATURES = {"amount": pl.col("orders.amount")}
 FEATURES |= {f"value_{number}": pl.col(f"signal_{number}.value") for number in range(1, 6)}
 LABELS = {"returned": pl.col("orders.returned")}
-MOMENTS: dict[str, pl.Expr] = {}
+PREDICTION_TIMES: dict[str, pl.Expr] = {}
 '''
 DATASET = """\
 # Will the order be returned?

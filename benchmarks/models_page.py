@@ -84,7 +84,7 @@ def table(bench: ModelsBench) -> str:
 
 def price(ensemble: Fitted) -> str:
     """What the run of the ensemble has recorded of what it costs."""
-    value, low, high = ensemble.interval("price")
+    value, low, high = ensemble.interval("quality_gap")
     return (
         "What the ensemble costs beside the one model, flight for flight, as its run has recorded "
         f"it: {value:.4f} [{low:.4f}, {high:.4f}] ROC AUC. What that buys is told under "

@@ -45,7 +45,7 @@ import polars as pl
 NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 FEATURES = {name: pl.col(f"flowers.{name}") for name in NAMES}
 LABELS = {"is_virginica": pl.col("flowers.species") == "virginica"}
-MOMENTS: dict[str, pl.Expr] = {}
+PREDICTION_TIMES: dict[str, pl.Expr] = {}
 '''
 DATASET = """\
 # Is it virginica?

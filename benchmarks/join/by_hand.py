@@ -49,9 +49,9 @@ def join() -> pl.DataFrame:
         .select(
             "amount",
             *(f"value_{number}" for number in range(1, 6)),
-            pl.col("at").alias("moment"),
+            pl.col("at").alias("prediction_time"),
             pl.col("returned").cast(pl.Int8),
-            part.cast(pl.Enum(["train", "validation", "test"])).alias("part"),
+            part.cast(pl.Enum(["train", "validation", "test"])).alias("split"),
         )
         .collect()
     )

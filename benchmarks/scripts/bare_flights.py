@@ -39,7 +39,7 @@ def job(
     frame = pl.read_parquet(data)
     parts = {}
     for part in ("train", "validation", "test"):
-        rows = frame.filter(pl.col("part") == part)
+        rows = frame.filter(pl.col("split") == part)
         parts[part] = rows.select(FEATURES), rows["late"].to_numpy()
 
     print(f"fit begins at {time.time():.3f}", flush=True)

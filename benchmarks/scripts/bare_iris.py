@@ -27,7 +27,7 @@ arguments = parser.parse_args()
 frame = pl.read_parquet(arguments.data)
 parts = {}
 for part in ("train", "validation", "test"):
-    rows = frame.filter(pl.col("part") == part)
+    rows = frame.filter(pl.col("split") == part)
     parts[part] = rows.select(FEATURES), rows["is_virginica"].to_numpy()
 
 print(f"fit begins at {time.time():.3f}", flush=True)

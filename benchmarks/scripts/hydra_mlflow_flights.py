@@ -43,7 +43,7 @@ def main(config: DictConfig) -> None:
         features = [*config.categories, *config.numbers]
         parts = {}
         for part in ("train", "validation", "test"):
-            rows = frame.filter(pl.col("part") == part)
+            rows = frame.filter(pl.col("split") == part)
             parts[part] = rows.select(features), rows[config.label].to_numpy()
 
         print(f"fit begins at {time.time():.3f}", flush=True)

@@ -31,11 +31,11 @@ def main(project: Path) -> None:
         cells += [f"{both[name]['loss']['value']:.3f}" for name in models]
         cells += [f"{both[name]['importance']:.4f}" for name in models]
         lines.append(f"| {signal} | {fault} | {' | '.join(cells)} |")
-    price = told["price"]
-    lines += ["", "Price of the ensemble in ROC AUC: " + ", ".join(
-        f"{price[f'{part}/price']:.4f} [{price[f'{part}/price/low']:.4f}, "
-        f"{price[f'{part}/price/high']:.4f}] in {month}"
-        for part, month in (("validation", "November"), ("test", "December"))
+    gap = told["quality_gap"]
+    lines += ["", "Quality gap of the ensemble in ROC AUC: " + ", ".join(
+        f"{gap[f'{split}/quality_gap']:.4f} [{gap[f'{split}/quality_gap/low']:.4f}, "
+        f"{gap[f'{split}/quality_gap/high']:.4f}] in {month}"
+        for split, month in (("validation", "November"), ("test", "December"))
     ) + "."]  # fmt: skip
     (DOCS / "blast-radius.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     picture = record.with_name("figures") / "blast_radius.png"

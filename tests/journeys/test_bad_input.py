@@ -188,7 +188,7 @@ BAD_DATA: dict[str, tuple[Callable[[Project], object], list[str], str, str]] = {
         "primaryKey: true",
     ),
     "label with one class": (label_with_one_class, QUICK, "label 'late'", "features.py"),
-    "empty split": (nothing, ["dataset.split.validation=12mo"], "train part is empty", "1mo"),
+    "empty split": (nothing, ["dataset.split.validation=12mo"], "train split is empty", "1mo"),
     "no such feature": (nothing, ["dataset.features=[carier]"], "'carier'", "'carrier'"),
 }
 

@@ -44,11 +44,11 @@ def answers_without_planes(project: Project, run: Any, place: Path) -> str:
 
 def test_ensemble_loads_elsewhere_and_refits_one_member(project, tmp_path: Path) -> None:
     done = project.run(ENSEMBLE, *QUICK)
-    assert "price" in done.stdout
+    assert "quality_gap" in done.stdout
     first = project.runs()[-1]
     members = told(project, first)["members"]
     assert list(members) == ["flights", "weather", "planes"]
-    assert all(member["reach"] <= 2.0 for member in members.values())
+    assert all(member["max_influence"] <= 2.0 for member in members.values())
     assert "predicts 6" in load_elsewhere(project, first, tmp_path)
     assert "answers 2" in answers_without_planes(project, first, tmp_path)
     project.change(
@@ -76,15 +76,15 @@ def test_feature_of_two_signals_stops_an_ensemble(project) -> None:
 def test_ensemble_that_costs_too_much_has_no_model(project) -> None:
     rows = ("debug.rows=null", "model.member.max_iter=2", "model.blast_radius=0.01")
     few = ("dataset.features=[carrier,visibility]", "dataset.slices=[]")
-    done = project.run(ENSEMBLE, *QUICK[1:], *rows, *few, "model.max_price=0", code=3)
-    assert "model.max_price: the ensemble is 0.0" in done.stderr
+    done = project.run(ENSEMBLE, *QUICK[1:], *rows, *few, "model.max_quality_gap=0", code=3)
+    assert "model.max_quality_gap: the ensemble is 0.0" in done.stderr
     (run,) = project.runs()
     assert run.info.status == "FAILED"
-    assert run.data.metrics["validation/price"] > 0
+    assert run.data.metrics["validation/quality_gap"] > 0
     assert not (project.folders()[-1] / "model").exists()
     card = project.artifact(run, "card.html").read_text(encoding="utf-8")
     assert "FAILED" in card
-    assert "model.max_price: the ensemble is 0.0" in card
+    assert "model.max_quality_gap: the ensemble is 0.0" in card
 
 
 def test_ablation_and_blast_radius_leave_picture_and_runs(project) -> None:
@@ -109,8 +109,10 @@ def test_no_corruption_of_all_flights_exceeds_the_budget(project) -> None:
     run = project.runs()[-1]
     members = told(project, run)["members"]
     assert all(member["weight"] > 0 for member in members.values())
-    assert run.data.metrics["validation/price"] <= float(run.data.params["model.max_price"])
-    assert run.data.metrics["test/price"] <= float(run.data.params["model.max_price"])
+    assert run.data.metrics["validation/quality_gap"] <= float(
+        run.data.params["model.max_quality_gap"]
+    )
+    assert run.data.metrics["test/quality_gap"] <= float(run.data.params["model.max_quality_gap"])
     groups = {group: member["features"] for group, member in members.items()}
     from ml_experiment_runner.record.find_run import load_run
 
@@ -118,7 +120,7 @@ def test_no_corruption_of_all_flights_exceeds_the_budget(project) -> None:
     import polars as pl
 
     cached = next((project.root / "data" / "cache").glob("*.parquet"))
-    test = pl.read_parquet(cached).filter(pl.col("part") == "test")
+    test = pl.read_parquet(cached).filter(pl.col("split") == "test")
     rows = test.select(name for names in groups.values() for name in names).sample(200, seed=0)
     moved = moves(ensemble, rows, groups, 1000, 0)
     assert max(moved) <= 2.0 + 1e-9

@@ -75,7 +75,7 @@ def test_run_has_intervals_and_the_learned_threshold(only_run) -> None:
 
 
 def test_run_has_stage_seconds_and_system_metrics(only_run) -> None:
-    for stage in ("receive", "data", "fit", "judge", "figures"):
+    for stage in ("receive", "data", "fit", "evaluate", "plots"):
         assert only_run.data.metrics[f"seconds/{stage}"] > 0
     assert only_run.data.metrics["system/memory_percent"] > 0
     assert "system/cpu_percent" in only_run.data.metrics

@@ -132,7 +132,7 @@ def test_jobs_in_other_processes_give_the_same_numbers(
 def test_failing_job_elsewhere_is_told_and_the_rest_go_on(project: Project) -> None:
     words = ("model=logistic_regression", "dataset.label=late,arrival_delay")
     done = project.run("-m", *SMALL, *words, *JOBLIB, code=2)
-    assert "is a classifier, and the label asks for a number" in done.stderr
+    assert "is a classifier, but the label makes this regression" in done.stderr
     runs = project.runs("boosted_trees")
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
     done = project.run("-m", *SMALL, "model.max_iter=5,0.5", *JOBLIB, code=2)

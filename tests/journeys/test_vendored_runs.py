@@ -72,7 +72,12 @@ def test_vendored_run_is_read_and_its_models_load(recorded: RecordedRun) -> None
     pickle = (ensemble.folder / "model" / "model.pkl").read_bytes()
     assert b"runner." in pickle
     assert b"ml_experiment_runner" not in pickle
-    assert type(ensemble.model()).__module__.startswith("ml_experiment_runner.")
+    model = ensemble.model()
+    assert type(model).__module__.startswith("ml_experiment_runner.")
+    assert max(model.max_influence().values()) <= model.blast_radius
+    assert model.max_quality_gap == 1
+    assert "validation/quality_gap" in ensemble.metrics
+    assert ensemble.settings["model.max_quality_gap"] == "1"
 
 
 @pytest.mark.long

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
-from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.evaluation.evaluate import evaluate
 from ml_experiment_runner.training.evaluation.predictions import write_predictions
 from support.folders import write_run
 
@@ -30,7 +30,7 @@ class Into:
 def predicted(folder: Path, label: np.ndarray, prediction: np.ndarray, **more: Any) -> None:
     import polars as pl
 
-    frame = pl.DataFrame({"y": label, "part": ["test"] * len(label)})
+    frame = pl.DataFrame({"y": label, "split": ["test"] * len(label)})
     run: Any = Into(folder)
     dataset = Dataset(frame, "f", [], "y", {}, 0, **more)
     write_predictions(run, dataset, label, prediction)
@@ -48,11 +48,11 @@ def a_run(
     """A recorded run whose score is the truth with so much noise."""
     ours = np.random.default_rng(int(name[-1])).normal(size=ROWS)
     score = 1 / (1 + np.exp(-(TRUTH + noise * ours)))
-    judged = judge(Kind.BINARY, LABEL, score, None, 50, 0)
+    judged = evaluate(TaskType.BINARY, LABEL, score, None, 50, 0)
     folder = write_run(
         outputs, f"{experiment}/2026-11-0{day}/10-00-00-{name}",
-        metrics={f"{part}/{key}": value for key, value in judged.items()
-                 for part in ("validation", "test")} | {"seconds/fit": 200.0},
+        metrics={f"{split}/{key}": value for key, value in judged.items()
+                 for split in ("validation", "test")} | {"seconds/fit": 200.0},
         params=params, **{"dataset.judged": data},
     )  # fmt: skip
     predicted(folder, LABEL, score)

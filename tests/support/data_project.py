@@ -87,7 +87,7 @@ FEATURES = {
     "size": pl.col("shops.size"),
 }
 LABELS = {"spends": pl.col("visits.spent") > 10}
-MOMENTS = {"arrival": pl.col("visits.at") + pl.duration(minutes=pl.col("visits.minute"))}
+PREDICTION_TIMES = {"arrival": pl.col("visits.at") + pl.duration(minutes=pl.col("visits.minute"))}
 """
 
 
@@ -175,7 +175,7 @@ class DataProject:
                 "debug": {"rows": None, "overfit": False},
                 "dataset": {
                     "spine": "visits",
-                    "moment": "arrival",
+                    "prediction_time": "arrival",
                     "label": "spends",
                     "features": ["hour", "minute", "member", "shop", "price", "size"],
                     "joins": {"prices": {"shop": "shop"}, "shops": {"shop": "shop"}},

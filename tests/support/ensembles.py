@@ -7,7 +7,7 @@ import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 
 GROUPS = {"clock": ["hour", "shop"], "sky": ["rain", "wind", "cloud"], "plane": ["seats", "maker"]}
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 1.0}
@@ -43,38 +43,38 @@ def rows(count: int, seed: int) -> pl.DataFrame:
     return frame.with_columns((signal + noise).alias("delay"))
 
 
-def make(kind: Kind, count: int = 3000, seed: int = 0) -> Dataset:
+def make(task_type: TaskType, count: int = 3000, seed: int = 0) -> Dataset:
     frame = rows(count, seed)
     label = {
-        Kind.BINARY: (pl.col("delay") > 0).cast(pl.Int8),
-        Kind.MULTICLASS: pl.when(pl.col("delay") > 1)
+        TaskType.BINARY: (pl.col("delay") > 0).cast(pl.Int8),
+        TaskType.MULTICLASS: pl.when(pl.col("delay") > 1)
         .then(pl.lit("late"))
         .when(pl.col("delay") < -1)
         .then(pl.lit("early"))
         .otherwise(pl.lit("on time")),
-        Kind.REGRESSION: pl.col("delay") * 30,
-    }[kind]
+        TaskType.REGRESSION: pl.col("delay") * 30,
+    }[task_type]
     share = np.arange(count) / count
-    part = np.where(share < 0.6, "train", np.where(share < 0.8, "validation", "test"))
-    frame = frame.with_columns(label.alias("label"), pl.Series("part", part)).drop("delay")
+    split = np.where(share < 0.6, "train", np.where(share < 0.8, "validation", "test"))
+    frame = frame.with_columns(label.alias("label"), pl.Series("split", split)).drop("delay")
     reads = {name: {signal: {name}} for signal, names in GROUPS.items() for name in names}
     return Dataset(frame, "f", list(reads), "label", {}, 0, reads=reads)
 
 
-def configured(kind: Kind = Kind.BINARY, **model: Any) -> DictConfig:
-    said = {
+def configured(task_type: TaskType = TaskType.BINARY, **model: Any) -> DictConfig:
+    model_config = {
         "_target_": "ml_experiment_runner.training.models.ensemble.Ensemble",
         "groups": None,
-        "member": RIDGE if kind == Kind.REGRESSION else LINEAR,
+        "member": RIDGE if task_type == TaskType.REGRESSION else LINEAR,
         "members": {},
         "fusion": "bounded",
         "blast_radius": 2.0,
-        "max_price": 0.01,
+        "max_quality_gap": 0.01,
         "folds": 3,
     }
     return OmegaConf.create(
         {
-            "model": said | model,
+            "model": model_config | model,
             "seed": 0,
             "threads": None,
             "package": "own",

@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
-SOURCE = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "src"
 WRITING = os.O_WRONLY | os.O_RDWR
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
 READS = ("os.listdir", "os.scandir")
 KILLED = -signal.SIGKILL if os.name != "nt" else 1
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 class Ended(NamedTuple):

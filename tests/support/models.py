@@ -2,15 +2,18 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from support import SOURCE
 
 CONF = SOURCE / "ml_experiment_runner" / "conf" / "model"
 MODELS = sorted(
     path.stem for path in CONF.glob("*.yaml") if path.stem not in ("ensemble", "tabular_network")
 )
-KINDS = {"logistic_regression": (Kind.BINARY, Kind.MULTICLASS), "ridge": (Kind.REGRESSION,)}
-PAIRS = [(name, kind) for name in MODELS for kind in KINDS.get(name, tuple(Kind))]
+KINDS = {
+    "logistic_regression": (TaskType.BINARY, TaskType.MULTICLASS),
+    "ridge": (TaskType.REGRESSION,),
+}
+PAIRS = [(name, task_type) for name in MODELS for task_type in KINDS.get(name, tuple(TaskType))]
 CLASSES = ("early", "late", "on time")
 
 

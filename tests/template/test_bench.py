@@ -108,7 +108,7 @@ def test_detection_page_shows_ours_beside_others(tmp_path):
 
 def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
     target = tmp_path / "peers.md"
-    source = ROOT / "{{cookiecutter.project_slug}}" / "src"
+    source = ROOT / "src"
     command = [sys.executable, "benchmarks/detection/peers.py", "--quick", "--seed", "7"]
     result = subprocess.run(
         [*command, "--peers", "psi", "whylogs", "--output", str(target)],

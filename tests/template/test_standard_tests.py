@@ -101,7 +101,7 @@ MISTAKES = {
 FEATURES = {
     "no_signal": ('pl.col("wether.temp")', "Did you mean 'weather'"),
     "no_field": ('pl.col("weather.tmp")', "Did you mean 'temp'"),
-    "too_late": ('pl.col("flights.arr_delay")', "known at that moment"),
+    "too_late": ('pl.col("flights.arr_delay")', "known at prediction time"),
     "other_rows": ('pl.col("weather.temp").shift(1)', "row's own fields"),
     "python": ('pl.col("weather.temp").map_elements(float)', "polars' own expressions"),
     "nothing": ("pl.lit(1)", "write it with pl.col"),

@@ -264,10 +264,11 @@ def listing() -> str:
         lines.append(f"  +experiment={path.stem:<{width}} {_question(path)}")
     if not paths:
         lines.append("  none yet: python run.py new experiment NAME --question '…'")
-    lines += ["", "Options (those with * are yours: files in conf/)"]
+    lines += ["", "Options"]
     for group in options.groups():
         if group not in ("experiment", "task"):
             lines += _options_of(group)
+    lines.append("  those with * are yours, files in conf/; the others are the runner's")
     lines += ["", "Exit codes", *(f"  {line}" for line in EXIT_CODES.splitlines())]
     return "\n".join(lines)
 

@@ -95,7 +95,7 @@ def _chosen(what: Sequence[str]) -> list[RecordedRun]:
         found = [best_run(runs_of(outputs / folder.name)) for folder in sorted(outputs.glob("*/"))]
         runs = [run for run in found if run is not None]
         if not runs:
-            raise UserError("there is no finished run yet that was judged on a whole test part; "
+            raise UserError("there is no finished run yet that was judged on a whole test split; "
                             "python run.py +experiment=<name> makes one")  # fmt: skip
         return runs
     runs = []
@@ -112,7 +112,7 @@ def _with_children(folder: Path, outputs: Path) -> list[RecordedRun]:
     children = [read_run(each) for each in folders(outputs) if each.is_relative_to(folder)]
     children = [each for each in children if each.parent == run.id and _is_judged(each)]
     if not children:
-        raise UserError(f"{run.id}: this run ({run.status}) has no metrics of a test part")
+        raise UserError(f"{run.id}: this run ({run.status}) has no metrics of a test split")
     return children
 
 
@@ -125,7 +125,7 @@ def _grouped(runs: Iterable[RecordedRun], metric: str | None) -> list[Group]:
     found: dict[str, list[RecordedRun]] = {}
     for run in runs:
         if not _is_judged(run):
-            raise UserError(f"{run.id}: this run ({run.status}) has no metrics of a test part")
+            raise UserError(f"{run.id}: this run ({run.status}) has no metrics of a test split")
         found.setdefault(judged_on(run), []).append(run)
     groups = [
         Group(judged, _ranked(group, metric))
@@ -166,8 +166,8 @@ def _paired(best: Predictions | None, other: Predictions | None, name: str) -> D
         return None
     try:
         return paired_difference(
-            best.kind, best.label, best.prediction, other.prediction, name.removeprefix("test/"),
-            classes=best.classes,
+            best.task_type, best.label, best.prediction, other.prediction,
+            name.removeprefix("test/"), classes=best.classes,
         )  # fmt: skip
     except KeyError:  # a metric that needs a threshold
         return None
@@ -197,8 +197,8 @@ def _differences(first: RecordedRun, other: RecordedRun) -> list[tuple[str, str,
     """
     found = []
     classes = [run.params.get("model._target_") for run in (first, other)]
-    for key in sorted(first.params.keys() | other.params.keys()):
-        was, now = first.params.get(key, NOTHING), other.params.get(key, NOTHING)
+    for key in sorted(first.settings.keys() | other.settings.keys()):
+        was, now = first.settings.get(key, NOTHING), other.settings.get(key, NOTHING)
         if was == now or key.startswith(NOT_COMPARED):
             continue
         if key == "dataset.features":

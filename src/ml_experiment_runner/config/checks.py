@@ -12,11 +12,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException, ValidationError
 
-from ml_experiment_runner.config.metrics import COMPARED_ENDS, METRICS, train_objectives
+from ml_experiment_runner.config.metrics import COMPARED_ENDS, METRICS, RENAMED, train_objectives
 from ml_experiment_runner.config.schema import (
     CHOICES,
     PLUGIN_RANGES,
     RANGES,
+    RENAMED_KEYS,
     TOP_LEVEL,
     Config,
     is_within,
@@ -49,6 +50,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return "There is none yet."
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"There is: {shown}."
+
+
+def renamed(key: str) -> UserError | None:
+    """What to say of a key of before; None for any other."""
+    present = RENAMED_KEYS.get(key)
+    if present is None:
+        return None
+    group = key.partition(".")[0]
+    return UserError(
+        f"{key} is called {present} now: write that in conf/{group}/<name>.yaml, or {present}=VALUE"
+    )
 
 
 def check(config: DictConfig) -> None:
@@ -267,6 +279,8 @@ def _check_objective(config: DictConfig) -> None:
     known = train_objectives(config.evaluation.folds, config.seeds)
     end = next((end for end in COMPARED_ENDS if name.endswith(end)), "")
     if name.removesuffix(end) not in known:
+        if name in RENAMED:
+            raise UserError(f"objective: {name} is called {RENAMED[name]} now")
         metric = METRICS.get(name.rpartition("/")[2])
         if metric is not None and metric.greater_is_better is None:
             raise UserError(f"objective: of '{name}' neither more nor less is better. "
@@ -295,10 +309,7 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
     kinds = get_type_hints(schema)
     for key in map(str, node):
         if key not in kinds:
-            place = f"{path}{key}"
-            where = f"under '{path.rstrip('.')}'" if path else "at the top level"
-            siblings = [f"{path}{name}" for name in kinds]
-            raise UserError(f"{place}: no such key {where}. {nearest(place, siblings)}")
+            raise _unknown_key(key, kinds, path)
     for parameter in dataclasses.fields(schema):
         required = (
             parameter.default is dataclasses.MISSING
@@ -327,6 +338,13 @@ def _check_keys(node: DictConfig, schema: type, path: str) -> None:
         elif child is not None:
             key = f"{path}{parameter.name}"
             raise UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
+
+
+def _unknown_key(key: str, kinds: Iterable[str], path: str) -> UserError:
+    place = f"{path}{key}"
+    where = f"under '{path.rstrip('.')}'" if path else "at the top level"
+    near = nearest(place, [f"{path}{name}" for name in kinds])
+    return renamed(place) or UserError(f"{place}: no such key {where}. {near}")
 
 
 def _check_shape(node: Any, name: Any, kind: Any, key: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import yaml
 from hydra.errors import OverrideParseException
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.config.checks import nearest, renamed
 from ml_experiment_runner.config.options import groups, options
 from ml_experiment_runner.config.overrides import as_typed
 from ml_experiment_runner.config.schema import TOP_LEVEL
@@ -52,7 +52,7 @@ def _key(error: Exception, typed: Sequence[str], keys: Keys) -> UserError | None
     if "Key '" in text + cause and "is not in struct" in text + cause:
         place = re.search(r"full_key: (\S+)", text + cause)
         name = place.group(1) if place else text.splitlines()[0]
-        return UserError(f"{name}: no such key. {_near_key(name, typed, keys)}")
+        return renamed(name) or UserError(f"{name}: no such key. {_near_key(name, typed, keys)}")
     return None
 
 
@@ -119,7 +119,7 @@ def _no_match(verb: str, key: str, is_group: bool, typed: Sequence[str], keys: K
     may_hold = verb == "override" and key.partition(".")[0] in TOP_LEVEL
     if may_hold and any(known.startswith(f"{key}.") or known == key for known in keys(typed)):
         return UserError(f"{key}: say its entries one by one, such as {key}.NAME=VALUE")
-    return UserError(f"{key}: no such key. {_near_key(key, typed, keys)}")
+    return renamed(key) or UserError(f"{key}: no such key. {_near_key(key, typed, keys)}")
 
 
 def _near_key(key: str, typed: Sequence[str], keys: Keys) -> str:

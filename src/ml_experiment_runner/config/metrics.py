@@ -37,7 +37,7 @@ METRICS = {
     "bias": Metric("Bias", "mean prediction minus what came true", None),
     "flagged": Metric("Flagged", "share above the threshold", None),
     "base_rate": Metric("Base rate", "share of positives", None),
-    "price": Metric("Price", "how much better one model on all features is", False),
+    "quality_gap": Metric("Quality gap", "how much better one model on all features is", False),
     "label_mean": Metric("Mean label", "in units of the label", None),
 }
 AT_THRESHOLD = ("precision", "recall", "f1", "flagged")
@@ -47,19 +47,26 @@ ENDS = ("/low", "/high", "/baseline", SPREAD, "/count")
 COMPARED_ENDS = ("/low", "/high", SPREAD)
 """Those that runs can be compared by."""
 
+RENAMED = {
+    f"{split}/price{end}": f"{split}/quality_gap{end}"
+    for split in ("validation", "test")
+    for end in ("", "/low", "/high")
+}
+"""Metrics as runs of before recorded them, and what they are called now."""
+
 OBJECTIVES = tuple(
-    f"{judged}/{name}"
-    for judged in ("cv", "seeds/validation", "validation")
+    f"{prefix}/{name}"
+    for prefix in ("cv", "seeds/validation", "validation")
     for name in ("roc_auc", "r2")
 )
-"""What a run is judged by where the configuration names no objective: the first that it has."""
+"""What a run is compared by where the configuration names no objective: the first that it has."""
 
 
 def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
-    """The name of the metric that a run is judged by.
+    """The name of the metric that a run is compared by.
 
     Args:
-        chosen: `objective` of the configuration; None for what suits the kind of label.
+        chosen: `objective` of the configuration; None for what suits the task type.
         metrics: What the run has measured.
     """
     if chosen is not None:
@@ -74,11 +81,11 @@ def train_objectives(folds: int | None, seeds: int) -> list[str]:
         folds: `evaluation.folds`.
         seeds: `seeds`.
     """
-    judged = ["validation", "test"]
-    judged += ["cv"] if folds else []
-    judged += ["seeds/validation", "seeds/test"] if seeds > 1 else []
-    telling = [name for name, each in METRICS.items() if each.greater_is_better is not None]
-    return [f"{place}/{name}" for place in judged for name in telling]
+    prefixes = ["validation", "test"]
+    prefixes += ["cv"] if folds else []
+    prefixes += ["seeds/validation", "seeds/test"] if seeds > 1 else []
+    ranked = [name for name, metric in METRICS.items() if metric.greater_is_better is not None]
+    return [f"{prefix}/{name}" for prefix in prefixes for name in ranked]
 
 
 def needs_threshold(name: str) -> bool:
@@ -96,9 +103,9 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if 1e4 <= size < 1e15 else f"{value:.4g}"
 
 
-def main_metric(kind: str) -> str:
-    """The metric that models of a kind of question are compared by."""
-    return "r2" if kind == "regression" else "roc_auc"
+def main_metric(task_type: str) -> str:
+    """The metric that models of a task type are compared by."""
+    return "r2" if task_type == "regression" else "roc_auc"
 
 
 def greater_is_better(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.config.checks import nearest, renamed
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.moved_names import refuse_old_name
 
@@ -90,6 +90,8 @@ def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
     known = names(estimator)
     for name in parameters:
         if name not in known:
+            if renamed_error := renamed(f"model.{name}"):
+                raise renamed_error
             near = nearest(name, known)
             raise UserError(f"model.{name}: {estimator.__name__} takes no such parameter. {near}")
         value = parameters[name]

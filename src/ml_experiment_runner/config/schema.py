@@ -42,13 +42,13 @@ class Experiment:
 
 
 @dataclass
-class Split:
+class SplitConfig:
     """How rows fall into train, validation and test.
 
     Attributes:
-        by: `time` (the latest rows are the test part) or `random` (by a hash of the row's key).
+        by: `time` (the latest rows are the test split) or `random` (by a hash of the row's key).
         validation: A duration such as `1mo` or `2w` by time; a share such as `0.2` at random.
-        test: The same for the test part.
+        test: The same for the test split.
     """
 
     by: str = "time"
@@ -62,22 +62,23 @@ class Dataset:
 
     Attributes:
         spine: The signal whose rows are the examples.
-        moment: The instant a prediction is made: a name in MOMENTS of your `features.py`.
+        prediction_time: When a prediction is made: a name in PREDICTION_TIMES of your
+            `features.py`; null for the spine's event time.
         label: A name in LABELS of your `features.py`.
         features: Names in FEATURES of your `features.py`.
         joins: For each other signal, its key fields and the spine's fields they equal.
         split: How rows fall into train, validation and test.
-        slices: Groups of test rows that are judged by themselves as well: names in FEATURES, or
-            month, weekday or hour of the moment.
+        slices: Groups of test rows that are evaluated by themselves as well: names in FEATURES, or
+            month, weekday or hour of the prediction time.
         pin: Versions of signals to read instead of the current ones.
     """
 
     spine: str
     label: str
     features: list[str]
-    moment: str | None = None
+    prediction_time: str | None = None
     joins: dict[str, dict[str, str]] = field(default_factory=dict)
-    split: Split = field(default_factory=Split)
+    split: SplitConfig = field(default_factory=SplitConfig)
     slices: list[str] = field(default_factory=list)
     pin: dict[str, str] = field(default_factory=dict)
 
@@ -119,16 +120,16 @@ class Tracking:
 
 @dataclass
 class Evaluation:
-    """How a model is judged.
+    """How a model is evaluated.
 
     Attributes:
         bootstrap: Replicates behind each 95 % interval.
         importance_rows: Test rows used for the permutation importance.
         importance_repeats: Shuffles per feature.
         slice_rows: The least number of test rows for a slice.
-        folds: Cross-validation over train and validation part; null for none.
+        folds: Cross-validation over train and validation split; null for none.
         block: What keeps rows together in a fold: `time`, or a feature's name; null for time where
-            there is a moment and single rows where not.
+            there is a prediction time and single rows where not.
     """
 
     bootstrap: int = 500
@@ -159,8 +160,8 @@ class Debug:
     """Shorter runs for finding mistakes.
 
     Attributes:
-        rows: Rows in all, spread evenly over the parts; null for the whole dataset.
-        overfit: Train and judge on the same handful of rows.
+        rows: Rows in all, spread evenly over the splits; null for the whole dataset.
+        overfit: Train and evaluate on the same handful of rows.
         profile: Record where the time goes.
     """
 
@@ -181,14 +182,14 @@ class Config:
         threshold: What the threshold is learned for.
         debug: Shorter runs for finding mistakes.
         experiment: The question behind the run.
-        evaluation: How a model is judged.
+        evaluation: How a model is evaluated.
         ablation: `task=ablate`: what is left out.
         project: Names the project on a shared tracking server.
         package: The package in `src/` that holds `features.py`.
         seed: One seed for everything random.
-        seeds: How many seeds, from `seed` on, the model is fitted and judged with.
+        seeds: How many seeds, from `seed` on, the model is fitted and evaluated with.
         threads: Threads for fits and frames; null for all cores.
-        now: Pretend it is this moment, ISO 8601 with an offset; null for now.
+        now: Pretend it is this time, ISO 8601 with an offset; null for now.
         objective: The metric that runs are compared by; null for ROC AUC, of a number R².
         fail_fast: A sweep stops at its first job that fails.
         signals: `task=ingest`: the signals to receive; empty for all.
@@ -215,6 +216,12 @@ class Config:
     fail_fast: bool = False
     signals: list[str] = field(default_factory=list)
 
+
+RENAMED_KEYS = {
+    "dataset.moment": "dataset.prediction_time",
+    "model.max_price": "model.max_quality_gap",
+}
+"""Keys of before, with what they are called now."""
 
 TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
 

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 # polars panics at some damaged files; a key is missing in those of before columns were noted
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, KeyError)
 
+RENAMED_COLUMNS = {"part": "split", "moment": "prediction_time"}
+"""Columns of files that were cached before they were called as they are now."""
 
 _last: dict[tuple[Path, int], tuple[pl.DataFrame, int]] = {}
 """The dataset that was read last: the next job of a sweep wants the same."""
@@ -27,10 +29,11 @@ def read(path: Path) -> tuple[pl.DataFrame, int] | None:
     if key in _last:
         return _last[key]
     try:
-        found = pl.read_parquet(path, glob=False), int(pl.read_parquet_metadata(path)["dropped"])
+        frame = pl.read_parquet(path, glob=False).rename(RENAMED_COLUMNS, strict=False)
+        cached = frame, int(pl.read_parquet_metadata(path)["dropped"])
         _last.clear()
-        _last[key] = found
-        return found
+        _last[key] = cached
+        return cached
     except UNREADABLE as error:
         log.warning("the cached dataset %s is damaged (%s); assembling it again", path, error)
         path.unlink(missing_ok=True)
@@ -44,21 +47,21 @@ def columns(folder: Path, wanted: Mapping[str, str]) -> dict[str, pl.Series]:
         folder: The cache.
         wanted: By the column's name, the fingerprint of all that it depends on.
     """
-    found: dict[str, pl.Series] = {}
+    stored: dict[str, pl.Series] = {}
     for path in folder.glob("*.parquet"):
         try:
-            theirs = json.loads(pl.read_parquet_metadata(path)["columns"])
+            by_fingerprint = json.loads(pl.read_parquet_metadata(path)["columns"])
             names = {
-                name: theirs[key]
+                name: by_fingerprint[key]
                 for name, key in wanted.items()
-                if key in theirs and name not in found
+                if key in by_fingerprint and name not in stored
             }
             if names:
                 frame = pl.read_parquet(path, glob=False, columns=sorted(set(names.values())))
-                found.update((name, frame[own].alias(name)) for name, own in names.items())
+                stored.update((name, frame[own].alias(name)) for name, own in names.items())
         except UNREADABLE as error:
             log.debug("nothing is taken from %s (%r)", path, error)
-    return found
+    return stored
 
 
 def keep(path: Path, columns: Mapping[str, str], frame: pl.DataFrame, dropped: int) -> None:

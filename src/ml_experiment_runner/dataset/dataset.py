@@ -1,9 +1,9 @@
-"""The dataset: rows with features, label and part, found again by its fingerprint."""
+"""The dataset: rows with features, label and split, found again by its fingerprint."""
 
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from ml_experiment_runner.config.checks import read_moment
-from ml_experiment_runner.dataset import cache, expressions, split
+from ml_experiment_runner.dataset import cache, expressions
 from ml_experiment_runner.dataset.assemble import assemble
-from ml_experiment_runner.dataset.join import MOMENT
-from ml_experiment_runner.dataset.plan import PART, Plan, make_plan
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.join import PREDICTION_TIME
+from ml_experiment_runner.dataset.plan import SPLIT, Plan, make_plan
+from ml_experiment_runner.dataset.splits import SPLITS
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.lock import data_lock
@@ -27,8 +28,15 @@ from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-Part = tuple[pl.DataFrame, NDArray[Any]]
+Examples = tuple[pl.DataFrame, NDArray[Any]]
 """Features and label of some rows."""
+
+RENAMED_ATTRIBUTES = {
+    "judged": "rows_fingerprint",
+    "kind": "task_type",
+    "moments": "prediction_times",
+    "part": "split",
+}
 
 
 @dataclass(frozen=True)
@@ -36,18 +44,18 @@ class Dataset:
     """Rows to learn from, in the order of the spine's key.
 
     Attributes:
-        frame: Features, label, `part` and, where there is one, `moment`. The label is Int8 of a
-            yes or no, String of classes, Float64 of a number.
+        frame: Features, label, `split` and, where there is one, `prediction_time`. The label is
+            Int8 (binary), String (multiclass) or Float64 (regression).
         fingerprint: Names everything that the rows and their features depend on.
         features: Names of the feature columns: Float64, Int64, Boolean or String.
         label: Name of the label's column.
         snapshots: What was read, by signal.
         dropped: Rows left out because they have no label.
-        judged: Names which rows there are, their labels and their parts; equal where models that
-            see other features are judged on the same rows.
-        periods: First and last moment of each part.
+        rows_fingerprint: Names which rows there are, their labels and their splits; equal where
+            models with other features are evaluated on the same rows.
+        periods: First and last prediction time of each split.
         classified: Features that read a classified field, and the label if it does; their values
-            may reach no record.
+            must not reach a record.
         time_zone: Where the spine's owner reads hours and months.
         reads: Fields by signal that each feature reads.
     """
@@ -58,37 +66,47 @@ class Dataset:
     label: str
     snapshots: dict[str, Snapshot]
     dropped: int
-    judged: str = ""
+    rows_fingerprint: str = ""
     periods: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     classified: frozenset[str] = frozenset()
     time_zone: str = "UTC"
     reads: dict[str, expressions.Needs] = field(default_factory=dict)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        """Says what an attribute of before is called now."""
+        if name in RENAMED_ATTRIBUTES:
+            raise AttributeError(f"Dataset.{name} is called {RENAMED_ATTRIBUTES[name]} now")
+        raise AttributeError(f"'Dataset' object has no attribute '{name}'")
+
     @property
-    def kind(self) -> Kind:
-        """What the label asks for."""
-        kinds = {pl.Int8: Kind.BINARY, pl.String: Kind.MULTICLASS, pl.Float64: Kind.REGRESSION}
-        return kinds[self.frame.schema[self.label].base_type()]
+    def task_type(self) -> TaskType:
+        """Follows from the label."""
+        task_types = {
+            pl.Int8: TaskType.BINARY,
+            pl.String: TaskType.MULTICLASS,
+            pl.Float64: TaskType.REGRESSION,
+        }
+        return task_types[self.frame.schema[self.label].base_type()]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes, sorted, of a label that names several; otherwise none."""
-        if self.kind != Kind.MULTICLASS:
+        """The sorted classes of a multiclass label; otherwise none."""
+        if self.task_type != TaskType.MULTICLASS:
             return ()
         return tuple(self.frame[self.label].unique().sort())
 
-    def part(self, name: str) -> Part:
+    def split(self, name: str) -> Examples:
         """Features and label of `train`, `validation` or `test`."""
-        return self.rows(self.frame[PART] == name)
+        return self.rows(self.frame[SPLIT] == name)
 
-    def moments(self, chosen: str | pl.Series) -> pl.Series | None:
-        """When the predictions of a part, or of some rows, are made; None if nothing says it."""
-        if MOMENT not in self.frame.columns:
+    def prediction_times(self, chosen: str | pl.Series) -> pl.Series | None:
+        """When the predictions of a split, or of some rows, are made; None if unknown."""
+        if PREDICTION_TIME not in self.frame.columns:
             return None
-        rows = self.frame[PART] == chosen if isinstance(chosen, str) else chosen
-        return self.frame[MOMENT].filter(rows)
+        rows = self.frame[SPLIT] == chosen if isinstance(chosen, str) else chosen
+        return self.frame[PREDICTION_TIME].filter(rows)
 
-    def rows(self, chosen: pl.Series) -> Part:
+    def rows(self, chosen: pl.Series) -> Examples:
         """Features and label of some rows: 0 or 1, a class's name, or a number.
 
         Args:
@@ -112,28 +130,28 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
     plan, snapshots = _received(config, run)
     fingerprint = plan.fingerprint(snapshots)
     path = repository.root() / "data" / "cache" / f"{fingerprint}.parquet"
-    found = cache.read(path)
-    if found is None:
+    cached = cache.read(path)
+    if cached is None:
         with data_lock(repository.root()):
-            found = cache.read(path)
-            if found is None:
+            cached = cache.read(path)
+            if cached is None:
                 # under the lock nobody replaces a snapshot while it is read
                 snapshots = load_snapshots(plan.needs, run, plan.pins, read_moment(config))
                 fingerprint = plan.fingerprint(snapshots)
-                found = assemble(plan, snapshots, path.parent)
-                cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *found)
-    frame, dropped = found
+                cached = assemble(plan, snapshots, path.parent)
+                cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *cached)
+    frame, dropped = cached
     classified = _classified(plan, frame)
     debug = f"-{config.debug.rows}rows" if config.debug.rows else ""
     debug += "-overfit" if config.debug.overfit else ""  # a handful of these rows, see train
     if config.debug.rows:
         frame = _slice(frame, plan.label_name, config.debug.rows)
-    judged = plan.columns(snapshots)[PART]
+    rows_fingerprint = plan.columns(snapshots)[SPLIT]
     dataset = Dataset(
         frame, fingerprint + debug, list(plan.features), plan.label_name, snapshots, dropped,
-        judged + debug,
+        rows_fingerprint + debug,
         _periods(frame), classified, plan.spine.time_zone,
-        {name: expressions.needs(each) for name, each in plan.features.items()},
+        {name: expressions.needs(feature) for name, feature in plan.features.items()},
     )  # fmt: skip
     for notice in plan.notices.values():
         log.warning("%s", notice)
@@ -150,13 +168,15 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
 
 
 def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snapshot]]:
-    """The plan as signals stand now, and their snapshots."""
-    plan, moment = make_plan(config, as_it_stands=True), read_moment(config)
+    """The plan with the signals that are available now, and their snapshots."""
+    plan, run_time = make_plan(config, follow_holds=True), read_moment(config)
     try:
-        return plan, load_snapshots(plan.needs, run, plan.pins, moment)
-    except DeliveryHeldError:  # on arrival; now that it is known, the contracts say what follows
-        plan = make_plan(config, as_it_stands=True)
-        return plan, load_snapshots(plan.needs, run, plan.pins, moment)
+        return plan, load_snapshots(plan.needs, run, plan.pins, run_time)
+    except (
+        DeliveryHeldError
+    ):  # while it was fetched; now that it is known, the contracts say what follows
+        plan = make_plan(config, follow_holds=True)
+        return plan, load_snapshots(plan.needs, run, plan.pins, run_time)
 
 
 def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
@@ -164,7 +184,7 @@ def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
 
     Looked at again when the rows come from the cache: a field may be classified later.
     """
-    names = [name for name, each in plan.features.items() if plan.is_classified(each)]
+    names = [name for name, feature in plan.features.items() if plan.is_classified(feature)]
     for name in names:
         if frame.schema[name] == pl.String:
             raise UserError(
@@ -183,19 +203,19 @@ def _classified(plan: Plan, frame: pl.DataFrame) -> frozenset[str]:
 
 
 def _slice(frame: pl.DataFrame, label: str, rows: int) -> pl.DataFrame:
-    """A third of the rows from each part, spread evenly, with every class in its share."""
+    """A third of the rows from each split, spread evenly, with every class in its share."""
     places: list[int] = []
-    each = max(2, rows // len(split.PARTS))
-    number = frame.schema[label] == pl.Float64
-    classes = pl.repeat("", frame.height, eager=True) if number else frame[label]
-    for part in split.PARTS:
-        inside = frame.select((pl.col(PART) == part).arg_true()).to_series()
-        found = pl.DataFrame({"class": classes[inside], "place": inside})
-        groups = sorted(found.partition_by("class", maintain_order=True), key=len)
-        left, total = each, len(inside)
+    rows_per_split = max(2, rows // len(SPLITS))
+    is_number = frame.schema[label] == pl.Float64
+    classes = pl.repeat("", frame.height, eager=True) if is_number else frame[label]
+    for split in SPLITS:
+        inside = frame.select((pl.col(SPLIT) == split).arg_true()).to_series()
+        by_class = pl.DataFrame({"class": classes[inside], "place": inside})
+        groups = sorted(by_class.partition_by("class", maintain_order=True), key=len)
+        left, total = rows_per_split, len(inside)
         for more, group in reversed(list(enumerate(reversed(groups)))):
             # the most frequent comes last and takes what is left
-            wanted = left if not more else max(1, round(each * len(group) / total))
+            wanted = left if not more else max(1, round(rows_per_split * len(group) / total))
             wanted = max(1, min(wanted, left - more, len(group)))
             left -= wanted
             chosen = np.linspace(0, len(group) - 1, wanted).round().astype(int)
@@ -204,39 +224,45 @@ def _slice(frame: pl.DataFrame, label: str, rows: int) -> pl.DataFrame:
 
 
 def _periods(frame: pl.DataFrame) -> dict[str, tuple[datetime, datetime]]:
-    if MOMENT not in frame.columns:
+    if PREDICTION_TIME not in frame.columns:
         return {}
-    span = frame.group_by(PART).agg(pl.min(MOMENT).alias("first"), pl.max(MOMENT).alias("last"))
-    found = {row["part"]: (row["first"], row["last"]) for row in span.iter_rows(named=True)}
-    return {part: found[part] for part in split.PARTS}
+    span = frame.group_by(SPLIT).agg(
+        pl.min(PREDICTION_TIME).alias("first"), pl.max(PREDICTION_TIME).alias("last")
+    )
+    periods = {row[SPLIT]: (row["first"], row["last"]) for row in span.iter_rows(named=True)}
+    return {split: periods[split] for split in SPLITS}
 
 
 def _record(run: Run, plan: Plan, dataset: Dataset) -> None:
     run.log_provenance(FINGERPRINT, dataset.fingerprint)  # refuses other data than before
-    for name, each in dataset.snapshots.items():
+    for name, snapshot in dataset.snapshots.items():
         contract = plan.contracts[name]
         # a first run's .dvc files are younger than its commit and patch; rerun takes these
-        for path in (each.file, each.file.with_suffix(".yaml")):
+        for path in (snapshot.file, snapshot.file.with_suffix(".yaml")):
             if path.exists():
                 data = plan.spine.root / "data"
                 run.log_artifact(path, path.relative_to(data).as_posix())
         context = "spine" if contract is plan.spine else "joined"
-        record(run, contract, each, context, sorted(plan.needs[name]))
+        record(run, contract, snapshot, context, sorted(plan.needs[name]))
     for name, notice in plan.notices.items():
         run.log_tag(name, notice)
-    counts = dict(dataset.frame[PART].value_counts().iter_rows())
-    run.log_params({f"rows.{part}": counts.get(part, 0) for part in split.PARTS})
+    counts = dict(dataset.frame[SPLIT].value_counts().iter_rows())
+    run.log_params({f"rows.{split}": counts.get(split, 0) for split in SPLITS})
     run.log_params({"rows.without_label": dataset.dropped})
     zone = ZoneInfo(plan.spine.time_zone)  # people read months as the spine's owner does
     facts: dict[str, Any] = {
-        "judged": dataset.judged,
+        "judged": dataset.rows_fingerprint,  # the key that records of before have
         "snapshots": {
-            name: {"version": each.version, "md5": each.md5, "content": each.content}
-            for name, each in dataset.snapshots.items()
+            name: {
+                "version": snapshot.version,
+                "md5": snapshot.md5,
+                "content": snapshot.content,
+            }
+            for name, snapshot in dataset.snapshots.items()
         },
         "periods": {
-            part: [moment.astimezone(zone).isoformat() for moment in (first, last)]
-            for part, (first, last) in dataset.periods.items()
+            split: [time.astimezone(zone).isoformat() for time in (first, last)]
+            for split, (first, last) in dataset.periods.items()
         },
     }
     for name, value in facts.items():

@@ -1,4 +1,4 @@
-"""Your features, labels and moments, and what each needs of which signal."""
+"""Your features, labels and prediction times, and the fields of signals that they need."""
 
 import importlib
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ class Expressions:
 
     features: Mapping[str, pl.Expr]
     labels: Mapping[str, pl.Expr]
-    moments: Mapping[str, pl.Expr]
+    prediction_times: Mapping[str, pl.Expr]
 
 
 def load(package: str) -> Expressions:
@@ -34,8 +34,8 @@ def load(package: str) -> Expressions:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name in (package, name):
             raise UserError(
-                f"package: src/{package}/features.py is not there; package must be the name of the "
-                "folder in src/ that holds it"
+                f"package: src/{package}/features.py does not exist; package must be the name of "
+                "the folder in src/ that holds it"
             ) from None
         trace, line = error.__traceback__, 0
         while trace:
@@ -47,16 +47,20 @@ def load(package: str) -> Expressions:
             f"src/{package}/features.py{f':{line}' if line else ''}: cannot be loaded "
             f"({type(error).__name__}: {error})"
         ) from error
+    if getattr(module, "MOMENTS", None) and not hasattr(module, "PREDICTION_TIMES"):
+        raise UserError(
+            f"MOMENTS is called PREDICTION_TIMES now: rename it in src/{package}/features.py"
+        )
     tables = {}
-    for table in ("FEATURES", "LABELS", "MOMENTS"):
+    for table in ("FEATURES", "LABELS", "PREDICTION_TIMES"):
         tables[table] = getattr(module, table, {})
         for key, expression in tables[table].items():
             if not isinstance(expression, pl.Expr):
                 raise UserError(
-                    f"{table}['{key}'] in src/{package}/features.py is no polars expression but "
-                    f"{type(expression).__name__}; write it with pl.col('<signal>.<field>')"
+                    f"{table}['{key}'] in src/{package}/features.py must be a polars expression "
+                    f"such as pl.col('<signal>.<field>'), got {type(expression).__name__}"
                 )
-    return Expressions(tables["FEATURES"], tables["LABELS"], tables["MOMENTS"])
+    return Expressions(tables["FEATURES"], tables["LABELS"], tables["PREDICTION_TIMES"])
 
 
 def choose(table: Mapping[str, pl.Expr], name: str, key: str) -> pl.Expr:
@@ -72,20 +76,20 @@ def choose(table: Mapping[str, pl.Expr], name: str, key: str) -> pl.Expr:
 
 def needs(expression: pl.Expr) -> Needs:
     """Fields by signal that an expression reads."""
-    found: Needs = {}
+    fields: Needs = {}
     for column in expression.meta.root_names():
         signal, _, field = column.partition(".")
-        found.setdefault(signal, set()).add(field)
-    return found
+        fields.setdefault(signal, set()).add(field)
+    return fields
 
 
 def together(all_needs: Iterable[Needs]) -> Needs:
     """Fields by signal that several expressions read."""
-    found: Needs = {}
-    for each in all_needs:
-        for signal, fields in each.items():
-            found.setdefault(signal, set()).update(fields)
-    return found
+    union: Needs = {}
+    for one_needs in all_needs:
+        for signal, fields in one_needs.items():
+            union.setdefault(signal, set()).update(fields)
+    return union
 
 
 def first_line(error: BaseException) -> str:
@@ -101,10 +105,10 @@ def text(expression: pl.Expr) -> str:
 def check(
     place: str, expression: pl.Expr, contracts: Mapping[str, Contract], may_know_after: bool
 ) -> None:
-    """Whether an expression uses only what it may.
+    """Checks that an expression uses only what it may.
 
     Args:
-        place: How messages call it, such as `feature 'distance'`.
+        place: Its name in messages, such as `feature 'distance'`.
         expression: The expression.
         contracts: All signals by name.
         may_know_after: Whether it may use fields that are known only after the event: a label may.
@@ -130,27 +134,27 @@ def check(
             if contract.field(field).known_after_event and not may_know_after:
                 raise UserError(
                     f"{place} uses '{signal}.{field}', which is known only after the event "
-                    f"(knownAfterEvent in signals/{signal}.yaml): when the prediction is made, "
-                    "nobody has it yet.\nUse a field that is known at that moment."
+                    f"(knownAfterEvent in signals/{signal}.yaml).\nUse a field that is known at "
+                    "prediction time."
                 )
     if "AnonymousFunction" in text(expression):
         raise UserError(
-            f"{place} calls a Python function; a change in it would go unnoticed and old results "
-            "would be used.\nWrite it with polars' own expressions."
+            f"{place} calls a Python function, and changes in it would not invalidate the cache.\n"
+            "Write it with polars' own expressions."
         )
     try:
         own_row = _own_row(expression)
     except pl.exceptions.PolarsError as error:
         raise UserError(
-            f"{place} does not say which fields it uses ({first_line(error)}).\n"
+            f"{place}: cannot tell which fields it uses ({first_line(error)}).\n"
             "Name each field with pl.col('<signal>.<field>') instead of a selector or pl.element()."
         ) from None
     if not needs(expression):
         raise UserError(f"{place} uses no field; write it with pl.col('<signal>.<field>')")
     if not own_row:
         raise UserError(
-            f"{place} looks at other rows than its own, and those may be later than the moment of "
-            "prediction.\nUse only the row's own fields (no shift, mean, over, rank, …)."
+            f"{place} reads other rows, which may be later than its prediction time.\n"
+            "Use only the row's own fields (no shift, mean, over, rank, …)."
         )
 
 
@@ -159,7 +163,7 @@ def _own_row(expression: pl.Expr) -> bool:
     meta = expression.meta
     if meta.is_literal(allow_aliasing=True):
         return True
-    # each judges the last step only, so the steps before it are judged in turn
+    # polars looks at the last step only, so the steps before it are checked in turn
     return (
         meta.is_row_separable() and meta.is_length_preserving() and all(map(_own_row, meta.pop()))
     )

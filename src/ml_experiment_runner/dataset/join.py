@@ -1,8 +1,9 @@
-"""Brings other signals to the spine's rows: only what was known at each row's moment.
+"""Brings other signals to the spine's rows: only what was known at each row's prediction time.
 
 Two things always hold. Every row of the spine is kept, exactly once and in its place; and no value
-is used that became known after the row's moment. A row is *known* its contract's delay after its
-event time, may be used from that very instant on, and for as long as the contract's freshness.
+is used that became known after the row's prediction time. A row is *known* its contract's delay
+after its event time, may be used from that very instant on, and for as long as the contract's
+freshness.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract
 
-MOMENT = "moment"  # the spine's column that holds when its prediction is made
+PREDICTION_TIME = "prediction_time"  # the spine's column that holds when its prediction is made
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 AHEAD = timedelta(days=31)  # of a signal are read at once
 
@@ -46,7 +47,7 @@ def attach(rows: pl.DataFrame, spine: Contract, signals: Sequence[Joined]) -> pl
     """The spine's rows, in their order, with what is wanted of other signals.
 
     Args:
-        rows: Columns `<spine>.<field>`, and `moment` where a signal has an event time.
+        rows: Columns `<spine>.<field>`, and `prediction_time` where a signal has an event time.
         spine: The spine's contract.
         signals: What is joined.
 
@@ -54,22 +55,22 @@ def attach(rows: pl.DataFrame, spine: Contract, signals: Sequence[Joined]) -> pl
         UserError: A signal's `on` is not its key, or its fields are of different types.
     """
     as_of = []
-    for each in signals:
-        check(spine, each.contract, each.on)
-        if each.contract.event_time is None:
-            rows = _at_any_time(rows, spine, each)
+    for signal in signals:
+        check(spine, signal.contract, signal.on)
+        if signal.contract.event_time is None:
+            rows = _at_any_time(rows, spine, signal)
         else:
-            as_of.append(each)
+            as_of.append(signal)
     if not as_of:
         return rows
-    if MOMENT not in rows.columns:
+    if PREDICTION_TIME not in rows.columns:
         raise UserError(
-            f"dataset.moment: {as_of[0].contract.name} is joined as of a moment and none is named; "
-            "name one of MOMENTS in features.py"
+            f"dataset.prediction_time is missing: {as_of[0].contract.name} is joined as of it; "
+            "set it to one of PREDICTION_TIMES in features.py"
         )
     # in order of time once for all of them
-    ordered = rows.with_columns(_places("place")).sort(MOMENT)
-    columns = [column for each in as_of for column in _as_of(ordered, spine, each)]
+    ordered = rows.with_columns(_places("place")).sort(PREDICTION_TIME)
+    columns = [column for signal in as_of for column in _as_of(ordered, spine, signal)]
     return rows.hstack(pl.DataFrame(columns).select(pl.all().gather(ordered["place"].arg_sort())))
 
 
@@ -93,9 +94,9 @@ def _as_of(rows: pl.DataFrame, spine: Contract, signal: Joined) -> pl.DataFrame:
     # stable: of two events at once, the later in key order is taken, always
     other = signal.rows.sort(event, maintain_order=True)
     # only what decides is joined; everything else is then taken by its place
-    found = rows.select(MOMENT, *left).join_asof(
+    places = rows.select(PREDICTION_TIME, *left).join_asof(
         other.select((pl.col(event) + contract.delay).alias("known"), *right, _places("row")),
-        left_on=MOMENT,
+        left_on=PREDICTION_TIME,
         right_on="known",
         by_left=left or None,
         by_right=right or None,
@@ -103,7 +104,7 @@ def _as_of(rows: pl.DataFrame, spine: Contract, signal: Joined) -> pl.DataFrame:
         tolerance=contract.freshness,
         check_sortedness=False,
     )
-    return other.select(pl.col(signal.columns).gather(found["row"]))
+    return other.select(pl.col(signal.columns).gather(places["row"]))
 
 
 def _places(name: str) -> pl.Expr:
@@ -132,11 +133,13 @@ class Window:
 
     def at(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What a slice needs; all if nothing says when its predictions are made."""
-        if self._contract.event_time is None or MOMENT not in rows.columns:
+        if self._contract.event_time is None or PREDICTION_TIME not in rows.columns:
             self._kept = self._signal.collect() if self._kept.is_empty() else self._kept
             return self._kept
-        span = rows.select(pl.min(MOMENT).alias("first"), pl.max(MOMENT).alias("last")).row(0)
-        first, last = (moment - self._contract.delay for moment in span)
+        span = rows.select(
+            pl.min(PREDICTION_TIME).alias("first"), pl.max(PREDICTION_TIME).alias("last")
+        ).row(0)
+        first, last = (time - self._contract.delay for time in span)
         event = pl.col(f"{self._contract.name}.{self._contract.event_time}")
         if first < self._first:  # back in time: what it needs was let go
             self._read = LONG_AGO
@@ -147,21 +150,21 @@ class Window:
             new = self._signal.filter(event.is_between(self._read, until, closed="right"))
             self._ahead = pl.concat([self._ahead, new.collect()])
             self._read = until
-        found = pl.concat([self._kept, self._ahead.filter(event <= last)])
+        needed = pl.concat([self._kept, self._ahead.filter(event <= last)])
         self._ahead = self._ahead.filter(event > last)
-        past = found.filter(event <= first)
+        past = needed.filter(event <= first)
         if self._key:
             # those of one key are in order of time: in key order within a slice
             past = past.unique(self._key, keep="last", maintain_order=True)
         else:
             past = past.tail(1)
-        self._kept = pl.concat([past, found.filter(event > first)])
+        self._kept = pl.concat([past, needed.filter(event > first)])
         self._first = first
         return self._kept
 
 
 def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
-    """Whether `on` finds at most one row of the other signal.
+    """Checks that `on` finds at most one row of the other signal.
 
     Raises:
         UserError: It names other fields than the key's, or fields of different types, or the other
@@ -172,8 +175,8 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
     for field in wanted:
         if contract.field(field).generated:
             raise UserError(
-                f"{place}: no fields tell the rows of {contract.name} apart, so none of "
-                f"{spine.name} can find one; it can be the spine, or mark its key in its contract"
+                f"{place}: {contract.name} has no key that {spine.name} could be joined on; "
+                "mark its key in its contract, or make it the spine"
             )
         if field not in on:
             raise UserError(
@@ -183,11 +186,11 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
     for field, partner in on.items():
         if not wanted:
             raise UserError(
-                f"{place}: {contract.name} is found by its event time alone; name no field here"
+                f"{place}: {contract.name} is joined by its event time alone; remove the fields"
             )
         if field not in wanted:
             raise UserError(
-                f"{place}.{field}: this is no key field of {contract.name}. "
+                f"{place}.{field}: '{field}' is not a key field of {contract.name}. "
                 f"{nearest(field, wanted)}"
             )
         if partner not in spine.names:
@@ -198,11 +201,11 @@ def check(spine: Contract, contract: Contract, on: Mapping[str, str]) -> None:
         types = contract.field(field).type, spine.field(partner).type
         if types[0] != types[1]:
             raise UserError(
-                f"{place}.{field}: {contract.name}.{field} is of type {types[0]} and "
+                f"{place}.{field}: {contract.name}.{field} is of type {types[0]}, but "
                 f"{spine.name}.{partner} of type {types[1]}; they can never be equal"
             )
         if spine.field(partner).known_after_event:
             raise UserError(
                 f"{place}.{field}: {spine.name}.{partner} is known only after the event, so it "
-                "cannot find a row at the moment of prediction"
+                "cannot be joined on at prediction time"
             )

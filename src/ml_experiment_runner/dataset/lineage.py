@@ -27,7 +27,8 @@ class Uses:
 
     Attributes:
         features: Names of features by the experiments that choose them; nobody, if empty.
-        fields: Fields that some dataset reads, for a feature, a label, a moment, a key or a join.
+        fields: Fields that some dataset reads, for a feature, a label, a prediction time, a key or
+            a join.
         experiments: Status of each experiment whose dataset reads the signal; `default` is none of
             them chosen.
         pins: Versions that experiments read instead of the current one.
@@ -82,7 +83,7 @@ def unused(config: DictConfig) -> list[Finding]:
     if problems:  # what the others use is not known
         return []
     chosen = {feature for uses in used.values() for feature in uses.features}
-    found = []
+    found: list[Finding] = []
     for name, uses in used.items():
         idle = [field for field in contracts[name].names if field not in uses.fields]
         if not uses.experiments:

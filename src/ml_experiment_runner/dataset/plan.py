@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ml_experiment_runner.config.checks import nearest, read_moment, read_now
 from ml_experiment_runner.dataset import expressions, join
-from ml_experiment_runner.dataset.join import MOMENT
-from ml_experiment_runner.dataset.split import check_split
+from ml_experiment_runner.dataset.join import PREDICTION_TIME
+from ml_experiment_runner.dataset.splits import check_split
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import Contract, known
@@ -21,7 +21,7 @@ from ml_experiment_runner.signals.snapshots import versions
 from ml_experiment_runner.signals.snapshots.availability import Availability, availability
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
 
-PART = "part"
+SPLIT = "split"
 RECIPE = 2  # raise it when the same inputs would give other rows: caches of before are left alone
 
 
@@ -35,12 +35,12 @@ class Plan:
         features: Expressions by name.
         label_name: The label's name.
         label: Its expression.
-        moment: When the prediction is made; None where nothing says it.
+        prediction_time: When the prediction is made; None where nothing says it.
         joins: For each other signal, its key fields and the spine's fields they equal.
-        split: How rows fall into parts.
-        now: The moment that the run pretends to live in.
+        split: `by`, and the sizes of `validation` and `test`.
+        now: The time that the run pretends to live in.
         pins: Versions that are read instead of the current ones, by signal.
-        notices: What is to be said of signals that are held or late, by `held/<signal>` or
+        notices: Messages about signals that are held or late, by `held/<signal>` or
             `late/<signal>`.
     """
 
@@ -49,7 +49,7 @@ class Plan:
     features: dict[str, pl.Expr]
     label_name: str
     label: pl.Expr
-    moment: pl.Expr | None
+    prediction_time: pl.Expr | None
     joins: dict[str, dict[str, str]]
     split: dict[str, str]
     now: datetime | None
@@ -60,7 +60,7 @@ class Plan:
     def needs(self) -> expressions.Needs:
         """Fields by signal."""
         used = [*self.features.values(), self.label]
-        used += [] if self.moment is None else [self.moment]
+        used += [] if self.prediction_time is None else [self.prediction_time]
         needs = expressions.together(map(expressions.needs, used))
         own = needs.setdefault(self.spine.name, set())
         own.update(self.spine.key)
@@ -80,13 +80,16 @@ class Plan:
 
     def fingerprint(self, snapshots: Mapping[str, Snapshot]) -> str:
         """The same for the same data and the same recipe, in every process."""
+        # keys as they were first called, so that fingerprints of before stay the same
         recipe = {
             "recipe": RECIPE,
             "signals": {name: self._identity(snapshots, name) for name in snapshots},
             "spine": self.spine.name,
-            "features": [[name, expressions.text(each)] for name, each in self.features.items()],
+            "features": [
+                [name, expressions.text(feature)] for name, feature in self.features.items()
+            ],
             "label": [self.label_name, expressions.text(self.label)],
-            "moment": None if self.moment is None else expressions.text(self.moment),
+            "moment": self._prediction_time_text,
             "joins": self.joins,
             "split": self.split,
             "now": self.now.isoformat() if self.now else None,
@@ -94,29 +97,33 @@ class Plan:
         return _hash(recipe)
 
     def columns(self, snapshots: Mapping[str, Snapshot]) -> dict[str, str]:
-        """What each feature, and the part, depends on: equal in two datasets if the column is."""
-        rows = {
+        """What each feature, and the split, depends on: equal in two datasets if the column is."""
+        rows = {  # keys as in `fingerprint`
             "recipe": RECIPE,
             "spine": [self.spine.name, self._identity(snapshots, self.spine.name)],
             "label": expressions.text(self.label),
-            "moment": None if self.moment is None else expressions.text(self.moment),
+            "moment": self._prediction_time_text,
             "now": self.now.isoformat() if self.now else None,
         }
-        found = {PART: _hash([rows, self.split, self.spine.key])}  # at random, it is by the key
-        for name, each in self.features.items():
+        fingerprints = {SPLIT: _hash([rows, self.split, self.spine.key])}  # random: by the key
+        for name, expression in self.features.items():
             joined = {
                 signal: [self.joins[signal], self._identity(snapshots, signal)]
-                for signal in expressions.needs(each)
+                for signal in expressions.needs(expression)
                 if signal != self.spine.name
             }
-            found[name] = _hash([rows, expressions.text(each), joined])
-        return found
+            fingerprints[name] = _hash([rows, expressions.text(expression), joined])
+        return fingerprints
+
+    @property
+    def _prediction_time_text(self) -> str | None:
+        return None if self.prediction_time is None else expressions.text(self.prediction_time)
 
     def _identity(self, snapshots: Mapping[str, Snapshot], signal: str) -> list[str]:
         """A signal's rows, and what decides which of them are joined."""
-        contract, each = self.contracts[signal], snapshots[signal]
+        contract, snapshot = self.contracts[signal], snapshots[signal]
         # a draft may change its key or event time under the same version
-        return [each.version, each.content, *contract.key, str(contract.event_time),
+        return [snapshot.version, snapshot.content, *contract.key, str(contract.event_time),
                 str(contract.delay), str(contract.freshness), contract.time_zone]  # fmt: skip
 
 
@@ -125,74 +132,135 @@ def _hash(recipe: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def make_plan(config: DictConfig, as_it_stands: bool = False) -> Plan:
+def make_plan(config: DictConfig, follow_holds: bool = False) -> Plan:
     """Reads contracts, expressions and configuration, and checks that they fit together.
 
     Args:
         config: The composed configuration.
-        as_it_stands: Follow what contracts say about signals that are held or late now; otherwise
-            the plan is as declared.
+        follow_holds: Do what contracts say about signals that are held or late now; otherwise the
+            plan is as declared.
 
     Raises:
-        UserError: Names the key or the feature that does not fit, or the signal that has the run
-            stop.
+        UserError: Names the key or the feature that does not fit, or the signal that stops the
+            run.
     """
-    contracts = read_contracts(repository.root())
-    chosen = config.dataset
+    dataset = config.dataset
     written = expressions.load(config.package)
-    known(contracts, chosen.spine, "dataset.spine")
-    features = _choose(chosen, written)
-    pins = _pins(chosen, contracts)
-    notices: dict[str, str] = {}
-    used = expressions.together(map(expressions.needs, features.values()))
-    for name in sorted({chosen.spine, *used} & contracts.keys()):
-        if as_it_stands:
-            stands = availability(contracts[name], pins.get(name), read_moment(config))
-            left = _without(features, stands, chosen.spine)
-            if stands.trouble:
-                gone = [each for each in features if each not in left]
-                more = f"; left out: {', '.join(gone)}" if gone else ""
-                notices[f"{stands.trouble}/{name}"] = stands.notice + more
-            features = left
-            if stands.pin:
-                pins[name] = stands.pin
-            contracts[name] = stands.contract
-        elif name in pins:
-            contracts[name] = versions.pinned(contracts[name], pins[name])[0]
-    spine = contracts[chosen.spine]
-    for name, expression in features.items():
-        expressions.check(f"feature '{name}'", expression, contracts, may_know_after=False)
-    label = expressions.choose(written.labels, chosen.label, "dataset.label")
-    expressions.check(f"label '{chosen.label}'", label, contracts, may_know_after=True)
-    _check_own(f"label '{chosen.label}'", label, spine)
-    moment = _moment(chosen, written, contracts, spine)
+    inputs = _read_inputs(dataset, written)
+    if follow_holds:
+        _follow_availability(inputs, read_moment(config))
+    else:
+        _pin_versions(inputs)
+    for name, expression in inputs.features.items():
+        expressions.check(f"feature '{name}'", expression, inputs.contracts, may_know_after=False)
+    label = _choose_label(dataset, written, inputs)
+    prediction_time = _choose_prediction_time(dataset, written, inputs)
     now = read_now(config)
-    if moment is None and (now is not None or chosen.split.by == "time"):
-        key = "dataset.split.by: time" if now is None else "now"
-        raise UserError(
-            f"{key} needs a moment, and {spine.name} has no event time; "
-            "name one of MOMENTS as dataset.moment, or split by random"
-        )
-    check_split(chosen.split)
-    parts = OmegaConf.to_container(chosen.split)
-    assert isinstance(parts, dict)
+    _check_time(dataset, inputs.spine, prediction_time, now)
+    check_split(dataset.split)
     return Plan(
-        contracts=contracts,
-        spine=spine,
-        features=features,
-        label_name=chosen.label,
+        contracts=inputs.contracts,
+        spine=inputs.spine,
+        features=inputs.features,
+        label_name=dataset.label,
         label=label,
-        moment=moment,
-        joins=_joins(chosen, features, contracts, spine),
-        split={str(key): str(value) for key, value in parts.items()},
+        prediction_time=prediction_time,
+        joins=_joins(dataset, inputs),
+        split={str(key): str(value) for key, value in dataset.split.items()},
         now=now,
-        pins=pins,
-        notices=notices,
+        pins=inputs.pins,
+        notices=inputs.notices,
     )
 
 
-def _pins(chosen: DictConfig, contracts: Mapping[str, Contract]) -> dict[str, str]:
-    pins = {str(name): str(version) for name, version in (chosen.get("pin") or {}).items()}
+@dataclass
+class _Inputs:
+    """What a plan is made from; pins and holds change which version of a signal is read.
+
+    Attributes:
+        contracts: All signals by name.
+        spine_name: The spine.
+        features: Expressions by name.
+        pins: Versions that are read instead of the current ones, by signal.
+        notices: As of `Plan`.
+    """
+
+    contracts: dict[str, Contract]
+    spine_name: str
+    features: dict[str, pl.Expr]
+    pins: dict[str, str]
+    notices: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def spine(self) -> Contract:
+        """The contract of the signal whose rows are the examples."""
+        return self.contracts[self.spine_name]
+
+    @property
+    def signals(self) -> set[str]:
+        """Signals that features read."""
+        return set(expressions.together(map(expressions.needs, self.features.values())))
+
+    @property
+    def read(self) -> list[str]:
+        """Names of the declared signals that are read, the spine among them."""
+        return sorted({self.spine_name, *self.signals} & self.contracts.keys())
+
+
+def _read_inputs(dataset: DictConfig, written: expressions.Expressions) -> _Inputs:
+    contracts = read_contracts(repository.root())
+    known(contracts, dataset.spine, "dataset.spine")
+    features = _choose_features(dataset, written)
+    return _Inputs(contracts, dataset.spine, features, _read_pins(dataset, contracts))
+
+
+def _pin_versions(inputs: _Inputs) -> None:
+    for name in inputs.read:
+        if name in inputs.pins:
+            contract = inputs.contracts[name]
+            inputs.contracts[name] = versions.pinned(contract, inputs.pins[name])[0]
+
+
+def _follow_availability(inputs: _Inputs, run_time: datetime) -> None:
+    """Pins, leaves out or refuses signals that are held or late, as their contracts say."""
+    for name in inputs.read:
+        state = availability(inputs.contracts[name], inputs.pins.get(name), run_time)
+        left = _features_left(inputs, state)
+        if state.trouble:
+            dropped = [feature for feature in inputs.features if feature not in left]
+            suffix = f"; left out: {', '.join(dropped)}" if dropped else ""
+            inputs.notices[f"{state.trouble}/{name}"] = state.notice + suffix
+        inputs.features = left
+        if state.pin:
+            inputs.pins[name] = state.pin
+        inputs.contracts[name] = state.contract
+
+
+def _features_left(inputs: _Inputs, state: Availability) -> dict[str, pl.Expr]:
+    """The features that do not read a signal that is left out."""
+    if not state.left_out:
+        return inputs.features
+    contract = state.contract
+    name = contract.name
+    if name == inputs.spine_name:
+        raise contract.mistake(
+            f"{state.notice}, but its rows are the examples of this dataset",
+            f"Write `whenHeld: last_good` or `stop` in signals/{name}.yaml",
+        )
+    left = {
+        feature: expression
+        for feature, expression in inputs.features.items()
+        if name not in expressions.needs(expression)
+    }
+    if not left:
+        raise contract.mistake(
+            f"{state.notice}, and no feature is left", "See `python run.py holds`"
+        )
+    return left
+
+
+def _read_pins(dataset: DictConfig, contracts: Mapping[str, Contract]) -> dict[str, str]:
+    pins = {str(name): str(version) for name, version in (dataset.get("pin") or {}).items()}
     for name in pins:
         if name not in contracts:
             raise UserError(
@@ -201,56 +269,48 @@ def _pins(chosen: DictConfig, contracts: Mapping[str, Contract]) -> dict[str, st
     return pins
 
 
-def _without(features: dict[str, pl.Expr], stands: Availability, spine: str) -> dict[str, pl.Expr]:
-    """The features that are left where a signal is left out."""
-    if not stands.left_out:
-        return features
-    name = stands.contract.name
-    if name == spine:
-        raise stands.contract.mistake(
-            f"{stands.notice}, but its rows are the examples of this dataset",
-            f"Write `whenHeld: last_good` or `stop` in signals/{name}.yaml",
-        )
-    left = {key: each for key, each in features.items() if name not in expressions.needs(each)}
-    if not left:
-        raise stands.contract.mistake(
-            f"{stands.notice}, and no feature is left", "See `python run.py holds`"
-        )
-    return left
-
-
-def _choose(chosen: DictConfig, written: expressions.Expressions) -> dict[str, pl.Expr]:
+def _choose_features(dataset: DictConfig, written: expressions.Expressions) -> dict[str, pl.Expr]:
     features: dict[str, pl.Expr] = {}
-    if chosen.label in (PART, MOMENT):
-        raise UserError(f"dataset.label: '{chosen.label}' is taken; call the label otherwise")
-    for name in chosen.features:
+    if dataset.label in (SPLIT, PREDICTION_TIME):
+        raise UserError(f"dataset.label: '{dataset.label}' is a reserved name; rename the label")
+    for name in dataset.features:
         if name in features:
-            raise UserError(f"dataset.features: '{name}' stands twice; remove one")
-        if name in (chosen.label, PART, MOMENT):
-            raise UserError(f"dataset.features: '{name}' is taken; call the feature otherwise")
+            raise UserError(f"dataset.features: duplicate feature '{name}'; remove one")
+        if name == dataset.label:
+            raise UserError(f"dataset.features: '{name}' is the label; remove it from the features")
+        if name in (SPLIT, PREDICTION_TIME):
+            raise UserError(f"dataset.features: '{name}' is a reserved name; rename the feature")
         features[name] = expressions.choose(written.features, name, "dataset.features")
     if not features:
-        raise UserError("dataset.features: there is none; name some of FEATURES in features.py")
+        raise UserError("dataset.features is empty; name some of FEATURES in features.py")
     return features
 
 
-def _moment(
-    chosen: DictConfig,
-    written: expressions.Expressions,
-    contracts: Mapping[str, Contract],
-    spine: Contract,
+def _choose_label(
+    dataset: DictConfig, written: expressions.Expressions, inputs: _Inputs
+) -> pl.Expr:
+    place = f"label '{dataset.label}'"
+    label = expressions.choose(written.labels, dataset.label, "dataset.label")
+    expressions.check(place, label, inputs.contracts, may_know_after=True)
+    _check_reads_spine_only(place, label, inputs.spine)
+    return label
+
+
+def _choose_prediction_time(
+    dataset: DictConfig, written: expressions.Expressions, inputs: _Inputs
 ) -> pl.Expr | None:
-    """The named moment, or the event time if none is named; None if there is none either."""
-    if chosen.get("moment") is None:
+    """The named one, or the spine's event time if none is named; None if it has none either."""
+    spine, name = inputs.spine, dataset.get("prediction_time")
+    if name is None:
         return pl.col(f"{spine.name}.{spine.event_time}") if spine.event_time else None
-    place = f"moment '{chosen.moment}'"
-    moment = expressions.choose(written.moments, chosen.moment, "dataset.moment")
-    expressions.check(place, moment, contracts, may_know_after=False)
-    _check_own(place, moment, spine)
-    return moment
+    place = f"prediction time '{name}'"
+    expression = expressions.choose(written.prediction_times, name, "dataset.prediction_time")
+    expressions.check(place, expression, inputs.contracts, may_know_after=False)
+    _check_reads_spine_only(place, expression, spine)
+    return expression
 
 
-def _check_own(place: str, expression: pl.Expr, spine: Contract) -> None:
+def _check_reads_spine_only(place: str, expression: pl.Expr, spine: Contract) -> None:
     if other := set(expressions.needs(expression)) - {spine.name}:
         raise UserError(
             f"{place} uses the signal '{min(other)}'; it may only use the fields of the spine, "
@@ -258,27 +318,34 @@ def _check_own(place: str, expression: pl.Expr, spine: Contract) -> None:
         )
 
 
-def _on(contract: Contract, spine: Contract) -> str:
+def _check_time(
+    dataset: DictConfig, spine: Contract, prediction_time: pl.Expr | None, now: datetime | None
+) -> None:
+    """Splitting by time and a pretended `now` need to know when predictions are made."""
+    if prediction_time is None and (now is not None or dataset.split.by == "time"):
+        key = "dataset.split.by: time" if now is None else "now"
+        raise UserError(
+            f"{key} needs a prediction time, and {spine.name} has no event time; "
+            "set dataset.prediction_time to one of PREDICTION_TIMES, or dataset.split.by=random"
+        )
+
+
+def _joins(dataset: DictConfig, inputs: _Inputs) -> dict[str, dict[str, str]]:
+    """How the rows of the other signals that features use are found."""
+    joins: dict[str, dict[str, str]] = {}
+    spine, contracts = inputs.spine, inputs.contracts
+    for signal in sorted(inputs.signals - {spine.name}):
+        if signal not in dataset.joins:
+            raise UserError(
+                f"dataset.joins.{signal} is missing, and features use '{signal}'; "
+                f"write dataset.joins.{signal}: {_join_example(contracts[signal], spine)}"
+            )
+        joins[signal] = {str(key): str(value) for key, value in dataset.joins[signal].items()}
+        join.check(spine, contracts[signal], joins[signal])
+    return joins
+
+
+def _join_example(contract: Contract, spine: Contract) -> str:
     """What a join names, as it is written: every key field but the event time."""
     fields = [name for name in contract.key if name != contract.event_time]
     return "{" + ", ".join(f"{name}: <field of {spine.name}>" for name in fields) + "}"
-
-
-def _joins(
-    chosen: DictConfig,
-    features: Mapping[str, pl.Expr],
-    contracts: Mapping[str, Contract],
-    spine: Contract,
-) -> dict[str, dict[str, str]]:
-    """How the rows of the other signals that features use are found."""
-    joins: dict[str, dict[str, str]] = {}
-    used = expressions.together(map(expressions.needs, features.values()))
-    for signal in sorted(set(used) - {spine.name}):
-        if signal not in chosen.joins:
-            raise UserError(
-                f"dataset.joins: features use '{signal}' and nothing says how its row is found; "
-                f"write dataset.joins.{signal}: {_on(contracts[signal], spine)}"
-            )
-        joins[signal] = {str(key): str(value) for key, value in chosen.joins[signal].items()}
-        join.check(spine, contracts[signal], joins[signal])
-    return joins

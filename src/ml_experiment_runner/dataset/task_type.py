@@ -1,22 +1,25 @@
-"""The kind of question, which follows from the label."""
+"""The task type, which follows from the label."""
 
 from enum import StrEnum
 
 import polars as pl
 
 
-class Kind(StrEnum):
-    """What a label asks for: a yes or no, one of several classes, or a number."""
+class TaskType(StrEnum):
+    """Binary or multiclass classification, or regression."""
 
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
 
 
-def kind_of(label: pl.Series) -> Kind:
-    """The kind of a label: texts are classes, true and false or 0 and 1 binary, others numbers."""
+def task_type_of(label: pl.Series) -> TaskType:
+    """The task type of a label.
+
+    Text is multiclass, true/false or 0/1 is binary, any other number is regression.
+    """
     if label.dtype == pl.Boolean:
-        return Kind.BINARY
+        return TaskType.BINARY
     if label.dtype.is_numeric():
-        return Kind.BINARY if ((label == 0) | (label == 1)).all() else Kind.REGRESSION
-    return Kind.MULTICLASS
+        return TaskType.BINARY if ((label == 0) | (label == 1)).all() else TaskType.REGRESSION
+    return TaskType.MULTICLASS

@@ -19,6 +19,11 @@ MOVED = {
     "composition": "config.composition",
     "config": "config.checks",
     "dataset.kind": "dataset.task_type",
+    "dataset.kind.Kind": "dataset.task_type.TaskType",
+    "dataset.kind.kind_of": "dataset.task_type.task_type_of",
+    "dataset.split": "dataset.splits",
+    "dataset.split.at_random": "dataset.splits.split_at_random",
+    "dataset.split.by_time": "dataset.splits.split_by_time",
     "dataset.uses": "dataset.lineage",
     "doctor": "cli.doctor",
     "errors": "project.errors",
@@ -156,7 +161,7 @@ MOVED = {
     "training.slices": "training.evaluation.slices",
     "training.threshold": "training.thresholds.policies",
 }
-"""Modules below `runner`, and functions in them, that are elsewhere in `ml_experiment_runner`."""
+"""Modules below `runner`, and names in them, that are elsewhere in `ml_experiment_runner`."""
 
 
 def new_name(name: str) -> str | None:
@@ -184,11 +189,14 @@ def refuse_old_name(name: str) -> None:
 
 
 class Unpickler(pickle.Unpickler):
-    """Reads pickles whose classes were in the runner's old modules."""
+    """Reads pickles whose classes were in the runner's old modules, or had another name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Looks where the class is now."""
-        return super().find_class(new_name(module) or module, name)
+        """Looks where the class is now, by its present name."""
+        outer, _, inner = name.partition(".")
+        if present := new_name(f"{module}.{outer}"):
+            module, _, outer = present.rpartition(".")
+        return super().find_class(module, f"{outer}.{inner}" if inner else outer)
 
 
 class OldNames:

@@ -107,7 +107,7 @@ def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:
         best = max(finished, key=lambda run: run.started, default=None)
     if best is None:
         last = "last" if text == "best" else f"last:{experiment}"
-        raise UserError(f"{text}: no finished run was judged on a whole test part; `{last}` names "
+        raise UserError(f"{text}: no finished run was judged on a whole test split; `{last}` names "
                         "the last run as it is")  # fmt: skip
     return best.folder
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.metrics import greater_is_better, objective
+from ml_experiment_runner.config.metrics import RENAMED, greater_is_better, objective
 
 if TYPE_CHECKING:
     from ml_experiment_runner.record.run_reader import RecordedRun
@@ -36,7 +36,7 @@ def best_run(runs: "Sequence[RecordedRun]", chosen: str | None = None) -> "Recor
 def chosen_objective(run: "RecordedRun") -> str | None:
     """The objective that a run was configured with; None for what suits its label."""
     name = run.params.get("objective", "None")
-    return None if name == "None" else name
+    return None if name == "None" else RENAMED.get(name, name)
 
 
 def value(run: "RecordedRun", chosen: str | None) -> float:

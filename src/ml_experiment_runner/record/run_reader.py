@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ml_experiment_runner.config.metrics import RENAMED
+from ml_experiment_runner.config.schema import RENAMED_KEYS
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.journal import Event, read_events
 from ml_experiment_runner.record.process_identity import is_at_work
@@ -74,8 +76,16 @@ class RecordedRun:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The last value of each metric: the one of the highest step, as in MLflow."""
-        return {name: self.series(name)[-1].value for name in self.points}
+        """The last value of each metric: the one of the highest step, as in MLflow.
+
+        A metric that was called otherwise before has its present name.
+        """
+        return {RENAMED.get(name, name): self.series(name)[-1].value for name in self.points}
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The parameters, under the present names of the configuration's keys."""
+        return {RENAMED_KEYS.get(key, key): value for key, value in self.params.items()}
 
     @cached_property
     def config(self) -> "DictConfig | ListConfig":

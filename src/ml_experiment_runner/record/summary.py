@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HEADLINES = (
     *("roc_auc", "average_precision", "r2", "mae", "rmse", "accuracy", "balanced_accuracy"),
-    *("log_loss", "precision", "recall", "base_rate", "label_mean", "price"),
+    *("log_loss", "precision", "recall", "base_rate", "label_mean", "quality_gap"),
 )
 
 

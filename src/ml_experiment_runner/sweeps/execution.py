@@ -146,7 +146,7 @@ def _check_data(config: "DictConfig") -> None:
     if "dataset" in uses:
         from ml_experiment_runner.dataset.plan import make_plan
 
-        plan = make_plan(config, as_it_stands=True)
+        plan = make_plan(config, follow_holds=True)
         if "model" in uses:
             from ml_experiment_runner.training.evaluation.cross_validation import check_block
             from ml_experiment_runner.training.models.groups import check_ensemble

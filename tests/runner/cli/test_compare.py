@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml_experiment_runner.cli.compare import compare
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.evaluation.predictions import read_predictions
 from support.compared import DRAW, LABEL, ROWS, TRUTH, a_run, predicted
@@ -135,18 +135,18 @@ def test_predictions_come_back_as_they_went_in(tmp_path: Path) -> None:
     (tmp_path / "artifacts").mkdir()
     predicted(tmp_path, LABEL, TRUTH)
     found = read_predictions(tmp_path)
-    assert (found.kind, found.classes) == (Kind.BINARY, ())
+    assert (found.task_type, found.classes) == (TaskType.BINARY, ())
     assert np.array_equal(found.label, LABEL)
     assert np.array_equal(found.prediction, TRUTH)
     names = np.array(["late", "early", "on time"])[np.arange(ROWS) % 3]
     chances = DRAW.random((ROWS, 3))
     predicted(tmp_path, names, chances)
     found = read_predictions(tmp_path)
-    assert (found.kind, found.classes) == (Kind.MULTICLASS, ("early", "late", "on time"))
+    assert (found.task_type, found.classes) == (TaskType.MULTICLASS, ("early", "late", "on time"))
     assert np.array_equal(found.label, names)
     assert np.array_equal(found.prediction, chances)
     predicted(tmp_path, TRUTH, TRUTH / 2)
-    assert read_predictions(tmp_path).kind == Kind.REGRESSION
+    assert read_predictions(tmp_path).task_type == TaskType.REGRESSION
 
 
 def test_label_from_a_classified_field_is_not_kept(tmp_path: Path) -> None:

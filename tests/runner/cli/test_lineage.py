@@ -25,7 +25,7 @@ experiment: {owner: "", question: "", budget_days: null, until: null, status: ac
     "task/ingest.yaml": "_target_: ml_experiment_runner.signals.ingest.ingest\n",
     "dataset/visits.yaml": """\
 spine: visits
-moment: arrival
+prediction_time: arrival
 label: spends
 features: [hour, minute]
 joins: {prices: {shop: shop}, shops: {shop: shop}}

@@ -171,7 +171,7 @@ TAKEN = (
     (["-m", "hydra/sweeper=zip", "seed=1,2", "model.tol=0.1,0.2"], "model.tol", 0.2),
     (["threads=1024"], "threads", 1024),
     (["seed=1", "-m", "model.tol=0.1,0.2"], "model.tol", 0.2),
-    (["+experiment=ensemble", "model.max_price=null", "model.folds=2"], "model.max_price", None),
+    (["+experiment=ensemble", "model.max_quality_gap=null"], "model.max_quality_gap", None),
     (["objective=test/log_loss/high"], "objective", "test/log_loss/high"),
     (["hydra/launcher=joblib", "hydra.launcher.n_jobs=null"], "seed", 0),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Datasets: what is in them, what may not be, and when they are assembled anew."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -12,9 +13,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml_experiment_runner.config.checks import renamed
 from ml_experiment_runner.dataset import assemble as module
-from ml_experiment_runner.dataset import split
+from ml_experiment_runner.dataset import plan as planning
 from ml_experiment_runner.dataset.dataset import load_dataset
+from ml_experiment_runner.dataset.plan import make_plan
+from ml_experiment_runner.dataset.splits import split_at_random, split_by_time
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.ingest import ingest
 from support.data_project import DataProject, Recorder, replace
@@ -22,7 +26,7 @@ from support.data_project import DataProject, Recorder, replace
 
 def raw(project: DataProject) -> pl.DataFrame:
     frame = pl.read_csv(project.source("visits"), null_values="NA", try_parse_dates=True)
-    return frame.with_columns(moment=pl.col("at") + pl.duration(minutes=pl.col("minute")))
+    return frame.with_columns(prediction_time=pl.col("at") + pl.duration(minutes=pl.col("minute")))
 
 
 # ---------------------------------------------------------------- contents
@@ -38,8 +42,8 @@ def test_rows_without_label_are_left_out_and_counted(project: DataProject) -> No
 def test_label_and_features_are_what_the_expressions_say(project: DataProject) -> None:
     data = load_dataset(project.config())
     expected = raw(project).drop_nulls("spent").sort("at", "shop", "visitor")
-    features, _ = data.part("train")
-    labels = [*data.part("train")[1], *data.part("validation")[1], *data.part("test")[1]]
+    features, _ = data.split("train")
+    labels = [*data.split("train")[1], *data.split("validation")[1], *data.split("test")[1]]
     assert labels == (expected["spent"] > 10).cast(int).to_list()
     assert features["minute"].to_list() == expected["minute"][: len(features)].to_list()
     assert features.columns == ["hour", "minute", "member", "shop", "price", "size"]
@@ -58,7 +62,7 @@ def test_price_is_the_last_one_known_before_the_visit(project: DataProject) -> N
         usable = [
             price
             for at, price in zip(known, prices["price"], strict=True)
-            if timedelta(0) <= row["moment"] - at <= timedelta(hours=6)
+            if timedelta(0) <= row["prediction_time"] - at <= timedelta(hours=6)
         ]
         expected = usable[-1] if usable and row["shop"] == "a" else None
         assert row["price"] == expected
@@ -77,15 +81,15 @@ def test_split_by_time_follows_the_calendar_of_the_time_zone(project: DataProjec
 def test_a_period_begins_with_its_very_first_instant() -> None:
     new_york = [datetime(2024, 2, 1, 5), datetime(2024, 3, 1, 5), datetime(2024, 3, 9)]
     instant = timedelta(microseconds=1)
-    moments = pl.Series([each - instant for each in new_york[:2]] + new_york)
-    parts = split.by_time(moments.dt.replace_time_zone("UTC"), "1mo", "1mo", "America/New_York")
-    assert parts.to_list() == ["train", "validation", "validation", "test", "test"]
+    times = pl.Series([time - instant for time in new_york[:2]] + new_york)
+    splits = split_by_time(times.dt.replace_time_zone("UTC"), "1mo", "1mo", "America/New_York")
+    assert splits.to_list() == ["train", "validation", "validation", "test", "test"]
 
 
 def test_random_split_is_the_same_on_every_machine() -> None:
     keys = [pl.Series(["a", "b", "c", "d", "e", "f"]), pl.Series(range(6))]
-    parts = split.at_random(keys, "0.3", "0.3")
-    assert parts.to_list() == ["validation", "train", "train", "test", "train", "test"]
+    splits = split_at_random(keys, "0.3", "0.3")
+    assert splits.to_list() == ["validation", "train", "train", "test", "train", "test"]
 
 
 def test_split_by_weeks(project: DataProject) -> None:
@@ -96,10 +100,10 @@ def test_split_by_weeks(project: DataProject) -> None:
     assert timedelta(days=13) < periods["test"][0] - periods["validation"][0] < timedelta(days=15)
 
 
-def test_random_split_keeps_rows_in_their_part_when_others_go(project: DataProject) -> None:
+def test_random_split_keeps_rows_in_their_split(project: DataProject) -> None:
     chosen = {"by": "random", "validation": "0.2", "test": "0.1"}
     before = load_dataset(project.config(split=chosen)).frame
-    shares = before["part"].value_counts(normalize=True)
+    shares = before["split"].value_counts(normalize=True)
     found = dict(shares.iter_rows())
     assert found["validation"] == pytest.approx(0.2, abs=0.03)
     assert found["test"] == pytest.approx(0.1, abs=0.03)
@@ -107,29 +111,29 @@ def test_random_split_keeps_rows_in_their_part_when_others_go(project: DataProje
     config.now = "2024-02-20T00:00:00+00:00"
     after = load_dataset(config).frame
     assert 0 < after.height < before.height
-    assert after["part"].to_list() == before["part"][: after.height].to_list()
+    assert after["split"].to_list() == before["split"][: after.height].to_list()
 
 
 def test_now_hides_what_comes_later(project: DataProject) -> None:
     config = project.config()
     config.now = "2024-03-20T12:00:00+00:00"
     data = load_dataset(config)
-    last = data.frame["moment"].max()
+    last = data.frame["prediction_time"].max()
     assert datetime(2024, 3, 20, 8, tzinfo=UTC) < last < datetime(2024, 3, 20, 12, tzinfo=UTC)
     assert data.periods["test"][0] >= datetime(2024, 3, 1, 5, tzinfo=UTC)
 
 
-def test_debug_rows_have_every_part_with_both_classes(project: DataProject) -> None:
+def test_debug_rows_have_both_classes_of_every_split(project: DataProject) -> None:
     whole = load_dataset(project.config())
     config = project.config()
     config.debug.rows = 30
     small = load_dataset(config)
     assert small.frame.height == 30
-    for part in ("train", "validation", "test"):
-        label = small.part(part)[1]
+    for split in ("train", "validation", "test"):
+        label = small.split(split)[1]
         assert len(label) == 10
         assert 0 < label.mean() < 1
-    # spread over the part, not its beginning
+    # spread over the split, not its beginning
     span = small.periods["train"][1] - small.periods["train"][0]
     assert span > 0.8 * (whole.periods["train"][1] - whole.periods["train"][0])
     assert small.fingerprint != whole.fingerprint
@@ -143,19 +147,19 @@ def test_debug_rows_have_every_part_with_both_classes(project: DataProject) -> N
     ("dataset", "says"),
     [
         ({"features": ["hour", "minut"]}, "features.py has no 'minut'. Did you mean 'minute'?"),
-        ({"features": ["hour", "hour"]}, "'hour' stands twice"),
-        ({"features": []}, "dataset.features: there is none"),
-        ({"label": "part"}, "dataset.label: 'part' is taken"),
+        ({"features": ["hour", "hour"]}, "duplicate feature 'hour'"),
+        ({"features": []}, "dataset.features is empty"),
+        ({"label": "split"}, "dataset.label: 'split' is a reserved name"),
         ({"label": "spend"}, "dataset.label: features.py has no 'spend'. Did you mean 'spends'?"),
-        ({"moment": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
+        ({"prediction_time": "arival"}, "features.py has no 'arival'. Did you mean 'arrival'?"),
         ({"spine": "visit"}, "unknown signal 'visit'"),
-        ({"joins": {"shops": {"shop": "shop"}}}, "its row is found; write dataset.joins.prices"),
-        ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train part is empty"),
+        ({"joins": {"shops": {"shop": "shop"}}}, "dataset.joins.prices is missing, and"),
+        ({"split": {"by": "time", "validation": "3mo", "test": "2mo"}}, "the train split is empty"),
         ({"split": {"by": "time", "validation": "soon", "test": "1mo"}}, "2w or 10d, got 'soon'"),
         ({"split": {"by": "time", "validation": "1mo2w", "test": "1mo"}}, "got '1mo2w'"),
         ({"split": {"by": "time", "validation": "1w", "test": "1d12h"}}, "10d, got '1d12h'"),
         ({"split": {"by": "random", "validation": "1mo", "test": "0.1"}}, "such as 0.2, got '1mo'"),
-        ({"split": {"by": "random", "validation": "0.5", "test": "0.5"}}, "leave some to train on"),
+        ({"split": {"by": "random", "validation": "0.5", "test": "0.5"}}, "less than 1, got 1"),
     ],
 )  # fmt: skip
 def test_wrong_configuration_names_key_and_what_to_change(
@@ -194,17 +198,17 @@ def test_feature_that_finds_no_row_is_warned_of(
         ('pl.col("visits.spent")', "'visits.spent', which is known only after the event"),
         ('pl.col("visits.minut")', "visits has no field 'minut'. Did you mean 'minute'?"),
         ('pl.col("visit.minute")', "there is no signal 'visit'. Did you mean 'visits'?"),
-        ('pl.col("visits.minute").shift()', "looks at other rows"),
-        ('pl.col("visits.minute") - pl.col("visits.minute").mean()', "looks at other rows"),
-        ('pl.col("visits.minute").mean().over("visits.shop")', "looks at other rows"),
-        ('pl.col("visits.minute") * pl.len()', "looks at other rows"),
+        ('pl.col("visits.minute").shift()', "reads other rows"),
+        ('pl.col("visits.minute") - pl.col("visits.minute").mean()', "reads other rows"),
+        ('pl.col("visits.minute").mean().over("visits.shop")', "reads other rows"),
+        ('pl.col("visits.minute") * pl.len()', "reads other rows"),
         ('pl.col("visits.minute").map_elements(abs)', "calls a Python function"),
         ("pl.lit(3)", "uses no field"),
         ('pl.sum_horizontal(pl.col("^visits.m.*$"))', "Name each field with pl.col"),
         ('pl.col("visits.minute") + pl.sum_horizontal(pl.all())', "Name each field with pl.col"),
         ('pl.col("visits.shop").str.split("").list.eval(pl.element())', "or pl.element()"),
         ('pl.col("visits.shop") * 2', "feature 'minute' cannot be computed ("),
-        ('pl.col("visits.at")', "it must be a number, a text or true/false"),
+        ('pl.col("visits.at")', "must be a number, a text or true/false, got Datetime"),
         ("3", "FEATURES['minute']"),
     ],
 )
@@ -227,12 +231,15 @@ def test_broken_features_file_is_named_with_its_line(project: DataProject) -> No
     [
         (
             'pl.col("visits.spent") > 99',
-            "all .* rows of the train part are False; change the label",
+            "all .* rows of the train split are False; change the label",
         ),
-        ('pl.col("visits.at")', "it must be a condition, such as .*, a text that names a class"),
-        ('pl.col("visits.at").cast(pl.String)', "different texts, and each is a class"),
-        ('pl.col("visits.spent") * 0 + 7', "all .* rows of the train part are 7.0; change"),
-        ('pl.lit("same") + pl.col("visits.shop").str.slice(1)', "train part are same; change"),
+        (
+            'pl.col("visits.at")',
+            "must be a condition such as .*, a text .* or a number, got Datetime",
+        ),
+        ('pl.col("visits.at").cast(pl.String)', "classes, at most 100 are supported"),
+        ('pl.col("visits.spent") * 0 + 7', "all .* rows of the train split are 7.0; change"),
+        ('pl.lit("same") + pl.col("visits.shop").str.slice(1)', "train split are same; change"),
         ('pl.col("visits.shop") > 10', "label 'spends' cannot be computed"),
         ('pl.col("prices.price") > 0.5', "may only use the fields of the spine, visits"),
     ],
@@ -244,7 +251,7 @@ def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("label", "kind", "classes", "dtype"),
+    ("label", "task_type", "classes", "dtype"),
     [
         ('pl.col("visits.spent") > 10', "binary", (), "int8"),
         ('(pl.col("visits.spent") > 10).cast(pl.Float64)', "binary", (), "int8"),
@@ -253,14 +260,14 @@ def test_wrong_label_is_refused(project: DataProject, label: str, says: str) -> 
         ('pl.col("visits.spent")', "regression", (), "float64"),
     ],
 )
-def test_kind_of_question_follows_from_the_label(
-    project: DataProject, label: str, kind: str, classes: tuple[str, ...], dtype: str
+def test_task_type_follows_from_the_label(
+    project: DataProject, label: str, task_type: str, classes: tuple[str, ...], dtype: str
 ) -> None:
     project.features('pl.col("visits.spent") > 10', label)
     for _ in range(2):  # the second time from the cache
         dataset = load_dataset(project.config())
-        assert (dataset.kind, dataset.classes) == (kind, classes)
-        assert dataset.part("test")[1].dtype == dtype
+        assert (dataset.task_type, dataset.classes) == (task_type, classes)
+        assert dataset.split("test")[1].dtype == dtype
 
 
 def test_number_that_is_none_is_no_label(project: DataProject) -> None:
@@ -269,10 +276,10 @@ def test_number_that_is_none_is_no_label(project: DataProject) -> None:
     )
     dataset = load_dataset(project.config())
     assert dataset.dropped > 240  # a tenth has no `spent`, and dividing by the minute 0 gives none
-    assert np.isfinite(dataset.part("train")[1]).all()
+    assert np.isfinite(dataset.split("train")[1]).all()
 
 
-def test_slice_holds_every_class_of_every_part(project: DataProject) -> None:
+def test_debug_rows_take_every_class_of_every_split(project: DataProject) -> None:
     classes = (
         'pl.when(pl.col("visits.spent") > 19.8).then(pl.lit("much"))'
         '.when(pl.col("visits.spent") > 10).then(pl.lit("some")).otherwise(pl.lit("little"))'
@@ -281,8 +288,8 @@ def test_slice_holds_every_class_of_every_part(project: DataProject) -> None:
     config = project.config()
     config.debug.rows = 60
     dataset = load_dataset(config)
-    for part in ("train", "validation", "test"):
-        values, counts = np.unique(dataset.part(part)[1], return_counts=True)
+    for split in ("train", "validation", "test"):
+        values, counts = np.unique(dataset.split(split)[1], return_counts=True)
         assert values.tolist() == ["little", "much", "some"]
         assert counts.sum() == 20
 
@@ -303,9 +310,7 @@ def test_month_that_has_just_begun_is_no_mistake_of_the_label(project: DataProje
     project.features('pl.col("visits.spent") > 10', f'(pl.col("visits.spent") > 10) & ({april})')
     config = project.config()
     config.now = "2024-04-01T10:00:00-04:00"
-    says = (
-        r"the test part has only \d+ rows, and 'spends' is False in all; widen dataset\.split\.test"
-    )
+    says = r"test split has only \d+ rows, and 'spends' is False in all; widen dataset\.split\.test"
     with pytest.raises(UserError, match=rf"{says} \(now 1mo\), or set `now` later"):
         load_dataset(config)
 
@@ -338,7 +343,7 @@ def test_text_of_a_classified_field_is_refused_also_cached(project: DataProject)
     ("old", "new", "says"),
     [
         ('pl.col("visits.minute")', 'pl.col("visits.shop").cast(pl.Int64)', "feature 'minute'"),
-        ('pl.col("visits.spent") > 10', 'pl.col("visits.visitor") * 0 + 7', "part are the same;"),
+        ('pl.col("visits.spent") > 10', 'pl.col("visits.visitor") * 0 + 7', "split are the same;"),
     ],
 )
 def test_messages_show_no_classified_value(
@@ -353,13 +358,13 @@ def test_messages_show_no_classified_value(
     assert "such as" not in str(error.value)
 
 
-def test_moment_in_a_local_time_zone_is_the_same_instant(project: DataProject) -> None:
+def test_prediction_time_in_a_local_time_zone_is_the_same_instant(project: DataProject) -> None:
     local = ".dt.convert_time_zone('America/New_York').dt.truncate('1d')"
     project.features('pl.col("visits.at") + pl', f'pl.col("visits.at"){local} + pl')
     data = load_dataset(project.config())
-    assert data.frame.schema["moment"] == pl.Datetime("us", "UTC")
-    assert data.frame["moment"].min() < datetime(2024, 1, 1, 6, tzinfo=UTC)
-    assert data.frame["moment"].dt.hour().max() <= 5
+    assert data.frame.schema["prediction_time"] == pl.Datetime("us", "UTC")
+    assert data.frame["prediction_time"].min() < datetime(2024, 1, 1, 6, tzinfo=UTC)
+    assert data.frame["prediction_time"].dt.hour().max() <= 5
     assert data.frame["price"].null_count() < data.frame.height
 
 
@@ -496,7 +501,8 @@ def change_visit(project: DataProject) -> None:
         (lambda project: project.features("minutes=", "hours="), FEATURE_NAMES),
     ],
     ids=[
-        "expression", "freshness", "latency", "joined data", "state", "spine", "label", "moment",
+        "expression", "freshness", "latency", "joined data", "state", "spine", "label",
+        "prediction time",
     ],
 )  # fmt: skip
 def test_only_what_changed_is_computed_again_rows_are_same(
@@ -541,9 +547,9 @@ def test_new_split_computes_no_feature_nor_the_reverse(
     chosen = {"by": "random", "validation": "0.2", "test": "0.1"}
     before = load_dataset(project.config(split=chosen)).frame
     assert computed == set()
-    monkeypatch.setattr(split, "at_random", None)
+    monkeypatch.setattr(module, "split_at_random", None)
     after = load_dataset(project.config(split=chosen, features=["relative_price"])).frame
-    assert after["part"].equals(before["part"])
+    assert after["split"].equals(before["split"])
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda _: b"", lambda _: b"PAR1"])
@@ -623,6 +629,66 @@ def test_run_records_signals_counts_and_fingerprint(project: DataProject) -> Non
     assert re.search(rf"md5: {re.escape(md5)}", record)
     assert (version, origin, rows, context) == ("1.0.0", "data/raw/visits.csv", 2400, "spine")
     assert schema["at"] == "timestamp"
-    assert run.params["rows.train"] == len(data.part("train")[1])
+    assert run.params["rows.train"] == len(data.split("train")[1])
     assert run.params["rows.without_label"] == data.dropped
     assert run.provenance["dataset.fingerprint"] == data.fingerprint
+
+
+# ---------------------------------------------------------------- names of before
+
+
+def test_dataset_cached_under_old_column_names_is_read(
+    project: DataProject, computed: set[str]
+) -> None:
+    first = load_dataset(project.config())
+    path = project.root / "data" / "cache" / f"{first.fingerprint}.parquet"
+    metadata = pl.read_parquet_metadata(path)
+    columns = json.loads(metadata["columns"])
+    columns = {key: "part" if name == "split" else name for key, name in columns.items()}
+    old = first.frame.rename({"split": "part", "prediction_time": "moment"})
+    old.write_parquet(path, metadata={**metadata, "columns": json.dumps(columns)})
+    computed.clear()
+    assert load_dataset(project.config()).frame.equals(first.frame)
+    fewer = load_dataset(project.config(features=["hour"])).frame
+    assert fewer["split"].equals(first.frame["split"])
+    assert computed == set()
+
+
+@pytest.mark.parametrize("now", [None, "2024-03-20T00:00:00+00:00"])
+def test_fingerprint_is_the_same_as_before_the_names(project: DataProject, now: str | None) -> None:
+    config = project.config()
+    config.now = now
+    snapshots = load_dataset(config).snapshots
+    plan = make_plan(config)
+    recipe: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "_hash", lambda each: recipe.append(each) or "hash")
+        plan.fingerprint(snapshots)
+        plan.columns(snapshots)
+    assert list(recipe[0]) == [
+        "recipe", "signals", "spine", "features", "label", "moment", "joins", "split", "now",
+    ]  # fmt: skip
+    assert list(recipe[1][0]) == ["recipe", "spine", "label", "moment", "now"]
+
+
+def test_renamed_names_are_answered_by_the_present_one(project: DataProject) -> None:
+    dataset = load_dataset(project.config())
+    with pytest.raises(AttributeError, match=r"Dataset\.part is called split now"):
+        dataset.part("train")
+    project.features("PREDICTION_TIMES", "MOMENTS")
+    with pytest.raises(UserError) as error:
+        load_dataset(project.config())
+    assert str(error.value) == (
+        f"MOMENTS is called PREDICTION_TIMES now: rename it in src/{project.package}/features.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "present"),
+    [("dataset.moment", "dataset.prediction_time"), ("model.max_price", "model.max_quality_gap")],
+)
+def test_renamed_key_is_answered_by_the_present_one(key: str, present: str) -> None:
+    group = key.partition(".")[0]
+    assert str(renamed(key)) == (
+        f"{key} is called {present} now: write that in conf/{group}/<name>.yaml, or {present}=VALUE"
+    )

@@ -56,13 +56,13 @@ def reference(
 ) -> list[int | None]:
     """For each row the number of the event whose values it may have."""
     found = []
-    for moment, key in rows:
+    for prediction_time, key in rows:
         best, newest = None, None
         for number, (event, its_key) in enumerate(events):
             known = event + delay
-            if its_key != key or None in key or known > moment:
+            if its_key != key or None in key or known > prediction_time:
                 continue
-            if freshness is not None and moment - known > freshness:
+            if freshness is not None and prediction_time - known > freshness:
                 continue
             if newest is None or known >= newest:
                 best, newest = number, known
@@ -101,14 +101,14 @@ def test_as_of_join_is_the_slow_reference(
         "w", {"hour": "timestamp", **strings, "n": "integer"}, ["hour", *fields],
         event_time="hour", delay=delay, freshness=freshness,
     )  # fmt: skip
-    before = table("s", "moment", spine, fields)
+    before = table("s", "prediction_time", spine, fields)
     other = table("w", "w.hour", events, fields)
     on = {field: field for field in fields}
     joined = attach(before, own, [Joined(other, weather, on, weather.names)])
 
     assert joined.select(before.columns).equals(before)  # every row, once, in its place
     assert joined["w.n"].to_list() == reference(spine, events, delay, freshness)
-    assert joined.filter(pl.col("w.hour") + delay > pl.col("moment")).is_empty()
+    assert joined.filter(pl.col("w.hour") + delay > pl.col("prediction_time")).is_empty()
     for name in other.columns:  # all of them from one and the same event
         assert joined[name].to_list() == [
             None if number is None else other[name][number] for number in joined["w.n"]
@@ -116,8 +116,8 @@ def test_as_of_join_is_the_slow_reference(
 
 
 def rows(values: list[tuple[int, str | None]]) -> pl.DataFrame:
-    moments: list[Row] = [(START + minute * MINUTE, (place,)) for minute, place in values]
-    return table("s", "moment", moments, ["place"])
+    times: list[Row] = [(START + minute * MINUTE, (place,)) for minute, place in values]
+    return table("s", "prediction_time", times, ["place"])
 
 
 # ---------------------------------------------------------------- slice by slice
@@ -193,7 +193,7 @@ def test_dataset_of_any_slices_is_the_slow_reference(
     plan = Plan(
         contracts={"s": own, "w": weather, "p": state, "k": anywhere}, spine=own,
         features={name: pl.col(name) for name in sorted(chosen)},
-        label_name="late", label=pl.col("s.late"), moment=in_local_time("s.at"),
+        label_name="late", label=pl.col("s.late"), prediction_time=in_local_time("s.at"),
         joins={"w": place, "p": place, "k": {}}, now=None,
         split={"by": "time", "validation": "1d", "test": "1d"},
     )  # fmt: skip
@@ -214,25 +214,25 @@ def test_dataset_of_any_slices_is_the_slow_reference(
         snapshots = {name: keep(folder, plan.contracts[name], frames[name]) for name in frames}
         stack.enter_context(patch.object(assembly, "SLICE", size))
         stack.enter_context(patch.object(join, "AHEAD", ahead))
-        stack.enter_context(patch.object(assembly, "_check_parts"))
+        stack.enter_context(patch.object(assembly, "_check_splits"))
         frame, dropped = assemble(plan, snapshots)
 
     months = sorted(range(len(spine)), key=lambda n: (month(spine[n][0]), *(
         (spine[n][0], n) if in_order else (n,)
     )))  # fmt: skip
     labelled = [number for number in months if spine[number][2] is not None]
-    moments: list[Row] = [(earliest(spine[n][0]), (spine[n][1],)) for n in labelled]
+    times: list[Row] = [(earliest(spine[n][0]), (spine[n][1],)) for n in labelled]
     sizes = {place: number for number, place in enumerate(sorted(states))}
     expected = {
         "s.n": labelled,
-        "w.n": reference(moments, observed, delay, freshness),
-        "k.n": reference([(at, ()) for at, _ in moments], hours, delay, freshness),
-        "p.n": [sizes.get(place or "") for _, (place,) in moments],
+        "w.n": reference(times, observed, delay, freshness),
+        "k.n": reference([(at, ()) for at, _ in times], hours, delay, freshness),
+        "p.n": [sizes.get(place or "") for _, (place,) in times],
         "late": [int(bool(spine[number][2])) for number in labelled],
-        "moment": [moment for moment, _ in moments],
+        "prediction_time": [time for time, _ in times],
     }
     assert dropped == len(spine) - len(labelled)
-    assert frame.columns == [*sorted(chosen), "moment", "late", "part"]
+    assert frame.columns == [*sorted(chosen), "prediction_time", "late", "split"]
     for name in frame.columns[:-1]:
         assert frame[name].to_list() == expected[name]
 
@@ -287,7 +287,7 @@ def test_window_has_what_a_slice_needs_and_no_more(
         assert found == list(range(max(0, first - 6), first + 95))
 
 
-def test_value_known_at_the_very_moment_is_used_not_later() -> None:
+def test_value_known_at_prediction_time_is_used_not_later() -> None:
     weather = contract(
         "w", {"hour": "timestamp", "place": "string", "value": "integer"}, ["hour", "place"],
         event_time="hour", delay=timedelta(minutes=5),
@@ -296,7 +296,7 @@ def test_value_known_at_the_very_moment_is_used_not_later() -> None:
         {"w.hour": [START], "w.place": ["a"], "w.value": [1]}, schema_overrides={"w.hour": TIME}
     )
     spine = rows([(5, "a"), (5, "a")]).with_columns(
-        pl.col("moment") - pl.Series([timedelta(0), timedelta(microseconds=1)])
+        pl.col("prediction_time") - pl.Series([timedelta(0), timedelta(microseconds=1)])
     )
     joined = attach(spine, SPINE, [Joined(other, weather, {"place": "place"}, ["value"])])
     assert joined["w.value"].to_list() == [1, None]
@@ -307,8 +307,8 @@ def test_value_known_at_the_very_moment_is_used_not_later() -> None:
     [
         ({}, "the key field 'place' of w is missing"),
         ({"place": "plaza"}, "s has no field 'plaza'. Did you mean 'place'?"),
-        ({"place": "n"}, "w.place is of type string and s.n of type integer"),
-        ({"place": "place", "value": "n"}, "value: this is no key field of w"),
+        ({"place": "n"}, "w.place is of type string, but s.n of type integer"),
+        ({"place": "place", "value": "n"}, "'value' is not a key field of w"),
     ],
 )
 def test_wrong_join_names_key_and_nearest(on: dict[str, str], says: str) -> None:

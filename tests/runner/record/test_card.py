@@ -62,7 +62,7 @@ def test_card_tells_means_over_folds_and_seeds(tmp_path: Path) -> None:
     }  # fmt: skip
     text = card(write_run(tmp_path, metrics=METRICS | more)).text
     assert "ROC AUC5 fits, cross-validated0.7100 ± 0.0200" in text
-    assert "Log loss3 seeds, test part0.4100 ± 0.0100" in text
+    assert "Log loss3 seeds, test split0.4100 ± 0.0100" in text
 
 
 def test_card_names_the_weakest_slices(tmp_path: Path) -> None:
@@ -162,7 +162,10 @@ def test_card_is_the_same_when_it_is_built_again(tmp_path: Path) -> None:
     assert write_card(folder).read_bytes() == first
 
 
-def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
+def test_card_shows_what_differs_from_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     conf = tmp_path / "conf"
     for name, text in {
         "config.yaml": "defaults: [_self_, {model: tree}, {dataset: null}]\nseed: 0\nnow: null\n"
@@ -182,7 +185,7 @@ def test_card_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
             "model": {"_target_": "Tree", "depth": 3, "names": ["a", 1], "leaves": True},
         },
     )
-    found = changes(config, conf)
+    found = changes(config)
     assert found == [["model.leaves", None, "true"], ["seed", "0", "1"], ["model.width", "2", None]]
     assert (
         "model.leaves\N{EN DASH}true" in card(write_run(tmp_path / "outputs", changes=found)).text

@@ -15,7 +15,7 @@ import pytest
 from ml_experiment_runner.cli.clean import clean
 from ml_experiment_runner.cli.rerun import rerun
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.project.installed_runner import runner_with_state
+from ml_experiment_runner.project.installed_runner import digest, runner_with_state
 from ml_experiment_runner.record.rerun.kept_environments import (
     STAMP,
     kept_environment,
@@ -154,6 +154,23 @@ def test_checkout_with_lost_changes_is_told(project: RecordedProject, tmp_path: 
     project.change_provenance(runner=facts)
     with pytest.raises(UserError, match=r"(?s)with local changes.*in no commit.*\n.*--here"):
         rerun(["aaaa1111"])
+    del facts["digest"], facts["changed"]
+    project.change_provenance(runner=facts)
+    with pytest.raises(UserError, match="whose state the record does not say"):
+        rerun(["aaaa1111"])
+
+
+def test_checkout_with_changes_that_are_still_there_is_installed(
+    project: RecordedProject, tmp_path: Path
+) -> None:
+    package = tmp_path / "checkout" / "src" / "ml_experiment_runner"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("FACTOR = 1\n")
+    facts = {"version": "0.0.8", "source": "folder", "commit": "c" * 40, "changed": True,
+             "digest": digest(package), "address": str(tmp_path / "checkout")}  # fmt: skip
+    project.change_provenance(runner=facts)
+    then = requirements_of(read_run(project.run), project.folder)
+    assert then.pin_to_install() == f"ml-experiment-runner @ {(tmp_path / 'checkout').as_uri()}"
 
 
 def test_other_runner_than_that_of_then_is_refused(project: RecordedProject) -> None:

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.journal import Journal
 from ml_experiment_runner.record.recorder import Recorder
@@ -76,12 +76,12 @@ BY_CLASS = tuple(
     f"      - {{name: {name.replace(' ', '_')}, physicalName: {name}, logicalType: number}}"
     for name in CLASSES
 )
-SERVED = [*PAIRS, *(("ensemble", kind) for kind in Kind)]
+SERVED = [*PAIRS, *(("ensemble", task_type) for task_type in TaskType)]
 QUICK = [
-    ("logistic_regression", Kind.BINARY),
-    ("catboost", Kind.BINARY),
-    ("xgboost", Kind.MULTICLASS),
-    ("ridge", Kind.REGRESSION),
+    ("logistic_regression", TaskType.BINARY),
+    ("catboost", TaskType.BINARY),
+    ("xgboost", TaskType.MULTICLASS),
+    ("ridge", TaskType.REGRESSION),
 ]
 
 
@@ -109,16 +109,16 @@ def table(count: int = 600) -> tuple[pl.DataFrame, np.ndarray]:
     )
 
 
-def label_of(kind: Kind, truth: np.ndarray) -> pl.Series:
-    if kind == Kind.BINARY:
+def label_of(task_type: TaskType, truth: np.ndarray) -> pl.Series:
+    if task_type == TaskType.BINARY:
         return pl.Series("label", truth > 0).cast(pl.Int8)
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         return pl.Series("label", np.array(CLASSES)[np.digitize(truth, [-0.8, 0.8])].tolist())
     return pl.Series("label", truth)
 
 
-def dataset_of(frame: pl.DataFrame, kind: Kind, truth: np.ndarray, signal: str) -> Dataset:
-    frame = frame.select(FEATURES).with_columns(label_of(kind, truth), part=pl.lit("train"))
+def dataset_of(frame: pl.DataFrame, task_type: TaskType, truth: np.ndarray, signal: str) -> Dataset:
+    frame = frame.select(FEATURES).with_columns(label_of(task_type, truth), split=pl.lit("train"))
     reads = {name: {signal: {name}} for name in FEATURES}
     return Dataset(frame, "f", list(FEATURES), "label", {}, 0, reads=reads)  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ def configuration(name: str) -> DictConfig:
                 "members": {},
                 "fusion": "bounded",
                 "blast_radius": 2.0,
-                "max_price": 0.01,
+                "max_quality_gap": 0.01,
                 "folds": 2,
             }
         )
@@ -156,7 +156,7 @@ def record(folder: Path, config: DictConfig, dataset: Dataset, estimator: Any) -
     """The model as a run records it; returns its folder."""
     folder.mkdir()
     recorder = Recorder(folder, Journal(folder / "journal.jsonl"))
-    features = dataset.part("train")[0]
+    features = dataset.split("train")[0]
     train._log_model(config, recorder, dataset, estimator, features, {})  # type: ignore[arg-type]
     return folder / "model"
 
@@ -203,17 +203,17 @@ def served(original: DataProject, empty_store: Path) -> dict[str, dict[str, Any]
     predictions = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
-        for name, kind in SERVED:
-            config, dataset = configuration(name), dataset_of(frame, kind, truth, "gaps")
-            estimator = fit(config, dataset, dataset.part("train"))
-            key = f"{name}_{kind}"
+        for name, task_type in SERVED:
+            config, dataset = configuration(name), dataset_of(frame, task_type, truth, "gaps")
+            estimator = fit(config, dataset, dataset.split("train"))
+            key = f"{name}_{task_type}"
             folder = record(original.root / key, config, dataset, estimator)
             save(folder)
             client.create_registered_model(key)
             client.create_model_version(key, str(folder / "saved"))
             client.set_registered_model_alias(key, "champion", "1")
             predictions[key] = {
-                given: predict(estimator, kind, rows.select(FEATURES), dataset.classes)
+                given: predict(estimator, task_type, rows.select(FEATURES), dataset.classes)
                 for given, rows in (("gaps", frame), ("full", frame.drop_nulls()))
             }
     return predictions
@@ -225,28 +225,32 @@ def receive(project: DataProject, name: str, given: str, fields: tuple[str, ...]
     return fetch.fetch_rows(contract(project, "answers"))
 
 
-def in_order(kind: Kind, answers: pl.DataFrame) -> np.ndarray:
+def in_order(task_type: TaskType, answers: pl.DataFrame) -> np.ndarray:
     columns = answers.sort("ride").drop("ride")
-    return columns.to_numpy() if kind == Kind.MULTICLASS else columns.to_series().to_numpy()
+    return (
+        columns.to_numpy() if task_type == TaskType.MULTICLASS else columns.to_series().to_numpy()
+    )
 
 
 @pytest.mark.parametrize("given", ["gaps", "full"])
-@pytest.mark.parametrize(("name", "kind"), QUICK)
+@pytest.mark.parametrize(("name", "task_type"), QUICK)
 def test_served_model_is_a_signal_of_what_the_run_predicts(
-    original: DataProject, served: dict[str, Any], name: str, kind: Kind, given: str
+    original: DataProject, served: dict[str, Any], name: str, task_type: TaskType, given: str
 ) -> None:
-    fields = BY_CLASS if kind == Kind.MULTICLASS else SCORE
-    answers = receive(original, f"{name}_{kind}", given, fields)
-    expected = served[f"{name}_{kind}"][given]
-    np.testing.assert_allclose(in_order(kind, answers), expected, rtol=0, atol=1e-12)
+    fields = BY_CLASS if task_type == TaskType.MULTICLASS else SCORE
+    answers = receive(original, f"{name}_{task_type}", given, fields)
+    expected = served[f"{name}_{task_type}"][given]
+    np.testing.assert_allclose(in_order(task_type, answers), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "kind"), [pair for pair in SERVED if pair not in QUICK])
+@pytest.mark.parametrize(("name", "task_type"), [pair for pair in SERVED if pair not in QUICK])
 def test_any_served_model_is_a_signal_of_what_the_run_predicts(
-    original: DataProject, served: dict[str, Any], name: str, kind: Kind
+    original: DataProject, served: dict[str, Any], name: str, task_type: TaskType
 ) -> None:
-    test_served_model_is_a_signal_of_what_the_run_predicts(original, served, name, kind, "gaps")
+    test_served_model_is_a_signal_of_what_the_run_predicts(
+        original, served, name, task_type, "gaps"
+    )
 
 
 def test_served_classifier_answers_its_likeliest_class(
@@ -337,8 +341,8 @@ def test_signature_allows_the_nulls_of_data_and_contract(
         frame, truth = frame.filter(complete), truth[complete.to_numpy()]
     config = configuration("dummy")
     config.dataset.spine = signal
-    dataset = dataset_of(frame, Kind.BINARY, truth, signal)
-    estimator = fit(config, dataset, dataset.part("train"))
+    dataset = dataset_of(frame, TaskType.BINARY, truth, signal)
+    estimator = fit(config, dataset, dataset.split("train"))
     description = save(record(tmp_path / "run", config, dataset, estimator))
     found = [
         f"{column.to_dict()['type']} {'required' if column.required else 'optional'}"
@@ -352,7 +356,7 @@ def test_feature_of_a_joined_signal_may_be_missing(original, monkeypatch) -> Non
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table()
     dataset = dataset_of(frame.fill_null(strategy="forward").fill_null(strategy="backward"),
-                         Kind.BINARY, truth, "full")  # fmt: skip
+                         TaskType.BINARY, truth, "full")  # fmt: skip
     assert train._optional(configuration("dummy"), dataset) == set(FEATURES)
 
 
@@ -382,15 +386,15 @@ def pandas_frames(rows: pl.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-@pytest.mark.parametrize(("name", "kind"), SERVED)
+@pytest.mark.parametrize(("name", "task_type"), SERVED)
 def test_model_takes_whatever_pandas_has_for_a_missing_value(
-    original: DataProject, monkeypatch: pytest.MonkeyPatch, name: str, kind: Kind
+    original: DataProject, monkeypatch: pytest.MonkeyPatch, name: str, task_type: TaskType
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(original.root))
     frame, truth = table(200)
-    config, dataset = configuration(name), dataset_of(frame, kind, truth, "gaps")
-    estimator = fit(config, dataset, dataset.part("train"))
-    expected = predict(estimator, kind, frame.select(FEATURES), dataset.classes)
+    config, dataset = configuration(name), dataset_of(frame, task_type, truth, "gaps")
+    estimator = fit(config, dataset, dataset.split("train"))
+    expected = predict(estimator, task_type, frame.select(FEATURES), dataset.classes)
     for said, rows in pandas_frames(frame.select(FEATURES)).items():
-        answers = predict(estimator, kind, rows, dataset.classes)  # type: ignore[arg-type]
+        answers = predict(estimator, task_type, rows, dataset.classes)  # type: ignore[arg-type]
         np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-12, err_msg=said)

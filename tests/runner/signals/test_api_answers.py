@@ -145,9 +145,9 @@ BODIES = {
         b'[{"shop": "\\ud800", "size": 1, "opened": null}]',
         "must be a string, but row 1",
     ),
-    "records of text": (b'["a"]', "no object"),
-    "records of lists": (b'[["a", 1, null]]', "no object"),
-    "a null record": (b"[null]", "no object"),
+    "records of text": (b'["a"]', "not a JSON object"),
+    "records of lists": (b'[["a", 1, null]]', "not a JSON object"),
+    "a null record": (b"[null]", "not a JSON object"),
 }
 
 

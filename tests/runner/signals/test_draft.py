@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_experiment_runner.cli import new as new_command
 from ml_experiment_runner.cli.new import new
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.checks import quality
@@ -25,7 +24,7 @@ from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.ingestion.loading import load_snapshots
 from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.sources import fetch
-from support.data_project import DataProject, build
+from support.data_project import TEMPLATE, DataProject, build
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def test_real_data_keep_the_draft_that_was_made_of_them(
         f"it over, then\npython run.py task=ingest 'signals=[my_{name}]'\n"
     )
     contract = read_contracts(project.root)[f"my_{name}"]
-    shipped = read_contracts(Path(new_command.__file__).parents[2])[name]
+    shipped = read_contracts(TEMPLATE)[name]
     assert types(contract) == types(shipped)
     assert set(contract.key) == set(shipped.key)
     assert (contract.event_time, contract.null_values) == (shipped.event_time, ("NA",))

@@ -70,12 +70,12 @@ def test_key_is_of_what_a_row_holds_and_not_of_its_place(
         f"      - {{name: c{place}, logicalType: {kind}}}\n" for place, kind in enumerate(kinds)
     )
     given_contract = contract(BASE + fields)
-    schema = {
+    types = {
         "bill": pl.Float64,
         "smoker": pl.Boolean,
         **{f"c{place}": schema.DTYPES[kind] for place, kind in enumerate(kinds)},
     }
-    frame = pl.DataFrame([(1.5, True, *row) for row in given_rows], schema, orient="row")
+    frame = pl.DataFrame([(1.5, True, *row) for row in given_rows], types, orient="row")
     keys = generated_key.add(frame, given_contract)["row_key"]
     assert keys.n_unique() == frame.height
     whole = [key.partition("-")[0] for key in keys]

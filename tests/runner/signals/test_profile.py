@@ -81,7 +81,7 @@ def test_constant_and_empty_fields_have_no_correlation(project: DataProject) -> 
                          schema_overrides={"spent": pl.Float64})  # fmt: skip
     part = profile.measure(contract(project, "visits"), frame)
     assert part.correlations == {}
-    assert part.columns["spent"] == profile.Column(3)
+    assert part.columns["spent"] == profile.ColumnProfile(3)
     assert profile.measure(contract(project, "visits"), frame.clear()).rows == 0
 
 

@@ -270,7 +270,7 @@ def test_pattern_that_cannot_be_searched_is_not_checked(pattern: str) -> None:
     ("string", {"quality": [{"metric": "nullValues", "mustBeBetween": [2, 1]}]}, "smaller one"),
     ("string", {"enum": []}, "no value would be valid"),
     ("integer", {"enum": [{"value": 1}, {"value": "1.0"}]}, "duplicate valid value"),
-    ("date", {"enum": [{"value": "yesterday"}]}, "'yesterday' is no date"),
+    ("date", {"enum": [{"value": "yesterday"}]}, "invalid date 'yesterday'"),
     ("string", {"logicalTypeOptions": {"minLength": 3, "maxLength": 2}}, "is greater than"),
     ("string", {"logicalTypeOptions": {"minLength": -1}}, "at least 0, got -1"),
     ("number", {"logicalTypeOptions": {"multipleOf": 0}}, "must be above 0"),

@@ -30,20 +30,20 @@ STAGES = {
     "data": (train, "load_dataset"),
     "fit": (train, "fit"),
     "predict": (train, "predict"),
-    "threshold": (train, "in_force"),
+    "threshold": (train, "active_threshold"),
     "model": (train, "_log_model"),
-    "judge": (train, "_judge"),
+    "evaluate": (train, "_evaluate"),
     "predictions": (train, "write_predictions"),
     "slices": (slices, "record_slices"),
     "importance": (train, "importance"),
-    "first seed": (cross_validation, "point"),
+    "first seed": (cross_validation, "point_metrics"),
     "second seed": (cross_validation, "fit"),
     "folds": (cross_validation, "folds"),
     "means": (cross_validation, "_summary"),
-    "figures": (run_plots, "draw"),
+    "plots": (run_plots, "log_plots"),
     "card": (page, "write_card"),
 }
-AFTER_THE_MODEL = list(STAGES)[list(STAGES).index("judge") :]
+AFTER_THE_MODEL = list(STAGES)[list(STAGES).index("evaluate") :]
 
 
 class Delivery:
@@ -57,15 +57,15 @@ class Delivery:
         return True
 
 
-def plain_draw(run: Run, *_: Any) -> None:
-    """Takes the place of the figures, which take a second."""
+def plain_plots(run: Run, *_: Any) -> None:
+    """Takes the place of the plots, which take a second."""
     run.log_text("drawn", "figures.txt")
 
 
 @pytest.fixture
 def config(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
     monkeypatch.setattr("ml_experiment_runner.record.config_diff.changes", lambda *_: [])
-    monkeypatch.setattr(run_plots, "draw", plain_draw)
+    monkeypatch.setattr(run_plots, "log_plots", plain_plots)
     config = OmegaConf.merge(
         project.config(slices=["shop"]),
         {
@@ -208,7 +208,7 @@ def counted(calls: list[object], function: Callable[..., Any]) -> Callable[..., 
 
 
 def failed_after_its_model(config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "_judge", fail_once(RuntimeError(), train._judge))
+    monkeypatch.setattr(train, "_evaluate", fail_once(RuntimeError(), train._evaluate))
     with pytest.raises(RuntimeError):
         execute(begin(config))
 

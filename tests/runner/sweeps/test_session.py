@@ -13,7 +13,7 @@ from ml_experiment_runner.cli import app
 from ml_experiment_runner.config.checks import _check_objective
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
 from ml_experiment_runner.config.sweep_overrides import paired
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import (
     ExitCode,
     ObjectiveError,
@@ -71,7 +71,7 @@ NEITHER = ("bias", "flagged", "base_rate", "label_mean")
 
 @pytest.mark.parametrize(
     "name",
-    [None, "validation/roc_auc", "test/log_loss", "test/price", "validation/r2/low"]
+    [None, "validation/roc_auc", "test/log_loss", "test/quality_gap", "validation/r2/low"]
     + [f"validation/{name}" for name in METRICS if name not in NEITHER],
 )
 def test_objective_that_train_returns_is_taken(name: str | None) -> None:
@@ -103,18 +103,18 @@ def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) 
 def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
     import numpy as np
 
-    from ml_experiment_runner.training.evaluation.evaluate import judge
+    from ml_experiment_runner.training.evaluation.evaluate import evaluate
 
     halves = np.array([0.2, 0.8, 0.7])
     judged: set[str] = set()
-    for kind, label, prediction in (
-        (Kind.BINARY, np.array([0, 1, 1], np.int8), halves),
-        (Kind.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
-        (Kind.REGRESSION, halves + 1, halves),
+    for task_type, label, prediction in (
+        (TaskType.BINARY, np.array([0, 1, 1], np.int8), halves),
+        (TaskType.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
+        (TaskType.REGRESSION, halves + 1, halves),
     ):
-        judged |= set(judge(kind, label, prediction, 0.5, 2, 0, ("a", "b")))
+        judged |= set(evaluate(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
     names = {name for name in judged if not name.endswith(("/low", "/high"))} - {"rows"}
-    assert names | {"price"} == set(METRICS)
+    assert names | {"quality_gap"} == set(METRICS)
 
 
 def a_run(

@@ -11,14 +11,14 @@ from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record import findings
 from ml_experiment_runner.training.analysis import ablate as task
 from ml_experiment_runner.training.analysis.backward_elimination import (
-    Elimination,
+    EliminationResult,
     Worth,
-    eliminate,
+    backward_elimination,
     most_fits,
     quality,
 )
@@ -58,12 +58,12 @@ class Judge:
         if values.shape[1]:
             model = LogisticRegression().fit(values[:half], self.label[:half])
             score = model.predict_proba(values[half:])[:, 1]
-        return quality(Kind.BINARY, self.label[half:], score, "roc_auc", 200, 0)
+        return quality(TaskType.BINARY, self.label[half:], score, "roc_auc", 200, 0)
 
 
-def judged(*names: str, **options: Any) -> tuple[dict[str, Any], Elimination, Judge]:
+def judged(*names: str, **options: Any) -> tuple[dict[str, Any], EliminationResult, Judge]:
     judge = Judge(list(names))
-    found = eliminate(names, judge, 0.002, **options)
+    found = backward_elimination(names, judge, 0.002, **options)
     return {one.name: one for one in found.verdicts}, found, judge
 
 
@@ -91,7 +91,7 @@ def test_a_noisy_copy_is_redundant_with_what_it_copies() -> None:
     assert "strong" not in found.out
 
 
-def test_every_model_is_judged_once_and_not_too_many() -> None:
+def test_every_model_is_evaluated_once() -> None:
     names = ("strong", "exact_copy", "noisy_copy", "weak", "noise", "more_noise")
     verdicts, found, judge = judged(*names)
     assert len(judge.asked) == len(set(judge.asked)) == found.fits <= most_fits(len(names))
@@ -104,13 +104,13 @@ def test_every_model_is_judged_once_and_not_too_many() -> None:
 def test_noise_is_worthless_with_rows_enough_else_doubtful() -> None:
     worth = []
     for rows in (20_000, 200):
-        found = eliminate(["strong", "noise"], Judge(["strong", "noise"], rows), 0.005)
+        found = backward_elimination(["strong", "noise"], Judge(["strong", "noise"], rows), 0.005)
         worth.append({one.name: one.worth for one in found.verdicts})
     assert worth[0] == {"strong": Worth.NEEDED, "noise": Worth.WORTHLESS}
     assert worth[1]["noise"] == Worth.DOUBTFUL
 
 
-def test_time_up_calls_worthless_only_what_was_rejudged() -> None:
+def test_time_up_calls_worthless_only_what_was_reevaluated() -> None:
     judge = Judge(["strong", "exact_copy", "weak"])
     begin = [0.0]
 
@@ -123,11 +123,11 @@ def test_time_up_calls_worthless_only_what_was_rejudged() -> None:
         def monotonic() -> float:
             return begin[0]
 
-    from ml_experiment_runner.training.analysis import backward_elimination
+    from ml_experiment_runner.training.analysis import backward_elimination as module
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backward_elimination, "time", Clock)
-        found = eliminate(["strong", "exact_copy", "weak"], slow, 0.002, deadline=4.5)
+        patch.setattr(module, "time", Clock)
+        found = backward_elimination(["strong", "exact_copy", "weak"], slow, 0.002, deadline=4.5)
     assert not found.is_complete
     worth = {one.name: one.worth for one in found.verdicts}
     assert worth == {
@@ -173,8 +173,8 @@ def dataset(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     frame, label = planted(3000)
     signals = {"strong": "a", "exact_copy": "b", "weak": "c", "noise": "d"}
     share = np.arange(3000) / 3000
-    part = np.where(share < 0.4, "train", np.where(share < 0.8, "validation", "test"))
-    more = pl.Series("label", label), pl.Series("part", part)
+    split = np.where(share < 0.4, "train", np.where(share < 0.8, "validation", "test"))
+    more = pl.Series("label", label), pl.Series("split", split)
     frame = frame.select(list(signals)).with_columns(*more)
     reads = {name: {signal: {name}} for name, signal in signals.items()}
     made = Dataset(frame, "f", list(signals), "label", {}, 0, reads=reads)
@@ -207,7 +207,7 @@ ENSEMBLE = {
     "members": {},
     "fusion": "bounded",
     "blast_radius": 4.0,
-    "max_price": 0.01,
+    "max_quality_gap": 0.01,
     "folds": 2,
 }
 
@@ -250,12 +250,12 @@ def test_of_an_ensemble_the_other_members_are_not_fitted_again(
 
 @pytest.mark.usefixtures("dataset")
 def test_groups_are_those_of_an_ensemble() -> None:
-    with pytest.raises(UserError, match="only an ensemble has groups"):
+    with pytest.raises(UserError, match="needs model=ensemble"):
         ablated(LINEAR, leave_out="groups")
 
 
 def test_one_thing_cannot_be_left_out() -> None:
     config: Any = OmegaConf.create({"ablation": {"leave_out": "signals"}})
     dataset: Any = SimpleNamespace(reads={"a": {"s": {"x"}}, "b": {"s": {"y"}}})
-    with pytest.raises(UserError, match="only one of signals, 's'"):
+    with pytest.raises(UserError, match="at least two signals, got only 's'"):
         task._things(config, dataset)

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.analysis import blast_radius as task
 from ml_experiment_runner.training.analysis.perturbations import (
     Fault,
-    disturb,
     moved_answers,
     moved_scores,
+    perturb,
 )
 from support.ensembles import GROUPS, configured, make
 
@@ -34,24 +34,24 @@ NAMES = ["number", "text", "truth"]
 
 def test_faults_touch_the_signal_and_nothing_else() -> None:
     for fault in Fault:
-        broken = disturb(FRAME, NAMES, fault, 0)
+        broken = perturb(FRAME, NAMES, fault, 0)
         assert broken["other"].equals(FRAME["other"])
         assert not broken.select("number").equals(FRAME.select("number")), fault
-    shifted = disturb(FRAME, NAMES, Fault.SHIFT, 0)
+    shifted = perturb(FRAME, NAMES, Fault.SHIFT, 0)
     assert shifted["number"].to_list() == [4, 5, 6, None]
     assert shifted["text"].to_list() == ["b", "c", None, "a"]
     assert shifted["truth"].to_list() == [False, True, None, False]
-    scaled = disturb(FRAME, NAMES, Fault.RESCALE, 0)
+    scaled = perturb(FRAME, NAMES, Fault.RESCALE, 0)
     assert scaled["number"].to_list() == [10, 20, 30, None]
     assert scaled["text"].equals(FRAME["text"])
-    removed = disturb(FRAME, NAMES, Fault.REMOVE, 0)
+    removed = perturb(FRAME, NAMES, Fault.REMOVE, 0)
     assert removed.select(NAMES).null_count().row(0) == (4, 4, 4)
     assert removed.schema == FRAME.schema
 
 
 def test_shuffled_rows_of_a_signal_stay_rows() -> None:
     frame = pl.DataFrame({"a": range(50), "b": [10 * n for n in range(50)], "c": range(50)})
-    mixed = disturb(frame, ["a", "b"], Fault.SHUFFLE, 1)
+    mixed = perturb(frame, ["a", "b"], Fault.SHUFFLE, 1)
     assert (mixed["b"] == mixed["a"] * 10).all()
     assert not mixed["a"].equals(frame["a"])
     assert sorted(mixed["a"]) == list(frame["a"])
@@ -59,13 +59,13 @@ def test_shuffled_rows_of_a_signal_stay_rows() -> None:
 
 def test_moves_are_of_logits_or_of_numbers() -> None:
     before, after = np.array([0.5, 0.5]), np.array([0.5, 1 / (1 + np.exp(-2.0))])
-    assert moved_scores(Kind.BINARY, before, after).most == pytest.approx(2.0)
+    assert moved_scores(TaskType.BINARY, before, after).most == pytest.approx(2.0)
     assert moved_answers(before, after).mean == pytest.approx((after[1] - 0.5) / 2)
     classes = np.array([[0.25, 0.25, 0.5]]), np.array([[0.5, 0.125, 0.375]])
-    moved = moved_scores(Kind.MULTICLASS, *classes)
+    moved = moved_scores(TaskType.MULTICLASS, *classes)
     assert moved.most == pytest.approx(np.log(4)), "the first against the second: 1:1 to 4:1"
     assert moved_answers(*classes).most == pytest.approx(0.25)
-    assert moved_scores(Kind.REGRESSION, np.array([1.0]), np.array([-4.0])).most == 5
+    assert moved_scores(TaskType.REGRESSION, np.array([1.0]), np.array([-4.0])).most == 5
 
 
 class Record:
@@ -87,26 +87,36 @@ class Record:
         self.texts[f"figures/{name}"] = str(figure)
 
 
-def run_task(monkeypatch: pytest.MonkeyPatch, place: Path, kind: Kind, **model: Any) -> Any:
+def run_task(
+    monkeypatch: pytest.MonkeyPatch, place: Path, task_type: TaskType, **model: Any
+) -> Any:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(place))
-    dataset = make(kind, 1500)
+    dataset = make(task_type, 1500)
     monkeypatch.setattr(task, "load_dataset", lambda *_: dataset)
-    config = configured(kind, **model)
+    config = configured(task_type, **model)
     config.dataset = {"features": dataset.features}
     config.evaluation = {"bootstrap": 30, "importance_rows": 100, "importance_repeats": 2}
     record: Any = Record()
     return task.blast_radius(config, record), record
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("task_type", list(TaskType))
 def test_no_fault_moves_the_ensemble_beyond_its_budget(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    task_type: TaskType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    metrics, record = run_task(monkeypatch, tmp_path, kind, blast_radius=0.5)
-    unit = float(np.std(make(kind, 1500).part("train")[1])) if kind == Kind.REGRESSION else 1.0
+    metrics, record = run_task(monkeypatch, tmp_path, task_type, blast_radius=0.5)
+    unit = (
+        float(np.std(make(task_type, 1500).split("train")[1]))
+        if task_type == TaskType.REGRESSION
+        else 1.0
+    )
     assert metrics["ensemble/score"] <= 0.5 * unit + 1e-9
     assert metrics["one_model/score"] > metrics["ensemble/score"]
-    assert metrics["test/price/low"] <= metrics["test/price"] <= metrics["test/price/high"]
+    assert (
+        metrics["test/quality_gap/low"]
+        <= metrics["test/quality_gap"]
+        <= metrics["test/quality_gap/high"]
+    )
     told = json.loads(record.texts["blast_radius.json"])
     effects = told["effects"]
     cases = {(one["signal"], one["fault"], one["model"]) for one in effects}
@@ -123,5 +133,5 @@ def test_no_fault_moves_the_ensemble_beyond_its_budget(
 def test_a_model_alone_has_nothing_to_be_compared_with() -> None:
     config: Any = OmegaConf.create({"model": {"_target_": "sklearn.dummy.DummyClassifier"}})
     record: Any = Record()
-    with pytest.raises(UserError, match="say model=ensemble"):
+    with pytest.raises(UserError, match="needs model=ensemble"):
         task.blast_radius(config, record)

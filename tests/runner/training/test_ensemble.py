@@ -18,14 +18,15 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from ml_experiment_runner.dataset import expressions
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.training.evaluation.quality_gap import _refusal, price
+from ml_experiment_runner.training.evaluation.quality_gap import _refusal, measure_quality_gap
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.fusion import fit_fusion
 from ml_experiment_runner.training.models.groups import check_ensemble, groups_of
 from ml_experiment_runner.training.models.pipeline import predict
+from support import SOURCE
 from support.corruption import moves
 from support.ensembles import GROUPS, LINEAR, configured, make
 
@@ -46,36 +47,36 @@ def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return place
 
 
-def fitted(kind: Kind = Kind.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
-    dataset = make(kind)
-    return dataset, fit(configured(kind, **model), dataset, dataset.part("train"))
+def fitted(task_type: TaskType = TaskType.BINARY, **model: Any) -> tuple[Dataset, Ensemble]:
+    dataset = make(task_type)
+    return dataset, fit(configured(task_type, **model), dataset, dataset.split("train"))
 
 
 @pytest.mark.parametrize("member", [LINEAR, TREES, LIGHT])
 def test_broken_signal_moves_the_logit_within_the_budget(member: dict[str, Any]) -> None:
     dataset, ensemble = fitted(member=member)
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     assert (ensemble.fusion_.weight > 0).all()
-    assert max(ensemble.reach().values()) <= 2.0
+    assert max(ensemble.max_influence().values()) <= 2.0
     assert roc_auc_score(label, ensemble.predict_proba(features)[:, 1]) > 0.7
-    metrics, _, _ = priced(member=member)
-    assert metrics["validation/price"] <= 0.01
+    metrics, _, _ = gap_of(member=member)
+    assert metrics["validation/quality_gap"] <= 0.01
     moved = moves(ensemble, features[:40], GROUPS, CORRUPTIONS, 7)
     assert max(moved) <= 2.0 + 1e-9
     assert np.mean(np.array(moved) > 0) > 0.8, "the corruptions do something"
 
 
-@pytest.mark.parametrize("kind", [Kind.MULTICLASS, Kind.REGRESSION])
-def test_classes_and_numbers_have_a_bound_as_well(kind: Kind) -> None:
-    dataset, ensemble = fitted(kind, blast_radius=0.8)
-    features, label = dataset.part("test")
-    unit = float(np.std(dataset.part("train")[1])) if kind == Kind.REGRESSION else 1.0
+@pytest.mark.parametrize("task_type", [TaskType.MULTICLASS, TaskType.REGRESSION])
+def test_classes_and_numbers_have_a_bound_as_well(task_type: TaskType) -> None:
+    dataset, ensemble = fitted(task_type, blast_radius=0.8)
+    features, label = dataset.split("test")
+    unit = float(np.std(dataset.split("train")[1])) if task_type == TaskType.REGRESSION else 1.0
     moved = moves(ensemble, features[:40], GROUPS, 200, 3)
     assert 0.1 * unit < max(moved) <= 0.8 * unit + 1e-9
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         assert r2_score(label, ensemble.predict(features)) > 0.15
     else:
-        chance = predict(ensemble, kind, features, dataset.classes)
+        chance = predict(ensemble, task_type, features, dataset.classes)
         assert chance.sum(axis=1) == pytest.approx(1)
         most_frequent = max(np.mean(label == name) for name in dataset.classes)
         right = np.mean(ensemble.predict(features) == label)
@@ -84,21 +85,21 @@ def test_classes_and_numbers_have_a_bound_as_well(kind: Kind) -> None:
 
 def test_the_mean_moves_by_a_share_at_most() -> None:
     dataset, ensemble = fitted(fusion="mean")
-    some = dataset.part("test")[0][:40]
+    some = dataset.split("test")[0][:40]
     moved = moves(ensemble, some, GROUPS, 200, 3)
     assert 0 < max(moved) <= 1 / 3 + 1e-9
     assert ensemble.predict_proba(some)[:, 1] == pytest.approx(ensemble.scores(some)[:, 0])
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_the_mean_answers_every_kind_of_question(kind: Kind) -> None:
-    dataset, ensemble = fitted(kind, fusion="mean")
-    features, label = dataset.part("test")
-    answer = predict(ensemble, kind, features, dataset.classes)
-    if kind == Kind.REGRESSION:
+@pytest.mark.parametrize("task_type", list(TaskType))
+def test_the_mean_answers_every_task_type(task_type: TaskType) -> None:
+    dataset, ensemble = fitted(task_type, fusion="mean")
+    features, label = dataset.split("test")
+    answer = predict(ensemble, task_type, features, dataset.classes)
+    if task_type == TaskType.REGRESSION:
         assert r2_score(label, answer) > 0.05
-        assert np.isfinite(list(ensemble.reach().values())).all()
-    elif kind == Kind.MULTICLASS:
+        assert np.isfinite(list(ensemble.max_influence().values())).all()
+    elif task_type == TaskType.MULTICLASS:
         assert answer.sum(axis=1) == pytest.approx(1)
     else:
         assert roc_auc_score(label, answer) > 0.65
@@ -113,8 +114,8 @@ def test_smaller_budget_is_kept_and_the_usual_answer_counts() -> None:
         "noise": 1 / (1 + np.exp(-draw.normal(size=4000))),
     }
     for budget in (0.3, 1.0, 3.0, 9.0):
-        fusion = fit_fusion(Kind.BINARY, "bounded", answers, label, budget=budget)
-        assert max(fusion.reach().values()) <= budget + 1e-12
+        fusion = fit_fusion(TaskType.BINARY, "bounded", answers, label, budget=budget)
+        assert max(fusion.max_influence().values()) <= budget + 1e-12
         weight = dict(zip(fusion.names, fusion.weight, strict=True))
         assert weight["good"] > 0.4, "clipped nearer to the middle, not weighted down"
         assert weight["noise"] < 0.1
@@ -124,7 +125,7 @@ def test_smaller_budget_is_kept_and_the_usual_answer_counts() -> None:
 def test_members_that_say_nothing_finite_count_as_neutral() -> None:
     chance = np.linspace(0.1, 0.9, 200)
     label = (np.arange(200) > 90).astype(np.int8)
-    fusion = fit_fusion(Kind.BINARY, "bounded", {"a": chance, "b": chance[::-1] / 2}, label)
+    fusion = fit_fusion(TaskType.BINARY, "bounded", {"a": chance, "b": chance[::-1] / 2}, label)
     neutral = fusion.sum({"a": np.full(4, np.nan), "b": chance[:4]})
     for nonsense in (np.inf, -np.inf, 1e12, -0.1):
         assert fusion.sum({"a": np.full(4, nonsense), "b": chance[:4]}) == pytest.approx(neutral)
@@ -134,7 +135,7 @@ def test_members_that_say_nothing_finite_count_as_neutral() -> None:
 
 def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
     dataset, ensemble = fitted()
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     for group, names in GROUPS.items():
         gone = features.with_columns(pl.lit(None).alias(name) for name in names)
         answer = ensemble.predict_proba(gone)
@@ -142,7 +143,7 @@ def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
         assert np.array_equal(answer, ensemble.predict_proba(features.drop(names)))
         assert roc_auc_score(label, answer[:, 1]) > 0.55
         moved = logit(answer[:, 1]) - logit(ensemble.predict_proba(features)[:, 1])
-        assert np.abs(moved).max() <= ensemble.reach()[group] + 1e-9
+        assert np.abs(moved).max() <= ensemble.max_influence()[group] + 1e-9
     assert ensemble.left_out_ == [], "the ensemble itself still asks every member"
     with pytest.raises(KeyError, match="no group 'moon'"):
         ensemble.without("moon")
@@ -150,7 +151,7 @@ def test_a_missing_signal_costs_one_member_and_not_the_answer() -> None:
 
 def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:30]
+    features = dataset.split("test")[0][:30]
     broken = pl.concat([features, features.with_columns(rain=pl.lit(np.inf), wind=None)])
     # some processors' matrix products round the last digit by the number of rows
     np.testing.assert_allclose(
@@ -160,7 +161,7 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
 
 def test_failing_member_costs_itself_and_shows_no_values(caplog) -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:20]
+    features = dataset.split("test")[0][:20]
     expected = ensemble.without("sky").scores(features)
 
     class Broken:
@@ -177,28 +178,28 @@ def test_failing_member_costs_itself_and_shows_no_values(caplog) -> None:
 
 def test_a_frame_of_pandas_gets_the_same_answers() -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:50]
+    features = dataset.split("test")[0][:50]
     frame = pd.DataFrame({name: features[name].to_list() for name in features.columns})
     assert frame["seats"].dtype == float, "numbers with gaps"
     assert np.array_equal(ensemble.scores(frame), ensemble.scores(features))
 
 
 def test_only_the_member_of_a_changed_signal_is_refitted() -> None:
-    dataset = make(Kind.BINARY, seed=5)
-    first = fit(configured(), dataset, dataset.part("train"))
+    dataset = make(TaskType.BINARY, seed=5)
+    first = fit(configured(), dataset, dataset.split("train"))
     assert [each["reused"] for each in first.learned_.values()] == [False] * 3
-    again = fit(configured(), dataset, dataset.part("train"))
+    again = fit(configured(), dataset, dataset.split("train"))
     assert [each["reused"] for each in again.learned_.values()] == [True] * 3
-    changed = make(Kind.BINARY, seed=5)
+    changed = make(TaskType.BINARY, seed=5)
     frame = changed.frame.with_columns(wind=pl.col("wind") * 1.01)
     other = Dataset(frame, "g", changed.features, "label", {}, 0, reads=changed.reads)
-    after = fit(configured(), other, other.part("train"))
+    after = fit(configured(), other, other.split("train"))
     assert {group: each["reused"] for group, each in after.learned_.items()} == {
         "clock": True,
         "sky": False,
         "plane": True,
     }
-    features = dataset.part("test")[0]
+    features = dataset.split("test")[0]
     before, now = again.answers(features), after.answers(features)
     for group in ("clock", "plane"):
         assert np.array_equal(now[group], before[group], equal_nan=True)
@@ -206,23 +207,23 @@ def test_only_the_member_of_a_changed_signal_is_refitted() -> None:
 
 @pytest.mark.parametrize("change", ["seed", "threads", "member", "label"])
 def test_members_are_refitted_when_their_inputs_change(change: str) -> None:
-    dataset = make(Kind.BINARY, seed=6)
-    fit(configured(), dataset, dataset.part("train"))
-    config, part = configured(), dataset.part("train")
+    dataset = make(TaskType.BINARY, seed=6)
+    fit(configured(), dataset, dataset.split("train"))
+    config, split = configured(), dataset.split("train")
     if change in ("seed", "threads"):
         config[change] = 1
     elif change == "member":
         config.model.member.C = 0.5
     else:
-        part = (part[0], 1 - part[1])
-    after = fit(config, dataset, part)
+        split = (split[0], 1 - split[1])
+    after = fit(config, dataset, split)
     assert [each["reused"] for each in after.learned_.values()] == [False] * 3
 
 
 def test_a_group_may_have_a_model_of_its_own() -> None:
     _, ensemble = fitted(members={"sky": TREES})
-    kinds = {group: type(model[-1]).__name__ for group, model in ensemble.models_.items()}
-    assert kinds == {
+    task_types = {group: type(model[-1]).__name__ for group, model in ensemble.models_.items()}
+    assert task_types == {
         "clock": "LogisticRegression",
         "sky": "HistGradientBoostingClassifier",
         "plane": "LogisticRegression",
@@ -274,9 +275,12 @@ def test_merged_signals_are_one_group() -> None:
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ({"groups": {"a": ["flight"], "b": ["weather"]}}, "model.groups.a: 'flight' is no signal"),
+        (
+            {"groups": {"a": ["flight"], "b": ["weather"]}},
+            "model.groups.a: 'flight' is neither a signal",
+        ),
         ({"groups": {"a": ["flights", "weather"]}}, "an ensemble needs two"),
-        ({"groups": {"a": "flights"}}, "name the signals or features of each group"),
+        ({"groups": {"a": "flights"}}, "must list the signals or features of each group"),
         ({"members": {"moon": LINEAR}}, "model.members.moon: there is no such group"),
         ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression takes no such"),
         (
@@ -321,40 +325,43 @@ class Record:
         self.texts[name] = text
 
 
-class Priced(NamedTuple):
+class Measured(NamedTuple):
     metrics: dict[str, float]
     refusal: str | None
     record: Record
 
 
-def priced(**model: Any) -> Priced:
+def gap_of(**model: Any) -> Measured:
     dataset, ensemble = fitted(**model)
-    parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
+    splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
     predictions = {
-        part: predict(ensemble, dataset.kind, parts[part][0]) for part in ("validation", "test")
+        split: predict(ensemble, dataset.task_type, splits[split][0])
+        for split in ("validation", "test")
     }
     record: Any = Record()
-    metrics, refusal = price(configured(**model), record, dataset, parts, predictions, ensemble)
-    return Priced(metrics, refusal, record)
+    metrics, refusal = measure_quality_gap(
+        configured(**model), record, dataset, splits, predictions, ensemble
+    )
+    return Measured(metrics, refusal, record)
 
 
-def test_price_has_an_interval_and_is_low_where_groups_add_up() -> None:
-    metrics, refusal, record = priced()
+def test_quality_gap_is_small_where_groups_add_up() -> None:
+    metrics, refusal, record = gap_of()
     assert refusal is None
-    for part in ("validation", "test"):
-        low, value, high = (metrics[f"{part}/price{end}"] for end in ("/low", "", "/high"))
+    for split in ("validation", "test"):
+        low, value, high = (metrics[f"{split}/quality_gap{end}"] for end in ("/low", "", "/high"))
         assert low < value < high
         assert value <= 0.01
-    assert '"reach"' in record.texts["ensemble.json"]
+    assert '"max_influence"' in record.texts["ensemble.json"]
 
 
-def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
-    metrics, refusal, _ = priced(blast_radius=0.02, max_price=0.0)
-    assert metrics["validation/price"] > 0
+def test_ensemble_above_its_quality_gap_is_refused() -> None:
+    metrics, refusal, _ = gap_of(blast_radius=0.02, max_quality_gap=0.0)
+    assert metrics["validation/quality_gap"] > 0
     assert refusal is not None
-    assert f"{metrics['validation/price']:.4f}" in refusal
-    assert "model.max_price" in refusal
-    assert priced(blast_radius=0.02, max_price=None).refusal is None  # no limit
+    assert f"{metrics['validation/quality_gap']:.4f}" in refusal
+    assert "model.max_quality_gap" in refusal
+    assert gap_of(blast_radius=0.02, max_quality_gap=None).refusal is None  # no limit
 
 
 @pytest.mark.parametrize(
@@ -368,49 +375,49 @@ def test_an_ensemble_above_its_price_is_refused_with_the_number() -> None:
         (0.02, float("nan"), float("nan"), True, False),
     ],
 )
-def test_a_price_whose_interval_holds_the_limit_is_undecided(
+def test_quality_gap_whose_interval_holds_the_limit_is_undecided(
     caplog, value: float, low: float, high: float, is_refused: bool, is_undecided: bool
 ) -> None:
-    measured = {"validation/price": value, "validation/price/low": low,
-                "validation/price/high": high}  # fmt: skip
+    measured = {"validation/quality_gap": value, "validation/quality_gap/low": low,
+                "validation/quality_gap/high": high}  # fmt: skip
     refusal = _refusal(measured, 0.01, "ROC AUC")
     assert (refusal is not None) == is_refused
     assert ("undecided" in (refusal or caplog.text)) == is_undecided
 
 
 def test_groups_of_one_signal_are_said_to_move_together(caplog) -> None:
-    dataset = make(Kind.BINARY)
+    dataset = make(TaskType.BINARY)
     reads = {name: {"all" if name in ("rain", "wind") else name: {name}} for name in dataset.reads}
     dataset = replace(dataset, reads=reads)
     rest = [name for name in reads if name not in ("rain", "wind")]
     groups = {"wet": ["rain"], "windy": ["wind"], "rest": rest}
-    ensemble = fit(configured(groups=groups), dataset, dataset.part("train"))
-    parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-    predictions = {name: predict(ensemble, Kind.BINARY, parts[name][0])
+    ensemble = fit(configured(groups=groups), dataset, dataset.split("train"))
+    splits = {name: dataset.split(name) for name in ("train", "validation", "test")}
+    predictions = {name: predict(ensemble, TaskType.BINARY, splits[name][0])
                    for name in ("validation", "test")}  # fmt: skip
     record: Any = Record()
-    price(configured(groups=groups), record, dataset, parts, predictions, ensemble)
+    measure_quality_gap(configured(groups=groups), record, dataset, splits, predictions, ensemble)
     assert "the groups wet, windy all read the signal all" in caplog.text
-    reach = ensemble.reach()
+    max_influence = ensemble.max_influence()
     told = json.loads(record.texts["ensemble.json"])["signals"]
-    assert told["all"] == pytest.approx(reach["wet"] + reach["windy"])
+    assert told["all"] == pytest.approx(max_influence["wet"] + max_influence["windy"])
 
 
 def test_a_kept_member_that_is_damaged_is_fitted_again(here: Path, caplog) -> None:
-    dataset = make(Kind.BINARY, seed=8)
-    first = fit(configured(), dataset, dataset.part("train"))
+    dataset = make(TaskType.BINARY, seed=8)
+    first = fit(configured(), dataset, dataset.split("train"))
     for each in first.learned_.values():
         path = here / "data" / "cache" / f"member-{each['fingerprint']}.pkl"
         path.write_bytes(path.read_bytes()[:100])
-    again = fit(configured(), dataset, dataset.part("train"))
+    again = fit(configured(), dataset, dataset.split("train"))
     assert "is damaged" in caplog.text
-    features = dataset.part("test")[0]
+    features = dataset.split("test")[0]
     assert np.array_equal(first.scores(features), again.scores(features))
 
 
 def test_a_saved_ensemble_needs_no_hydra(tmp_path: Path) -> None:
     dataset, ensemble = fitted()
-    features = dataset.part("test")[0][:20]
+    features = dataset.split("test")[0][:20]
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(ensemble))
     features.write_parquet(tmp_path / "rows.parquet")
     np.save(tmp_path / "answer.npy", ensemble.predict_proba(features))
@@ -422,6 +429,5 @@ def test_a_saved_ensemble_needs_no_hydra(tmp_path: Path) -> None:
         "numpy.testing.assert_allclose(answer, numpy.load('answer.npy'), rtol=1e-12)\n"
         "assert not {'hydra', 'omegaconf', 'mlflow', 'dvc'} & set(sys.modules)\n"
     )
-    source = Path(sys.modules["ml_experiment_runner"].__file__ or "").parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True,
-                   env={"PYTHONPATH": str(source)})  # fmt: skip
+                   env={"PYTHONPATH": str(SOURCE)})  # fmt: skip

@@ -11,14 +11,14 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.config.parameters import MissingExtraError, check_model
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.models.pipeline import build, fit_estimator, predict
 from support import SOURCE
 from support.models import CLASSES, PAIRS, model
 
 
-def rows(kind: Kind, count: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
+def rows(task_type: TaskType, count: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
     """A category decides most, a number some; both have gaps, one column has nothing at all."""
     draw = np.random.default_rng(0)
     place = draw.integers(0, 8, count)
@@ -34,27 +34,27 @@ def rows(kind: Kind, count: int = 1200) -> tuple[pl.DataFrame, np.ndarray]:
         }
     )  # fmt: skip
     noisy = truth + 0.3 * draw.normal(size=count)
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return features, noisy
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         return features, (noisy > 0).astype(np.int8)
     return features, np.array(CLASSES)[np.digitize(noisy, [-0.8, 0.8])]
 
 
-def fitted(config: DictConfig, kind: Kind, threads: int | None = 2):
-    features, label = rows(kind)
-    classes = CLASSES if kind == Kind.MULTICLASS else ()
-    pipeline = fit_estimator(config, (features, label), kind, classes, 0, threads)
-    return pipeline, predict(pipeline, kind, features, classes), label
+def fitted(config: DictConfig, task_type: TaskType, threads: int | None = 2):
+    features, label = rows(task_type)
+    classes = CLASSES if task_type == TaskType.MULTICLASS else ()
+    pipeline = fit_estimator(config, (features, label), task_type, classes, 0, threads)
+    return pipeline, predict(pipeline, task_type, features, classes), label
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_model_learns_categories_and_takes_gaps_and_new(name, kind) -> None:
-    pipeline, prediction, label = fitted(model(name), kind)
+@pytest.mark.parametrize(("name", "task_type"), PAIRS)
+def test_model_learns_categories_and_takes_gaps_and_new(name, task_type) -> None:
+    pipeline, prediction, label = fitted(model(name), task_type)
     if name != "dummy":
-        if kind == Kind.REGRESSION:
+        if task_type == TaskType.REGRESSION:
             right = 1 - np.var(prediction - label) / np.var(label)
-        elif kind == Kind.BINARY:
+        elif task_type == TaskType.BINARY:
             right = np.mean((prediction >= 0.5) == label)
         else:
             right = np.mean(np.array(CLASSES)[prediction.argmax(axis=1)] == label)
@@ -64,28 +64,28 @@ def test_model_learns_categories_and_takes_gaps_and_new(name, kind) -> None:
          "empty": [1.0, None, None]},
         schema_overrides={"number": pl.Float64},
     )  # fmt: skip
-    classes = CLASSES if kind == Kind.MULTICLASS else ()
-    answers = predict(pipeline, kind, strange, classes)
+    classes = CLASSES if task_type == TaskType.MULTICLASS else ()
+    answers = predict(pipeline, task_type, strange, classes)
     assert answers.shape == ((3, 3) if classes else (3,))
     assert np.isfinite(answers).all()
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_model_is_the_same_fitted_again_and_loaded(name, kind) -> None:
-    pipeline, first, _ = fitted(model(name), kind)
-    _, second, _ = fitted(model(name), kind)
+@pytest.mark.parametrize(("name", "task_type"), PAIRS)
+def test_model_is_the_same_fitted_again_and_loaded(name, task_type) -> None:
+    pipeline, first, _ = fitted(model(name), task_type)
+    _, second, _ = fitted(model(name), task_type)
     assert np.array_equal(first, second)
     loaded = cloudpickle.loads(cloudpickle.dumps(pipeline))
-    classes = CLASSES if kind == Kind.MULTICLASS else ()
-    assert np.array_equal(first, predict(loaded, kind, rows(kind)[0], classes))
+    classes = CLASSES if task_type == TaskType.MULTICLASS else ()
+    assert np.array_equal(first, predict(loaded, task_type, rows(task_type)[0], classes))
 
 
 @pytest.mark.parametrize("name", ["random_forest", "lightgbm", "xgboost", "catboost"])
 def test_seed_and_threads_of_the_run_reach_the_model(name) -> None:
     left_open = ("random_state", "random_seed", "n_jobs", "thread_count")
     bare = {key: value for key, value in model(name).items() if key not in left_open}
-    features, _ = rows(Kind.BINARY, 50)
-    estimator = build(OmegaConf.create(bare), features, Kind.BINARY, 7, 2)[-1]
+    features, _ = rows(TaskType.BINARY, 50)
+    estimator = build(OmegaConf.create(bare), features, TaskType.BINARY, 7, 2)[-1]
     said = estimator.get_params()
     assert 7 in (said.get("random_state"), said.get("random_seed"))
     assert 2 in (said.get("n_jobs"), said.get("thread_count"))
@@ -110,16 +110,16 @@ def test_parameter_of_lightgbms_core_is_no_typo() -> None:
     config = OmegaConf.create({"task": {"uses": ["model"]}, "model": model("lightgbm")})
     config.model.max_bin = 63
     check_model(config)
-    assert fitted(config.model, Kind.BINARY)[0][-1].get_params()["max_bin"] == 63
+    assert fitted(config.model, TaskType.BINARY)[0][-1].get_params()["max_bin"] == 63
 
 
-@pytest.mark.parametrize(("name", "kind", "says"), [
-    ("ridge", Kind.BINARY, "is a regressor, and the label asks for a yes or no"),
-    ("logistic_regression", Kind.REGRESSION, "is a classifier, and the label asks for a number"),
+@pytest.mark.parametrize(("name", "task_type", "says"), [
+    ("ridge", TaskType.BINARY, "is a regressor, but the label makes this binary"),
+    ("logistic_regression", TaskType.REGRESSION, "is a classifier, but the label makes this reg"),
 ])  # fmt: skip
-def test_model_of_another_kind_is_refused(name, kind, says) -> None:
+def test_model_of_another_task_type_is_refused(name, task_type, says) -> None:
     with pytest.raises(UserError, match=says):
-        fitted(model(name), kind)
+        fitted(model(name), task_type)
 
 
 def test_model_whose_extra_is_not_installed_says_what_to_type(monkeypatch) -> None:
@@ -132,8 +132,8 @@ def test_model_whose_extra_is_not_installed_says_what_to_type(monkeypatch) -> No
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
 def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
     """As the delivery saves it; skops takes none of these, so their own bytes go in a pickle."""
-    pipeline, expected, _ = fitted(model(name), Kind.BINARY)
-    features, _ = rows(Kind.BINARY)
+    pipeline, expected, _ = fitted(model(name), TaskType.BINARY)
+    features, _ = rows(TaskType.BINARY)
     (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(pipeline, protocol=5))
     features.head(5).write_parquet(tmp_path / "input_example.parquet")
     np.save(tmp_path / "output_example.npy", pipeline.predict_proba(features.head(5)))

@@ -51,7 +51,7 @@ def metrics(project: Path) -> dict[str, float]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("experiment", ["weather", "punctuality", "arrival_delay"])
-def test_network_trains_for_every_kind_and_is_the_same_again(network_project, experiment) -> None:
+def test_network_trains_for_every_task_type_and_is_the_same(network_project, experiment) -> None:
     found = []
     for _ in range(2):
         done = run(network_project, "run.py", f"+experiment={experiment}", *SMALL)
@@ -138,7 +138,7 @@ def test_network_tells_a_search_and_is_ended_early(network_project) -> None:
 
 @pytest.mark.long
 def test_network_is_a_member_of_an_ensemble(network_project) -> None:
-    words = ("run.py", "+experiment=ensemble", *SMALL[:2], "threads=2", "model.max_price=1",
+    words = ("run.py", "+experiment=ensemble", *SMALL[:2], "threads=2", "model.max_quality_gap=1",
              "model.folds=2", "+model@model.members.weather=tabular_network",
              "model.members.weather.epochs=2")  # fmt: skip
     found = []

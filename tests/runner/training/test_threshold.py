@@ -1,4 +1,4 @@
-"""Thresholds: what each policy promises, what is in force where none is valid, the hold for it."""
+"""Thresholds: what each policy promises, which is active where none is valid, the hold for it."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.config.checks import check
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.training.thresholds.active import in_force
+from ml_experiment_runner.training.thresholds.active import active_threshold
 from ml_experiment_runner.training.thresholds.policies import Learned, curve, learn
 from support.folders import write_run
 from support.judged_rows import judged_rows
@@ -156,7 +156,7 @@ def test_wrong_policy_is_told(said: dict[str, Any], says: str) -> None:
         check(config)
 
 
-# ---------------------------------------------------------------- what is in force
+# ---------------------------------------------------------------- the active threshold
 
 
 class Into:
@@ -176,7 +176,7 @@ class Into:
 
 
 LABEL = np.array([0, 1, 1], np.int8)
-DATASET: Any = SimpleNamespace(fingerprint="f", judged="rows", periods={})
+DATASET: Any = SimpleNamespace(fingerprint="f", rows_fingerprint="rows", periods={})
 NONE = Learned(None, missing=800, reached=0.42)
 
 
@@ -193,7 +193,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def a_run(config: Any, name: str, learned: Learned, day: int) -> dict[str, Any]:
     """What a run tells that learned this, and its record for those after it."""
     run: Any = Into(name)
-    told = in_force(config, run, DATASET, learned, LABEL)
+    told = active_threshold(config, run, DATASET, learned, LABEL)
     folder = write_run(Path(config.outputs), f"weather/2026-11-0{day}/10-00-00-{name}")
     (folder / "artifacts" / "threshold.json").write_text(run.texts["threshold.json"])
     assert ("threshold" in run.tags) is (learned.value is None)
@@ -231,19 +231,19 @@ def test_old_threshold_stays_where_none_is_valid_with_a_hold(
         )
     said = capsys.readouterr().out
     assert "no threshold reaches a precision of 0.5 or more with 90% confidence" in said
-    assert "the most is 0.420; about 800 more labels would do" in said
-    assert "the one of run aaaa1111, 0.4000, stays in force" in said
+    assert "the best reaches 0.420; about 800 more labels are needed" in said
+    assert "0.4000 of run aaaa1111 stays active" in said
     assert f"holds release {hold.id}" in said
     a_run(config, "dddd4444", Learned(0.35), 4)
     assert not open_holds(tmp_path)
 
 
-def test_first_run_without_a_valid_threshold_has_none_in_force(config, tmp_path: Path) -> None:
+def test_first_run_without_a_valid_threshold_has_none(config, tmp_path: Path) -> None:
     told = a_run(config, "aaaa1111", NONE, 1)
     assert told["value"] is None
     (hold,) = open_holds(tmp_path)
     assert hold.last_good == "none"
-    assert "none is in force" in hold.violations[0].message
+    assert "no threshold is active" in hold.violations[0].message
 
 
 @pytest.mark.parametrize(("word", "asks_again"), [("release", False), ("reject", True)])
@@ -274,15 +274,15 @@ def test_jobs_reruns_and_debug_runs_hold_and_release_nothing(
     a_run(config, "aaaa1111", Learned(0.4), 1)
     job: Any = Into("bbbb2222")
     job.parent = "cccc3333"
-    told = in_force(config, job, DATASET, NONE, LABEL)
+    told = active_threshold(config, job, DATASET, NONE, LABEL)
     assert (told["value"], told["carried_over"]["run"]) == (0.4, "aaaa1111")
     assert "hold" not in told
     monkeypatch.setenv("RUNNER_RERUN_OF", "aaaa1111")
-    assert "hold" not in in_force(config, Into("dddd4444"), DATASET, NONE, LABEL)
+    assert "hold" not in active_threshold(config, Into("dddd4444"), DATASET, NONE, LABEL)
     assert not open_holds(tmp_path)
     monkeypatch.delenv("RUNNER_RERUN_OF")
     a_run(config, "eeee5555", NONE, 2)
-    in_force(config, job, DATASET, Learned(0.5), LABEL)
+    active_threshold(config, job, DATASET, Learned(0.5), LABEL)
     assert len(open_holds(tmp_path)) == 1
 
 
@@ -301,12 +301,12 @@ def test_rerun_takes_over_what_the_run_took_over(config, monkeypatch: pytest.Mon
     a_run(config, "cccc3333", Learned(0.3), 3)
     shutil.rmtree(next(Path(config.outputs).glob("*/*/*aaaa1111")))  # others come and go
     monkeypatch.setenv("RUNNER_RERUN_OF", "bbbb2222")
-    again = in_force(config, Into("dddd4444"), DATASET, NONE, LABEL)
+    again = active_threshold(config, Into("dddd4444"), DATASET, NONE, LABEL)
     for key in ("value", "carried_over", "earlier"):
         assert again[key] == first[key]
     assert again["value"] == 0.1
     monkeypatch.setenv("RUNNER_RERUN_OF", "cccc3333")  # it took none over
-    assert in_force(config, Into("eeee5555"), DATASET, Learned(0.3), LABEL)["value"] == 0.3
+    assert active_threshold(config, Into("eeee5555"), DATASET, Learned(0.3), LABEL)["value"] == 0.3
 
 
 def test_rare_positives_with_the_highest_scores_are_found() -> None:

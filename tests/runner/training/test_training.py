@@ -14,22 +14,22 @@ from sklearn import metrics as reference
 from sklearn.base import BaseEstimator
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.training import train
-from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.evaluate import evaluate
 from ml_experiment_runner.training.evaluation.importance import importance
 from ml_experiment_runner.training.models.pipeline import build
 from support.judged_rows import judged_rows
 
-BINARY = Kind.BINARY
+BINARY = TaskType.BINARY
 QUICKLY = settings(max_examples=60, deadline=None)
 
 
 @given(judged_rows(), st.floats(0, 1))
 @QUICKLY
-def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
+def test_evaluate_measures_what_scikit_learn_measures(rows, threshold: float) -> None:
     label, score = rows
-    judged = judge(BINARY, label, score, threshold, replicates=3, seed=0)
+    judged = evaluate(BINARY, label, score, threshold, replicates=3, seed=0)
     flagged = score >= threshold
     chance = np.where(label == 1, score, 1 - score)
     expected = {
@@ -50,28 +50,28 @@ def test_judge_measures_what_scikit_learn_measures(rows, threshold: float) -> No
         assert judged[name] == pytest.approx(value, abs=1e-9), name
 
 
-def test_judge_without_a_threshold_omits_what_needs_one() -> None:
-    judged = judge(BINARY, np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
+def test_evaluate_without_a_threshold_omits_what_needs_one() -> None:
+    judged = evaluate(BINARY, np.array([0, 1], np.int8), np.array([0.2, 0.8]), None, 5, 0)
     assert "precision" not in judged
     assert "flagged" not in judged
     assert judged["roc_auc"] == 1.0
 
 
 @pytest.mark.filterwarnings("error")
-def test_judge_leaves_out_a_precision_of_nothing() -> None:
+def test_evaluate_leaves_out_a_precision_of_nothing() -> None:
     label, score = np.array([0, 1, 0], np.int8), np.array([0.2, 0.8, 0.1])
-    judged = judge(BINARY, label, score, 0.9, 5, 0)
+    judged = evaluate(BINARY, label, score, 0.9, 5, 0)
     assert not {"precision", "precision/low", "precision/high"} & set(judged)
     assert judged["recall"] == judged["recall/high"] == judged["flagged"] == 0
     assert np.isfinite(list(judged.values())).all()
 
 
 @pytest.mark.filterwarnings("error")
-def test_judge_gives_no_interval_where_no_replicate_has_a_value() -> None:
+def test_evaluate_gives_no_interval_without_a_replicate() -> None:
     """Of a thousand rows one is flagged, and a single replicate may not draw it."""
     label = np.arange(1000) % 2
     score = np.linspace(0.9, 0.1, 1000)
-    several = [judge(BINARY, label.astype(np.int8), score, 0.9, 1, seed) for seed in range(12)]
+    several = [evaluate(BINARY, label.astype(np.int8), score, 0.9, 1, seed) for seed in range(12)]
     assert all(each["precision"] == 0 for each in several)
     assert {"precision/low" in each for each in several} == {True, False}
 
@@ -85,7 +85,7 @@ def test_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     inside = 0
     for number in range(100):
         rows = draw.integers(0, len(label), 400)
-        judged = judge(BINARY, label[rows], score[rows], None, 200, number)
+        judged = evaluate(BINARY, label[rows], score[rows], None, 200, number)
         assert judged["roc_auc/low"] < judged["roc_auc"] < judged["roc_auc/high"]
         inside += judged["roc_auc/low"] <= truth <= judged["roc_auc/high"]
     assert 88 <= inside <= 100
@@ -95,14 +95,14 @@ def test_interval_is_narrower_with_rows_and_fixed_by_the_seed() -> None:
     draw = np.random.default_rng(1)
     label = draw.integers(0, 2, 4000).astype(np.int8)
     score = np.clip(label * 0.2 + draw.random(4000) * 0.8, 0, 1)
-    few, many = (judge(BINARY, label[:n], score[:n], 0.5, 200, 0) for n in (400, 4000))
+    few, many = (evaluate(BINARY, label[:n], score[:n], 0.5, 200, 0) for n in (400, 4000))
     width = {
         name: [each[f"{name}/high"] - each[f"{name}/low"] for each in (few, many)]
         for name in ("roc_auc", "precision", "recall", "log_loss", "average_precision")
     }
     assert all(wide > 2 * narrow > 0 for wide, narrow in width.values())
-    assert judge(BINARY, label, score, 0.5, 200, 0) == many
-    assert judge(BINARY, label, score, 0.5, 200, 1) != many
+    assert evaluate(BINARY, label, score, 0.5, 200, 0) == many
+    assert evaluate(BINARY, label, score, 0.5, 200, 1) != many
 
 
 MODELS = {
@@ -126,8 +126,10 @@ def frame(rows: int = 400) -> pl.DataFrame:
 
 
 def as_dataset(features: pl.DataFrame, label: pl.Series, **more) -> Dataset:
-    part = pl.Series("part", (["train", "validation", "test", "train"] * len(label))[: len(label)])
-    frame = features.with_columns(label, part)
+    split = pl.Series(
+        "split", (["train", "validation", "test", "train"] * len(label))[: len(label)]
+    )
+    frame = features.with_columns(label, split)
     return Dataset(frame, "f", features.columns, label.name, {}, 0, **more)
 
 
@@ -219,6 +221,8 @@ def test_record_of_the_model_holds_no_classified_value(
     label = pl.Series("late", features["signal"] > 0, pl.Int8)
     dataset = as_dataset(features, label, classified=frozenset({"signal", "flag"}))
     monkeypatch.setattr(train, "load_dataset", lambda *_: dataset)
+    monkeypatch.setattr(train, "read_contracts", lambda _: {})
+    monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     config = OmegaConf.create(
         {
             "seed": 0,
@@ -245,7 +249,9 @@ def test_record_of_the_model_holds_no_classified_value(
     assert 0 < metadata["threshold"]["value"] < 1
     assert example.select("signal", "flag").null_count().row(0) == (example.height,) * 2
     assert example.schema == features.schema
-    assert example["noise"].head(5).to_list() == dataset.part("train")[0]["noise"].head(5).to_list()
+    assert (
+        example["noise"].head(5).to_list() == dataset.split("train")[0]["noise"].head(5).to_list()
+    )
     assert np.array_equal(estimator.predict_proba(example), output)
 
 

@@ -1,7 +1,7 @@
-"""Features, labels and moments: named polars expressions over `<signal>.<field>`.
+"""Features, labels and prediction times: named polars expressions over `<signal>.<field>`.
 
 Which signals and fields each needs is read from the expression itself. A feature may only look at
-its own row, and only at what is known at the moment of prediction.
+its own row, and only at what is known at prediction time.
 """
 
 import polars as pl
@@ -63,7 +63,7 @@ LABELS: dict[str, pl.Expr] = {
     "arrival_delay": pl.col("flights.arr_delay"),
 }
 
-MOMENTS: dict[str, pl.Expr] = {
+PREDICTION_TIMES: dict[str, pl.Expr] = {
     # time_hour is the hour of the scheduled departure
     "scheduled_departure": pl.col("flights.time_hour")
     + pl.duration(minutes=pl.col("flights.minute")),

@@ -20,5 +20,5 @@ class TableDataModule:
             self.frame = pl.read_parquet(self.path)
 
     def part(self, name: str) -> tuple[pl.DataFrame, np.ndarray]:
-        rows = self.frame.filter(pl.col("part") == name)
+        rows = self.frame.filter(pl.col("split") == name)
         return rows.select(self.features), rows[self.label].to_numpy()

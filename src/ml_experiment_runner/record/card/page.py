@@ -214,7 +214,7 @@ def _repeated(run: RecordedRun) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "over": f"{run.metrics[f'{name}/count']:.0f} "
-                    + ("fits, cross-validated" if judged == "cv" else f"seeds, {part} part"),
+                    + ("fits, cross-validated" if judged == "cv" else f"seeds, {part} split"),
                     "label": _named(bare).label,
                     "mean": value,
                     "sd": run.metrics[f"{name}/sd"],
@@ -270,7 +270,7 @@ def _threshold(run: RecordedRun) -> dict[str, Any] | None:
 
 
 def _policy(params: dict[str, str]) -> dict[str, Any]:
-    """The policy of a run that kept no threshold, such as one that should learn by heart."""
+    """The policy of a run that kept no threshold, such as one of debug=overfit."""
     policy = {key.removeprefix("threshold."): value for key, value in params.items()
               if key.startswith("threshold.") and value != "None"}  # fmt: skip
     costs = {key: value for key, value in policy.items() if key.startswith("costs.")}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.project.installed_runner import DISTRIBUTION, digest
+from ml_experiment_runner.project.installed_runner import DISTRIBUTION, PACKAGE, digest
 from ml_experiment_runner.project.runner_pin import PIN, Facts, describe, pin_line
 from ml_experiment_runner.project.secrets import MASK
 from ml_experiment_runner.record.provenance import extras
@@ -159,12 +159,14 @@ def _requirement(runner: Facts) -> str:
     folder = Path(address)
     if runner.get("commit") and runner.get("changed") is False:
         return f"{DISTRIBUTION} @ git+{folder.as_uri()}@{runner['commit']}"
-    package = next((path.parent for path in sorted(folder.glob("**/ml_experiment_runner/py.typed"))
-                    if "build" not in path.parts), None)  # fmt: skip
-    if package and digest(package) == runner.get("digest"):
+    if "digest" not in runner:  # as where the run was killed as it began
+        raise UserError(
+            f"the runner was the checkout {folder}, whose state the record does not say"
+        )
+    if digest(folder / "src" / PACKAGE) == runner["digest"]:
         return f"{DISTRIBUTION} @ {folder.as_uri()}"
-    raise UserError(f"the runner of then was the checkout {folder} with local changes, which are "
-                    "in no commit, and it has changed since")  # fmt: skip
+    raise UserError(f"the runner was the checkout {folder} with local changes, which are in no "
+                    "commit, and it has changed since")  # fmt: skip
 
 
 def _lock_of(extra: str) -> str:

@@ -34,7 +34,7 @@ class Number(str):
 
 
 def given(series: pl.Series, contract: Contract, field: Field) -> pl.Series:
-    """The column without what stands for nothing, by the contract's `nullValues`."""
+    """The column with the contract's `nullValues` as null."""
     nulls = contract.null_values
     if series.dtype == pl.String:
         if nulls and contract.format != "csv":  # there its reader has done so
@@ -54,11 +54,11 @@ def given(series: pl.Series, contract: Contract, field: Field) -> pl.Series:
 
 
 def cast(series: pl.Series, field: Field, zone: str) -> pl.Series:
-    """The column in the contract's type; null where a value is none of it.
+    """The column in the contract's type; null where a value is not valid.
 
     Args:
         series: As the source has it.
-        field: What is promised.
+        field: The contract's field.
         zone: Where times without an offset are.
     """
     if isinstance(series.dtype, pl.Categorical | pl.Enum):
@@ -141,7 +141,7 @@ def compact(value: Any) -> str:
 
 
 def loads(text: str, *, strict: bool = False) -> Any:
-    """What a JSON text says, with numbers as they are written.
+    """The value of a JSON text, with numbers as they are written.
 
     Args:
         text: The text.

@@ -14,7 +14,7 @@ _LONGEST = 2_000  # digits; the exact value of a float has up to 1,075
 
 
 def integers(series: pl.Series) -> pl.Series:
-    """Whole numbers as 64-bit integers; null where one is not whole, or cannot be told exactly."""
+    """Whole numbers as 64-bit integers; null where one is not whole or not exact."""
     dtype = series.dtype
     if dtype.is_integer():
         return series.cast(pl.Int64, strict=False)

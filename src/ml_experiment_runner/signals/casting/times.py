@@ -53,7 +53,7 @@ def within_years(series: pl.Series) -> pl.Series:
 
 
 def dates(series: pl.Series, form: str | None = None) -> pl.Series:
-    """Days; null where a value is none, or has a time of the day other than midnight."""
+    """Days; null where a value is not a date, or has a time of day other than midnight."""
     if series.dtype == pl.Date:
         return within_years(series)
     if isinstance(series.dtype, pl.Datetime):
@@ -68,7 +68,7 @@ def dates(series: pl.Series, form: str | None = None) -> pl.Series:
 
 
 def clocks(series: pl.Series, form: str | None = None) -> pl.Series:
-    """Times of the day; null where a value is none."""
+    """Times of day; null where a value is not one."""
     if series.dtype == pl.Time:
         return series
     if series.dtype != pl.String:
@@ -82,7 +82,7 @@ def clocks(series: pl.Series, form: str | None = None) -> pl.Series:
 
 
 def moments(series: pl.Series, zone: str, form: str | None = None) -> pl.Series:
-    """Moments in UTC; null where a value is none, or is finer than a microsecond.
+    """Timestamps in UTC; null where a value is not one, or is finer than a microsecond.
 
     A time without an offset is in the zone; the hour that comes twice is taken as its first, and
     one that does not exist is null. A day is its first moment.

@@ -191,7 +191,7 @@ def _beyond(column: pl.Expr, low: Any, high: Any) -> pl.Expr:
 
 
 def _is_no_multiple(field: Field) -> pl.Expr:
-    """Whether a number is no multiple, as the decimal numbers that people write.
+    """Whether a number is not a multiple, in the decimal numbers that people write.
 
     A float is one if it is the nearest float to a multiple: 0.3 is one of 0.1, though neither is
     exact. That can be told up to 15 digits.

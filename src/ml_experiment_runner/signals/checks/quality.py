@@ -1,4 +1,4 @@
-"""Compares a delivery with what its contract says of values, volume and time."""
+"""Quality rules: checks a delivery's values, volume and time against its contract."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ def broken(
     now: datetime,
     unchanged: Mapping[str, pl.LazyFrame] | None = None,
 ) -> list[Violation]:
-    """The contract's rules that a delivery breaks: one violation for each rule, where it begins.
+    """The rules that a delivery breaks: one violation for each, at the first partition.
 
     A tolerated share holds for each partition. Where a rule says how many rows may be such, it is
     about all rows that came; that no value comes twice is about those and the unchanged ones.
@@ -72,7 +72,7 @@ def broken(
 
 
 def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> Violation | None:
-    """That new rows are overdue; the rows that came may be as good as ever."""
+    """That new rows are overdue; those that have come may be as good as ever."""
     if contract.event_time is None or contract.frequency is None or last_event is None:
         return None
     due = contract.frequency + contract.delay
@@ -128,7 +128,7 @@ def _beyond_the_bound(
     delivery: Mapping[str, pl.DataFrame],
     counts: Mapping[str, int],
 ) -> list[Violation]:
-    """That the number of such rows in all that came is not what a rule promises."""
+    """That the number of such rows in the whole delivery breaks a rule."""
     assert check.rule is not None
     rows = sum(frame.height for frame in delivery.values())
     total = sum(counts.values())

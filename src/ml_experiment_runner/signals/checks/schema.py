@@ -1,4 +1,4 @@
-"""Compares received rows with what the contract promises: fields, types, nulls and key."""
+"""Schema checks of fetched rows: fields, types, nulls and key."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
@@ -73,7 +73,7 @@ def check_no_texts(frame: pl.DataFrame, contract: Contract, path: str) -> None:
 def check_none(
     bad: pl.Series, values: pl.Series, contract: Contract, field: Field, path: str
 ) -> None:
-    """Raises a SchemaViolation for the first value that is none of the field's type."""
+    """Raises a SchemaViolation for the first value that is not of the field's type."""
     if (row := bad.arg_max()) is not None and bad[row]:
         refuse(field, values[row], row + 1, contract, path, "", int(bad.sum()) - 1)
 
@@ -87,13 +87,13 @@ def refuse(
     why: str,
     more: int = 0,
 ) -> NoReturn:
-    """Raises a SchemaViolation for a value that is none of the contract's type.
+    """Raises a SchemaViolation for a value that is not of the contract's type.
 
     Args:
         field: Whose value it is.
         value: As the source has it.
         row: Where, counted from 1.
-        contract: What is promised.
+        contract: The signal's contract.
         path: What messages call the source.
         why: What the message says after the value.
         more: How many other rows have such a value.

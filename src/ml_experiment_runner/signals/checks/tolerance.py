@@ -1,4 +1,4 @@
-"""When more rows are wrong than a tolerated share explains.
+"""Whether more rows are wrong than a tolerated share explains.
 
 A tolerated share is a promise about the source, not about each batch: of 2,000 rows with 0.1 % of
 them tolerated, three may be wrong by chance. So a rule is broken when there are more than the

@@ -1,4 +1,4 @@
-"""Finds values that come twice, in all that came and beside what stays as it is."""
+"""Finds duplicate values, in a delivery and beside the unchanged partitions."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,6 +1,6 @@
-"""What a signal promises: its owner, version, fields, key, event time and source.
+"""A signal's contract: its owner, version, fields, key, event time and source.
 
-It is a file in `signals/`, which `contract_file` reads.
+`contract_file` reads it from a file in `signals/`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,15 +25,15 @@ TYPES = (
 NESTED = ("object", "array")
 """Types whose values are JSON texts."""
 UNKNOWN = "unknown"
-"""Stands in a draft where only a person knows what belongs there."""
+"""The placeholder of a draft for what only a person knows."""
 
 
 class SchemaViolation(UserError):  # noqa: N818 (names what is wrong, not the error)
-    """Rows that cannot be a snapshot: their fields, types, required values or key are others.
+    """Rows that cannot become a snapshot: fields, types, required values or the key are wrong.
 
     Attributes:
-        violation: What is wrong.
-        content: Hash of what came; empty where it was not read any further.
+        violation: The check that they fail.
+        content: Hash of the delivery; empty if it was not read any further.
     """
 
     def __init__(self, message: str, violation: Violation, content: str = "") -> None:
@@ -42,7 +42,7 @@ class SchemaViolation(UserError):  # noqa: N818 (names what is wrong, not the er
         self.content = content
 
     def __reduce__(self) -> tuple[type["SchemaViolation"], tuple[str, Violation, str]]:
-        """Errors come from processes of their own, and so are pickled."""
+        """Errors are pickled, as they come from other processes."""
         return SchemaViolation, (str(self), self.violation, self.content)
 
 
@@ -53,33 +53,33 @@ class Field:
     Attributes:
         name: Its name here.
         type: One of TYPES.
-        required: No row may be without it.
+        required: Every row must have a value.
         key: Part of the primary key.
-        generated: It does not come from the source but stands for all other fields of its row, as
-            in a table that has no key of its own.
-        known_after_event: Nobody knows it when the prediction is made.
+        generated: It does not come from the source but is a digest of the row's other fields, as
+            the key of a table that has none.
+        known_after_event: It is not known yet when the prediction is made.
         classification: Such as `restricted`; classified values never reach a record.
-        unit: What its numbers count, such as `°F`.
-        minimum: The least number; None for no bound.
-        maximum: The greatest number; None for no bound.
+        unit: The unit of its numbers, such as `°F`.
+        minimum: The smallest number; None for no bound.
+        maximum: The largest number; None for no bound.
         exclusive_minimum: All numbers are greater; None for no bound.
         exclusive_maximum: All numbers are less; None for no bound.
-        multiple_of: What its numbers are multiples of; None for any number.
+        multiple_of: Its numbers are multiples of this; None for any number.
         earliest: The first date or time; without an offset it is in the contract's time zone.
         latest: The last date or time.
         after: All dates or times come after it.
         before: All dates or times come before it.
-        length: Least and greatest number of characters; None for no bound.
-        pattern: A regular expression (ECMA-262) that is found in each text; None for any text.
-        text_format: What its texts are, such as `uuid`; None for any text.
-        allowed: The only values, as texts; any, if empty.
-        unique: No value comes twice.
+        length: Smallest and largest number of characters; None for no bound.
+        pattern: A regular expression (ECMA-262) that each text matches; None for any text.
+        text_format: The format of its texts, such as `uuid`; None for any text.
+        allowed: The only valid values, as texts; any, if empty.
+        unique: Every value is in one row only.
         rules: Further quality rules.
-        tolerated_invalid: Share of rows, 0 to 1, that may break what is said of single values:
-            range, list, multiple, length, pattern and format.
-        tolerated_nulls: Share of rows, 0 to 1, that may be without it; None for no bound.
-        physical_name: Its name in the source; None where it is the same.
-        time_zone: Where its times without an offset are, if not in the contract's time zone.
+        tolerated_invalid: Share of rows, 0 to 1, that may break the rules on single values: range,
+            list, multiple, length, pattern and format.
+        tolerated_nulls: Share of rows, 0 to 1, that may be null; None for no bound.
+        physical_name: Its name in the source; None if it is the same.
+        time_zone: The zone of its times without an offset, if not the contract's time zone.
         format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
     """
 
@@ -123,25 +123,25 @@ class Contract:
     """A signal's contract.
 
     Attributes:
-        source_configuration: Where it comes from and which reader gets it.
+        source_configuration: Where its rows come from and which reader fetches them.
         key: Names of the key's fields, in order.
         event_time: The field that says when a row happened; None for a state without history.
-        time_zone: Where the calendar's months begin and where times without an offset are.
+        time_zone: The zone of its months and of times without an offset.
         delay: How long after its event time a row is known.
         freshness: How long a row may be used after it became known; None for ever.
-        null_values: Texts that stand for nothing.
+        null_values: Texts that mean null.
         path: The contract's file.
-        status: `proposed` or `draft` until a person has said who owns it and what it means.
-        frequency: How often new rows are due; None where nothing says when it is late.
-        rows: Least and greatest number of rows in a delivery's partition; None for no bound.
+        status: `proposed` or `draft` until a person has filled in owner and purpose.
+        frequency: How often new rows are due; None if it is never late.
+        rows: Smallest and largest number of rows in a delivery's partition; None for no bound.
         rules: Further quality rules of the table.
         when_held: What a run does while the signal is held or late: `last_good`, `stop` or
             `without`.
-        max_age: How old, by its last event, the last good snapshot may be; None for any age.
-        model: The registered model whose output it is, such as `demand@champion`; None for raw.
+        max_age: The oldest that the last good snapshot may be, by its last event; None for any age.
+        model: The registered model whose output it is, such as `demand@champion`; None for none.
         unfilled: Entries that a person still has to fill in; nothing else waits for them.
-        missing: What has to be written before it can be received: a line for each.
-        unchecked: What the contract says and nothing here acts on: a text for each kind.
+        missing: What has to be written before it can be ingested: a line for each.
+        unchecked: Entries of the contract that nothing here acts on: a text for each kind.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Contract:
 
     @property
     def owner_and_contact(self) -> str:
-        """The owner and how to reach them, as far as somebody has said so."""
+        """The owner and how to reach them, as far as the contract names them."""
         return (
             self.owner
             if self.contact in (UNKNOWN, self.owner)
@@ -226,10 +226,10 @@ class Contract:
         return self.source_fields[self.source_names.index(name)]
 
     def complete(self) -> "Contract":
-        """The contract, if all is there that receiving needs.
+        """The contract, if it has all that ingestion needs.
 
         Raises:
-            UserError: It is not; names what is missing.
+            UserError: Something is missing; names it.
         """
         if self.missing:
             raise combined_error(list(self.missing))
@@ -243,18 +243,18 @@ class Contract:
         return UserError(f"signal {self.name}: {what}.\n{then}.")
 
     def schema_violation(self, violation: Violation, then: str = "") -> SchemaViolation:
-        """The error for a delivery that breaks a promise without which there is no snapshot."""
+        """The error for a delivery that cannot become a snapshot."""
         return SchemaViolation(str(self.mistake(violation.message, then)), violation)
 
 
 class Contracts(dict[str, Contract]):
-    """The contracts that can be used, by the signal's name; another's error comes on looking it up.
+    """The contracts that can be used, by the signal's name; looking up another raises its error.
 
-    So a contract that cannot be read costs only what needs it.
+    So a contract that cannot be read stops only what needs it.
 
     Attributes:
-        broken: Why the others cannot be used, by name.
-        incomplete: Those of them that can be read and lack what receiving needs.
+        broken: Errors of the contracts that cannot be used, by name.
+        incomplete: Those of them that can be read but lack what ingestion needs.
     """
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class Contracts(dict[str, Contract]):
 
     @property
     def readable(self) -> dict[str, Contract]:
-        """The contracts that can be read, also those that lack what receiving needs."""
+        """The contracts that can be read, also those that lack what ingestion needs."""
         return {**self, **self.incomplete}
 
     def __contains__(self, name: object) -> bool:
@@ -295,12 +295,12 @@ def known(contracts: Mapping[str, Contract], name: str, key: str | None = None) 
     """The contract of this name.
 
     Args:
-        contracts: All there are.
-        name: The signal's.
-        key: Of the configuration, if the name stands there.
+        contracts: All contracts.
+        name: The signal's name.
+        key: The key of the configuration that names it, if one does.
 
     Raises:
-        UserError: There is none; names the nearest.
+        UserError: The signal is unknown; names the nearest.
     """
     if name not in contracts:
         place = f"{key}: " if key else ""

@@ -34,7 +34,7 @@ class Table:
         fields: Its columns.
         key: Names of the key's fields, in order.
         rows: Least and greatest number of rows in a delivery's partition.
-        rules: What else is promised of the rows.
+        rules: Further quality rules of the table.
     """
 
     name: str
@@ -227,7 +227,7 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
 
 
 def _type(values: Mapping[str, Entry], name: str) -> str:
-    """The type that is said, or that follows from how the source stores it."""
+    """The logical type, or the one that follows from the physical type."""
     logical, physical = values.get("logicalType"), values.get("physicalType")
     derived = logical_type(physical.raw) if physical else None
     if logical is not None:
@@ -267,7 +267,7 @@ def _position(values: Mapping[str, Entry]) -> Entry | None:
 
 
 def _in_order(positions: Mapping[str, Entry | None], properties: Entry) -> tuple[str, ...]:
-    """The key's fields by their positions, or as they stand where none is given."""
+    """The key's fields by their positions, or in the order of the file without positions."""
     given = {name: entry.whole() for name, entry in positions.items() if entry}
     if not given:
         return tuple(positions)

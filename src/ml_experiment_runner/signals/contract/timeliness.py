@@ -40,7 +40,7 @@ class Times:
 def read_times(
     sla_properties: Entry | None, table: Table, custom: Mapping[str, Entry], reading: Reading
 ) -> Times:
-    """What is said under `slaProperties`, and by the contract's properties of time.
+    """Reads `slaProperties` and the contract's custom properties about time.
 
     Args:
         sla_properties: The contract's `slaProperties`.
@@ -109,7 +109,7 @@ def _acted_on(
 
 
 def _check_event_time(what: str, entry: Entry, event_time: str | None) -> None:
-    """What is said about time needs an event time to be said about."""
+    """Raises a UserError for a property about time in a contract without an event time."""
     if event_time is None:
         raise entry.mistake(
             f"{what} counts from a row's event time: add the custom property eventTime"

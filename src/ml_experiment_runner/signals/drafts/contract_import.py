@@ -1,4 +1,4 @@
-"""Takes over the contract that a producer has written, with what receiving needs added.
+"""Imports the contract that a producer has written, with what ingestion needs added.
 
 Their text stays as it is, comments and order included: what is added are lines of its own.
 """
@@ -150,7 +150,7 @@ def _add_server(document: Entry, server: str, contract: Contract, additions: _Ad
 def _add_key(
     document: Entry, contract: Contract, table: InferredTable, additions: _Additions
 ) -> None:
-    """The fields that tell the rows of the data apart, where the contract names none."""
+    """Adds the key that the data show, if the contract has none."""
     if contract.key or not contract.fields:
         return
     named = [key for key in table.keys if set(key) <= set(contract.source_names)]

@@ -177,7 +177,7 @@ def _is_data(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def without_nulls(texts: pl.Series) -> pl.Series:
-    """The texts without those that stand for nothing."""
+    """The texts without those that mean null."""
     return texts.filter(~texts.is_in(NULLS))
 
 

@@ -90,7 +90,7 @@ def draft(root: Path, name: str, place: str) -> Contract:
 
 
 def infer_source(root: Path, place: str, now: datetime) -> tuple[str, InferredTable]:
-    """The entry under `servers` that data are received by, and what they say of themselves.
+    """The entry under `servers` that reads the data, and their inferred schema.
 
     Args:
         root: The project.
@@ -339,7 +339,7 @@ def _values(column: InferredColumn) -> list[str]:
 
 
 def _times(table: InferredTable) -> str:
-    """What is said of time and of nulls, if anything is."""
+    """The draft's lines about time and null values."""
     custom = []
     sections = ""
     if table.times:

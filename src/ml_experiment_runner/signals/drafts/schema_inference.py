@@ -1,4 +1,4 @@
-"""What rows say of themselves: the types of their fields, which tell the rows apart, and when."""
+"""Schema inference: the types of fields, the key and the event time, from rows."""
 
 import itertools
 import math
@@ -53,7 +53,7 @@ SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class InferredColumn:
-    """What the data say of a field.
+    """A field, inferred from data.
 
     Attributes:
         values: In the contract's type.
@@ -73,7 +73,7 @@ class InferredColumn:
 
     @property
     def names_things(self) -> bool:
-        """Whether its values tell things apart, so that new things bring new values."""
+        """Whether its values identify things, so that new things bring new values."""
         if IDENTIFIER.search(self.name):
             return True
         given = self.values.drop_nulls()
@@ -86,7 +86,7 @@ class InferredColumn:
 
 @dataclass(frozen=True)
 class InferredTable:
-    """What the data say.
+    """A table, inferred from data.
 
     Attributes:
         nulls: Texts that stand for nothing.
@@ -188,7 +188,7 @@ def type_of_texts(texts: pl.Series) -> str:
 
 
 def _date_format(texts: pl.Series) -> date_detection.Found | None:
-    """How dates are written that are no integers of an identifier, and not in ISO 8601."""
+    """The format of dates that are neither identifiers nor in ISO 8601."""
     if _type_of_times(texts) != "string":
         return None
     return date_detection.find(texts)
@@ -275,7 +275,7 @@ def _type_of_exact(series: pl.Series) -> str:
 
 
 def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str, ...]]:
-    """Smallest sets of fields that tell all rows apart, the likeliest first."""
+    """The smallest sets of fields that identify a row, the likeliest first."""
     whole = [column for column in columns if not column.values.has_nulls()]
     frame = pl.DataFrame([column.values for column in whole])
     if not whole or frame.n_unique() < frame.height:
@@ -283,13 +283,13 @@ def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str
     different = {column.name: column.values.n_unique() for column in whole}
 
     def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
-        """A row happens at a time, and little more is needed to tell it apart."""
+        """A key with the time is likelier, then one of few values."""
         if len(key) == 1:
             return key[0] == time, IDENTIFIER.search(key[0]) is None, 0
         return time not in key, False, math.prod(different[name] for name in key)
 
     def is_told(key: Sequence[str]) -> bool:
-        """Whether it is no chance that a key tells the rows apart."""
+        """Whether a key is unique by more than chance."""
         is_name = len(key) == 1 or time in key or any(IDENTIFIER.search(name) for name in key)
         return is_name or not _by_chance(frame, key)
 
@@ -310,7 +310,7 @@ def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str
 
 
 def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
-    """Whether fields that had nothing to do with each other would tell so many rows apart too.
+    """Whether unrelated fields would identify so many rows by chance.
 
     Then hardly any pair of rows would be the same in all of them, as the birthdays of a few people.
     Of a grid of days and places, in which each day has each place once, many would.
@@ -324,7 +324,7 @@ def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
 
 
 def _may_be_named(column: InferredColumn) -> bool:
-    """Whether a field looks as if it told things apart by what they are called."""
+    """Whether a field looks like a name or an identifier."""
     if column.personal:
         return False
     if column.type != "integer" or IDENTIFIER.search(column.name):
@@ -334,7 +334,7 @@ def _may_be_named(column: InferredColumn) -> bool:
 
 
 def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
-    """A key of many fields: the time, and whatever parts most rows, until all are told apart."""
+    """A key of many fields: the time, then whatever separates most rows, until it is unique."""
     key = [time] if time is not None and time in names else []
     while not key or frame.select(key).n_unique() < frame.height:
         rest = [name for name in names if name not in key]

@@ -137,7 +137,7 @@ def _in_plain_numbers(rows: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
 
 
 def _without_nulls(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """The rows without the texts that stand for nothing, and these."""
+    """The rows with null for texts that mean null, and these texts."""
     all_nulls: set[str] = set()
     rows = pl.DataFrame([_without_empty(series) for series in rows])
     for series in rows:

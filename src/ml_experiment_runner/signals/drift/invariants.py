@@ -40,7 +40,7 @@ class Clock(Detector):
 
 
 class Twice(Detector):
-    """Rows that only the event time tells apart, not what is written of it in other fields.
+    """Rows that differ in the event time, but not in the fields that repeat it.
 
     So it is with the hour that comes twice when summer time ends, and with a day sent again.
     """

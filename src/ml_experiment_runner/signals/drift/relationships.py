@@ -1,4 +1,4 @@
-"""How fields lie to each other: what is missing together, and what one tells of another."""
+"""Detectors of relationships between fields: what is missing together, what predicts what."""
 
 # ruff: noqa: D102  Detector documents learn and measure
 
@@ -70,7 +70,7 @@ class Together(Detector):
 
 
 class Relation(Detector):
-    """What the other numbers of a row tell of one: least squares on their squares and products."""
+    """A number predicted from the row's others: least squares on their squares and products."""
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
     SOME = 6000
@@ -227,7 +227,7 @@ class Absence(Detector):
 
 
 class SwappedCodes(Detector):
-    """Whether the numbers at two codes lie as they did at each other's.
+    """Whether the numbers at two codes have the values that they had at each other's.
 
     Against the other codes of the same day: with the seasons all move together. A day counts once,
     for its rows tell the same weather again and again.
@@ -308,5 +308,5 @@ class SwappedCodes(Detector):
 
     @staticmethod
     def _distance(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> float:
-        """Squared, in units of what chance gives; 1 for each field is no distance."""
+        """Squared distance in units of chance; 1 for each field means none."""
         return float((1 + (one[0] - other[0]) ** 2 / (one[1] + other[1] + 1e-6)).sum())

@@ -72,13 +72,13 @@ class Detector(ABC):
         """How a delivery differs from what was learned."""
 
     def limit(self, natural: float, rows: int) -> float:
-        """The value above which a delivery of so many rows is no chance and no season."""
+        """The value above which neither chance nor season explains so many rows."""
         limit = max(self.floor, self.factor * natural)
         return limit + 4 * float(np.sqrt(limit / max(rows, 1))) if self.is_share else limit
 
 
 class Rows:
-    """A frame as arrays: numbers with NaN for nothing, texts, and the local clock.
+    """A frame as arrays: numbers with NaN for null, texts, and the local clock.
 
     Attributes:
         contract: The signal's contract.

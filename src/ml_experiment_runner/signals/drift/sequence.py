@@ -240,7 +240,7 @@ class Level(Detector):
 
 
 class ChangedRows(Detector):
-    """Rows of before that have gone or have another value; for a state, and for restated months."""
+    """Recorded rows that are missing or changed; for a state, and for restated months."""
 
     kind, floor, has_past = "changed rows", 0.004, False
 

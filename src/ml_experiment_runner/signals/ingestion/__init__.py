@@ -1,1 +1,1 @@
-"""Receives signals side by side: each is published, or held."""
+"""Ingestion: signals are fetched side by side, checked, and published or held."""

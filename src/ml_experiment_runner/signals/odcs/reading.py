@@ -1,4 +1,4 @@
-"""What comes of reading a contract: its mistakes, what receiving lacks, and what is not checked."""
+"""The result of reading a contract: mistakes, what ingestion lacks, what is not checked."""
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -74,7 +74,7 @@ class Unchecked:
 
 @dataclass(frozen=True)
 class Reading:
-    """What is collected while a contract is read.
+    """Collects what is found while a contract is read.
 
     Attributes:
         mistakes: What the standard forbids, or what nobody can have meant.
@@ -109,7 +109,7 @@ class Reading:
             raise combined_error(Mistakes([*self.mistakes.all, *needs]).lines())
 
     def missing(self) -> tuple[str, ...]:
-        """What has to be written before anything is received: a line for each."""
+        """What has to be written before the signal can be ingested: a line for each."""
         return tuple(Mistakes([*self.needs.all, *self.lacking.all]).lines())
 
 

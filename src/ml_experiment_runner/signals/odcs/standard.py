@@ -210,7 +210,7 @@ _NEEDED_BY_RULE = {"sql": ("query",), "custom": ("engine", "implementation")}
 
 
 def check(document: Entry, mistakes: Mistakes) -> None:
-    """Collects where a document is no contract that the standard allows."""
+    """Collects where a document violates the standard."""
     version = document.find("apiVersion")
     text = _text(version)
     _Check(mistakes, text if text in VERSIONS else VERSIONS[-1]).shape(document, "contract")

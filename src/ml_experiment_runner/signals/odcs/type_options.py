@@ -73,7 +73,7 @@ def read_options(
 
 
 def says_of_values(attributes: Mapping[str, Any]) -> bool:
-    """Whether these attributes of a field tell valid values from others."""
+    """Whether these attributes of a field restrict its valid values."""
     return any(value not in (None, (None, None)) for name, value in attributes.items()
                if name != "format")  # fmt: skip
 

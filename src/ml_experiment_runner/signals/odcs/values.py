@@ -108,7 +108,7 @@ def duration(values: Mapping[str, Entry]) -> timedelta:
 
 
 def span(entry: Entry, number: float, unit: str) -> timedelta:
-    """So many units; dates beyond a century or so are no dates any more."""
+    """So many units, at most a hundred years."""
     if number > timedelta(days=36_525) / UNITS[unit]:
         raise entry.mistake(f"{entry.text()} is more than a hundred years")
     return number * UNITS[unit]

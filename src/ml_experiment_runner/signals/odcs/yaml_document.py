@@ -1,4 +1,4 @@
-"""A YAML document whose entries know their line, so that a mistake is named where it stands.
+"""A YAML document whose entries know their line, so that a mistake names it.
 
 Only the tree comes from the YAML library; what a scalar means follows from where it is expected.
 So `NO` stays a text and `1_000` is no number, as YAML 1.2 has it.
@@ -128,7 +128,7 @@ class Entry:
         return entries
 
     def entries(self) -> dict[str, "Entry"]:
-        """The entries by key, whatever keys there are; empty where it is no mapping.
+        """The entries by key, whatever keys there are; empty if it is not a mapping.
 
         An entry that is null is as good as none, as the standard has it.
         """
@@ -188,12 +188,12 @@ class Entry:
 
     @property
     def raw(self) -> str:
-        """The scalar as it stands; empty where it is none."""
+        """The scalar without surrounding spaces; empty if it is not a scalar."""
         return str(self._node.value).strip() if self.is_scalar else ""
 
     @property
     def written(self) -> str:
-        """The scalar with the spaces around it; empty where it is none."""
+        """The scalar with surrounding spaces; empty if it is not a scalar."""
         return str(self._node.value) if self.is_scalar else ""
 
     def text(self) -> str:

@@ -21,7 +21,7 @@ _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def check_bounds(text: str, place: str) -> None:
-    """Whether the text can be read at no danger.
+    """Raises an error for a text that cannot be read safely.
 
     Args:
         text: The YAML text.

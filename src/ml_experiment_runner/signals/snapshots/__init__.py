@@ -1,1 +1,1 @@
-"""Immutable received copies of signals: written, versioned, profiled, quarantined."""
+"""Immutable ingested copies of signals: written, versioned, profiled, quarantined."""

@@ -37,7 +37,7 @@ class Availability:
 
 
 def availability(contract: Contract, pin: str | None, now: datetime) -> Availability:
-    """What a run at this moment reads of a signal.
+    """The availability of a signal for a run at this time.
 
     Args:
         contract: The signal's contract of today.

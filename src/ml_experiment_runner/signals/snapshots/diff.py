@@ -72,7 +72,7 @@ class Comparison:
 
 
 def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparison:
-    """What differs, over the partitions that both have: a season is no change.
+    """The differences over the partitions that both have: a season is not a change.
 
     Args:
         before: The older profile.

@@ -77,7 +77,7 @@ def read(file: Path) -> Profile:
 
 
 def parse(text: str, place: str) -> Profile:
-    """The profile that a text holds.
+    """The profile in a text.
 
     Args:
         text: As `write` has written it.
@@ -124,7 +124,7 @@ def current(contract: Contract) -> Profile:
 
 
 def find(contract: Contract, word: str) -> tuple[Profile, str]:
-    """The profile of a version, or as it was at a git revision, and what it is called.
+    """The profile of a version or git revision, and its name.
 
     Raises:
         UserError: There is none; names the versions that there are.
@@ -148,7 +148,7 @@ def find(contract: Contract, word: str) -> tuple[Profile, str]:
 
 
 def before(contract: Contract, new: Profile) -> tuple[Profile, str]:
-    """The last version before another one, or the former profile in git, and what it is called.
+    """The profile of the version before, or the previous one in git, and its name.
 
     Raises:
         UserError: There is none.

@@ -1,4 +1,4 @@
-"""Received signals: Parquet partitions under `data/signals/`, each signal tracked by DVC.
+"""Snapshots: Parquet partitions under `data/signals/`, each signal tracked by DVC.
 
 `data/signals/<name>.dvc` holds DVC's md5 of the files and, under `meta`, what makes a snapshot the
 same one whatever wrote its files: a hash of the content of each partition.
@@ -27,7 +27,7 @@ LATER = "~"  # sorts after the name of every partition
 
 
 class State(enum.Enum):
-    """What there is of a signal."""
+    """The state of a signal's snapshot."""
 
     READY = "ready"
     ABSENT = "never received"
@@ -38,18 +38,18 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An immutable received copy of a signal.
+    """An immutable ingested copy of a signal.
 
     Attributes:
         signal: Its name.
-        version: The contract's version that it was received under.
+        version: The version of its contract.
         md5: DVC's md5 of the files; with the version, the snapshot's identity.
         content: Hash of the rows, whatever wrote the files.
-        rows: How many.
-        folder: Where the partitions are.
+        rows: Number of rows.
+        folder: The folder of the partitions.
         last_event: The newest event time.
         partitions: Content hash by partition.
-        schema_hash: Hash of the contract's fields, key, time zone and texts that stand for nothing.
+        schema_hash: Hash of the contract's fields, key, time zone and null values.
         file: The .dvc file.
         contract: The contract's text; empty for snapshots that are older than this note.
         declared_changes: By field that a new version of the contract changed, the first partition
@@ -76,10 +76,10 @@ def home(root: Path) -> Path:
 
 
 def current(contract: Contract) -> Snapshot | None:
-    """The snapshot that is here, complete and as recorded; None if it has to be received.
+    """The snapshot, if it is here, complete and as recorded; None if it has to be ingested.
 
     Raises:
-        UserError: The files are not what the record says: changed by hand.
+        UserError: The files differ from the record: they were changed by hand.
     """
     state, snapshot = state_of(contract)
     return snapshot if state is State.READY else None
@@ -91,10 +91,10 @@ def scan(snapshot: Snapshot) -> pl.LazyFrame:
 
 
 def state_of(contract: Contract) -> tuple[State, Snapshot | None]:
-    """What there is of a signal, and its record if there is one.
+    """The state of a signal, and its recorded snapshot if there is one.
 
     Raises:
-        UserError: The files are not what the record says: changed by hand.
+        UserError: The files differ from the record: they were changed by hand.
     """
     snapshot = recorded(contract)
     if is_publishing(contract):
@@ -108,7 +108,7 @@ def state_of(contract: Contract) -> tuple[State, Snapshot | None]:
 
 
 def is_publishing(contract: Contract) -> bool:
-    """Whether somebody is replacing the files, or was when they were stopped."""
+    """Whether the files are being replaced, or were when a run was killed."""
     return bool(read_index(contract).get("publishing"))
 
 
@@ -116,7 +116,7 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
     """Whether a snapshot's files are in place.
 
     Raises:
-        UserError: They are, and are not what the record says: changed by hand.
+        UserError: They are, and differ from the record: they were changed by hand.
     """
     version = "" if snapshot.file == dvc_file(contract) else snapshot.version
     index = read_index(contract, version)
@@ -135,15 +135,15 @@ def is_here(contract: Contract, snapshot: Snapshot) -> bool:
 
 
 def schema_hash(contract: Contract) -> str:
-    """Hash of what a contract says about the rows themselves."""
+    """Hash of the entries of a contract that decide how its rows are read."""
     fields: list[object] = []
     for field in contract.fields:
         read = [field.physical_name, field.format, field.time_zone]
-        while read and read[-1] is None:  # promises of before are what they were
+        while read and read[-1] is None:  # hashes of earlier versions stay as they are
             read.pop()
         fields.append([field.name, field.type, field.required, *read])
     identity: list[object] = [fields, contract.key, contract.event_time, contract.time_zone]
-    if contract.null_values:  # not where there are none: snapshots of before stay what they were
+    if contract.null_values:  # not if there are none: recorded hashes stay as they are
         identity.append(sorted(contract.null_values))
     return hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
 
@@ -178,13 +178,13 @@ def content_hash(frame: pl.DataFrame) -> str:
 
 
 def combined_hash(contents: Mapping[str, str]) -> str:
-    """One hash for the partitions' hashes."""
+    """One hash of the partitions' hashes."""
     text = json.dumps(sorted(contents.items()))
     return "blake2b:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def read_index(contract: Contract, version: str = "") -> dict[str, Any]:
-    """What was last seen of the files; a note that spares hashing them at every run.
+    """What was last seen of the files; it saves hashing them at every run.
 
     Args:
         contract: The signal's contract.
@@ -238,10 +238,10 @@ def recorded(contract: Contract) -> Snapshot | None:
 
 
 def read_record(contract: Contract, path: Path, text: str) -> Snapshot | None:
-    """What a .dvc file's text says of a snapshot; None if it says nothing.
+    """The snapshot that a .dvc file's text records; None if it records none.
 
     Raises:
-        UserError: It is no record of a snapshot.
+        UserError: It is not a valid record.
     """
     if not text:
         return None
@@ -286,7 +286,7 @@ def _directory_md5(manifest: Mapping[str, str]) -> str:
 
 
 def _changed(root: Path, recorded: Snapshot, manifest: Mapping[str, str]) -> UserError:
-    """The error for files that are not what the record says; names them if DVC's cache is here."""
+    """The error for files that differ from the record; names them if DVC's cache is here."""
     folder = recorded.folder.relative_to(root).as_posix()
     listing = root / ".dvc/cache/files/md5" / recorded.md5[:2] / recorded.md5[2:]
     names = ""

@@ -43,7 +43,7 @@ class VersionChange(NamedTuple):
 
 
 def changes(before: Contract, now: Contract) -> list[VersionChange]:
-    """What a reader of the data may notice; the gravest first.
+    """The changes that matter to readers of the data, breaking ones first.
 
     What was promised may not become another promise without a major version, in either direction:
     a wider range breaks who relied on it, a narrower one is not kept by the rows of before.
@@ -167,7 +167,7 @@ def declared_changes(before: Contract, now: Contract) -> set[str]:
 
 
 def contract_then(snapshot: Snapshot, today: Contract) -> Contract | None:
-    """The contract that a snapshot was received under, if its text was kept and can be read."""
+    """The contract of a snapshot, if its text was kept and can be read."""
     if not snapshot.contract:
         return None
     try:

@@ -58,7 +58,7 @@ def takes_since(contract: Contract) -> bool:
 
 
 def inputs(contract: Contract) -> tuple[str, ...]:
-    """The signals that have to be received before this one."""
+    """The signals that have to be ingested before this one."""
     return (
         (contract.source_configuration.options["input"],)
         if contract.source_configuration.reader == "model"
@@ -67,7 +67,7 @@ def inputs(contract: Contract) -> tuple[str, ...]:
 
 
 def _read_own(contract: Contract, since: datetime | None) -> pl.DataFrame:
-    """By a team's own function; its errors may hold secrets, so they are told in our words."""
+    """Reads by a team's own function; its errors may hold secrets, so they are masked."""
     path = contract.source_configuration.reader
     reader = _own(contract)
     try:

@@ -84,7 +84,7 @@ def of_values(name: str, values: Sequence[Any], path: str, contract: Contract) -
 
 
 def plain(name: str, values: Sequence[Any]) -> pl.Series | None:
-    """A column of one type; None where there are several, or a text is no Unicode."""
+    """A column of one type; None if there are several, or a text is not Unicode."""
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pl.Series(name, [None] * len(values), pl.Null)

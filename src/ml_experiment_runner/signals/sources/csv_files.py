@@ -257,7 +257,7 @@ def _is_empty(series: pl.Series) -> bool:
 
 
 def plain_numbers(series: pl.Series, dialect: Dialect) -> tuple[pl.Series, pl.Series]:
-    """Numbers as everyone writes them, and which texts are no numbers in the dialect."""
+    """Numbers with a decimal point, and which texts are not numbers in the dialect."""
     pattern, marks = number(dialect)
     touched = series.str.contains(f"[{re.escape(marks)}]")
     good = series.str.contains(pattern)

@@ -1,4 +1,4 @@
-"""Receives a signal from where its contract says it is, as its contract promises it."""
+"""Fetches a signal from its source, in the fields, types and order of its contract."""
 
 import hashlib
 from datetime import datetime
@@ -12,15 +12,15 @@ from ml_experiment_runner.signals.contract.contract import Contract, SchemaViola
 
 
 def fetch_rows(contract: Contract, since: datetime | None = None) -> pl.DataFrame:
-    """The signal as its contract promises it: fields in order, types, key; rows in key order.
+    """A signal's rows with the contract's fields, types and key, in order of the key.
 
     Args:
-        contract: What is promised, and where it comes from.
-        since: Only rows with this event time or a later one. Where the reader cannot tell the
-            source so (see `readers.takes_since`), all rows come.
+        contract: The signal's contract.
+        since: Only rows with this event time or a later one. If the source cannot be asked for
+            them (see `sources.takes_since`), all rows are fetched.
 
     Raises:
-        UserError: The source is missing, cut off or not as promised; names field, row and owner.
+        UserError: The source is missing, cut off or breaks the contract; names field, row, owner.
     """
     if not sources.takes_since(contract):
         since = None

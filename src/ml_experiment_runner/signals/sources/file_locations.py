@@ -47,7 +47,7 @@ class File:
 
 @contextlib.contextmanager
 def files(server: SourceConfiguration, root: Path) -> Iterator[list[File]]:
-    """The files that a server names, one at least; copies of them, where they lie elsewhere.
+    """The files of a source, at least one; local copies of remote ones.
 
     Raises:
         Unreadable: There is none, or they cannot be had.

@@ -32,7 +32,7 @@ _UNIT = {"maxPages": "pages", "maxBytes": "bytes", "maxSeconds": "seconds"}
 
 
 class Client:
-    """Asks for pages; what goes wrong is said with the address, and with no secret.
+    """Requests pages; errors name the address and no secret.
 
     Attributes:
         contract: Whose signal it is.

@@ -52,7 +52,7 @@ def _check_no_object(data: bytes) -> None:
 
 
 def _after(text: str, place: int) -> int:
-    """Where the next character is that is no space."""
+    """The position of the next character that is not a space."""
     while place < len(text) and text[place] in _SPACE:
         place += 1
     return place

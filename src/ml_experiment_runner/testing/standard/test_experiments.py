@@ -53,7 +53,7 @@ def test_experiment_runs_on_a_slice(experiment: str, run_on_slice: Runner) -> No
     expected = {"a card": card.exists() and card.stat().st_size > 0}
     if trains(composed(experiment)):
         rows = run.metrics.get("test/rows", 0)
-        expected |= {"rows in the test part (see dataset.split)": rows > 0}
+        expected |= {"rows in the test split (see dataset.split)": rows > 0}
         expected |= {"a model": run.has_model}
     missing = [what for what, there in expected.items() if not there]
     if run.status != "FINISHED" or missing:
@@ -106,24 +106,24 @@ def breakages(name: str) -> dict[str, pl.Expr]:
     }
 
 
-def test_broken_signal_moves_an_ensemble_within_its_reach(
+def test_broken_signal_moves_an_ensemble_within_its_bound(
     experiment: str, run_on_slice: Runner
 ) -> None:
     config = training(experiment)
     if not is_ensemble(config.model):
         pytest.skip("its model is not an ensemble, which alone promises that")
     ensemble = run_on_slice(experiment).model()
-    features, _ = load_dataset(config).part("test")
+    features, _ = load_dataset(config).split("test")
     before = ensemble.scores(features)
     for group, columns in ensemble.names_.items():
         for what in breakages(group):
             broken = features.with_columns(breakages(name)[what].alias(name) for name in columns)
             moved = ensemble.scores(broken) - before
             widest = (np.abs(moved) if moved.shape[1] == 1 else np.ptp(moved, axis=1)).max()
-            if widest > ensemble.reach()[group] + 1e-9:
+            if widest > ensemble.max_influence()[group] + 1e-9:
                 raise UserError(
                     f"{file_of(experiment)}: {group} with values {what} moves an answer by "
-                    f"{widest:.3f}, more than its reach, {ensemble.reach()[group]:.3f}.\n"
+                    f"{widest:.3f}, more than its bound, {ensemble.max_influence()[group]:.3f}.\n"
                     "Look at the members' own code, if they are yours; otherwise report it to the "
                     "template with this message"
                 )

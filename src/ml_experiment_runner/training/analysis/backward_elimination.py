@@ -1,8 +1,8 @@
-"""Leaving out one thing after another, and judging again after each: what is needed, what is not.
+"""Leaving out one thing after another, evaluated again after each: what is needed, what is not.
 
 Leaving out one at a time from the whole calls the best thing worthless where there is a copy of
-it. Backward elimination (Marill and Green 1963) takes out the least missed only, judges the rest
-again, and so finds what stood in for what.
+it. Backward elimination (Marill and Green 1963) takes out the least missed only, evaluates
+the rest again, and so finds what stands in for what.
 """
 
 import time
@@ -15,8 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_experiment_runner.config.metrics import greater_is_better
-from ml_experiment_runner.dataset.task_type import Kind
-from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import (
+    bootstrap_counts,
+    measure,
+    percentile_interval,
+)
 
 Quality = Floats
 """A metric, turned so that more is better: on the rows as they are, then on each bootstrap sample.
@@ -26,7 +31,7 @@ The samples are the same for all, so a difference of two is a paired one.
 
 
 class Worth(StrEnum):
-    """What is said of something that was left out."""
+    """The verdict on something that was left out."""
 
     NEEDED = "needed"
     DOUBTFUL = "doubtful"
@@ -48,14 +53,14 @@ class Loss:
 
 @dataclass
 class Verdict:
-    """What was found of one thing.
+    """Whether one thing is needed.
 
     Attributes:
         name: The thing.
         worth: Needed: the model is worse without it. Worthless: it is not, by more than the
             tolerance. Redundant: it is not as long as others are there, which can stand in for
-            it. Doubtful: there are too few rows to say, or there was no time to judge it again.
-        loss: Without it, beside those that were there when it was judged last.
+            it. Doubtful: there are too few rows to tell, or no time to evaluate it again.
+        loss: Without it, beside those that were there when it was evaluated last.
         alone: Without it alone, all others there.
         instead: What stands in for it.
         round: When it was left out; None if it was not.
@@ -70,14 +75,14 @@ class Verdict:
 
 
 @dataclass
-class Elimination:
-    """The verdicts, those that are missed most first, and what was done for them.
+class EliminationResult:
+    """The verdicts, those that are missed most first, and what it took.
 
     Attributes:
         verdicts: One for each thing.
         out: What was left out in the end.
-        fits: How many models were judged.
-        is_complete: Whether there was time to judge all again.
+        fits: How many models were evaluated.
+        is_complete: Whether there was time to evaluate all again.
     """
 
     verdicts: list[Verdict]
@@ -87,7 +92,7 @@ class Elimination:
 
 
 def quality(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     metric: str,
@@ -96,8 +101,11 @@ def quality(
     classes: Sequence[str] = (),
 ) -> Quality:
     """A prediction's metric on the rows and on the bootstrap samples, shape (1 + replicates,)."""
-    measured = measure(kind, label, prediction, None, classes)
-    blocks = [np.ones((1, len(label)), dtype=np.int64), *draws(len(label), replicates, seed)]
+    measured = measure(task_type, label, prediction, None, classes)
+    blocks = [
+        np.ones((1, len(label)), dtype=np.int64),
+        *bootstrap_counts(len(label), replicates, seed),
+    ]
     values = np.concatenate([measured.metrics(counts)[metric] for counts in blocks])
     return values if greater_is_better(metric) else -values
 
@@ -105,106 +113,107 @@ def quality(
 def loss(before: Quality, after: Quality) -> Loss:
     """How much worse the second is."""
     less = before - after
-    low, high = percentiles(less[1:]) or (np.nan, np.nan)
+    low, high = percentile_interval(less[1:]) or (np.nan, np.nan)
     return Loss(float(less[0]), low, high)
 
 
 def most_fits(things: int) -> int:
-    """How many models are judged at most, the whole one among them."""
+    """How many models are evaluated at most, the whole one among them."""
     return 1 + things * (things + 1) // 2
 
 
-def eliminate(
+def backward_elimination(
     things: Iterable[str],
-    judge: Callable[[frozenset[str]], Quality],
+    quality_without: Callable[[frozenset[str]], Quality],
     tolerance: float,
     deadline: float = float("inf"),
-    tell: Callable[[str], None] = lambda _: None,
-) -> Elimination:
-    """Leaves out what is missed least, as long as nothing shows, and judges the rest again.
+    report: Callable[[str], None] = lambda _: None,
+) -> EliminationResult:
+    """Leaves out what is missed least, as long as no loss shows, and evaluates the rest again.
 
     Args:
         things: What can be left out.
-        judge: The quality of a model without these; it is asked once for each set.
+        quality_without: The quality of a model without these; called once for each set.
         tolerance: A loss of this much is nothing.
-        deadline: No model is judged after it, on `time.monotonic`.
-        tell: Takes a line about each round.
+        deadline: No model is evaluated after it, on `time.monotonic`.
+        report: Called with a line about each round.
     """
-    return _Search(list(things), judge, tolerance, deadline, tell).run()
+    return _Search(list(things), quality_without, tolerance, deadline, report).run()
 
 
 class _Search:
     def __init__(
         self,
         things: list[str],
-        judge: Callable[[frozenset[str]], Quality],
+        quality_without: Callable[[frozenset[str]], Quality],
         tolerance: float,
         deadline: float,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        self.things, self.tolerance, self.tell = things, tolerance, tell
-        self.judge, self.deadline, self.fits = judge, deadline, 0
+        self.things, self.tolerance, self.report = things, tolerance, report
+        self.quality_without, self.deadline, self.fits = quality_without, deadline, 0
         self.verdicts: dict[str, Verdict] = {}
 
-    def run(self) -> Elimination:
+    def run(self) -> EliminationResult:
         out: frozenset[str] = frozenset()
-        whole = current = self._judged(out)
+        whole = current = self._evaluated(out)
         before: dict[str, Quality] = {}
         last: str | None = None
         is_complete = True
         for number in range(1, len(self.things) + 1):
-            found = self._round(out)
-            if found is None:
+            qualities = self._round(out)
+            if qualities is None:
                 is_complete = False
                 break
-            self._note(current, found)
+            self._note(current, qualities)
+            losses = {name: current - after for name, after in qualities.items()}
             if last is not None:
-                self._name_substitutes(last, before, {k: current - v for k, v in found.items()})
+                self._name_substitutes(last, before, losses)
             left = [
                 name
-                for name, after in found.items()
+                for name, after in qualities.items()
                 if self.verdicts[name].worth != Worth.NEEDED and not self._shows(loss(whole, after))
             ]
-            if not left or len(found) == 1:
+            if not left or len(qualities) == 1:
                 break
             last = min(left, key=lambda name: self.verdicts[name].loss.value)
             verdict = self.verdicts[last]
             verdict.round = number
-            self.tell(f"round {number}: {last} is missed least, {verdict.loss}, and left out")
-            before = {name: current - after for name, after in found.items()}
-            current, out = found[last], out | {last}
+            self.report(f"round {number}: {last} is missed least, {verdict.loss}, and left out")
+            before = losses
+            current, out = qualities[last], out | {last}
         if not is_complete:
             for verdict in self.verdicts.values():
-                if verdict.round is None or verdict.name == last:  # others were not judged since
+                if verdict.round is None or verdict.name == last:  # others were not evaluated since
                     verdict.worth = (
                         Worth.NEEDED if verdict.worth == Worth.NEEDED else Worth.DOUBTFUL
                     )
 
-        def missed(one: Verdict) -> tuple[float, float]:
-            return one.round or np.inf, one.loss.value
+        def missed(verdict: Verdict) -> tuple[float, float]:
+            return verdict.round or np.inf, verdict.loss.value
 
         ordered = sorted(self.verdicts.values(), key=missed, reverse=True)
-        return Elimination(ordered, out, self.fits, is_complete)
+        return EliminationResult(ordered, out, self.fits, is_complete)
 
-    def _judged(self, out: frozenset[str]) -> Quality:
+    def _evaluated(self, out: frozenset[str]) -> Quality:
         self.fits += 1
-        return self.judge(out)
+        return self.quality_without(out)
 
     def _round(self, out: frozenset[str]) -> dict[str, Quality] | None:
         """The quality without each that is left; None if there is no time for all of them."""
-        found = {}
+        qualities = {}
         for name in self.things:
             if name not in out:
                 if time.monotonic() > self.deadline:
                     return None
-                found[name] = self._judged(out | {name})
-        return found
+                qualities[name] = self._evaluated(out | {name})
+        return qualities
 
     def _shows(self, less: Loss) -> bool:
         return less.low > 0 and less.value > self.tolerance
 
-    def _note(self, current: Quality, found: dict[str, Quality]) -> None:
-        for name, after in found.items():
+    def _note(self, current: Quality, qualities: dict[str, Quality]) -> None:
+        for name, after in qualities.items():
             less = loss(current, after)
             worth = Worth.DOUBTFUL
             if self._shows(less):

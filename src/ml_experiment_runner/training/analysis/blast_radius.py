@@ -20,13 +20,13 @@ from ml_experiment_runner.training.analysis.backward_elimination import loss, qu
 from ml_experiment_runner.training.analysis.effects import Effect
 from ml_experiment_runner.training.analysis.perturbations import (
     Fault,
-    disturb,
     moved_answers,
     moved_scores,
+    perturb,
 )
-from ml_experiment_runner.training.evaluation.evaluate import Floats
+from ml_experiment_runner.training.arrays import Floats
 from ml_experiment_runner.training.evaluation.importance import importance
-from ml_experiment_runner.training.evaluation.quality_gap import one_model, price
+from ml_experiment_runner.training.evaluation.quality_gap import measure_quality_gap, one_model
 from ml_experiment_runner.training.models.ensemble import Ensemble
 from ml_experiment_runner.training.models.fit import fit
 from ml_experiment_runner.training.models.pipeline import predict
@@ -39,62 +39,63 @@ REFIT = "refit"  # the signal is gone for good: models are fitted again without 
 
 
 def blast_radius(config: DictConfig, run: Run) -> dict[str, float]:
-    """Disturbs one signal after another in the rows of the test part.
+    """Perturbs one signal after another in the rows of the test split.
 
     Returns:
         For each model the most that an answer has moved (`score` a logit or number, `answer` a
         probability or number), the largest loss of the main metric and the largest change of
-        another feature's importance, each over all signals and faults; and the `price`.
+        another feature's importance, each over all signals and faults; and the `quality_gap`.
 
     Raises:
         UserError: The model is no ensemble.
     """
     if not is_ensemble(config.model):
-        raise UserError("model: the blast radius is that of an ensemble beside one model; say "
-                        "model=ensemble (its model.member is the one model)")  # fmt: skip
+        raise UserError("task=blast_radius needs model=ensemble; it compares the ensemble with one "
+                        "model, model.member")  # fmt: skip
     with run.stage("data"):
         dataset = load_dataset(config, run)
-        parts = {part: dataset.part(part) for part in ("train", "validation", "test")}
+        splits = {split: dataset.split(split) for split in ("train", "validation", "test")}
     with run.stage("fit"):
-        ensemble = fit(config, dataset, parts["train"], dataset.moments("train"))
-        models = {ONE: one_model(config, dataset, parts["train"]), TOGETHER: ensemble}
+        ensemble = fit(config, dataset, splits["train"], dataset.prediction_times("train"))
+        models = {ONE: one_model(config, dataset, splits["train"]), TOGETHER: ensemble}
         predictions = {
-            part: predict(ensemble, dataset.kind, parts[part][0], dataset.classes)
-            for part in ("validation", "test")
+            split: predict(ensemble, dataset.task_type, splits[split][0], dataset.classes)
+            for split in ("validation", "test")
         }
-        paid = price(config, run, dataset, parts, predictions, ensemble).metrics
-    with run.stage("disturb"):
-        effects = list(_Disturbance(config, run, dataset, models).effects())
-    _record(run, dataset, ensemble, effects, paid)
+        gap = measure_quality_gap(config, run, dataset, splits, predictions, ensemble).metrics
+    with run.stage("perturb"):
+        effects = list(_Perturbations(config, run, dataset, models).effects())
+    _record(run, dataset, ensemble, effects, gap)
     worst = {
-        f"{model.replace(' ', '_')}/{name}": max(value(one) for one in effects
-                                                 if one.model == model and one.fault != REFIT)
+        f"{model.replace(' ', '_')}/{name}": max(
+            value(effect) for effect in effects if effect.model == model and effect.fault != REFIT
+        )
         for model in models
         for name, value in WORST.items()
     }  # fmt: skip
-    return worst | {name: value for name, value in paid.items() if "/price" in name}
+    return worst | {name: value for name, value in gap.items() if "/quality_gap" in name}
 
 
 WORST: dict[str, Callable[[Effect], float]] = {
-    "score": lambda one: one.score.most,
-    "answer": lambda one: one.answer.most,
-    "loss": lambda one: one.loss.value,
-    "importance": lambda one: one.most,
+    "score": lambda effect: effect.score.most,
+    "answer": lambda effect: effect.answer.most,
+    "loss": lambda effect: effect.loss.value,
+    "importance": lambda effect: effect.most,
 }
 
 
-class _Disturbance:
-    """The test part, undisturbed, and what becomes of it."""
+class _Perturbations:
+    """The test split as it is, and what perturbations of it do to the models."""
 
     def __init__(
         self, config: DictConfig, run: Run, dataset: Dataset, models: Mapping[str, Any]
     ) -> None:
         self.config, self.run, self.dataset, self.models = config, run, dataset, models
-        self.features, self.label = dataset.part("test")
-        self.metric = main_metric(dataset.kind)
+        self.features, self.label = dataset.split("test")
+        self.metric = main_metric(dataset.task_type)
         self.signals = {
             signal: [name for name, needs in dataset.reads.items() if signal in needs]
-            for signal in dict.fromkeys(name for each in dataset.reads.values() for name in each)
+            for signal in dict.fromkeys(name for needs in dataset.reads.values() for name in needs)
         }
         self.before = {name: self._predict(model, self.features) for name, model in models.items()}
         self.drops = {name: self._drops(dataset, model, self.features)
@@ -115,7 +116,7 @@ class _Disturbance:
                 for name, model in self._fitted_without(dataset).items():
                     yield self._effect(signal, fault, name, model, dataset, self.features[left])
             else:
-                broken = disturb(self.features, names, Fault(fault), self.config.seed)
+                broken = perturb(self.features, names, Fault(fault), self.config.seed)
                 for name, model in self.models.items():
                     yield self._effect(signal, fault, name, model, self.dataset, broken)
 
@@ -123,8 +124,8 @@ class _Disturbance:
         config = self.config.copy()
         with open_dict(config):
             config.dataset.features = dataset.features
-        learned = dataset.part("train")
-        together = fit(config, dataset, learned, dataset.moments("train"))
+        learned = dataset.split("train")
+        together = fit(config, dataset, learned, dataset.prediction_times("train"))
         return {ONE: one_model(config, dataset, learned), TOGETHER: together}
 
     def _effect(
@@ -138,15 +139,15 @@ class _Disturbance:
     ) -> Effect:
         after = self._predict(model, features)
         drops = self._drops(dataset, model, features)
-        others = [each for each in drops if each not in self.signals[signal]]
-        changes = {each: abs(drops[each] - self.drops[name][each]) for each in others}
+        others = [feature for feature in drops if feature not in self.signals[signal]]
+        changes = {feature: abs(drops[feature] - self.drops[name][feature]) for feature in others}
         most = max(changes, key=changes.__getitem__, default="")
-        kind = self.dataset.kind
+        task_type = self.dataset.task_type
         return Effect(
             signal,
             str(fault),
             name,
-            moved_scores(kind, self.before[name], after),
+            moved_scores(task_type, self.before[name], after),
             moved_answers(self.before[name], after),
             loss(self._quality(self.before[name]), self._quality(after)),
             float(np.mean(list(changes.values()))) if changes else 0.0,
@@ -155,11 +156,11 @@ class _Disturbance:
         )
 
     def _predict(self, model: Any, features: pl.DataFrame) -> Floats:
-        return predict(model, self.dataset.kind, features, self.dataset.classes)
+        return predict(model, self.dataset.task_type, features, self.dataset.classes)
 
     def _quality(self, prediction: Floats) -> Floats:
         return quality(
-            self.dataset.kind, self.label, prediction, self.metric,
+            self.dataset.task_type, self.label, prediction, self.metric,
             self.config.evaluation.bootstrap, self.config.seed, self.dataset.classes,
         )  # fmt: skip
 
@@ -174,25 +175,25 @@ def _record(
     dataset: Dataset,
     ensemble: Ensemble,
     effects: list[Effect],
-    paid: Mapping[str, float],
+    gap: Mapping[str, float],
 ) -> None:
     """The effects as a table on the terminal, as numbers and as a picture."""
     from ml_experiment_runner.training.analysis.plots import blast
 
-    metric = METRICS[main_metric(dataset.kind)].label
+    metric = METRICS[main_metric(dataset.task_type)].label
     log.info("%-12s %-8s  %-22s  %-22s  %s", "signal", "fault", "moved: most, 99 %, mean",
              f"loss of {metric}", "other features' importance")  # fmt: skip
-    for one in effects:
+    for effect in effects:
         log.info(
-            "%-12s %-8s  %-9s %6.3f %6.3f %6.3f  %-26s  %.4f, %s %.4f", one.signal, one.fault,
-            one.model, one.score.most, one.score.percentile, one.score.mean, one.loss,
-            one.importance, one.feature, one.most,
+            "%-12s %-8s  %-9s %6.3f %6.3f %6.3f  %-26s  %.4f, %s %.4f", effect.signal,
+            effect.fault, effect.model, effect.score.most, effect.score.percentile,
+            effect.score.mean, effect.loss, effect.importance, effect.feature, effect.most,
         )  # fmt: skip
     record = {
         "metric": metric,
-        "reach": ensemble.reach(),
-        "price": {name: value for name, value in paid.items() if "/price" in name},
-        "effects": [asdict(one) for one in effects],
+        "max_influence": ensemble.max_influence(),
+        "quality_gap": {name: value for name, value in gap.items() if "/quality_gap" in name},
+        "effects": [asdict(effect) for effect in effects],
     }
     run.log_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", FILE)
-    run.log_figure(blast(effects, metric, paid), "blast_radius")
+    run.log_figure(blast(effects, metric, gap), "blast_radius")

@@ -1,4 +1,4 @@
-"""Faults that a signal may have, and how far they move what a model says."""
+"""Perturbations: faults that a signal may have, and how far they move a model's predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from scipy.special import logit
 
-from ml_experiment_runner.dataset.task_type import Kind
-from ml_experiment_runner.training.evaluation.evaluate import LEAST, Floats
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import LEAST
 
 
 class Fault(StrEnum):
@@ -30,7 +31,7 @@ class Moved:
     mean: float
 
 
-def disturb(features: pl.DataFrame, names: Sequence[str], fault: Fault, seed: int) -> pl.DataFrame:
+def perturb(features: pl.DataFrame, names: Sequence[str], fault: Fault, seed: int) -> pl.DataFrame:
     """The features with a fault in some of them, the others untouched.
 
     Args:
@@ -63,20 +64,20 @@ def _wrong(values: pl.Series, fault: Fault) -> pl.Series:
     return shifted if fault == Fault.SHIFT else number * 10
 
 
-def moved_scores(kind: Kind, before: Floats, after: Floats) -> Moved:
+def moved_scores(task_type: TaskType, before: Floats, after: Floats) -> Moved:
     """How far the logit, the logit between two classes, or the number has moved.
 
     Args:
-        kind: What the label asks for.
-        before: Predictions as `judge` takes them.
-        after: The same of disturbed rows.
+        task_type: The question, which follows from the label.
+        before: Predictions as `evaluate` takes them.
+        after: The same of perturbed rows.
     """
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return _moved(np.abs(after - before))
-    if kind == Kind.BINARY:
-        both = [logit(np.clip(each, LEAST, 1 - LEAST)) for each in (before, after)]
+    if task_type == TaskType.BINARY:
+        both = [logit(np.clip(prediction, LEAST, 1 - LEAST)) for prediction in (before, after)]
         return _moved(np.abs(both[1] - both[0]))
-    both = [np.log(np.clip(each, LEAST, 1.0)) for each in (before, after)]
+    both = [np.log(np.clip(prediction, LEAST, 1.0)) for prediction in (before, after)]
     change = both[1] - both[0]
     return _moved(change.max(axis=1) - change.min(axis=1))
 

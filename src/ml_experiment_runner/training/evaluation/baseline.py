@@ -7,27 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_experiment_runner.config.metrics import METRICS
-from ml_experiment_runner.dataset.task_type import Kind
-from ml_experiment_runner.training.evaluation.evaluate import Floats, measure
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import measure
 
 
 def baseline(
-    kind: Kind, learned: NDArray[Any], label: NDArray[Any], classes: Sequence[str] = ()
+    task_type: TaskType, learned: NDArray[Any], label: NDArray[Any], classes: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Metrics of the training part's share of positives, shares of classes, or mean.
+    """Metrics of the training split's share of positives, shares of classes, or mean.
 
     Args:
-        kind: What the label asks for.
-        learned: The labels of the training part, shape (training rows,).
-        label: The labels to judge by, shape (rows,).
+        task_type: The question, which follows from the label.
+        learned: The labels of the training split, shape (training rows,).
+        label: The labels to evaluate on, shape (rows,).
         classes: The classes, of a label that names several.
 
     Returns:
         `name/baseline` for each metric that can be better or worse and has a value.
     """
-    prediction = constant(kind, learned, len(label), classes)
+    prediction = constant(task_type, learned, len(label), classes)
     counts = np.ones((1, len(label)), dtype=np.int64)
-    measured = measure(kind, label, prediction, None, classes).metrics(counts)
+    measured = measure(task_type, label, prediction, None, classes).metrics(counts)
     return {
         f"{name}/baseline": float(value[0])
         for name, value in measured.items()
@@ -35,16 +36,18 @@ def baseline(
     }
 
 
-def constant(kind: Kind, learned: NDArray[Any], rows: int, classes: Sequence[str] = ()) -> Floats:
-    """The same prediction for every row, as `judge` takes it.
+def constant(
+    task_type: TaskType, learned: NDArray[Any], rows: int, classes: Sequence[str] = ()
+) -> Floats:
+    """The same prediction for every row, as `evaluate` takes it.
 
     Args:
-        kind: What the label asks for.
-        learned: The labels of the training part, shape (training rows,).
+        task_type: The question, which follows from the label.
+        learned: The labels of the training split, shape (training rows,).
         rows: How many rows are predicted.
         classes: The classes, of a label that names several.
     """
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         shares = (learned[:, None] == np.array(classes)[None, :]).mean(axis=0)
         return np.tile(shares, (rows, 1))
     return np.full(rows, float(learned.mean()))

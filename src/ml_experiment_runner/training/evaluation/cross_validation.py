@@ -1,4 +1,4 @@
-"""A model judged several times: by cross-validation, and with several seeds."""
+"""A model fitted and evaluated several times: with several seeds, and by cross-validation."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -13,72 +13,83 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.join import MOMENT
-from ml_experiment_runner.dataset.plan import PART
+from ml_experiment_runner.dataset.join import PREDICTION_TIME
+from ml_experiment_runner.dataset.plan import SPLIT
+from ml_experiment_runner.dataset.splits import SPLITS
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.evaluation.callbacks import point, tell_search
+from ml_experiment_runner.training.arrays import Positions
+from ml_experiment_runner.training.evaluation.callbacks import point_metrics, report_to_search
 from ml_experiment_runner.training.models.fit import fit
 
-Rows = NDArray[np.int64]
-Metrics = dict[str, float]
 
-
-def repeated(config: DictConfig, run: Run, dataset: Dataset, estimator: Any) -> Metrics:
-    """Fits and judges as often as `seeds` and `evaluation.folds` say, each in a nested run.
-
-    The rows of the test part are in no fold.
+def evaluate_seeds(
+    config: DictConfig, run: Run, dataset: Dataset, estimator: Any
+) -> dict[str, float]:
+    """Fits and evaluates once with each of `seeds` seeds, each in a nested run.
 
     Args:
         config: The composed configuration.
         run: The run that these belong to.
         dataset: What is learned.
-        estimator: The model that was fitted to the training part with the first seed.
+        estimator: The model that was fitted to the training split with the first seed.
 
     Returns:
-        `seeds/<part>/<metric>` and `cv/<metric>`: means; with `/sd`, the sample standard deviation
-        of the values behind them, and `/count`, their number.
+        `seeds/<split>/<metric>`: means; with `/sd`, the sample standard deviation of the values
+        behind them, and `/count`, their number.
     """
-    configs = [_with_seed(config, config.seed + number) for number in range(config.seeds)]
-    result: Metrics = {}
-    if len(configs) > 1:
-        parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-        judged: list[Metrics] = []
-        for one in run.progress(configs, "seeds"):
-            with run.nested(f"seed={one.seed}", one) as child:
-                # the first one is there already
-                fitted = (
-                    fit(one, dataset, parts["train"], dataset.moments("train"))
-                    if judged
-                    else estimator
-                )
-                judged.append(
-                    {
-                        f"{name}/{metric}": value
-                        for name in ("validation", "test")
-                        for metric, value in point(dataset, fitted, parts[name]).items()
-                    }
-                )
-                child.log_metrics(judged[-1])
-        result |= _summary("seeds", judged)
-    if config.evaluation.folds:
-        pairs = list(product(configs, enumerate(folds(config, dataset))))
-        judged = []
-        for one, (number, (learned, held_out)) in run.progress(pairs, "folds"):
-            seed = f" seed={one.seed}" if len(configs) > 1 else ""
-            with run.nested(f"fold={number}{seed}", one) as child:
-                fitted = fit(one, dataset, dataset.rows(learned), dataset.moments(learned))
-                judged.append(point(dataset, fitted, dataset.rows(held_out)))
-                child.log_metrics({f"cv/{name}": value for name, value in judged[-1].items()})
-            tell_search(config, run, _means(judged), len(judged) - 1)
-        result |= _summary("cv", judged)
-    return result
+    splits = {name: dataset.split(name) for name in SPLITS}
+    results: list[dict[str, float]] = []
+    for seeded in run.progress(_seeded_configs(config), "seeds"):
+        with run.nested(f"seed={seeded.seed}", seeded) as child:
+            if results:
+                estimator = fit(seeded, dataset, splits["train"], dataset.prediction_times("train"))
+            metrics = {
+                f"{split}/{name}": value
+                for split in ("validation", "test")
+                for name, value in point_metrics(dataset, estimator, splits[split]).items()
+            }
+            child.log_metrics(metrics)
+        results.append(metrics)
+    return _summary("seeds", results)
+
+
+def cross_validate(config: DictConfig, run: Run, dataset: Dataset) -> dict[str, float]:
+    """Fits and evaluates on each of `evaluation.folds` folds with each seed, in nested runs.
+
+    The rows of the test split are in no fold.
+
+    Args:
+        config: The composed configuration.
+        run: The run that these belong to.
+        dataset: What is learned.
+
+    Returns:
+        `cv/<metric>`, with `/sd` and `/count` as of `evaluate_seeds`.
+
+    Raises:
+        Pruned: The search that the run belongs to ends it.
+    """
+    configs = _seeded_configs(config)
+    fits = list(product(configs, enumerate(folds(config, dataset))))
+    results: list[dict[str, float]] = []
+    for seeded, (number, (learned, held_out)) in run.progress(fits, "folds"):
+        suffix = f" seed={seeded.seed}" if len(configs) > 1 else ""
+        with run.nested(f"fold={number}{suffix}", seeded) as child:
+            estimator = fit(
+                seeded, dataset, dataset.rows(learned), dataset.prediction_times(learned)
+            )
+            metrics = point_metrics(dataset, estimator, dataset.rows(held_out))
+            child.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
+        results.append(metrics)
+        report_to_search(config, run, _means(results), len(results) - 1)
+    return _summary("cv", results)
 
 
 def folds(config: DictConfig, dataset: Dataset) -> list[tuple[pl.Series, pl.Series]]:
-    """Which rows each fold learns from and is judged on, as Boolean columns of all rows.
+    """Which rows each fold learns from and is evaluated on, as Boolean columns of all rows.
 
-    By time, each fold is judged on the period after those that it learns from (rolling origin,
+    By time, each fold is evaluated on the period after those that it learns from (rolling origin,
     Tashman 2000), so `evaluation.folds` + 1 periods of about equally many rows are cut. By a
     feature's values, each group is held out once and whole. Otherwise rows are shuffled.
 
@@ -87,36 +98,44 @@ def folds(config: DictConfig, dataset: Dataset) -> list[tuple[pl.Series, pl.Seri
     """
     count, block = config.evaluation.folds, config.evaluation.block
     check_block(block, dataset.features)
-    open_rows = dataset.frame[PART] != "test"
-    places = open_rows.arg_true().to_numpy()
-    if block is None and MOMENT in dataset.frame.columns:
+    positions = (dataset.frame[SPLIT] != "test").arg_true().to_numpy()
+    if block is None and PREDICTION_TIME in dataset.frame.columns:
         block = "time"
     if block == "time":
-        cut = _by_time(dataset, places, count)
+        cut = _by_time(dataset, positions, count)
     elif block is None:
-        cut = KFold(count, shuffle=True, random_state=config.seed).split(places)
+        cut = KFold(count, shuffle=True, random_state=config.seed).split(positions)
     else:
-        groups = _groups(dataset, block)[places]
-        found = len(np.unique(groups))
-        if found < count:
+        groups = _groups(dataset, block)[positions]
+        distinct = len(np.unique(groups))
+        if distinct < count:
             raise UserError(
-                f"evaluation.folds: {count}, but '{block}' has only {found} values; "
-                f"write {found} or less"
+                f"evaluation.folds must be at most {distinct}, the number of values of '{block}', "
+                f"got {count}"
             )
-        cut = GroupKFold(count).split(places, groups=groups)
-    return [(_mask(dataset, places[one]), _mask(dataset, places[other])) for one, other in cut]
+        cut = GroupKFold(count).split(positions, groups=groups)
+    return [
+        (_mask(dataset, positions[learned]), _mask(dataset, positions[held_out]))
+        for learned, held_out in cut
+    ]
 
 
-def _by_time(dataset: Dataset, places: Rows, count: int) -> Iterator[tuple[Rows, Rows]]:
-    if MOMENT not in dataset.frame.columns:
-        raise UserError("evaluation.block: time needs a moment, and this dataset has none; "
-                        "name a feature, or null for rows at random")  # fmt: skip
-    moment = dataset.frame[MOMENT].to_physical().to_numpy()[places]
-    edges = np.unique(np.quantile(moment, np.linspace(0, 1, count + 2)[1:-1], method="lower"))
-    period = np.searchsorted(edges, moment, side="left")
-    if len(np.unique(period)) <= count:
-        raise UserError(f"evaluation.folds: {count}, but there are too few different moments; "
-                        "write less")  # fmt: skip
+def _by_time(
+    dataset: Dataset, positions: Positions, count: int
+) -> Iterator[tuple[Positions, Positions]]:
+    if PREDICTION_TIME not in dataset.frame.columns:
+        raise UserError(
+            "evaluation.block: time needs a prediction time, and this dataset has none; "
+            "name a feature, or null for random folds"
+        )
+    time = dataset.frame[PREDICTION_TIME].to_physical().to_numpy()[positions]
+    edges = np.unique(np.quantile(time, np.linspace(0, 1, count + 2)[1:-1], method="lower"))
+    period = np.searchsorted(edges, time, side="left")
+    if (periods := len(np.unique(period))) <= count:
+        raise UserError(
+            "evaluation.folds must be less than the number of periods that prediction times can "
+            f"be cut into ({periods}), got {count}"
+        )
     for last in range(1, count + 1):
         yield np.flatnonzero(period < last), np.flatnonzero(period == last)
 
@@ -134,7 +153,7 @@ def check_block(block: str | None, features: Sequence[str]) -> None:
     names = ["time", *features]
     if block is not None and block not in names:
         raise UserError(
-            f"evaluation.block: '{block}' is no feature of this dataset. {nearest(block, names)}"
+            f"evaluation.block: '{block}' is not a feature of this dataset. {nearest(block, names)}"
         )
 
 
@@ -142,30 +161,35 @@ def _groups(dataset: Dataset, block: str) -> NDArray[Any]:
     return dataset.frame[block].cast(pl.String).fill_null("").to_numpy()
 
 
-def _mask(dataset: Dataset, places: Rows) -> pl.Series:
+def _mask(dataset: Dataset, positions: Positions) -> pl.Series:
     mask = np.zeros(dataset.frame.height, dtype=np.bool_)
-    mask[places] = True
+    mask[positions] = True
     return pl.Series(mask)
 
 
-def _with_seed(config: DictConfig, seed: int) -> DictConfig:
-    one = copy.deepcopy(config)
-    one.seed = seed
-    return one
+def _seeded_configs(config: DictConfig) -> list[DictConfig]:
+    """The configuration with each of its `seeds` seeds."""
+    configs = []
+    for number in range(config.seeds):
+        seeded = copy.deepcopy(config)
+        seeded.seed = config.seed + number
+        configs.append(seeded)
+    return configs
 
 
-def _means(judged: list[Metrics]) -> Metrics:
+def _means(results: Sequence[dict[str, float]]) -> dict[str, float]:
     return {
-        name: float(np.mean([one[name] for one in judged if name in one])) for name in judged[-1]
+        name: float(np.mean([metrics[name] for metrics in results if name in metrics]))
+        for name in results[-1]
     }
 
 
-def _summary(kind: str, judged: list[Metrics]) -> Metrics:
-    result: Metrics = {}
-    for name in judged[0]:
-        values = [one[name] for one in judged if name in one]
+def _summary(prefix: str, results: Sequence[dict[str, float]]) -> dict[str, float]:
+    summary: dict[str, float] = {}
+    for name in results[0]:
+        values = [metrics[name] for metrics in results if name in metrics]
         if len(values) > 1:
-            result[f"{kind}/{name}"] = float(np.mean(values))
-            result[f"{kind}/{name}/sd"] = float(np.std(values, ddof=1))
-            result[f"{kind}/{name}/count"] = float(len(values))
-    return result
+            summary[f"{prefix}/{name}"] = float(np.mean(values))
+            summary[f"{prefix}/{name}/sd"] = float(np.std(values, ddof=1))
+            summary[f"{prefix}/{name}/count"] = float(len(values))
+    return summary

@@ -1,4 +1,4 @@
-"""Metrics of the three kinds of question, with bootstrap intervals."""
+"""Metrics of the three task types, with bootstrap intervals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -6,13 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_experiment_runner.dataset.task_type import Kind
-
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Counts, Floats
 
 BLOCK = 50  # replicates at a time: bounds the memory to about 50 * rows * 8 bytes a table
-LEAST = 1e-15  # chances below count as this much, or one row would make the log loss infinite
+LEAST = 1e-15  # probabilities below count as this much, or one row makes the log loss infinite
 
 
 class Measured(Protocol):
@@ -26,8 +24,8 @@ class Measured(Protocol):
         """
 
 
-def judge(
-    kind: Kind,
+def evaluate(
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     threshold: float | None,
@@ -35,66 +33,68 @@ def judge(
     seed: int,
     classes: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Metrics of one part, each with a percentile bootstrap 95 % interval (Efron 1979).
+    """Metrics of one split, each with a percentile bootstrap 95 % interval (Efron 1979).
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: 0 or 1 (both occur), a class's name, or a number; shape (rows,).
         prediction: Probability of 1, shape (rows,); of each class, shape (rows, classes); or the
             predicted number, shape (rows,).
         threshold: Of a binary label: scores from here on count as positive; None leaves out what
             depends on it.
         replicates: Number of bootstrap samples.
-        seed: Seed of the draws.
+        seed: Seed of the bootstrap samples.
         classes: The classes, in the order of the columns of `prediction`.
 
     Returns:
         `name`, `name/low` and `name/high` for each metric, and `rows`. What is 0/0 is left out,
         such as the precision when no score reaches the threshold.
     """
-    measured = measure(kind, label, prediction, threshold, classes)
-    point = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
-    samples = [measured.metrics(counts) for counts in draws(len(label), replicates, seed)]
+    measured = measure(task_type, label, prediction, threshold, classes)
+    on_all_rows = measured.metrics(np.ones((1, len(label)), dtype=np.int64))
+    samples = [
+        measured.metrics(counts) for counts in bootstrap_counts(len(label), replicates, seed)
+    ]
     result = {"rows": float(len(label))}
-    for name, value in point.items():
+    for name, value in on_all_rows.items():
         if np.isnan(value[0]):
             continue
         result[name] = float(value[0])
-        interval = percentiles(np.concatenate([one[name] for one in samples]))
+        interval = percentile_interval(np.concatenate([sample[name] for sample in samples]))
         if interval is not None:
             result[f"{name}/low"], result[f"{name}/high"] = interval
     return result
 
 
-def draws(rows: int, replicates: int, seed: int) -> Iterator[Counts]:
+def bootstrap_counts(rows: int, replicates: int, seed: int) -> Iterator[Counts]:
     """How often each row is drawn in each bootstrap sample, in blocks (replicates, rows)."""
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for start in range(0, replicates, BLOCK):
         count = min(BLOCK, replicates - start)
-        picked = draw.integers(0, rows, (count, rows))
+        picked = rng.integers(0, rows, (count, rows))
         picked += np.arange(count)[:, None] * rows
         yield np.bincount(picked.ravel(), minlength=count * rows).reshape(count, rows)
 
 
-def percentiles(drawn: Floats) -> tuple[float, float] | None:
+def percentile_interval(replicates: Floats) -> tuple[float, float] | None:
     """Ends of the 95 % interval of a metric's replicates; None where none has a value."""
-    if np.isnan(drawn).all():
+    if np.isnan(replicates).all():
         return None
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    low, high = np.nanpercentile(replicates, [2.5, 97.5])
     return float(low), float(high)
 
 
 def measure(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     prediction: Floats,
     threshold: float | None = None,
     classes: Sequence[str] = (),
 ) -> Measured:
-    """Prepares the metrics of predictions; the arguments are those of `judge`."""
-    if kind == Kind.BINARY:
+    """Prepares the metrics of predictions; the arguments are those of `evaluate`."""
+    if task_type == TaskType.BINARY:
         return _Binary(label, prediction, threshold)
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         return _Multiclass(label, prediction, classes)
     return _Regression(label, prediction)
 
@@ -153,13 +153,13 @@ class _Binary:
     def metrics(self, counts: Counts) -> dict[str, Floats]:
         counts = counts[:, self.order]
         positives_at = self.ranking.positives
-        drawn = np.cumsum(counts, axis=1)
+        ranked = np.cumsum(counts, axis=1)
         hits = np.cumsum(counts[:, positives_at], axis=1)
-        total = drawn[:, -1]
+        total = ranked[:, -1]
         positives = hits[:, -1] if len(positives_at) else np.zeros_like(total)
         means = counts @ self.columns / total[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            metrics = self.ranking.metrics(drawn, hits) | {
+            metrics = self.ranking.metrics(ranked, hits) | {
                 "log_loss": means[:, 0],
                 "brier": means[:, 1],
                 "bias": means[:, 2],
@@ -167,9 +167,9 @@ class _Binary:
             }
             if self.threshold is not None:
                 cut = self.flagged - 1
-                flagged = drawn[:, cut] if cut >= 0 else np.zeros_like(total)
-                found = int(np.searchsorted(positives_at, cut, side="right")) - 1
-                caught = hits[:, found] if found >= 0 else np.zeros_like(total)
+                flagged = ranked[:, cut] if cut >= 0 else np.zeros_like(total)
+                last_hit = int(np.searchsorted(positives_at, cut, side="right")) - 1
+                caught = hits[:, last_hit] if last_hit >= 0 else np.zeros_like(total)
                 metrics["precision"] = caught / flagged
                 metrics["recall"] = caught / positives
                 metrics["f1"] = 2 * caught / (flagged + positives)
@@ -182,20 +182,20 @@ class _Multiclass:
 
     def __init__(self, label: NDArray[Any], chances: Floats, classes: Sequence[str]) -> None:
         self.truth = label[:, None] == np.array(classes)[None, :]
-        said = np.zeros_like(self.truth)
-        said[np.arange(len(label)), chances.argmax(axis=1)] = True
+        predicted = np.zeros_like(self.truth)
+        predicted[np.arange(len(label)), chances.argmax(axis=1)] = True
         self.orders = np.argsort(-chances, axis=0, kind="stable")
         self.rankings = [
-            _Ranking(self.truth[order, one], chances[order, one])
-            for one, order in enumerate(self.orders.T)
+            _Ranking(self.truth[order, column], chances[order, column])
+            for column, order in enumerate(self.orders.T)
         ]
         chance = np.clip(chances[self.truth], LEAST, 1.0)
         self.log_loss = -np.log(chance)
-        self.tables = (self.truth & said, self.truth, said)
+        self.tables = (self.truth & predicted, self.truth, predicted)
 
     def metrics(self, counts: Counts) -> dict[str, Floats]:
         total = counts.sum(axis=1)
-        right, true, said = (counts @ table.astype(np.float64) for table in self.tables)
+        right, true, predicted = (counts @ table.astype(np.float64) for table in self.tables)
         areas = []
         for ranking, order in zip(self.rankings, self.orders.T, strict=True):
             ranked = counts[:, order]
@@ -206,7 +206,7 @@ class _Multiclass:
                 "roc_auc": _mean_of_known(np.stack(areas, axis=1)),
                 "accuracy": right.sum(axis=1) / total,
                 "balanced_accuracy": _mean_of_known(right / true),
-                "f1_macro": _mean_of_known(2 * right / (true + said)),
+                "f1_macro": _mean_of_known(2 * right / (true + predicted)),
                 "log_loss": counts @ self.log_loss / total,
             }
 
@@ -224,7 +224,7 @@ class _Regression:
         total = counts.sum(axis=1)[:, None]
         error, squared, absolute, label, spread = (counts @ self.columns / total).T
         variance = spread - label**2
-        variance[variance <= 0] = np.nan  # one label alone was drawn
+        variance[variance <= 0] = np.nan  # a sample of one label only
         with np.errstate(invalid="ignore"):
             return {
                 "r2": 1 - squared / variance,

@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_experiment_runner.dataset.task_type import Kind
-from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import (
+    bootstrap_counts,
+    measure,
+    percentile_interval,
+)
 
 
 class Difference(NamedTuple):
@@ -30,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def paired_difference(
-    kind: Kind,
+    task_type: TaskType,
     label: NDArray[Any],
     first: Floats,
     second: Floats,
@@ -45,23 +50,23 @@ def paired_difference(
     what is hard for both does not blur the difference.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: The truth, shape (rows,).
-        first: Predictions as `judge` takes them.
+        first: Predictions as `evaluate` takes them.
         second: The same of the other model.
-        metric: A metric that `judge` knows and that needs no threshold.
+        metric: A metric that `evaluate` knows and that needs no threshold.
         replicates: Number of bootstrap samples.
-        seed: Seed of the draws.
+        seed: Seed of the bootstrap samples.
         classes: The classes, in the order of the columns.
     """
-    both = [measure(kind, label, each, None, classes) for each in (first, second)]
+    both = [measure(task_type, label, prediction, None, classes) for prediction in (first, second)]
 
     def minus(counts: NDArray[np.int64]) -> Floats:
-        one, other = (each.metrics(counts)[metric] for each in both)
-        return other - one
+        before, after = (measured.metrics(counts)[metric] for measured in both)
+        return after - before
 
     value = float(minus(np.ones((1, len(label)), dtype=np.int64))[0])
-    interval = percentiles(
-        np.concatenate([minus(counts) for counts in draws(len(label), replicates, seed)])
+    interval = percentile_interval(
+        np.concatenate([minus(counts) for counts in bootstrap_counts(len(label), replicates, seed)])
     )
     return Difference(value, *(interval or (np.nan, np.nan)))

@@ -1,4 +1,4 @@
-"""What a model said of the test part, kept so that runs can be compared row by row."""
+"""A model's predictions of the test split, kept so that runs can be compared row by row."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind, kind_of
+from ml_experiment_runner.dataset.task_type import TaskType, task_type_of
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.evaluation.evaluate import Floats
+from ml_experiment_runner.training.arrays import Floats
 
 FILE = "predictions.parquet"
 LABEL, PREDICTION = "label", "prediction"
@@ -18,16 +18,16 @@ LABEL, PREDICTION = "label", "prediction"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Truth and predictions of one part, in the order of the dataset's rows.
+    """Truth and predictions of one split, in the order of the dataset's rows.
 
     Attributes:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         label: The truth, shape (rows,).
-        prediction: As `judge` takes it.
+        prediction: As `evaluate` takes it.
         classes: The classes, of a label that names several.
     """
 
-    kind: Kind
+    task_type: TaskType
     label: NDArray[Any]
     prediction: Floats
     classes: tuple[str, ...]
@@ -37,10 +37,10 @@ def write_predictions(run: Run, dataset: Dataset, label: NDArray[Any], predictio
     """Records them as `predictions.parquet`; not where the label reads a classified field.
 
     Args:
-        run: Whose test part it is.
+        run: Whose test split it is.
         dataset: What was learned.
         label: The truth, shape (rows,).
-        prediction: As `judge` takes it.
+        prediction: As `evaluate` takes it.
     """
     if dataset.label in dataset.classified:
         return
@@ -67,6 +67,6 @@ def read_predictions(folder: Path) -> Predictions | None:
     prefix = f"{PREDICTION}/"
     classes = tuple(name.removeprefix(prefix) for name in frame.columns if name.startswith(prefix))
     if classes:
-        said = frame.select(pl.selectors.starts_with(prefix)).to_numpy()
-        return Predictions(Kind.MULTICLASS, label.to_numpy().astype(str), said, classes)
-    return Predictions(kind_of(label), label.to_numpy(), frame[PREDICTION].to_numpy(), ())
+        chances = frame.select(pl.selectors.starts_with(prefix)).to_numpy()
+        return Predictions(TaskType.MULTICLASS, label.to_numpy().astype(str), chances, classes)
+    return Predictions(task_type_of(label), label.to_numpy(), frame[PREDICTION].to_numpy(), ())

@@ -1,4 +1,4 @@
-"""A model judged on groups of rows: where it is worse than on the whole."""
+"""A model evaluated on groups of rows: where it is worse than on the whole."""
 
 import json
 from collections.abc import Sequence
@@ -14,16 +14,21 @@ from omegaconf import DictConfig, open_dict
 
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
 from ml_experiment_runner.dataset.dataset import Dataset, load_dataset
-from ml_experiment_runner.dataset.join import MOMENT
-from ml_experiment_runner.dataset.plan import PART
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.join import PREDICTION_TIME
+from ml_experiment_runner.dataset.plan import SPLIT
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.findings import Finding
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.evaluation.evaluate import Floats, draws, measure, percentiles
+from ml_experiment_runner.training.arrays import Floats
+from ml_experiment_runner.training.evaluation.evaluate import (
+    bootstrap_counts,
+    measure,
+    percentile_interval,
+)
 
 FILE = "slices.json"
-METRIC = {Kind.BINARY: "roc_auc", Kind.MULTICLASS: "roc_auc", Kind.REGRESSION: "mae"}
+METRIC = {TaskType.BINARY: "roc_auc", TaskType.MULTICLASS: "roc_auc", TaskType.REGRESSION: "mae"}
 TIMES = {"month": "%Y-%m", "weekday": "%u %a", "hour": "%H"}
 FEW = 12  # more different numbers than this are put into four groups of equally many rows
 
@@ -51,7 +56,7 @@ class Slice:
 
 
 def columns(config: DictConfig, dataset: Dataset) -> pl.DataFrame:
-    """The test part's values of `dataset.slices`: names in FEATURES, or month, weekday or hour.
+    """The test split's values of `dataset.slices`: names in FEATURES, or month, weekday or hour.
 
     Raises:
         UserError: A name is no feature and no time, or the field is classified.
@@ -73,16 +78,18 @@ def columns(config: DictConfig, dataset: Dataset) -> pl.DataFrame:
                         "are named in the record; leave it out")  # fmt: skip
     for name in names:
         if name in TIMES and name not in frame.columns:
-            if MOMENT not in frame.columns:
-                raise UserError(f"dataset.slices: '{name}' needs a moment, and this dataset has "
-                                "none; name some of FEATURES in features.py")  # fmt: skip
-            local = pl.col(MOMENT).dt.convert_time_zone(dataset.time_zone)
+            if PREDICTION_TIME not in frame.columns:
+                raise UserError(
+                    f"dataset.slices: '{name}' needs a prediction time, and this dataset has none; "
+                    "name some of FEATURES in features.py"
+                )
+            local = pl.col(PREDICTION_TIME).dt.convert_time_zone(dataset.time_zone)
             frame = frame.with_columns(local.dt.strftime(TIMES[name]).alias(name))
-    return frame.filter(pl.col(PART) == "test").select(names)
+    return frame.filter(pl.col(SPLIT) == "test").select(names)
 
 
-def judge_slices(
-    kind: Kind,
+def evaluate_slices(
+    task_type: TaskType,
     groups: pl.DataFrame,
     label: NDArray[Any],
     prediction: Floats,
@@ -93,75 +100,80 @@ def judge_slices(
     """Every group of `evaluation.slice_rows` rows or more, the worst first.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         groups: A column for each field, of the rows that were predicted.
         label: The truth, shape (rows,).
-        prediction: As `judge` takes it.
+        prediction: As `evaluate` takes it.
         evaluation: Its `bootstrap` and `slice_rows` are used.
-        seed: Seed of the draws.
+        seed: Seed of the bootstrap samples.
         classes: The classes, of a label that names several.
     """
-    metric = METRIC[kind]
+    metric = METRIC[task_type]
     sign = 1 if greater_is_better(metric) else -1
 
     def measured(rows: NDArray[Any], counts: NDArray[np.int64]) -> Floats:
-        part = measure(kind, label[rows], prediction[rows], None, classes)
-        return part.metrics(counts)[metric]
+        measurement = measure(task_type, label[rows], prediction[rows], None, classes)
+        return measurement.metrics(counts)[metric]
 
     def once(rows: NDArray[Any]) -> float:
         return float(measured(rows, np.ones((1, len(rows)), dtype=np.int64))[0])
 
     whole = once(np.arange(len(label)))
-    found = [
+    groups_of_rows = [
         (f"{name}={value}", rows)
         for name in groups.columns
         for value, rows in _rows_by_value(groups[name]).items()
         if evaluation.slice_rows <= len(rows) < len(label)
     ]
-    bound = NormalDist().inv_cdf(1 - 0.05 / max(len(found), 1))
-    judged = []
-    for name, rows in found:
+    bound = NormalDist().inv_cdf(1 - 0.05 / max(len(groups_of_rows), 1))
+    slices = []
+    for name, rows in groups_of_rows:
         value = once(rows)
-        drawn = np.concatenate(
-            [measured(rows, counts) for counts in draws(len(rows), evaluation.bootstrap, seed)]
+        replicates = np.concatenate(
+            [
+                measured(rows, counts)
+                for counts in bootstrap_counts(len(rows), evaluation.bootstrap, seed)
+            ]
         )
-        interval = percentiles(drawn)
+        interval = percentile_interval(replicates)
         if np.isnan(value) or interval is None:
-            judged.append(Slice(name, len(rows), None, None, None, is_worse=False))
+            slices.append(Slice(name, len(rows), None, None, None, is_worse=False))
             continue
-        is_worse = bool(sign * (whole - value) > bound * np.nanstd(drawn))
-        judged.append(Slice(name, len(rows), value, *interval, is_worse))
-    return sorted(judged, key=lambda one: (one.value is None, sign * (one.value or 0)))
+        is_worse = bool(sign * (whole - value) > bound * np.nanstd(replicates))
+        slices.append(Slice(name, len(rows), value, *interval, is_worse))
+    return sorted(slices, key=lambda group: (group.value is None, sign * (group.value or 0)))
 
 
-def record_slices(run: Run, kind: Kind, whole: float, slices: Sequence[Slice]) -> list[Finding]:
+def record_slices(
+    run: Run, task_type: TaskType, whole: float, slices: Sequence[Slice]
+) -> list[Finding]:
     """Keeps the slices as `slices.json` and names the worst ones.
 
     Args:
-        run: Whose test part it is.
-        kind: What the label asks for.
+        run: Whose test split it is.
+        task_type: The question, which follows from the label.
         whole: The metric on all rows.
         slices: The worst first.
 
     Returns:
         A finding for each slice that is worse than the whole.
     """
-    metric = METRIC[kind]
-    told = {"metric": metric, "whole": whole, "slices": [asdict(one) for one in slices]}
-    run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
-    worse = [one for one in slices if one.is_worse]
+    metric = METRIC[task_type]
+    table = {"metric": metric, "whole": whole, "slices": [asdict(group) for group in slices]}
+    run.log_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", FILE)
+    worse = [group for group in slices if group.is_worse]
     if worse:
-        named = ", ".join(f"{one.name} ({one.value:.4g})" for one in worse[:3])
+        named = ", ".join(f"{group.name} ({group.value:.4g})" for group in worse[:3])
         run.log_tag("worst_slices", named)
     return [
         Finding(
             "weak_slice",
-            one.name,
-            f"{METRICS[metric].label} {one.value:.4g} [{one.low:.4g}, {one.high:.4g}] on "
-            f"{one.rows:,} rows; {whole:.4g} on all",
-            asdict(one) | {"metric": metric, "whole": whole},
+            group.name,
+            f"{METRICS[metric].label} {group.value:.4g} [{group.low:.4g}, {group.high:.4g}] on "
+            f"{group.rows:,} rows; {whole:.4g} on all",
+            asdict(group) | {"metric": metric, "whole": whole},
         )
-        for one in worse
+        for group in worse
     ]
 
 

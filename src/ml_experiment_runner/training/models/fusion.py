@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
-from ml_experiment_runner.dataset.task_type import Kind
-
-Floats = NDArray[np.float64]
+from ml_experiment_runner.dataset.task_type import TaskType
+from ml_experiment_runner.training.arrays import Floats
 
 TAIL = 0.001  # of the answers at each end that is cut off before any budget asks for it
 LEAST = 1e-12  # chances are kept this far from 0 and 1, where a logit has no value
-LARGEST = 10.0  # weight: without a limit one of a member that always says the same has none
+LARGEST = 10.0  # weight: that of a member with constant answers would have no limit
 
 
 @dataclass
@@ -26,12 +25,12 @@ class Fusion:
     """A weighted sum of clipped scores: `z = intercept + Σ weight · clip(score, low, high)`.
 
     The score of a probability is its logit; of probabilities of classes, their logarithms less
-    the mean of these; of a number, the number. A member that says nothing, or nothing finite,
-    counts with its neutral score, which lies within its bounds. So whatever happens to the answers
-    of one member, `z` moves by no more than its reach.
+    the mean of these; of a number, the number. A member without an answer, or without a finite
+    one, counts with its neutral score, which lies within its bounds. So whatever happens to the
+    answers of one member, `z` moves by no more than its maximal influence.
 
     Attributes:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         method: `bounded`; or `mean`, with the plain mean of probabilities or numbers as `z`.
         names: The members.
         low: What scores are clipped to, shape (members, outputs).
@@ -41,7 +40,7 @@ class Fusion:
         intercept: Shape (outputs,): one, or one for each class.
     """
 
-    kind: Kind
+    task_type: TaskType
     method: str
     names: list[str]
     low: Floats
@@ -50,28 +49,33 @@ class Fusion:
     weight: Floats
     intercept: Floats
 
-    def reach(self) -> dict[str, float]:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes a pickle of before, which called the task type `kind`."""
+        renamed = {"kind": "task_type"}
+        self.__dict__.update({renamed.get(name, name): value for name, value in state.items()})
+
+    def max_influence(self) -> dict[str, float]:
         """The most that each member can move the answer.
 
-        Of a yes or no that is the logit; of classes the logit between any two of them; of a
+        For a binary label that is the logit; of classes the logit between any two of them; of a
         number the number. By `mean` it is a probability or a number.
         """
-        width = reaches(self.high - self.low, self.method)
+        width = score_range(self.high - self.low, self.method)
         return dict(zip(self.names, (self.weight * width).tolist(), strict=True))
 
     def sum(self, answers: Mapping[str, Floats]) -> Floats:
         """The sum `z`, shape (rows, outputs).
 
         Args:
-            answers: Predictions by member, NaN where it says nothing; one that is not named says
-                nothing at all. At least one is named.
+            answers: Predictions by member, NaN where it has none; a member that is not named has
+                none at all. At least one is named.
         """
         rows = len(next(iter(answers.values())))
         total = np.tile(self.intercept, (rows, 1))
         for number, name in enumerate(self.names):
             bounds = self.low[number], self.high[number]
             if name in answers:
-                score = clipped(scores(self.kind, self.method, answers[name]), *bounds)
+                score = clipped(scores(self.task_type, self.method, answers[name]), *bounds)
                 score = np.where(np.isnan(score), self.neutral[number], score)
             else:
                 score = np.tile(self.neutral[number], (rows, 1))
@@ -81,17 +85,17 @@ class Fusion:
     def predict(self, answers: Mapping[str, Floats]) -> Floats:
         """Probability of 1, shape (rows,); of each class; or the number, shape (rows,)."""
         total = self.sum(answers)
-        if self.kind == Kind.MULTICLASS:
+        if self.task_type == TaskType.MULTICLASS:
             shares = total / total.sum(axis=1, keepdims=True)
             chances: Floats = shares if self.method == "mean" else softmax(total, axis=1)
             return chances
         answer: Floats = total[:, 0]
-        is_logit = self.kind == Kind.BINARY and self.method == "bounded"
+        is_logit = self.task_type == TaskType.BINARY and self.method == "bounded"
         return np.asarray(expit(answer)) if is_logit else answer
 
 
 def fit_fusion(
-    kind: Kind,
+    task_type: TaskType,
     method: str,
     answers: Mapping[str, Floats],
     label: NDArray[Any],
@@ -103,56 +107,57 @@ def fit_fusion(
     Stacked generalisation (Wolpert 1992) with weights of 0 or more (Breiman 1996), and with each
     member's score clipped and its weight limited, so that `weight · (high - low) ≤ budget`. The
     weights are first learned without a budget; a member that would go beyond it is clipped at
-    quantiles nearer to its middle rather than weighted down, as what it says most of the time
-    counts for more than its extremes.
+    quantiles nearer to its middle rather than weighted down, as its usual answers count for more
+    than its extremes.
 
     Args:
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         method: `bounded` or `mean`.
-        answers: Out-of-fold predictions by member; NaN where it says nothing.
+        answers: Out-of-fold predictions by member; NaN where it has none.
         label: The truth, shape (rows,).
         classes: The classes, in the order of the columns.
-        budget: The most that one member may move the sum: of a yes or no in units of its logit, of
-            classes of the logit between any two, of a number in standard deviations of the label.
+        budget: The most that one member may move the sum: for a binary label in units of its logit,
+            for classes of the logit between any two, for a number in standard deviations of the
+            label.
     """
     names = list(answers)
-    score = np.stack([scores(kind, method, answers[name]) for name in names], axis=1)
+    score = np.stack([scores(task_type, method, answers[name]) for name in names], axis=1)
     if method == "mean":
-        low, high = quantiles(score, TAIL) if kind == Kind.REGRESSION else (0.0, 1.0)
-        low, high = (np.broadcast_to(each, score.shape[1:]).astype(float) for each in (low, high))
+        low, high = quantiles(score, TAIL) if task_type == TaskType.REGRESSION else (0.0, 1.0)
+        low, high = (np.broadcast_to(end, score.shape[1:]).astype(float) for end in (low, high))
         weight = np.full(len(names), 1 / len(names))
-        return Fusion(kind, method, names, low, high, _middle(score, low, high), weight,
+        return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight,
                       np.zeros(score.shape[2]))  # fmt: skip
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         budget *= float(np.std(label)) or 1.0
     low, high = quantiles(score, TAIL)
-    free, _ = _weigh(kind, score, low, high, label, classes, np.full(len(names), LARGEST))
+    free, _ = _weigh(task_type, score, low, high, label, classes, np.full(len(names), LARGEST))
     for number, weight in enumerate(free):
         tail = _tail(score[:, number], weight, budget)
         low[number], high[number] = quantiles(score[:, number], tail)
-    width = reaches(high - low, method)
+    width = score_range(high - low, method)
     most = np.minimum(budget / np.maximum(width, LEAST), LARGEST)
-    weight, intercept = _weigh(kind, score, low, high, label, classes, most)
-    return Fusion(kind, method, names, low, high, _middle(score, low, high), weight, intercept)
+    weight, intercept = _weigh(task_type, score, low, high, label, classes, most)
+    return Fusion(task_type, method, names, low, high, _middle(score, low, high), weight, intercept)
 
 
-def scores(kind: Kind, method: str, answer: Floats) -> Floats:
+def scores(task_type: TaskType, method: str, answer: Floats) -> Floats:
     """What is summed, shape (rows, outputs); NaN where the answer is none."""
     answer = np.asarray(answer, dtype=np.float64)
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return np.where(np.isfinite(answer), answer, np.nan)[:, None]
     with np.errstate(invalid="ignore"):
         valid = (answer >= 0) & (answer <= 1)
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         valid = np.broadcast_to(valid.all(axis=1, keepdims=True), answer.shape)
     answer = np.where(valid, answer, np.nan)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         answer = answer[:, None]
     if method == "mean":
         return answer
-    if kind == Kind.BINARY:
-        found: Floats = logit(np.clip(answer, LEAST, 1 - LEAST))
-        return found
+    if task_type == TaskType.BINARY:
+        logits: Floats = logit(np.clip(answer, LEAST, 1 - LEAST))
+        return logits
     logarithm = np.log(np.clip(answer, LEAST, 1.0))
     centred: Floats = logarithm - logarithm.mean(axis=1, keepdims=True)
     return centred
@@ -164,7 +169,7 @@ def clipped(score: Floats, low: Floats, high: Floats) -> Floats:
     return within
 
 
-def reaches(width: Floats, method: str) -> Floats:
+def score_range(width: Floats, method: str) -> Floats:
     """How far clipped scores can move an answer, before the weight, shape (members,).
 
     Args:
@@ -191,7 +196,7 @@ def _tail(score: Floats, weight: float, budget: float) -> float:
 
     def is_within(tail: float) -> bool:
         low, high = quantiles(score, tail)
-        return bool(weight * reaches((high - low)[None], "bounded")[0] <= budget)
+        return bool(weight * score_range((high - low)[None], "bounded")[0] <= budget)
 
     if is_within(TAIL):
         return TAIL
@@ -211,7 +216,7 @@ def _middle(score: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _weigh(
-    kind: Kind,
+    task_type: TaskType,
     score: Floats,
     low: Floats,
     high: Floats,
@@ -225,19 +230,19 @@ def _weigh(
     centred = np.where(np.isnan(within), 0.0, within - neutral)
     members, outputs = score.shape[1:]
     unit = 1.0
-    if kind == Kind.MULTICLASS:
+    if task_type == TaskType.MULTICLASS:
         truth = (label[:, None] == np.array(classes)[None, :]).astype(np.float64)
     else:
         truth = label[:, None].astype(np.float64)
-        unit = float(np.std(truth)) or 1.0 if kind == Kind.REGRESSION else 1.0
+        unit = float(np.std(truth)) or 1.0 if task_type == TaskType.REGRESSION else 1.0
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         weight, intercept = parameters[:members], parameters[members:]
         total = intercept + np.einsum("rmo,m->ro", centred, weight) / unit
-        if kind == Kind.REGRESSION:
+        if task_type == TaskType.REGRESSION:
             slope = total - truth / unit
             value = np.mean(slope**2) / 2
-        elif kind == Kind.BINARY:
+        elif task_type == TaskType.BINARY:
             slope = expit(total) - truth
             value = np.mean(np.logaddexp(0, total) - truth * total)
         else:
@@ -249,12 +254,14 @@ def _weigh(
         return float(value), np.concatenate([by_weight, slope.sum(axis=0)])
 
     share = truth.mean(axis=0)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         intercept = logit(np.clip(share, LEAST, 1 - LEAST))
     else:
-        intercept = share / unit if kind == Kind.REGRESSION else np.log(np.maximum(share, LEAST))
+        intercept = (
+            share / unit if task_type == TaskType.REGRESSION else np.log(np.maximum(share, LEAST))
+        )
     begin = np.concatenate([np.minimum(1.0, most), intercept])
     bounds = [(0.0, limit) for limit in most] + [(None, None)] * outputs
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
-    weight = np.clip(found[:members], 0.0, most)
-    return weight, found[members:] * unit - np.einsum("m,mo->o", weight, neutral)
+    solution = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
+    weight = np.clip(solution[:members], 0.0, most)
+    return weight, solution[members:] * unit - np.einsum("m,mo->o", weight, neutral)

@@ -20,46 +20,49 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
     """
     if not is_ensemble(config.model):
         return
-    said = said_groups(config.model)
+    configured = configured_groups(config.model)
     known = {*plan.contracts, *config.dataset.features}
-    for group, names in (said or {}).items():
+    for group, names in (configured or {}).items():
         for name in names:
             if name not in known:
                 raise UserError(
-                    f"model.groups.{group}: '{name}' is no signal and no feature of this dataset. "
-                    f"{nearest(name, known)}"
+                    f"model.groups.{group}: '{name}' is neither a signal nor a feature of this "
+                    f"dataset. {nearest(name, known)}"
                 )
     reads = {name: expressions.needs(each) for name, each in plan.features.items()}
-    found = groups_of(said, reads)
+    groups = groups_of(configured, reads)
     # a signal that is left out as it is held leaves the others to answer
-    if len(found) < 2 and len(reads) == len(config.dataset.features):
+    if len(groups) < 2 and len(reads) == len(config.dataset.features):
         raise UserError(
-            f"model.groups: all features are in one group, '{next(iter(found))}', and an ensemble "
+            f"model.groups: all features are in one group, '{next(iter(groups))}', and an ensemble "
             "needs two or more.\nAdd features of another signal to dataset.features, name groups "
             "of features in model.groups, or take the model itself: "
             f"model=<name> instead of model=ensemble"
         )
     for group in config.model.members:
-        if group not in {*found, *(said or plan.contracts)}:
+        if group not in {*groups, *(configured or plan.contracts)}:
             raise UserError(f"model.members.{group}: there is no such group. "
-                            f"{nearest(str(group), found)}")  # fmt: skip
+                            f"{nearest(str(group), groups)}")  # fmt: skip
     check_members(config)
 
 
-def said_groups(model: DictConfig) -> dict[str, list[str]] | None:
+def configured_groups(model: DictConfig) -> dict[str, list[str]] | None:
     """The groups that the configuration names; None for a group by signal."""
     if not model.get("groups"):
         return None
     groups = model.groups
-    said = OmegaConf.to_container(groups, resolve=True) if OmegaConf.is_config(groups) else groups
-    if not isinstance(said, dict) or not all(isinstance(each, list) for each in said.values()):
-        raise UserError("model.groups: name the signals or features of each group, such as "
+    if OmegaConf.is_config(groups):
+        groups = OmegaConf.to_container(groups, resolve=True)
+    if not isinstance(groups, dict) or not all(
+        isinstance(names, list) for names in groups.values()
+    ):
+        raise UserError("model.groups must list the signals or features of each group, such as "
                         "model.groups: {timetable: [flights], sky: [weather]}")  # fmt: skip
-    return {str(group): [str(name) for name in names] for group, names in said.items()}
+    return {str(group): [str(name) for name in names] for group, names in groups.items()}
 
 
 def groups_of(
-    said: Mapping[str, Sequence[str]] | None, reads: Mapping[str, Needs]
+    configured: Mapping[str, Sequence[str]] | None, reads: Mapping[str, Needs]
 ) -> dict[str, list[str]]:
     """Features by group.
 
@@ -67,23 +70,23 @@ def groups_of(
     derived from fields of several signals.
 
     Args:
-        said: Names of signals and features by group; None for a group by signal.
+        configured: Names of signals and features by group; None for a group by signal.
         reads: Fields by signal that each feature reads.
 
     Raises:
         UserError: A feature belongs to two groups or to none, or two groups read the same field.
     """
-    if said is None:
-        said = {signal: [signal] for signal in expressions.together(reads.values())}
-    found: dict[str, list[str]] = {group: [] for group in said}
+    if configured is None:
+        configured = {signal: [signal] for signal in expressions.together(reads.values())}
+    groups: dict[str, list[str]] = {group: [] for group in configured}
     owner: dict[tuple[str, str], tuple[str, str]] = {}
     for feature, needs in reads.items():
-        its = [group for group, names in said.items() if {feature, *needs} & set(names)]
+        its = [group for group, names in configured.items() if {feature, *needs} & set(names)]
         if len(its) > 1:
             fields = " and ".join(sorted(f"{s}.{f}" for s, names in needs.items() for f in names))
-            together = ", ".join(sorted({name for group in its for name in said[group]}))
+            together = ", ".join(sorted({name for group in its for name in configured[group]}))
             raise UserError(
-                f"model.groups: the feature '{feature}' reads {fields}, and so it is in the groups "
+                f"model.groups: the feature '{feature}' reads {fields}, so it is in the groups "
                 f"'{its[0]}' and '{its[1]}', which must not overlap.\nLeave it out of "
                 "dataset.features, or put both into one group in model.groups, such as "
                 f"{'_'.join(its)}: [{together}]"
@@ -101,5 +104,5 @@ def groups_of(
                     f"'{its[0]}' both read {'.'.join(field)}, and groups must not overlap.\n"
                     "Put both features into one group, or leave one out of dataset.features"
                 )
-        found[its[0]].append(feature)
-    return {group: names for group, names in found.items() if names}
+        groups[its[0]].append(feature)
+    return {group: names for group, names in groups.items() if names}

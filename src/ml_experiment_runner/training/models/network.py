@@ -21,13 +21,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from ml_experiment_runner.training.arrays import Floats
+
 log = logging.getLogger(__name__)
 
 # the runner freezes what is imported; at the end PyTorch would take that for a leak and say so
 atexit.register(gc.unfreeze)
 
 EMBEDDED = 16  # at most so many numbers stand for a category
-Rows = NDArray[np.float64]
 
 
 class _Tabular(nn.Module):
@@ -36,7 +37,7 @@ class _Tabular(nn.Module):
     Categories come first in a row, as whole numbers from 0; NaN is a missing value.
     """
 
-    def __init__(self, sizes: Sequence[int], mean: Rows, scale: Rows, hidden: Sequence[int],
+    def __init__(self, sizes: Sequence[int], mean: Floats, scale: Floats, hidden: Sequence[int],
                  dropout: float, outputs: int) -> None:  # fmt: skip
         super().__init__()
         # the last one is for what is missing or was never seen
@@ -67,7 +68,7 @@ class _Tabular(nn.Module):
 
 
 class _Shuffled(Sampler[int]):
-    """Rows in an order that depends on seed and epoch alone."""
+    """Floats in an order that depends on seed and epoch alone."""
 
     def __init__(self, rows: int, seed: int) -> None:
         self.rows, self.seed, self.epoch = rows, seed, 0
@@ -76,8 +77,8 @@ class _Shuffled(Sampler[int]):
         return self.rows
 
     def __iter__(self) -> Iterator[int]:
-        draw = np.random.default_rng([self.seed, self.epoch])
-        return iter(draw.permutation(self.rows).tolist())
+        rng = np.random.default_rng([self.seed, self.epoch])
+        return iter(rng.permutation(self.rows).tolist())
 
 
 class _Training(lightning.LightningModule):
@@ -93,8 +94,8 @@ class _Training(lightning.LightningModule):
         self.order.epoch = self.current_epoch
 
     def on_train_batch_start(self, _: object, number: int) -> None:
-        draw = np.random.default_rng([self.order.seed, self.current_epoch, number])
-        torch.manual_seed(int(draw.integers(2**62)))
+        rng = np.random.default_rng([self.order.seed, self.current_epoch, number])
+        torch.manual_seed(int(rng.integers(2**62)))
 
     def training_step(self, batch: Sequence[torch.Tensor], _: int) -> torch.Tensor:
         rows, label = batch
@@ -120,7 +121,7 @@ class _AfterEpoch(lightning.Callback):
 
 
 class _Network(BaseEstimator):
-    """What both kinds share.
+    """What classifier and regressor share.
 
     Attributes:
         after_epoch: Called with each epoch's number, from 0; then it predicts what it knows so far.
@@ -130,7 +131,7 @@ class _Network(BaseEstimator):
         dropout: Share of units left out in training.
         learning_rate: Of AdamW (Loshchilov and Hutter 2019).
         weight_decay: Of AdamW.
-        batch_size: Rows for each step.
+        batch_size: Floats for each step.
         epochs: Times that all rows are seen.
         accelerator: `cpu`, `gpu` or `auto`.
         checkpoints: A folder; a fit of the same rows and parameters that was interrupted goes on
@@ -168,7 +169,7 @@ class _Network(BaseEstimator):
         self.n_jobs = n_jobs
         self.categorical_features = categorical_features
 
-    def _fit(self, rows: Rows, label: torch.Tensor, outputs: int, loss: nn.Module) -> None:
+    def _fit(self, rows: Floats, label: torch.Tensor, outputs: int, loss: nn.Module) -> None:
         rows = np.asarray(rows, dtype=np.float64)
         self.n_features_in_ = rows.shape[1]
         seed = self.random_state or 0
@@ -224,7 +225,7 @@ class _Network(BaseEstimator):
             except SystemExit as error:  # what Lightning makes of Ctrl+C
                 raise KeyboardInterrupt from error
 
-    def _folder(self, rows: Rows, label: torch.Tensor) -> Path:
+    def _folder(self, rows: Floats, label: torch.Tensor) -> Path:
         """Of the checkpoints of a fit to just these rows with just these parameters."""
         if not self.checkpoints:
             return Path(tempfile.mkdtemp(prefix="network-"))
@@ -238,7 +239,7 @@ class _Network(BaseEstimator):
         digest.update(label.numpy().tobytes())
         return Path(self.checkpoints) / digest.hexdigest()
 
-    def _outputs(self, rows: Rows) -> torch.Tensor:
+    def _outputs(self, rows: Floats) -> torch.Tensor:
         if self.n_jobs is not None:
             torch.set_num_threads(self.n_jobs)
         whole = torch.tensor(np.asarray(rows, dtype=np.float64), dtype=torch.float32)
@@ -250,18 +251,18 @@ class _Network(BaseEstimator):
 class NetworkClassifier(ClassifierMixin, _Network):
     """Learns chances by cross entropy."""
 
-    def fit(self, rows: Rows, label: NDArray[Any]) -> "NetworkClassifier":
+    def fit(self, rows: Floats, label: NDArray[Any]) -> "NetworkClassifier":
         """Fits to rows, shape (rows, columns), and their classes."""
         self.classes_, codes = np.unique(label, return_inverse=True)
         self._fit(rows, torch.tensor(codes), len(self.classes_), nn.CrossEntropyLoss())
         return self
 
-    def predict_proba(self, rows: Rows) -> Rows:
+    def predict_proba(self, rows: Floats) -> Floats:
         """Chance of each class, shape (rows, classes)."""
-        chances: Rows = torch.softmax(self._outputs(rows).double(), dim=1).numpy()
+        chances: Floats = torch.softmax(self._outputs(rows).double(), dim=1).numpy()
         return chances
 
-    def predict(self, rows: Rows) -> NDArray[Any]:
+    def predict(self, rows: Floats) -> NDArray[Any]:
         """The likeliest class."""
         answer: NDArray[Any] = self.classes_[self.predict_proba(rows).argmax(axis=1)]
         return answer
@@ -270,14 +271,14 @@ class NetworkClassifier(ClassifierMixin, _Network):
 class NetworkRegressor(RegressorMixin, _Network):
     """Learns the mean by squared error, on a label of mean 0 and deviation 1."""
 
-    def fit(self, rows: Rows, label: Rows) -> "NetworkRegressor":
+    def fit(self, rows: Floats, label: Floats) -> "NetworkRegressor":
         """Fits to rows, shape (rows, columns), and their numbers."""
         self.mean_, self.scale_ = float(label.mean()), float(label.std()) or 1.0
         scaled = torch.tensor((label - self.mean_) / self.scale_, dtype=torch.float32)
         self._fit(rows, scaled[:, None], 1, nn.MSELoss())
         return self
 
-    def predict(self, rows: Rows) -> Rows:
+    def predict(self, rows: Floats) -> Floats:
         """The number, shape (rows,)."""
-        answer: Rows = self._outputs(rows)[:, 0].double().numpy() * self.scale_ + self.mean_
+        answer: Floats = self._outputs(rows)[:, 0].double().numpy() * self.scale_ + self.mean_
         return answer

@@ -24,15 +24,15 @@ from sklearn.tree import BaseDecisionTree
 from sklearn.utils import get_tags
 
 from ml_experiment_runner.config import parameters
-from ml_experiment_runner.dataset.dataset import Part
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.dataset import Examples
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 
 MISSING = float("nan")
 CATEGORIES = 250  # histogram boosting takes up to 255; rarer ones are one
 
 Categories = Callable[[int, int], Any]
-"""What a parameter is told, from how many columns are categories and how many come after."""
+"""The value of a parameter, from how many columns are categories and how many come after."""
 
 AfterEpoch = Callable[[Any, int], None]
 """Takes the pipeline as it is after an epoch, and the epoch's number, from 0."""
@@ -46,7 +46,11 @@ TAKES_CATEGORIES: dict[str, Categories] = {
 
 
 def build(
-    model: DictConfig, features: pl.DataFrame, kind: Kind, seed: int, threads: int | None = None
+    model: DictConfig,
+    features: pl.DataFrame,
+    task_type: TaskType,
+    seed: int,
+    threads: int | None = None,
 ) -> Pipeline:
     """Builds the pipeline for the columns at hand.
 
@@ -62,7 +66,7 @@ def build(
         model: The estimator's class as `_target_`, as `_regressor_` that for a number if it is
             another, and its parameters.
         features: The training columns; String, Boolean, integer or float.
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         seed: For an estimator with a `random_state` that the configuration leaves open.
         threads: The same for `n_jobs`; None for all cores.
 
@@ -72,11 +76,11 @@ def build(
     """
     values: dict[str, Any] = OmegaConf.to_container(model, resolve=True)  # type: ignore[assignment]
     target, regressor = values.pop("_target_"), values.pop("_regressor_", None)
-    if kind == Kind.REGRESSION and regressor:
+    if task_type == TaskType.REGRESSION and regressor:
         target = regressor
     chosen = parameters.load("_target_", target)
     estimator: BaseEstimator = parameters.make(chosen, values)
-    _check_kind(estimator, kind, target)
+    _check_task_type(estimator, task_type, target)
     known = parameters.names(chosen)
     _fill_in(estimator, known, seed, threads)
     filled = features.with_columns(pl.selectors.float().fill_nan(None))
@@ -97,8 +101,8 @@ def build(
 
 def fit_estimator(
     model: DictConfig,
-    part: Part,
-    kind: Kind,
+    examples: Examples,
+    task_type: TaskType,
     classes: Sequence[str],
     seed: int,
     threads: int | None,
@@ -108,15 +112,15 @@ def fit_estimator(
 
     Args:
         model: As for `build`.
-        part: Features and label to learn from.
-        kind: What the label asks for.
+        examples: Features and label to learn from.
+        task_type: The question, which follows from the label.
         classes: The classes, of a label that names several.
         seed: As for `build`.
         threads: As for `build`.
         after_epoch: Called with the pipeline and the number of each epoch, of a network.
     """
-    features, label = part
-    pipeline = build(model, features, kind, seed, threads)
+    features, label = examples
+    pipeline = build(model, features, task_type, seed, threads)
     estimator = pipeline[-1]
     if classes and type(estimator).__module__.startswith("xgboost"):
         label = np.searchsorted(np.array(classes), label)  # it wants them counted from 0
@@ -132,13 +136,13 @@ def fit_estimator(
 
 
 def predict(
-    estimator: Any, kind: Kind, features: pl.DataFrame, classes: Sequence[str] = ()
+    estimator: Any, task_type: TaskType, features: pl.DataFrame, classes: Sequence[str] = ()
 ) -> NDArray[np.float64]:
-    """What the metrics of a kind are measured on.
+    """What the metrics of a task type are computed on.
 
     Args:
         estimator: A fitted one.
-        kind: What the label asks for.
+        task_type: The question, which follows from the label.
         features: The columns that it was fitted to.
         classes: The classes, of a label that names several.
 
@@ -146,16 +150,16 @@ def predict(
         The probability of 1, shape (rows,); of each class, shape (rows, classes), 0 for one that
         it has not seen; or the predicted number, shape (rows,).
     """
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return np.asarray(estimator.predict(features), dtype=np.float64)
     chances = np.asarray(estimator.predict_proba(features), dtype=np.float64)
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         return chances[:, 1]
-    found = np.zeros((len(chances), len(classes)))
+    by_class = np.zeros((len(chances), len(classes)))
     seen = estimator.classes_
     places = seen if seen.dtype.kind in "iu" else [classes.index(str(name)) for name in seen]
-    found[:, places] = chances
-    return found
+    by_class[:, places] = chances
+    return by_class
 
 
 def _texts_and_numbers(categories: list[str], numbers: list[str]) -> FunctionTransformer:
@@ -192,43 +196,36 @@ def _plain(categories: list[str], numbers: list[str], may_be_sparse: bool) -> Co
     )
 
 
-def _check_kind(estimator: BaseEstimator, kind: Kind, target: str) -> None:
+def _check_task_type(estimator: BaseEstimator, task_type: TaskType, target: str) -> None:
     try:
-        says: str | None = get_tags(estimator).estimator_type
+        estimator_type: str | None = get_tags(estimator).estimator_type
     except AttributeError:
-        says = None  # one that says nothing is taken as it is
-    if says == ("classifier" if kind == Kind.REGRESSION else "regressor"):
-        wanted = "regressor" if kind == Kind.REGRESSION else "classifier"
-        raise UserError(f"model: {target} is a {says}, and the label asks for {_asked(kind)}; "
-                        f"take a {wanted}, or another dataset.label")  # fmt: skip
-    if kind != Kind.REGRESSION and not hasattr(estimator, "predict_proba"):
-        raise UserError(f"model: {target} gives no probabilities; take a classifier that does")
-
-
-def _asked(kind: Kind) -> str:
-    return {
-        Kind.BINARY: "a yes or no",
-        Kind.MULTICLASS: "one of several classes",
-        Kind.REGRESSION: "a number",
-    }[kind]
+        estimator_type = None  # without tags: taken as it is
+    if estimator_type == ("classifier" if task_type == TaskType.REGRESSION else "regressor"):
+        wanted = "regressor" if task_type == TaskType.REGRESSION else "classifier"
+        task = "regression" if task_type == TaskType.REGRESSION else f"{task_type} classification"
+        raise UserError(f"model: {target} is a {estimator_type}, but the label makes this {task}; "
+                        f"choose a {wanted}, or another dataset.label")  # fmt: skip
+    if task_type != TaskType.REGRESSION and not hasattr(estimator, "predict_proba"):
+        raise UserError(f"model: {target} has no predict_proba; choose a classifier that has it")
 
 
 def _fill_in(estimator: BaseEstimator, known: set[str], seed: int, threads: int | None) -> None:
-    """Sets seed and threads where the estimator takes them and the configuration is silent."""
+    """Sets seed and threads where the estimator takes them and the configuration does not."""
     if isinstance(estimator, LogisticRegression):
         known = known - {"n_jobs"}  # it has no effect there, and setting it is warned of
-    said = estimator.get_params()
+    configured = estimator.get_params()
     for names, value in (
         (("random_seed", "random_state"), seed),
         (("thread_count", "n_jobs"), threads or -1),
     ):
         taken = [name for name in names if name in known]
-        if taken and all(said.get(name) is None for name in taken):
+        if taken and all(configured.get(name) is None for name in taken):
             estimator.set_params(**{taken[0]: value})
 
 
 def _takes_sparse(estimator: BaseEstimator) -> bool:
-    """What the estimator says of itself; one that says nothing is taken to."""
+    """By the estimator's tags; one without tags is taken to."""
     try:
         return bool(get_tags(estimator).input_tags.sparse)
     except AttributeError:

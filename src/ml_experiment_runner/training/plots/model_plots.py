@@ -1,4 +1,4 @@
-"""The figures of a judged model."""
+"""The plots of an evaluated model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,21 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ml_experiment_runner.training.arrays import BinaryLabels, Floats
 from ml_experiment_runner.training.thresholds.policies import curve
 
 if TYPE_CHECKING:
     from ml_experiment_runner.training.evaluation.slices import Slice
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 COLOURS = (BLUE, ORANGE, "#3a8f5c", "#8a5bb5", "#b0902a", "#b5496b")
 MOST_ROWS = 12  # more lines of text would not be readable
 
 
-def roc(label: Labels, score: Floats, area: float) -> Figure:
-    """True against false positive rate on the test part."""
+def roc(label: BinaryLabels, score: Floats, area: float) -> Figure:
+    """True against false positive rate on the test split."""
     axes = _roc_axes("ROC curve")
     axes.plot(*_rates(label, score), color=BLUE, label=f"area {area:.3f}")
     axes.legend(frameon=False, loc="lower right")
@@ -30,7 +29,7 @@ def roc(label: Labels, score: Floats, area: float) -> Figure:
 
 
 def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
-    """The ROC curve of each class against all others on the test part; of six classes at most."""
+    """The ROC curve of each class against all others on the test split; of six classes at most."""
     drawn = min(len(classes), len(COLOURS))
     axes = _roc_axes(counted("ROC curve, class against rest", drawn, len(classes)))
     for number, (name, colour) in enumerate(zip(classes, COLOURS, strict=False)):
@@ -39,8 +38,8 @@ def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str
     return _figure(axes)
 
 
-def precision_recall(label: Labels, score: Floats, threshold: float | None) -> Figure:
-    """Precision against recall on the test part, with the learned threshold."""
+def precision_recall(label: BinaryLabels, score: Floats, threshold: float | None) -> Figure:
+    """Precision against recall on the test split, with the learned threshold."""
     values, precision, recall = curve(label, score)
     axes = _axes("Precision and recall", "recall", "precision")
     axes.plot(thin(recall), thin(precision), color=BLUE)
@@ -53,7 +52,7 @@ def precision_recall(label: Labels, score: Floats, threshold: float | None) -> F
     return _figure(axes)
 
 
-def calibration(label: Labels, score: Floats) -> Figure:
+def calibration(label: BinaryLabels, score: Floats) -> Figure:
     """Share of positives against the mean score, in ten bins of equally many test rows."""
     axes = _axes("Calibration", "mean score", "share of positives")
     _calibrated(axes, label.astype(np.float64), score)
@@ -78,7 +77,7 @@ def calibration_of_numbers(label: Floats, prediction: Floats) -> Figure:
 
 
 def errors(label: Floats, prediction: Floats) -> Figure:
-    """How often the prediction is off by how much, on the test part without its outer 1 %."""
+    """How often the prediction is off by how much, on the test split without its outer 1 %."""
     error = prediction - label
     low, high = np.quantile(error, [0.005, 0.995])
     axes = _axes("Errors", "prediction minus label", "share of rows")
@@ -90,8 +89,8 @@ def errors(label: Floats, prediction: Floats) -> Figure:
     return _figure(axes)
 
 
-def threshold_curve(label: Labels, score: Floats, threshold: float | None) -> Figure:
-    """Precision and recall against the threshold on the validation part, where it was learned."""
+def threshold_curve(label: BinaryLabels, score: Floats, threshold: float | None) -> Figure:
+    """Precision and recall against the threshold on the validation split, where it was learned."""
     values, precision, recall = curve(label, score)
     axes = _axes("What the threshold trades (validation)", "threshold", "")
     axes.plot(thin(values), thin(precision), color=BLUE, label="precision")
@@ -102,8 +101,8 @@ def threshold_curve(label: Labels, score: Floats, threshold: float | None) -> Fi
     return _figure(axes)
 
 
-def confusion(label: Labels, score: Floats, threshold: float) -> Figure:
-    """Test rows by truth and by what the threshold says."""
+def confusion(label: BinaryLabels, score: Floats, threshold: float) -> Figure:
+    """Test rows by truth and by the prediction at the threshold."""
     axes = _axes("At the threshold (test)", "predicted", "actual")
     _confused(axes, label, (score >= threshold).astype(np.int8), (0, 1), ("no", "yes"))
     return _figure(axes)
@@ -113,12 +112,12 @@ def confusion_of_classes(
     label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
 ) -> Figure:
     """Test rows by truth and by the likeliest class; the most frequent classes if many."""
-    said = np.array(classes)[chances.argmax(axis=1)]
+    predicted = np.array(classes)[chances.argmax(axis=1)]
     names, counts = np.unique(label, return_counts=True)
     shown = sorted(names[np.argsort(-counts, kind="stable")[:8]])
     title = counted("The likeliest class (test)", len(shown), len(names))
     axes = _axes(title, "predicted", "actual")
-    _confused(axes, label, said, shown, shown)
+    _confused(axes, label, predicted, shown, shown)
     return _figure(axes)
 
 
@@ -132,38 +131,36 @@ def importance(names: list[str], drops: Floats, metric: str) -> Figure:
     """
     order = np.argsort(drops.mean(axis=1))[-MOST_ROWS:]
     title = counted("Permutation importance", len(order), len(names))
-    axes = _axes(title, f"loss of {metric} when shuffled", "")
+    axes = _axes(title, f"loss of {metric} when shuffled", "", fits_names=True)
     axes.barh(
-        [names[one] for one in order],
+        [names[number] for number in order],
         drops[order].mean(axis=1),
         xerr=drops[order].std(axis=1),
         color=BLUE,
         ecolor=GREY,
     )
-    _room_for(axes, [names[one] for one in order])
     return _figure(axes)
 
 
-def slices(judged: "Sequence[Slice]", whole: float, metric: str) -> Figure:
+def slices(evaluated: "Sequence[Slice]", whole: float, metric: str) -> Figure:
     """The groups of test rows that are predicted worst, with intervals, beside the whole.
 
     Args:
-        judged: The worst first.
+        evaluated: The worst first.
         whole: The metric on all rows.
         metric: The metric in words.
     """
-    shown = [one for one in judged if one.value is not None][:MOST_ROWS][::-1]
-    axes = _axes(counted("The weakest slices (test)", len(shown), len(judged)), metric, "")
+    shown = [group for group in evaluated if group.value is not None][:MOST_ROWS][::-1]
+    title = counted("The weakest slices (test)", len(shown), len(evaluated))
+    axes = _axes(title, metric, "", fits_names=True)
     axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
-    for place, one in enumerate(shown):
-        colour = ORANGE if one.is_worse else BLUE
-        ends = [value for value in (one.low, one.high) if value is not None]
-        axes.plot(ends, [place] * len(ends), color=colour, linewidth=1.5)
-        axes.plot([one.value or 0.0], [place], "o", color=colour, markersize=4)
-    names = [f"{one.name} ({one.rows:,})" for one in shown]
-    axes.set_yticks(range(len(shown)), names)
+    for place, group in enumerate(shown):
+        colour = ORANGE if group.is_worse else BLUE
+        if group.low is not None and group.high is not None:
+            axes.hlines(place, group.low, group.high, color=colour, linewidth=1.5)
+        axes.plot([group.value or 0.0], [place], "o", color=colour, markersize=4)
+    axes.set_yticks(range(len(shown)), [f"{group.name} ({group.rows:,})" for group in shown])
     axes.legend(frameon=False, fontsize=8)
-    _room_for(axes, names)
     return _figure(axes)
 
 
@@ -190,19 +187,18 @@ def _rates(label: NDArray[Any], score: Floats) -> tuple[Floats, Floats]:
 
 def _roc_axes(title: str) -> Axes:
     axes = _axes(title, "false positive rate", "true positive rate")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
+    axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle="--", label="chance")
     return axes
 
 
 def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
     """Ten bins of equally many rows, with 95 % intervals of their means."""
     order = np.argsort(prediction, kind="stable")
-    bins = [part for part in np.array_split(order, 10) if len(part)]
-    x = np.array([prediction[part].mean() for part in bins])
-    y = np.array([truth[part].mean() for part in bins])
-    spread = np.array([1.96 * truth[part].std() / np.sqrt(len(part)) for part in bins])
-    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-    axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="perfect")
+    bins = [rows for rows in np.array_split(order, 10) if len(rows)]
+    x = np.array([prediction[rows].mean() for rows in bins])
+    y = np.array([truth[rows].mean() for rows in bins])
+    spread = np.array([1.96 * truth[rows].std() / np.sqrt(len(rows)) for rows in bins])
+    axes.axline((x[0], x[0]), slope=1, color=GREY, linewidth=1, linestyle="--", label="perfect")
     axes.errorbar(x, y, yerr=spread, fmt="o-", color=BLUE, markersize=4, label="model")
     axes.legend(frameon=False, loc="upper left")
 
@@ -210,13 +206,13 @@ def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
 def _confused(
     axes: Axes,
     truth: NDArray[Any],
-    said: NDArray[Any],
+    predicted: NDArray[Any],
     values: Sequence[object],
     names: Sequence[str],
 ) -> None:
-    table = np.array([[np.sum((truth == one) & (said == other)) for other in values]
-                      for one in values])  # fmt: skip
-    shares = table / np.array([np.sum(truth == one) for one in values]).clip(1)[:, None]
+    table = np.array([[np.sum((truth == actual) & (predicted == value)) for value in values]
+                      for actual in values])  # fmt: skip
+    shares = table / np.array([np.sum(truth == actual) for actual in values]).clip(1)[:, None]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.3)
     for (row, column), count in np.ndenumerate(table):
         text = f"{count:,}\n{shares[row, column]:.0%}"
@@ -227,18 +223,16 @@ def _confused(
     axes.spines[:].set_visible(False)
 
 
-def _room_for(axes: Axes, names: Sequence[str]) -> None:
-    axes.tick_params(axis="y", labelsize=8)
-    longest = max(map(len, names), default=0)
-    _figure(axes).subplots_adjust(left=min(0.06 + 0.0135 * longest, 0.5))
-
-
-def _axes(title: str, x: str, y: str) -> Axes:
-    figure = Figure(figsize=(4.8, 3.6))
-    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.9)
+def _axes(title: str, x: str, y: str, fits_names: bool = False) -> Axes:
+    """Empty axes; for long names beside them, with a margin that fits these."""
+    figure = Figure(figsize=(4.8, 3.6), layout="constrained" if fits_names else None)
+    if not fits_names:  # ten times as fast
+        figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.9)
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
+    if fits_names:
+        axes.tick_params(axis="y", labelsize=8)
     return axes
 
 

@@ -1,4 +1,4 @@
-"""Which figures a judged model gets."""
+"""Which plots an evaluated model gets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from ml_experiment_runner.config.metrics import METRICS, main_metric
 from ml_experiment_runner.dataset.dataset import Dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.training.evaluation.evaluate import Floats
+from ml_experiment_runner.training.arrays import Floats
 from ml_experiment_runner.training.evaluation.slices import METRIC, Slice
 from ml_experiment_runner.training.plots import model_plots
 
 
-def draw(
+def log_plots(
     run: Run,
     dataset: Dataset,
     labels: Mapping[str, NDArray[Any]],
@@ -23,19 +23,19 @@ def draw(
     drops: tuple[list[str], Floats],
     slices: Sequence[Slice],
 ) -> None:
-    """Records the figures of the kind of question.
+    """Records the plots of the task type.
 
     Args:
         run: Where they are recorded.
         dataset: What was learned.
-        labels: The truth by part, `validation` and `test`.
-        predictions: What `judge` was given, by part.
+        labels: The truth by split, `validation` and `test`.
+        predictions: What `evaluate` was given, by split.
         metrics: What was measured.
         drops: The features and their importance.
-        slices: The judged groups of test rows, the worst first.
+        slices: The evaluated groups of test rows, the worst first.
     """
     label, prediction = labels["test"], predictions["test"]
-    if dataset.kind == Kind.BINARY:
+    if dataset.task_type == TaskType.BINARY:
         threshold = metrics.get("threshold")
         learned_on = labels["validation"], predictions["validation"]
         run.log_figure(model_plots.roc(label, prediction, metrics["test/roc_auc"]), "roc")
@@ -46,7 +46,7 @@ def draw(
         run.log_figure(model_plots.threshold_curve(*learned_on, threshold), "threshold")
         if threshold is not None:
             run.log_figure(model_plots.confusion(label, prediction, threshold), "confusion")
-    elif dataset.kind == Kind.MULTICLASS:
+    elif dataset.task_type == TaskType.MULTICLASS:
         answers = label, prediction, dataset.classes
         run.log_figure(model_plots.roc_by_class(*answers), "roc")
         run.log_figure(model_plots.calibration_of_answers(*answers), "calibration")
@@ -54,9 +54,9 @@ def draw(
     else:
         run.log_figure(model_plots.calibration_of_numbers(label, prediction), "calibration")
         run.log_figure(model_plots.errors(label, prediction), "errors")
-    metric = METRICS[main_metric(dataset.kind)].label
+    metric = METRICS[main_metric(dataset.task_type)].label
     run.log_figure(model_plots.importance(*drops, metric), "importance")
     if slices:
-        name = METRIC[dataset.kind]
+        name = METRIC[dataset.task_type]
         whole = metrics[f"test/{name}"]
         run.log_figure(model_plots.slices(slices, whole, METRICS[name].label), "slices")

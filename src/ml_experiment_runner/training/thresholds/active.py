@@ -1,4 +1,4 @@
-"""Which threshold is in force: the one just learned, or the one before where none is valid."""
+"""The active threshold: the one just learned, or the one before where none is valid."""
 
 import hashlib
 import json
@@ -18,21 +18,22 @@ from ml_experiment_runner.record.find_run import find_run
 from ml_experiment_runner.record.ranking import is_debug
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.record.run_reader import read_run
-from ml_experiment_runner.training.thresholds.policies import Labels, Learned
+from ml_experiment_runner.training.arrays import BinaryLabels
+from ml_experiment_runner.training.thresholds.policies import Learned
 
 FILE = "threshold.json"
-EARLIER = 5  # earlier thresholds that are told
+EARLIER = 5  # earlier thresholds that are recorded
 CARRIED = ("value", "learned", "run", "labels", "positives", "policy")
 HELD = "held/threshold"
 RERUN_OF = "RUNNER_RERUN_OF"
 
 
-def in_force(
-    config: DictConfig, run: Run, dataset: Dataset, learned: Learned, label: Labels
+def active_threshold(
+    config: DictConfig, run: Run, dataset: Dataset, learned: Learned, label: BinaryLabels
 ) -> dict[str, Any]:
     """What is kept with the model as `threshold.json`; opens a hold where no threshold is valid.
 
-    Then the threshold of the experiment's last run stays in force. A debug run keeps none. It, a
+    Then the threshold of the experiment's last run stays active. A debug run keeps none. It, a
     job of a sweep and a rerun hold nothing.
 
     Args:
@@ -42,11 +43,11 @@ def in_force(
         learned: What `learn` found.
         label: The validation labels, 0 or 1, shape (rows,).
     """
-    said = OmegaConf.to_container(config.threshold, resolve=True)
-    assert isinstance(said, dict)
-    policy = {str(key): value for key, value in said.items() if value not in (None, {})}
+    configured = OmegaConf.to_container(config.threshold, resolve=True)
+    assert isinstance(configured, dict)
+    policy = {str(key): value for key, value in configured.items() if value not in (None, {})}
     carried, earlier = _before(config, run)
-    told: dict[str, Any] = {
+    threshold: dict[str, Any] = {
         "value": learned.value,
         "policy": policy,
         "guaranteed": learned.guaranteed,
@@ -55,22 +56,22 @@ def in_force(
         "learned": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": run.id,
         "data": dataset.fingerprint,
-        "period": [moment.isoformat() for moment in dataset.periods.get("validation", ())],
+        "period": [time.isoformat() for time in dataset.periods.get("validation", ())],
     }
     if learned.value is not None:
         if _decides(config, run):  # a valid threshold ends the hold for the lack of one
             holds.close(repository.root(), f"threshold-{run.experiment}")
     else:
-        told |= {"reason": _reason(policy, learned), "missing": learned.missing}
+        threshold |= {"reason": _reason(policy, learned), "missing": learned.missing}
         if carried is not None:
-            told |= {"value": carried["value"], "carried_over": carried, "guaranteed": False}
+            threshold |= {"value": carried["value"], "carried_over": carried, "guaranteed": False}
         if _decides(config, run):
-            told["hold"] = _hold(run, config, dataset, told)
-    told["earlier"] = earlier
-    run.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
-    if "reason" in told:
-        run.log_tag("threshold", told["reason"])
-    return told
+            threshold["hold"] = _hold(run, config, dataset, threshold)
+    threshold["earlier"] = earlier
+    run.log_text(json.dumps(threshold, indent=2, ensure_ascii=False) + "\n", FILE)
+    if "reason" in threshold:
+        run.log_tag("threshold", threshold["reason"])
+    return threshold
 
 
 def decided(_: Hold) -> list[str]:
@@ -81,33 +82,33 @@ def decided(_: Hold) -> list[str]:
 def _reason(policy: dict[str, Any], learned: Learned) -> str:
     aim = f"a {policy['policy']} of {policy['target']:g} or more"
     sure = f"{policy['confidence']:.0%} confidence"
-    reason = f"no threshold reaches {aim} with {sure}; the most is {learned.reached:.3f}"
+    reason = f"no threshold reaches {aim} with {sure}; the best reaches {learned.reached:.3f}"
     if learned.missing is None:
-        return f"{reason}, so more labels would not do: ask for less, or find a better model"
-    return f"{reason}; about {learned.missing:,} more labels would do"
+        return f"{reason}, and more labels will not help: lower the target, or improve the model"
+    return f"{reason}; about {learned.missing:,} more labels are needed"
 
 
-def _hold(run: Run, config: DictConfig, dataset: Dataset, told: dict[str, Any]) -> str | None:
+def _hold(run: Run, config: DictConfig, dataset: Dataset, threshold: dict[str, Any]) -> str | None:
     """Opens the hold, unless a person has released just this one; its id."""
     root = repository.root()
     subject = f"threshold-{run.experiment}"
-    carried = told.get("carried_over")
-    said = json.dumps([told["policy"], dataset.judged], sort_keys=True)
-    delivery = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    carried = threshold.get("carried_over")
+    cause = json.dumps([threshold["policy"], dataset.rows_fingerprint], sort_keys=True)
+    delivery = hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()
     last_good = carried["run"] if carried else "none"
     before = holds.decision(root, subject, delivery, last_good)
     if before is not None and before.status == holds.RELEASED:
         return None
     stays = (
-        f"the one of run {carried['run']}, {carried['value']:.4f}, stays in force"
+        f"{carried['value']:.4f} of run {carried['run']} stays active"
         if carried
-        else "none is in force"
+        else "no threshold is active"
     )
-    violation = Violation("threshold", None, f"{told['reason']}; {stays}", "all")
+    violation = Violation("threshold", None, f"{threshold['reason']}; {stays}", "all")
     hold = holds.open_hold(
         root,
         Hold(
-            id="", subject=subject, version=str(told["policy"]["policy"]), last_good=last_good,
+            id="", subject=subject, version=str(threshold["policy"]["policy"]), last_good=last_good,
             owner=config.experiment.owner or "whoever runs it",
             opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
             partition="all", violations=(violation,), delivery=(delivery,), kind="threshold",
@@ -126,11 +127,13 @@ def _before(config: DictConfig, run: Run) -> tuple[dict[str, Any] | None, list[d
         return None, []
     if origin := os.environ.get(RERUN_OF):
         path = find_run(Path(config.outputs), origin) / "artifacts" / FILE
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return told.get("carried_over"), told.get("earlier", [])
-    found = _learned(config, run)
-    moved = [{key: each[key] for key in ("run", "learned", "value")} for each in found]
-    return {key: found[-1][key] for key in CARRIED} if found else None, moved
+        origin_threshold = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return origin_threshold.get("carried_over"), origin_threshold.get("earlier", [])
+    thresholds = _learned(config, run)
+    earlier = [
+        {key: threshold[key] for key in ("run", "learned", "value")} for threshold in thresholds
+    ]
+    return {key: thresholds[-1][key] for key in CARRIED} if thresholds else None, earlier
 
 
 def _learned(config: DictConfig, run: Run) -> list[dict[str, Any]]:
@@ -138,22 +141,23 @@ def _learned(config: DictConfig, run: Run) -> list[dict[str, Any]]:
 
     Jobs of sweeps, which only try values, lie deeper and are not among them.
     """
-    found: list[dict[str, Any]] = []
+    thresholds: list[dict[str, Any]] = []
     paths = (Path(config.outputs) / run.experiment).glob(f"*/*/artifacts/{FILE}")
     for path in sorted(paths, reverse=True):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told.get("value") is None or "carried_over" in told or "run" not in told:
+        threshold = json.loads(path.read_text(encoding="utf-8"))
+        if threshold.get("value") is None or "carried_over" in threshold or "run" not in threshold:
             continue
-        each = read_run(path.parents[1])
-        if each.status == "FINISHED" and "rerun.of" not in each.tags and not is_debug(each):
-            found.append(told)
-        if len(found) == EARLIER:
+        recorded = read_run(path.parents[1])
+        is_whole = recorded.status == "FINISHED" and not is_debug(recorded)
+        if is_whole and "rerun.of" not in recorded.tags:
+            thresholds.append(threshold)
+        if len(thresholds) == EARLIER:
             break
-    return found[::-1]
+    return thresholds[::-1]
 
 
 def _decides(config: DictConfig, run: Run) -> bool:
-    """Whether a run says what is in force; jobs of sweeps, reruns and debug runs try things."""
+    """Whether a run decides what is active; jobs of sweeps, reruns and debug runs try things."""
     return run.parent is None and RERUN_OF not in os.environ and not _is_debug(config)
 
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
+from ml_experiment_runner.training.arrays import BinaryLabels, Floats
 
 CANDIDATES = 100  # thresholds that are tried for a guarantee; each costs some of its confidence
 
@@ -24,8 +22,8 @@ class Learned:
     Attributes:
         value: The score from which a row counts as positive; None where none is valid.
         guaranteed: The target is reached on rows like these with the policy's confidence.
-        missing: Labels that are about missing for the target; None where it needs no more, or
-            no number of them would do.
+        missing: About how many more labels the target needs; None where it needs no more, or no
+            number of them helps.
         reached: The most of the target's metric at any candidate; None of other policies.
     """
 
@@ -35,7 +33,7 @@ class Learned:
     reached: float | None = None
 
 
-def learn(policy: DictConfig, label: Labels, score: Floats) -> Learned:
+def learn(policy: DictConfig, label: BinaryLabels, score: Floats) -> Learned:
     """Learns the threshold that the policy asks for.
 
     `precision` and `recall` take, among thresholds that reach the target with the confidence asked
@@ -59,13 +57,13 @@ def learn(policy: DictConfig, label: Labels, score: Floats) -> Learned:
     return Learned(float(values[np.argmax(quality)]))
 
 
-def curve(label: Labels, score: Floats) -> tuple[Floats, Floats, Floats]:
+def curve(label: BinaryLabels, score: Floats) -> tuple[Floats, Floats, Floats]:
     """Precision and recall at every distinct score, highest score first, each shape (distinct,)."""
     values, hits, flagged = _counts(label, score)
     return values, hits / flagged, hits / max(float(label.sum()), 1.0)
 
 
-def _counts(label: Labels, score: Floats) -> tuple[Floats, Floats, Floats]:
+def _counts(label: BinaryLabels, score: Floats) -> tuple[Floats, Floats, Floats]:
     """Distinct scores, the highest first, and the positives and the rows from each on."""
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
@@ -75,9 +73,9 @@ def _counts(label: Labels, score: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _cheapest(
-    costs: DictConfig, label: Labels, values: Floats, hits: Floats, flagged: Floats
+    costs: DictConfig, label: BinaryLabels, values: Floats, hits: Floats, flagged: Floats
 ) -> float:
-    """Where the sum of the costs is least; above all scores where to flag nobody is."""
+    """Where the sum of the costs is least; above all scores where flagging nobody costs least."""
     values = np.append(np.nextafter(values[0], math.inf), values)
     hits, flagged = np.append(0.0, hits), np.append(0.0, flagged)
     positives = float(label.sum())
@@ -90,7 +88,7 @@ def _cheapest(
     return float(values[np.argmin(sums)])
 
 
-def _controlled(policy: DictConfig, label: Labels, score: Floats) -> Learned:
+def _controlled(policy: DictConfig, label: BinaryLabels, score: Floats) -> Learned:
     """By risk control (Angelopoulos et al. 2022, "Learn then test"), with MAPIE.
 
     Choosing the best of many thresholds on the same labels reaches the target on those labels and
@@ -109,7 +107,7 @@ def _controlled(policy: DictConfig, label: Labels, score: Floats) -> Learned:
         fwer_method="fixed_sequence" if policy.policy == "recall" else "bonferroni_holm",
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that none is valid is an answer, told by its caller
+        warnings.simplefilter("ignore")  # that none is valid is a result, not a warning
         controller.calibrate(score, label.astype(int))
     best = controller.best_predict_param
     if best is not None:
@@ -135,7 +133,9 @@ def _candidates(policy: DictConfig, score: Floats) -> Floats:
     return np.unique(np.quantile(score, 1 - flagged, method="higher"))
 
 
-def _none_valid(policy: DictConfig, label: Labels, score: Floats, candidates: Floats) -> Learned:
+def _none_valid(
+    policy: DictConfig, label: BinaryLabels, score: Floats, candidates: Floats
+) -> Learned:
     """How far it got, and about how many labels are missing.
 
     With a share p among n rows, a test at level a needs about n = z² p (1 - p) / (p - target)²,

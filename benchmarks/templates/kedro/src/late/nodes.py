@@ -26,7 +26,7 @@ def split(
 ) -> list[Part]:
     parts = []
     for part in ("train", "validation", "test"):
-        rows = table.filter(pl.col("part") == part)
+        rows = table.filter(pl.col("split") == part)
         parts.append((rows.select([*categories, *numbers]), rows[label].to_numpy()))
     return parts
 

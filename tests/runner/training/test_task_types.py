@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 from sklearn import metrics as reference
 
 from ml_experiment_runner.dataset.dataset import Dataset, load_dataset
-from ml_experiment_runner.dataset.task_type import Kind
+from ml_experiment_runner.dataset.task_type import TaskType
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.evaluation import cross_validation, slices
 from ml_experiment_runner.training.evaluation.baseline import baseline
-from ml_experiment_runner.training.evaluation.evaluate import judge
+from ml_experiment_runner.training.evaluation.evaluate import evaluate
 from ml_experiment_runner.training.evaluation.paired_bootstrap import paired_difference
 from ml_experiment_runner.training.plots import model_plots
 from support.data_project import DataProject, Recorder
@@ -40,9 +40,9 @@ def classified_rows(draw) -> tuple[np.ndarray, np.ndarray]:
 @given(classified_rows())
 @QUICKLY
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
+def test_evaluate_measures_classes_as_scikit_learn_does(rows) -> None:
     label, chances = rows
-    judged = judge(Kind.MULTICLASS, label, chances, None, 3, 0, CLASSES)
+    judged = evaluate(TaskType.MULTICLASS, label, chances, None, 3, 0, CLASSES)
     said = np.array(CLASSES)[chances.argmax(axis=1)]
     areas = [
         reference.roc_auc_score(label == name, chances[:, number])
@@ -67,9 +67,9 @@ def test_judge_measures_classes_as_scikit_learn_does(rows) -> None:
     st.sampled_from([0.0, 1e7]),
 )
 @QUICKLY
-def test_judge_measures_numbers_as_scikit_learn_does(rows, offset: float) -> None:
+def test_evaluate_measures_numbers_as_scikit_learn_does(rows, offset: float) -> None:
     label, prediction = (np.array(each) + offset for each in zip(*rows, strict=True))
-    judged = judge(Kind.REGRESSION, label, prediction, None, 3, 0)
+    judged = evaluate(TaskType.REGRESSION, label, prediction, None, 3, 0)
     expected = {
         "mae": reference.mean_absolute_error(label, prediction),
         "rmse": reference.root_mean_squared_error(label, prediction),
@@ -82,53 +82,57 @@ def test_judge_measures_numbers_as_scikit_learn_does(rows, offset: float) -> Non
         assert judged[name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
 
 
-def noisy(kind: Kind, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def noisy(task_type: TaskType, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels, and predictions of a good and of a bad model."""
     draw = np.random.default_rng(seed)
     truth = draw.normal(size=rows)
     good, bad = truth + draw.normal(size=rows), truth + 2 * draw.normal(size=rows)
-    if kind == Kind.REGRESSION:
+    if task_type == TaskType.REGRESSION:
         return truth, good / 2, bad / 5
-    if kind == Kind.BINARY:
+    if task_type == TaskType.BINARY:
         return (truth > 0).astype(np.int8), 1 / (1 + np.exp(-good)), 1 / (1 + np.exp(-bad))
     label = np.array(CLASSES)[np.digitize(truth, [-0.5, 0.5])]
     both = [np.exp(-((each[:, None] / 2 - np.array([-1, 0, 1])) ** 2)) for each in (good, bad)]
     return label, *(each / each.sum(axis=1, keepdims=True) for each in both)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_interval_of_each_kind_holds_the_truth_as_often(kind: Kind) -> None:
-    classes = CLASSES if kind == Kind.MULTICLASS else ()
-    population, prediction, _ = noisy(kind, 100_000, 0)
-    whole = judge(kind, population, prediction, None, 1, 0, classes)
+@pytest.mark.parametrize("task_type", TaskType)
+def test_interval_of_each_task_type_holds_the_truth_as_often(
+    task_type: TaskType,
+) -> None:
+    classes = CLASSES if task_type == TaskType.MULTICLASS else ()
+    population, prediction, _ = noisy(task_type, 100_000, 0)
+    whole = evaluate(task_type, population, prediction, None, 1, 0, classes)
     names = {"multiclass": ["accuracy", "roc_auc"], "regression": ["r2", "mae"]}.get(
-        kind, ["bias", "log_loss"]
+        task_type, ["bias", "log_loss"]
     )
     inside = dict.fromkeys(names, 0)
     draw = np.random.default_rng(1)
     for number in range(100):
         rows = draw.integers(0, len(population), 300)
-        judged = judge(kind, population[rows], prediction[rows], None, 200, number, classes)
+        judged = evaluate(task_type, population[rows], prediction[rows], None, 200, number, classes)
         for name in names:
             inside[name] += judged[f"{name}/low"] <= whole[name] <= judged[f"{name}/high"]
     assert all(86 <= count <= 100 for count in inside.values()), inside
 
 
-@pytest.mark.parametrize(("kind", "metric"), [
-    (Kind.BINARY, "roc_auc"), (Kind.MULTICLASS, "log_loss"), (Kind.REGRESSION, "mae"),
+@pytest.mark.parametrize(("task_type", "metric"), [
+    (TaskType.BINARY, "roc_auc"), (TaskType.MULTICLASS, "log_loss"), (TaskType.REGRESSION, "mae"),
 ])  # fmt: skip
-def test_paired_difference_is_told_where_intervals_overlap(kind: Kind, metric: str) -> None:
+def test_paired_difference_is_told_where_intervals_overlap(
+    task_type: TaskType, metric: str
+) -> None:
     """Two predictions that are wrong on the same rows."""
-    classes = CLASSES if kind == Kind.MULTICLASS else ()
-    label, good, bad = noisy(kind, 800, 3)
+    classes = CLASSES if task_type == TaskType.MULTICLASS else ()
+    label, good, bad = noisy(task_type, 800, 3)
     mixed = 0.75 * good + 0.25 * bad
-    alone = [judge(kind, label, each, None, 300, 0, classes) for each in (mixed, good)]
-    difference = paired_difference(kind, label, mixed, good, metric, 300, 0, classes)
+    alone = [evaluate(task_type, label, each, None, 300, 0, classes) for each in (mixed, good)]
+    difference = paired_difference(task_type, label, mixed, good, metric, 300, 0, classes)
     assert difference.value == pytest.approx(alone[1][metric] - alone[0][metric])
     assert difference.low < difference.value < difference.high
     widths = [each[f"{metric}/high"] - each[f"{metric}/low"] for each in alone]
     assert difference.high - difference.low < 0.7 * min(widths)
-    same = paired_difference(kind, label, good, good, metric, 50, 0, classes)
+    same = paired_difference(task_type, label, good, good, metric, 50, 0, classes)
     assert tuple(same) == (0, 0, 0)
     assert not same.is_real
 
@@ -140,21 +144,21 @@ def test_paired_difference_finds_none_where_there_is_none() -> None:
         truth = draw.normal(size=200)
         first, second = (truth + draw.normal(size=200) for _ in range(2))
         found += paired_difference(
-            Kind.REGRESSION, truth, first, second, "mae", 200, number
+            TaskType.REGRESSION, truth, first, second, "mae", 200, number
         ).is_real
     assert found <= 9
 
 
-def test_baseline_is_the_constant_of_the_training_part() -> None:
+def test_baseline_is_the_constant_of_the_training_split() -> None:
     learned = np.array([0, 0, 0, 1], np.int8)
-    found = baseline(Kind.BINARY, learned, np.array([0, 1], np.int8))
+    found = baseline(TaskType.BINARY, learned, np.array([0, 1], np.int8))
     assert found["roc_auc/baseline"] == 0.5
     assert found["brier/baseline"] == pytest.approx((0.25**2 + 0.75**2) / 2)
     assert "base_rate/baseline" not in found
     label = np.array(["b", "b", "a", "c"])
-    found = baseline(Kind.MULTICLASS, np.array(["b", "b", "a"]), label, CLASSES)
+    found = baseline(TaskType.MULTICLASS, np.array(["b", "b", "a"]), label, CLASSES)
     assert found["accuracy/baseline"] == 0.5
-    found = baseline(Kind.REGRESSION, np.array([1.0, 3.0]), np.array([0.0, 4.0]))
+    found = baseline(TaskType.REGRESSION, np.array([1.0, 3.0]), np.array([0.0, 4.0]))
     assert (found["mae/baseline"], found["r2/baseline"]) == (2.0, 0.0)
 
 
@@ -162,7 +166,7 @@ def test_baseline_is_the_constant_of_the_training_part() -> None:
 
 
 def test_slices_name_the_group_in_which_the_model_guesses() -> None:
-    label, good, _ = noisy(Kind.BINARY, 3000, 5)
+    label, good, _ = noisy(TaskType.BINARY, 3000, 5)
     carrier = np.array(["AA", "BB", "CC"])[np.arange(3000) % 3]
     draw = np.random.default_rng(0)
     guessed = np.where(carrier == "BB", draw.random(3000), good)
@@ -176,7 +180,7 @@ def test_slices_name_the_group_in_which_the_model_guesses() -> None:
         }
     )
     evaluation = OmegaConf.create({"bootstrap": 200, "slice_rows": 100})
-    judged = slices.judge_slices(Kind.BINARY, groups, label, guessed, evaluation, 0)
+    judged = slices.evaluate_slices(TaskType.BINARY, groups, label, guessed, evaluation, 0)
     assert judged[0].name == "carrier=BB"
     assert [one.name for one in judged if one.is_worse] == ["carrier=BB"]
     assert judged[0].value == pytest.approx(
@@ -197,10 +201,10 @@ def test_slices_name_none_where_a_model_is_the_same() -> None:
     draw = np.random.default_rng(6)
     named = 0
     for seed in range(10):
-        label, good, _ = noisy(Kind.REGRESSION, 2000, seed)
+        label, good, _ = noisy(TaskType.REGRESSION, 2000, seed)
         groups = pl.DataFrame({"place": draw.choice(list("abcdefgh"), 2000)})
         evaluation = OmegaConf.create({"bootstrap": 100, "slice_rows": 50})
-        judged = slices.judge_slices(Kind.REGRESSION, groups, label, good, evaluation, seed)
+        judged = slices.evaluate_slices(TaskType.REGRESSION, groups, label, good, evaluation, seed)
         assert len(judged) == 8
         named += any(one.is_worse for one in judged)
     assert named <= 2
@@ -211,11 +215,11 @@ def test_slices_may_be_features_that_the_model_does_not_use(project: DataProject
     dataset = load_dataset(config)
     columns = slices.columns(config, dataset)
     assert columns.columns == ["shop", "month", "price"]
-    assert columns.height == len(dataset.part("test")[1])
+    assert columns.height == len(dataset.split("test")[1])
     assert set(columns["shop"]) == {"a", "b"}
     assert set(columns["month"]) == {"2024-04"}
     wide = load_dataset(project.config(features=["hour", "minute", "shop"]))
-    assert columns["shop"].to_list() == wide.part("test")[0]["shop"].to_list()
+    assert columns["shop"].to_list() == wide.split("test")[0]["shop"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -246,11 +250,11 @@ def test_folds_by_time_learn_from_the_past_only(
 ) -> None:
     dataset, folds = folded(project)
     assert len(folds) == 4
-    moment, part = dataset.frame["moment"], dataset.frame["part"]
+    time, split = dataset.frame["prediction_time"], dataset.frame["split"]
     judged = []
     for learned, held_out in folds:
-        assert moment.filter(learned).max() < moment.filter(held_out).min()
-        assert "test" not in set(part.filter(learned | held_out))
+        assert time.filter(learned).max() < time.filter(held_out).min()
+        assert "test" not in set(split.filter(learned | held_out))
         judged.append(held_out.arg_true().to_list())
     sizes = [len(rows) for rows in judged]
     assert max(sizes) - min(sizes) <= 4
@@ -268,8 +272,8 @@ def test_folds_by_a_feature_keep_its_groups_whole(project: DataProject) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "says"),
     [
-        ({"block": "shops"}, r"'shops' is no feature of this dataset. Did you mean 'shop'"),
-        ({"block": "shop", "folds": 3}, "'shop' has only 2 values; write 2 or less"),
+        ({"block": "shops"}, r"'shops' is not a feature of this dataset. Did you mean 'shop'"),
+        ({"block": "shop", "folds": 3}, "must be at most 2, the number of values of 'shop', got 3"),
     ],
 )
 def test_folds_that_cannot_be_cut_are_refused(project: DataProject, evaluation, says) -> None:
@@ -304,8 +308,9 @@ def test_seeds_and_folds_are_nested_runs_with_their_mean(
     )  # fmt: skip
     dataset = load_dataset(config)
     run = Family()
-    first = cross_validation.fit(config, dataset, dataset.part("train"))
-    found = cross_validation.repeated(config, run, dataset, first)
+    first = cross_validation.fit(config, dataset, dataset.split("train"))
+    found = cross_validation.evaluate_seeds(config, run, dataset, first)
+    found |= cross_validation.cross_validate(config, run, dataset)
     assert list(run.children) == [
         "seed=5", "seed=6", *(f"fold={fold} seed={seed}" for seed in (5, 6) for fold in range(3)),
     ]  # fmt: skip
@@ -316,19 +321,19 @@ def test_seeds_and_folds_are_nested_runs_with_their_mean(
     folds = [each.metrics["cv/log_loss"] for name, each in run.children.items() if "fold" in name]
     assert found["cv/log_loss"] == pytest.approx(np.mean(folds))
     assert found["cv/log_loss/count"] == 6
-    features, label = dataset.part("test")
+    features, label = dataset.split("test")
     expected = reference.roc_auc_score(label, first.predict_proba(features)[:, 1])
     assert areas[0] == pytest.approx(expected)
 
 
-def test_figures_of_each_kind_can_be_drawn() -> None:
-    label, good, _ = noisy(Kind.MULTICLASS, 300, 0)
+def test_plots_of_each_task_type_can_be_drawn() -> None:
+    label, good, _ = noisy(TaskType.MULTICLASS, 300, 0)
     drawn = [
         model_plots.roc_by_class(label, good, CLASSES),
         model_plots.calibration_of_answers(label, good, CLASSES),
         model_plots.confusion_of_classes(label, good, CLASSES),
     ]
-    label, good, _ = noisy(Kind.REGRESSION, 300, 0)
+    label, good, _ = noisy(TaskType.REGRESSION, 300, 0)
     drawn += [model_plots.calibration_of_numbers(label, good), model_plots.errors(label, good)]
     for figure in drawn:
         figure.canvas.draw()

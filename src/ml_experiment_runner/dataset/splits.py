@@ -8,12 +8,12 @@ import polars as pl
 
 from ml_experiment_runner.project.errors import UserError
 
-PARTS = ("train", "validation", "test")
-PART = pl.Enum(PARTS)
+SPLITS = ("train", "validation", "test")
+SPLIT_TYPE = pl.Enum(SPLITS)
 
 
 def check_split(split: Mapping[str, str]) -> None:
-    """Checks the sizes of the validation and the test part.
+    """Checks the sizes of the validation and the test split.
 
     Args:
         split: `by`, `validation` and `test` of `dataset.split`.
@@ -32,34 +32,37 @@ def check_split(split: Mapping[str, str]) -> None:
                 f"dataset.split.{key} must be a share of the rows such as 0.2, got {size!r}"
             )
     if split["by"] == "random" and sum(map(float, sizes.values())) >= 1:
-        raise UserError("dataset.split: validation and test take all rows; leave some to train on")
+        raise UserError(
+            "dataset.split: validation and test must sum to less than 1, got "
+            f"{sum(map(float, sizes.values())):g}"
+        )
 
 
-def by_time(moments: pl.Series, validation: str, test: str, zone: str) -> pl.Series:
+def split_by_time(prediction_times: pl.Series, validation: str, test: str, zone: str) -> pl.Series:
     """The last calendar period is for the test, the one before it for validation.
 
     Args:
-        moments: When each row's prediction is made, without nulls.
+        prediction_times: Of each row, without nulls.
         validation: A duration of one unit, such as `1mo`, `2w` or `10d`.
         test: The same; the test period begins with a calendar period of this length.
         zone: The time zone of the calendar.
     """
-    local = pl.lit(moments.max()).dt.convert_time_zone(zone)
+    local = pl.lit(prediction_times.max()).dt.convert_time_zone(zone)
     start = local.dt.truncate(test)
     before = start.dt.offset_by(f"-{validation}")
-    part = (
-        pl.when(pl.col("moment") >= start)
+    split = (
+        pl.when(pl.col("prediction_time") >= start)
         .then(pl.lit("test"))
-        .when(pl.col("moment") >= before)
+        .when(pl.col("prediction_time") >= before)
         .then(pl.lit("validation"))
         .otherwise(pl.lit("train"))
     )
-    frame = pl.DataFrame({"moment": moments.dt.convert_time_zone(zone)})
-    return frame.select(part.cast(PART).alias("part"))["part"]
+    frame = pl.DataFrame({"prediction_time": prediction_times.dt.convert_time_zone(zone)})
+    return frame.select(split.cast(SPLIT_TYPE).alias("split"))["split"]
 
 
-def at_random(keys: Sequence[pl.Series], validation: str, test: str) -> pl.Series:
-    """By a hash of each row's key: a row stays in its part, whatever other rows come or go.
+def split_at_random(keys: Sequence[pl.Series], validation: str, test: str) -> pl.Series:
+    """By a hash of each row's key: a row stays in its split, whatever other rows come or go.
 
     Args:
         keys: The columns of the key.
@@ -72,10 +75,10 @@ def at_random(keys: Sequence[pl.Series], validation: str, test: str) -> pl.Serie
     ).to_series()
     limit_test, limit_validation = shares[1] * 2**64, sum(shares) * 2**64
 
-    def part(text: str) -> str:
+    def split_of(text: str) -> str:
         number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
         return "test" if number < limit_test else (
             "validation" if number < limit_validation else "train"
         )  # fmt: skip
 
-    return pl.Series("part", [part(text) for text in texts], dtype=PART)
+    return pl.Series("split", [split_of(text) for text in texts], dtype=SPLIT_TYPE)
