@@ -105,6 +105,31 @@ def pin_address(url: str) -> str:
     return f"git+{Path(url).resolve().as_uri()}"
 
 
+OPTIONS = ("debug", "evaluation", "hydra", "model", "task", "threshold", "tracking")
+"""Groups whose options came with the template before the runner was a package."""
+
+
+def keep_changed_options(project: Path) -> None:
+    """Let options stay that a team has changed, although they come with the runner now.
+
+    A patch that deletes a changed file does not apply, and cruft would reject all others with it.
+    So the new version holds such an option too, as it was generated; gone with version 1.0. A hook
+    knows the project that is updated only by the folder in which the command was typed.
+    """
+    ours = Path(os.environ.get("PWD") or os.devnull)
+    if not (ours / "src" / "runner").is_dir():
+        return
+    commit = git(ours, "log", "-1", "--format=%H", "--", ".cruft.json").stdout.strip()
+    listed = git(ours, "ls-files", "-z", *(f"conf/{group}" for group in OPTIONS)).stdout
+    for name in filter(None, listed.split("\0")):
+        generated = git(ours, "show", f"{commit}:{name}")
+        path = ours / name
+        is_changed = path.is_file() and path.read_bytes() != generated.stdout.encode()
+        if generated.returncode == 0 and is_changed:
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / name).write_bytes(generated.stdout.encode())
+
+
 def write_pin(project: Path, url: str, commit: str) -> None:
     """Pin the runner to a commit of the template; without, the file names the version."""
     path = project / "requirements-runner.txt"
@@ -220,6 +245,7 @@ def main() -> None:
         url: str | None = without_secrets(ANSWERS["_template"])
         link_docs(project, url)
         write_pin(project, str(url), ANSWERS["_commit"])
+        keep_changed_options(project)
         return
     clone = template_folder(ANSWERS)
     url = template_origin(clone)

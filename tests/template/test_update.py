@@ -64,8 +64,9 @@ def change_the_template(origin: Path) -> None:
 def update_by_cruft(project: Path) -> str:
     command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
     result = subprocess.run(
-        command, cwd=project, capture_output=True, encoding="utf-8", check=False
-    )
+        command, cwd=project, env={**os.environ, "PWD": str(project)},  # as a shell has it
+        capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 
@@ -264,6 +265,7 @@ def set_up(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Types a command where uv is, and no other runner than that of the environment."""
     environment = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment["PWD"] = str(project)  # as a shell has it
     return subprocess.run(
         [sys.executable, *words], cwd=project, env=environment, capture_output=True,
         encoding="utf-8", check=False,
@@ -322,6 +324,9 @@ def edit_every_file_that_users_edit(project: Path) -> None:
     append(project / ".pre-commit-config.yaml", hook)
     for name in OURS_BELOW:
         append(project / name, "# ours\n")
+    edit(project / "conf" / "model" / "lightgbm.yaml", "num_leaves: 31", "num_leaves: 63")
+    edit(project / "conf" / "threshold" / "recall.yaml", "target: 0.8", "target: 0.85")
+    append(project / "conf" / "tracking" / "server.yaml", "# ours\n")
     (project / "conf" / "model" / "own.yaml").write_text(
         "_target_: flight_delays.own.Own\n", encoding="utf-8"
     )
@@ -368,6 +373,10 @@ def check_that_the_runner_is_a_package_now(project: Path, history: Path, commit:
     for name in ("Makefile", "CODEOWNERS", "pytest.ini", "Dockerfile", ".pre-commit-config.yaml"):
         text = (project / name).read_text(encoding="utf-8")
         assert "ours" in text or "libgomp1" in text, name
+    for name, own in (("model/lightgbm", "num_leaves: 63"), ("threshold/recall", "0.85")):
+        assert own in (project / "conf" / f"{name}.yaml").read_text(encoding="utf-8"), name
+    options = {path.stem for path in (project / "conf" / "model").glob("*.yaml")}
+    assert options == {"lightgbm", "own"}, "what was not changed comes with the runner now"
     project_file = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     assert project_file["project"]["dependencies"] == ["tabulate"]
     assert project_file["dependency-groups"]["dev"] == ["ipykernel"]
