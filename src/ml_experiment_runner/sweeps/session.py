@@ -78,7 +78,9 @@ class Session:
             print(message, file=sys.stderr)
             self.fail(error)
             return None
-        if opened is None or isinstance(opened, float):
+        from ml_experiment_runner.record.run import Run  # loaded by now
+
+        if not isinstance(opened, Run):
             return opened
         self.runs.append(opened)
         return self.execute(opened)
