@@ -166,6 +166,7 @@ def deliver(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[
         )
         return subprocess.run(
             [sys.executable, "-c", code, str(place / "outputs")],
+            cwd=little_project,
             env={**os.environ, "PYTHONPATH": python_path(little_project), **(environment or {})},
             capture_output=True,
             text=True,

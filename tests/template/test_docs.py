@@ -92,7 +92,6 @@ def test_search_finds_pages_and_generated_reference(site: Path) -> None:
 
 def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.syspath_prepend(str(GENERATED / "src"))
     config = importlib.import_module("ml_experiment_runner.config.schema").Config
     text = (site / "reference" / "configuration" / "index.html").read_text(encoding="utf-8")
     missing = [key for key in keys(config) if f"<code>{key}</code>" not in text]
@@ -110,20 +109,19 @@ def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> 
 
 def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.syspath_prepend(str(GENERATED / "src"))
-    names = ("contract_file", "table", "promises", "standard")
-    contract, table, promises, standard = (
+    names = ("contract.contract_file", "contract.table", "contract.timeliness", "odcs.standard")
+    contract, table, timeliness, standard = (
         importlib.import_module(f"ml_experiment_runner.signals.{name}") for name in names
     )
     text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
     server = importlib.import_module("ml_experiment_runner.signals.contract.source_configuration")
-    words = {*table.TYPES, *server.FORMATS, *standard.VERSIONS, *promises.PROMISES}
+    words = {*table.TYPES, *server.FORMATS, *standard.VERSIONS, *timeliness.SLA_PROPERTIES}
     for shape in ("contract", "description", "server", "table", "property", "team", "support"):
         words |= {*standard.SHAPES[shape]}
     words |= {*server.TYPES, *server.READERS, "incremental"}
     for kind in (*server.TYPES.values(), *server.READERS.values()):
         words |= {*kind.entries, *kind.properties}
-    words |= {*promises.WHEN_HELD, *table.CUSTOM_OF_FIELD, *contract.CUSTOM}
+    words |= {*timeliness.WHEN_HELD, *table.CUSTOM_OF_FIELD, *contract.CUSTOM}
     words |= {"draft", "deprecated", "retired"}
     quality = importlib.import_module("ml_experiment_runner.signals.odcs.quality_rules")
     options = importlib.import_module("ml_experiment_runner.signals.odcs.type_options").OPTIONS
