@@ -141,6 +141,7 @@ def test_recorded_model_is_loaded(tmp_path: Path) -> None:
     assert read_run(folder).model() == {"a": 1}
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_find_run_by_id_beginning_folder_and_last(tmp_path: Path) -> None:
     newest = write_run(tmp_path, "baseline/2026-11-03/09-00-00-cccc3333")
     first = write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa1111")
@@ -182,6 +183,7 @@ def several(tmp_path: Path) -> dict[str, Path]:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("in_a_project")
 @pytest.mark.parametrize(
     ("name", "run"),
     [
@@ -227,6 +229,7 @@ def test_find_run_best_of_all_is_judged_as_the_latest(
     assert find_run(tmp_path, "best").name == "10-00-00-aaaa3333"
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
     write_run(tmp_path, params={"debug.rows": "2000"})
     with pytest.raises(UserError, match=r"^baseline: no finished run .*`last:baseline`"):
@@ -242,6 +245,7 @@ def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
             find_run(tmp_path, text)
 
 
+@pytest.mark.usefixtures("in_a_project")
 def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is none in"):
         find_run(tmp_path, "aaaa1111")
