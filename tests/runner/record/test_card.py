@@ -208,7 +208,7 @@ def test_card_tells_what_each_member_of_an_ensemble_is_worth(tmp_path: Path) -> 
         (folder / "artifacts" / f"{name}.json").write_text(json.dumps(told))
     text = card(folder).text
     for said in (
-        *("flightshour, carrier0.90001.25", "nothing that it depends on has changed"),
+        *("flightshour, carrier0.90001.25", "reused: its inputs are unchanged"),
         *("planes0.0123[0.0110, 0.0145]", "redundant with flights", "There was no time"),
     ):
         assert said in text, said
