@@ -214,7 +214,7 @@ REFUSED = (
     ([*SEARCH, "hydra/sweeper/sampler=a/b"], "hydra/sweeper/sampler=a/b", "random, tpe"),
     (["-m", "model.C=interval(1,2)"], "model.C=interval(1,2): ", "hydra/sweeper=optuna"),
     (["-m", "hydra/sweeper=optuna", "model.C=interval(2,1)"], "model.C=interval(2,1)", "lower"),
-    (["+experiment=ensemble", "model.max_price=abc"], "model.max_price", "or None"),
+    (["+experiment=ensemble", "model.max_quality_gap=abc"], "model.max_quality_gap", "or None"),
     (["+experiment=ensemble", "model.folds=1"], "model.folds", "[2, 100]"),
     (["objective=test/bias"], "test/bias", "neither more nor less"),
     (["objective=test/roc_auc/count"], "test/roc_auc/count", "'test/roc_auc'"),
