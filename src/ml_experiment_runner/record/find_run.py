@@ -28,7 +28,8 @@ def load_run(run: str | Path) -> RecordedRun:
     Raises:
         UserError: There is no such run, or more than one.
     """
-    return read_run(find_run(root() / "outputs", run))
+    is_folder = (Path(run) / "journal.jsonl").is_file()  # may be read from outside a project
+    return read_run(Path(run) if is_folder else find_run(root() / "outputs", run))
 
 
 def find_run(outputs: Path, run: str | Path) -> Path:

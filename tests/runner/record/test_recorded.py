@@ -13,7 +13,7 @@ import pytest
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record import journal as journals
-from ml_experiment_runner.record.find_run import find_run
+from ml_experiment_runner.record.find_run import find_run, load_run
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.run_reader import Point, RecordedRun, folders, read_run
 from support.folders import NOBODY, write_run
@@ -139,6 +139,14 @@ def test_recorded_model_is_loaded(tmp_path: Path) -> None:
     (folder / "model").mkdir()
     (folder / "model" / "model.pkl").write_bytes(pickle.dumps({"a": 1}))
     assert read_run(folder).model() == {"a": 1}
+
+
+def test_folder_is_loaded_from_outside_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path / "outputs")
+    monkeypatch.chdir(tmp_path)
+    assert load_run(folder).id == read_run(folder).id
 
 
 @pytest.mark.usefixtures("in_a_project")
