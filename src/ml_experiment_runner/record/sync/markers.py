@@ -1,17 +1,14 @@
 """What is pending for a store: a marker for each run, and why something does not arrive."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
 from ml_experiment_runner.record.process_identity import is_at_work
-
-if TYPE_CHECKING:
-    pass
-
 
 URI_VARIABLE = "RUNNER_STORE_URI"
 """The store's address reaches the delivery process here and nowhere else: it may hold a secret."""
@@ -23,6 +20,8 @@ SERVED_ELSEWHERE = 3
 
 STORE = "store"
 """The name, among those of runs in the status file, of the store as a whole."""
+
+BLOCK = 4096  # bytes: less holds no file
 
 
 def markers_locked(pending: Path) -> FileLock:
@@ -41,7 +40,10 @@ def is_working(marker: Path) -> bool:
 def trouble(pending: Path, run_ids: Iterable[str]) -> str | None:
     """Why the store, or one of these runs, cannot be delivered at the moment."""
     troubles = read_json(pending / "status.json")
-    return next((troubles[name] for name in (STORE, *run_ids) if name in troubles), None)
+    reason = next((troubles[name] for name in (STORE, *run_ids) if name in troubles), None)
+    if reason is None and shutil.disk_usage(pending).free < BLOCK:
+        return "the disk is full"  # and has no room for the worker to say so
+    return reason
 
 
 def read_json(path: Path) -> dict[str, Any]:
