@@ -1,16 +1,11 @@
 """Finds a recorded run by what people call it: id, folder, `last`, `best`, an experiment's name."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.record.ranking import best_run
 from ml_experiment_runner.record.run_reader import RecordedRun, folders, read_run
-
-if TYPE_CHECKING:
-    pass
-
 
 NAMES_OF_RUNS = (
     "a run's id or the beginning of it, its folder, `last`, `best`, the name of an experiment for "
