@@ -98,6 +98,7 @@ class Recorder:
         self.datasets: list[tuple[Any, ...]] = []
         self.tags: dict[str, str] = {}
         self.metrics: dict[str, float] = {}
+        self.config: Any = None
 
     def stage(self, *_: Any) -> Any:
         return contextlib.nullcontext()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from support.baking import CHECKS
+from support.baking import CHECKS, ROOT
 
 OPTIONS = [
     {},
@@ -53,3 +53,10 @@ def test_lint_command_runs_every_check_and_refuses_others(bake):
     done = lint(bake(), "layers")
     assert done.returncode == 2
     assert f"there is {', '.join(CHECKS)}" in done.stderr
+
+
+def test_what_tests_import_and_call_is_there():
+    """Also what long tests call, which run seldom."""
+    command = [sys.executable, "-m", "mypy", "--config-file", "tests/mypy.ini"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ from ml_experiment_runner.sweeps.job_process import Job, folder_of
 
 def test_memory_of_a_job_is_free_when_the_next_begins() -> None:
     class Model:
-        pass
+        itself: object
 
     model = Model()
     model.itself = model

@@ -144,6 +144,7 @@ class Record:
         self.texts: dict[str, str] = {}
         self.metrics: dict[str, float] = {}
         self.children: list[tuple[str, Record]] = []
+        self.features: list[str] = []
 
     def stage(self, _: str) -> Any:
         import contextlib
