@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SEED ?= 2026
 
-.PHONY: help demo test test-long bench bench-detection mutants docs lint lock dist clean
+.PHONY: help demo test test-long coverage bench bench-detection mutants docs lint lock dist clean
 help:       ## this list
 	@sed -n 's/^\([a-z-]*\): *## /\1\t/p' Makefile
 demo:       ## a project on real flights in build/demo, trained and recorded
@@ -11,6 +11,8 @@ test:       ## all tests that cover a promise once
 	$(PYTHON) tools/prepare.py -m pytest -n 2 $(ARGS)
 test-long:  ## the whole of it
 	$(PYTHON) tools/prepare.py -m pytest -n 2 -m long $(ARGS)
+coverage:   ## what the tests reach of the runner; ARGS=tests/runner/holds
+	$(PYTHON) tools/coverage_report.py $(ARGS)
 bench:      ## every claim of speed, beside its alternative; ARGS=models, templates or join
 	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
 bench-detection: ## what is found of injected faults, beside other tools; SEED=7 draws others
