@@ -78,8 +78,9 @@ def execute(run: "Run") -> dict[str, float]:
         run.log_metrics(metrics)
         run.settle()
         from ml_experiment_runner.record.card.page import write_card
+        from ml_experiment_runner.sweeps.card_section import CARD_SECTIONS
 
-        run.log_artifact(write_card(run.folder), "card.html")
+        run.log_artifact(write_card(run.folder, CARD_SECTIONS), "card.html")
         summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")
     except Pruned as ended:

@@ -148,6 +148,7 @@ class Sweep:
 
     def _record(self, jobs: Sequence[Job], best: Job | None) -> None:
         from ml_experiment_runner.record.card.page import write_card
+        from ml_experiment_runner.sweeps.card_section import CARD_SECTIONS
 
         name = next(
             (objective(self._chosen, job.run.metrics) for job in jobs if job.value is not None), ""
@@ -178,7 +179,7 @@ class Sweep:
         if (study := self.parent.folder / STUDY).exists():
             self.parent.log_artifact(study, STUDY)
         self.parent.settle()
-        self.parent.log_artifact(write_card(self.parent.folder), "card.html")
+        self.parent.log_artifact(write_card(self.parent.folder, CARD_SECTIONS), "card.html")
         if jobs:
             show(told)
 

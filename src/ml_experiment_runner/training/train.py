@@ -265,8 +265,9 @@ def _evaluate_slices(
 def _refuse(run: Run, metrics: Mapping[str, float], refusal: str) -> NoReturn:
     """Completes the record of a run whose model is not kept, and ends it."""
     from ml_experiment_runner.record.card.page import write_card
+    from ml_experiment_runner.training.card.sections import SECTIONS
 
     run.log_metrics(metrics)
     run.settle()
-    run.log_artifact(write_card(run.folder, refusal), "card.html")
+    run.log_artifact(write_card(run.folder, SECTIONS, refusal), "card.html")
     raise RefusedError(refusal)

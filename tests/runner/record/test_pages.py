@@ -10,6 +10,7 @@ import pytest
 from ml_experiment_runner.cli.compare import compare
 from ml_experiment_runner.config.metrics import METRICS as LABELLED
 from ml_experiment_runner.record.card.page import write_card
+from ml_experiment_runner.sweeps.card_section import CARD_SECTIONS
 from support.browser import stumbles
 from support.compared import a_run
 from support.folders import METRICS, write_run
@@ -19,10 +20,10 @@ WIDE = {"short": ("seed", "hour"), "long": ("model.l2_regularization", "departur
 CLASS = "sklearn.ensemble.HistGradientBoostingClassifier"
 
 
-def intervals(part: str, value: float) -> dict[str, float]:
-    """Every metric that is known, with an interval, in one part."""
+def intervals(split: str, value: float) -> dict[str, float]:
+    """Every metric that is known, with an interval, on one split."""
     ends = {"": value, "/low": value - 0.0123, "/high": value + 0.0123, "/baseline": value / 2}
-    return {f"{part}/{name}{end}": number for name in LABELLED for end, number in ends.items()}
+    return {f"{split}/{name}{end}": number for name in LABELLED for end, number in ends.items()}
 
 
 def draw_figures(folder: Path, count: int) -> None:
@@ -49,31 +50,31 @@ def cards(folder: Path) -> list[Path]:
             git_commit="f00d" * 10, lock_sha256="beef" * 16, command=f"run.py {key}={features}",
             read={"md5": "0123456789abcdef" * 2 + ".dir", "signal": feature},
         )  # fmt: skip
-        part = {"rows": 1120, "low": -0.1234, "high": 0.1234, "is_worse": True}
+        group = {"rows": 1120, "low": -0.1234, "high": 0.1234, "is_worse": True}
         loss = {"value": 0.0123, "low": -0.0111, "high": 0.0145}
         member = {"features": features, "weight": 0.9, "reach": 1.25, "reused": True}
-        judged = {"name": feature, "alone": loss, "loss": loss, "round": 2, "told": "doubtful"}
+        verdict = {"name": feature, "alone": loss, "loss": loss, "round": 2, "told": "doubtful"}
         job = {"run": "bbbb2222", "status": "FINISHED", "value": 0.7123, "seconds": 3723.0}
-        told: dict[str, Any] = {
+        artifacts: dict[str, Any] = {
             "slices": {
                 "metric": "roc_auc",
                 "whole": 0.7,
-                "slices": [part | {"name": f"{one}=x", "value": 0.5} for one in features],
+                "slices": [group | {"name": f"{name}=x", "value": 0.5} for name in features],
             },
             "ensemble": {"fusion": "bounded", "members": {feature: member}},
             "ablation": {"metric": "ROC AUC", "tolerance": 0.002, "is_complete": True,
-                         "verdicts": [judged]},
+                         "verdicts": [verdict]},
             "sweep": {"objective": "validation/roc_auc", "best": "bbbb2222",
                       "jobs": [job | {key: CLASS.rpartition(".")[2], "seed": "1"}] * 3,
                       "over_seeds": [{key: "0.1", "mean": 0.7, "sd": 0.01, "seeds": 3}]},
         }  # fmt: skip
-        for name, content in told.items():
+        for name, content in artifacts.items():
             (run / "artifacts" / f"{name}.json").write_text(json.dumps(content))
-        found.append(write_card(run).rename(folder / f"card_{kind}.html"))
+        found.append(write_card(run, CARD_SECTIONS).rename(folder / f"card_{kind}.html"))
     for count in range(1, 9):
         run = write_run(folder / str(count))
         draw_figures(run, count)
-        found.append(write_card(run).rename(folder / f"card_of_{count}.html"))
+        found.append(write_card(run, CARD_SECTIONS).rename(folder / f"card_of_{count}.html"))
     return found
 
 

@@ -53,7 +53,7 @@ def ablation(result: EliminationResult, metric: str, tolerance: float) -> Figure
         )
     axes.set_yticks(range(len(shown)), [verdict.name for verdict in shown])
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set(title="What each is worth (validation)", xlabel=f"loss of {metric} without it")
+    axes.set(title="Ablation (validation)", xlabel=f"loss of {metric} without it")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     key: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "o"}

@@ -55,8 +55,8 @@ def log_plots(
         run.log_figure(model_plots.calibration_of_numbers(label, prediction), "calibration")
         run.log_figure(model_plots.errors(label, prediction), "errors")
     metric = METRICS[main_metric(dataset.task_type)].label
-    run.log_figure(model_plots.importance(*drops, metric), "importance")
     if slices:
         name = METRIC[dataset.task_type]
         whole = metrics[f"test/{name}"]
         run.log_figure(model_plots.slices(slices, whole, METRICS[name].label), "slices")
+    run.log_figure(model_plots.importance(*drops, metric), "importance")

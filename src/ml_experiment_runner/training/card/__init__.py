@@ -1,0 +1,1 @@
+"""What training shows on the run card."""
