@@ -15,6 +15,7 @@ from ml_experiment_runner.project.errors import UserError
 OLD, NEW = "runner", "ml_experiment_runner"
 MOVED = {
     "app": "cli.app",
+    "app.CheckFirst": "cli.hydra_task.CheckConfiguration",
     "atomic": "project.atomic",
     "composition": "config.composition",
     "config": "config.checks",
@@ -27,7 +28,7 @@ MOVED = {
     "dataset.uses": "dataset.lineage",
     "doctor": "cli.doctor",
     "errors": "project.errors",
-    "escapes": "project.escapes",
+    "escapes": "project.secrets.escapes",
     "findings": "record.findings",
     "holds": "holds.holds",
     "lineage": "cli.signals",
@@ -129,7 +130,7 @@ MOVED = {
     "signals.type_options": "signals.odcs.type_options",
     "signals.uniqueness": "signals.checks.uniqueness",
     "signals.versions": "signals.snapshots.versions",
-    "structured": "project.structured",
+    "structured": "project.secrets.structured",
     "summary": "record.summary",
     "sweep": "sweeps.sweep",
     "terminal": "project.text",

@@ -77,6 +77,15 @@ def time_span(length: timedelta) -> str:
     return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"
 
 
+def file_size(size: float) -> str:
+    """Bytes as people read them, such as `1.2 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
 def percent(share: float) -> str:
     """A share, 0 to 1, as people read it, such as `0.1 %`."""
     return f"{100 * share:.3g} %"
