@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.cli import app, doctor, signals
+from ml_experiment_runner.cli import app, doctor, hydra_task, signals
 from ml_experiment_runner.cli import experiments as experiments_command
 from ml_experiment_runner.cli import new as new_command
 from ml_experiment_runner.cli.experiments import experiments
@@ -320,6 +320,6 @@ def test_interrupt_swallowed_by_an_import_ends_the_command(
 
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(app.gc, "disable", lambda: None)
-    monkeypatch.setattr(app, "_run", imports)
+    monkeypatch.setattr(hydra_task, "run_task", imports)
     assert app.main(["seed=1"]) == 130
     assert capsys.readouterr().err == "stopped\n"

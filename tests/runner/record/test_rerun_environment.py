@@ -264,7 +264,7 @@ def test_clean_removes_old_environments_that_nobody_uses(
         make_old(place)
         clean(["--yes"])
         assert (place / STAMP).is_file()
-        assert "kept 1: a rerun works with it" in capsys.readouterr().out
+        assert "kept 1: a rerun uses it" in capsys.readouterr().out
         with pytest.raises(BlockingIOError):
             remove_environment(place)
     with kept_environment(then):
