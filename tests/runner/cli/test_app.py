@@ -153,7 +153,7 @@ def test_new_experiment_takes_any_question(generated: Path) -> None:
     assert QUESTION in type_in(generated).stdout
     again = type_in(generated, "new", "experiment", "odd_one", "--question", "Other?")
     assert again.returncode == 2
-    assert "odd_one.yaml is there already" in again.stderr
+    assert "odd_one.yaml already exists" in again.stderr
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["experiment"]["question"] == QUESTION
 
 
@@ -199,14 +199,14 @@ def test_doctor_looks_at_everything_and_says_what_to_do(generated: Path) -> None
     assert done.returncode in (0, 1), done.stderr
     for name in ("python", "packages", "git", "dvc", "conf", "signals", "records", "disk"):
         assert any(name in line.split()[:2] for line in done.stdout.splitlines()), name
-    assert "flights: not received yet; the first run does it" in done.stdout
+    assert "flights: not ingested yet; the first run does it" in done.stdout
     (generated / ".dvc" / "config").rename(generated / "config.away")
     try:
         done = type_in(generated, "doctor")
     finally:
         (generated / "config.away").rename(generated / ".dvc" / "config")
     assert done.returncode == 1
-    assert "LOOK  dvc" in done.stdout
+    assert "PROBLEM  dvc" in done.stdout
     assert "restore it from git" in done.stdout
 
 

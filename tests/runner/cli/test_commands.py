@@ -14,9 +14,8 @@ from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app, doctor, hydra_task, signals
 from ml_experiment_runner.cli import experiments as experiments_command
-from ml_experiment_runner.cli import new as new_command
 from ml_experiment_runner.cli.experiments import experiments
-from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.cli.new import new, quoted
 from ml_experiment_runner.config import composition
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
@@ -57,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @example("Is ${HOME} good?")
 @example("\\${a} and \\\\${oc.env:HOME} \\")
 def test_configuration_holds_a_question_as_it_was_typed(text: str) -> None:
-    written = OmegaConf.create(f"question: {new_command._quoted(text)}\nhere: ${{question}}")
+    written = OmegaConf.create(f"question: {quoted(text)}\nhere: ${{question}}")
     assert OmegaConf.to_container(written, resolve=True) == {"question": text, "here": text}
 
 
@@ -71,7 +70,7 @@ def test_new_experiment_composes_with_any_question_and_owner() -> None:
 @pytest.mark.parametrize("name", ["null", "none", "default", "true", "false", "on", "off", "yes",
                                   "no", "nan", "inf", *DEVICES])  # fmt: skip
 def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"^{name}: .*another name"):
+    with pytest.raises(UserError, match=f"^{name} is a reserved name"):
         new(["experiment", name, "--question", "?"])
     assert not (project / "conf" / "experiment").exists()
 
@@ -79,7 +78,7 @@ def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
 def test_new_experiment_is_not_called_like_a_task(project: Path) -> None:
     (project / "conf" / "task" / "own_task.yaml").write_text("uses: []\n")
     for name in ("train", "own_task"):
-        with pytest.raises(UserError, match=f"^{name}: this is a task.*another name"):
+        with pytest.raises(UserError, match=f"^{name} is the name of a task"):
             new(["experiment", name, "--question", "?"])
     assert not (project / "conf" / "experiment").exists()
 
@@ -126,7 +125,7 @@ def test_best_is_a_whole_run_on_the_latest_data(
     assert experiments([]) == 0
     output = capsys.readouterr().out
     assert "best         validation/roc_auc 0.8000  run2\n" in output
-    assert "on data      new" in output
+    assert "data         new" in output
 
 
 @pytest.mark.usefixtures("project")
@@ -154,7 +153,7 @@ def test_overdue_experiment_is_marked_and_found(capsys: pytest.CaptureFixture[st
     output = capsys.readouterr().out
     assert output.count("overdue by") == 1
     assert "overdue: late was to end on 2026-01-31" in output
-    assert "2 working days set aside" in output
+    assert "budget 2 working days" in output
     (finding,) = experiments_command.overdue("late", composition.compose("experiment=late"))
     assert (finding.kind, finding.subject) == ("overdue_experiment", "late")
     assert finding.evidence["days"] > 100
@@ -218,9 +217,9 @@ def test_doctor_counts_only_runs_that_have_ended_as_waiting(project: Path) -> No
         (pending / f"{name}.run").write_text(json.dumps(marker))
 
     register("working")
-    assert doctor._pending() == ("records", True, "all delivered")
+    assert doctor.check_records() == ("records", True, "all in MLflow")
     register("ended", started="long ago")
-    name, good, detail = doctor._pending()
+    name, good, detail = doctor.check_records()
     assert (name, good) == ("records", False)
     assert detail.startswith("1 ")
 
@@ -231,8 +230,8 @@ def test_doctor_counts_only_runs_that_have_ended_as_waiting(project: Path) -> No
 def test_last_event_is_a_day_of_the_contracts_time_zone(zone: str, day: str) -> None:
     last = datetime(2014, 1, 1, 4, tzinfo=UTC)
     snapshot = Snapshot("flights", "1.0.0", "", "", 1, Path(), last, {}, "")
-    assert signals._age(snapshot, zone).startswith(f"{day} (")
-    assert signals._age(None, zone) == "-"
+    assert signals.last_event(snapshot, zone).startswith(f"{day} (")
+    assert signals.last_event(None, zone) == "-"
 
 
 SHOPS = {

@@ -87,9 +87,9 @@ def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None
     assert prices["features"] == "relative_price"
     assert prices["experiments"] == "expensive"
     assert shops["experiments"] == "expensive"
-    assert visits["never used"] == "member"
-    assert shops["never used"] == "opened"
-    assert prices["never used"] == "none"
+    assert visits["unused"] == "member"
+    assert shops["unused"] == "opened"
+    assert prices["unused"] == "none"
     assert not any("idle" in each or "late" in each for each in found.values())
     assert {each["held"] for each in found.values()} == {"no"}
     assert {each["models"] for each in found.values()} == {"none"}
@@ -111,8 +111,8 @@ def test_signal_that_no_experiment_uses_is_seen(
     found = facts(capsys, "shops")
     assert list(found) == ["shops"]
     assert found["shops"]["experiments"] == "none"
-    assert found["shops"]["idle"] == "declared, and used by no feature and no experiment"
-    assert found["shops"]["never used"] == "shop, opened, size"
+    assert found["shops"]["idle"] == "no feature and no experiment uses it"
+    assert found["shops"]["unused"] == "shop, opened, size"
 
 
 def test_signal_that_only_a_stopped_experiment_uses_is_seen(
@@ -122,7 +122,7 @@ def test_signal_that_only_a_stopped_experiment_uses_is_seen(
         file.write("experiment: {status: stopped, conclusion: No.}\n")
     found = facts(capsys)
     assert found["prices"]["experiments"] == "expensive (stopped)"
-    assert found["prices"]["idle"] == "used by no living experiment"
+    assert found["prices"]["idle"] == "no active experiment uses it"
     assert "idle" not in found["visits"]
 
 
@@ -132,7 +132,7 @@ def test_signal_that_no_feature_uses_is_seen(
     replace(project.root / "conf/dataset/visits.yaml", "[hour, minute]", "[size]")
     replace(project.root / "conf/experiment/expensive.yaml", "[hour, relative_price]", "[size]")
     visits = facts(capsys, "visits")["visits"]
-    assert visits["idle"] == "used by no feature"  # its rows and the label alone
+    assert visits["idle"] == "no feature uses it"  # its rows and the label alone
     assert visits["experiments"] == "default, expensive"
 
 
@@ -276,5 +276,5 @@ def test_signal_not_yet_receivable_says_what_is_missing(
     (project.root / "signals/new.yaml").write_text(text)
     assert signals(["new"]) == 0
     told = capsys.readouterr().out
-    assert "new cannot be received yet:\nsignals/new.yaml:" in told
+    assert "new cannot be ingested yet:\nsignals/new.yaml:" in told
     assert "the key is missing; write `primaryKey: true`" in told

@@ -184,7 +184,7 @@ def test_hold_in_anothers_place_names_it_for_git(
     assert both in caplog.text
     holds_command(["--all"])
     shown = capsys.readouterr().out
-    assert re.search(rf"in place of +{former.id}", shown)
+    assert re.search(rf"replaces +{former.id}", shown)
     assert re.search(r"decided +20\S+ by a later delivery", shown)
     assert _ingest(project)["held/visits"] == 1
     assert _open(project) == hold

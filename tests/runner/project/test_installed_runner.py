@@ -160,12 +160,12 @@ def test_doctor_says_whether_the_runner_is_the_pinned_one(
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     facts = {"version": "0.0.9", **installed}
     monkeypatch.setattr(doctor, "runner_with_state", lambda: facts)
-    name, healthy, detail = doctor._runner()
+    name, healthy, detail = doctor.check_runner()
     assert (name, healthy) == ("runner", good)
     if pin and not good:
-        assert detail.endswith(f"and not {pin}, which requirements-runner.txt names: make setup")
+        assert detail.endswith(f"instead of {pin} as requirements-runner.txt says: make setup")
     if not pin:
-        assert "requirements-runner.txt does not name" in detail
+        assert "requirements-runner.txt must name the runner in exactly one line" in detail
 
 
 def test_doctor_knows_a_remembered_checkout(
@@ -177,11 +177,11 @@ def test_doctor_knows_a_remembered_checkout(
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     facts = {"version": "0.0.9", "source": "folder", "address": str(tmp_path / "checkout")}
     monkeypatch.setattr(doctor, "runner_with_state", lambda: facts)
-    assert doctor._runner()[1]
+    assert doctor.check_runner()[1]
     facts["address"] = str(tmp_path / "another")
-    _, healthy, detail = doctor._runner()
+    _, healthy, detail = doctor.check_runner()
     assert not healthy
-    assert detail.endswith("/checkout, which .git/config remembers: make setup")
+    assert detail.endswith("/checkout as .git/config says: make setup")
 
 
 def test_pin_is_the_one_line_that_is_no_comment(tmp_path: Path) -> None:
