@@ -256,7 +256,7 @@ def test_set_up_that_failed_is_not_taken_for_an_older_one(
     killed = SET_UP.replace(
         "sys.argv[-1], '.venv/content')", "'other.lock', '.venv/content'); 1 / 0"
     )
-    assert "did not work" in commands.run(tmp_path, killed).output
+    assert "installation failed" in commands.run(tmp_path, killed).output
     lock.write_text("a==1\n")
     assert commands.run(tmp_path, SET_UP).code == 0
     assert (tmp_path / ".venv/content").read_text() == "a==1\n"
