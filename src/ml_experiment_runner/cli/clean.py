@@ -1,4 +1,4 @@
-"""Remove old run folders and caches, never an only copy; without --yes nothing is removed."""
+"""Remove old runs and caches; a run that MLflow does not have completely is kept."""
 
 import argparse
 import os
@@ -26,7 +26,9 @@ def clean(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser("python run.py clean", description=__doc__)
     parser.add_argument("--older-than", default="30d", metavar="AGE", help="such as 12h, 30d, 8w")
-    parser.add_argument("--yes", action="store_true", help="remove the listed files and folders")
+    parser.add_argument(
+        "--yes", action="store_true", help="remove them; without it, they are only listed"
+    )
     parser.add_argument("--outputs", type=Path, default=root() / "outputs", help="run folders")
     options = parser.parse_args(arguments)
     outputs: Path = options.outputs.resolve()

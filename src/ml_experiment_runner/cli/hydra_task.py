@@ -104,7 +104,9 @@ def _check_options(arguments: Sequence[str]) -> None:
     """
     from ml_experiment_runner.config.checks import nearest
 
-    sweeper = next((word for word in arguments if word.startswith("hydra/sweeper=")), None)
+    sweeper = next(
+        (argument for argument in arguments if argument.startswith("hydra/sweeper=")), None
+    )
     if sweeper and not {*MULTIRUN, *SHOW_ONLY} & set(arguments):
         raise UserError(f"{sweeper} needs a sweep; add -m")
     for argument in arguments:
@@ -118,12 +120,12 @@ def _check_options(arguments: Sequence[str]) -> None:
 
 def _resumed(arguments: Sequence[str]) -> Sequence[str]:
     """Replaces `resume=ID` by the overrides of that run or sweep."""
-    ids = [word.removeprefix(RESUME) for word in arguments if word.startswith(RESUME)]
+    ids = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
     if not ids:
         return arguments
-    others = [word for word in arguments if not word.startswith((RESUME, *MULTIRUN))]
-    trials = [word for word in others if word.startswith("hydra.sweeper.n_trials=")]
-    refused = [word for word in others if word not in trials]
+    others = [argument for argument in arguments if not argument.startswith((RESUME, *MULTIRUN))]
+    trials = [argument for argument in others if argument.startswith("hydra.sweeper.n_trials=")]
+    refused = [argument for argument in others if argument not in trials]
     if refused:
         raise UserError(f"resume={ids[0]} continues with its original overrides; "
                         f"remove {refused[0]}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""List signals with version, age, state and users; `signals diff` compares two versions.
+"""List signals with version, age, state and users, or compare two versions of one.
 
 Users of a signal are read from expressions, experiments and recorded runs; they are not declared.
 """

@@ -4,6 +4,7 @@ import re
 from pathlib import PurePath
 
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.text import shorten
 
 LENGTH = 255
 """Most bytes in the name of a file or folder."""
@@ -36,5 +37,4 @@ def checked_path(name: str, what: str) -> str:
         reason = f"must have at most {LENGTH} bytes per part, got {len(long[0].encode())}"
     else:
         return name
-    shown = name if len(name) <= 60 else f"{name[:40]}…"
-    raise UserError(f"{what} {shown!r} {reason}")
+    raise UserError(f"{what} {shorten(name)!r} {reason}")

@@ -36,16 +36,16 @@ def describe(runner: Facts) -> str:
     """A runner as text: its version, commit and origin."""
     if runner.get("source") in (None, "missing"):
         return "not installed"
-    words = [str(runner.get("version", "unknown version"))]
+    details = [str(runner.get("version", "unknown version"))]
     if commit := runner.get("commit"):
-        words.append(f"at {commit[:10]}")
+        details.append(f"at {commit[:10]}")
     if runner.get("changed"):
-        words.append("with local changes")
+        details.append("with local changes")
     if address := runner.get("address"):
-        words.append(f"from {mask_addresses(address)}")
+        details.append(f"from {mask_addresses(address)}")
     if not runner.get("installed", True):
-        words.append("(on Python's path, not installed)")
-    return " ".join(words)
+        details.append("(on Python's path, not installed)")
+    return " ".join(details)
 
 
 def is_pinned(runner: Facts, line: str) -> bool:

@@ -35,7 +35,7 @@ def type_in(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "run.py", *words],
         cwd=project,
-        env={**os.environ, **IDENTITY, "COLUMNS": "200", "PYTHONPATH": ""},
+        env={**os.environ, **IDENTITY, "COLUMNS": "200", "PYTHONPATH": python_path()},
         capture_output=True,
         text=True,
         timeout=60,
