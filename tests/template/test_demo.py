@@ -30,7 +30,7 @@ def author(monkeypatch, tmp_path):
     return answers
 
 
-def test_demo_belongs_to_whom_git_knows(author) -> None:
+def test_demo_has_the_author_of_git(author) -> None:
     assert author(name="Ada", email="ada@example.org") == [
         "author_name=Ada",
         "author_email=ada@example.org",
@@ -38,7 +38,7 @@ def test_demo_belongs_to_whom_git_knows(author) -> None:
 
 
 @pytest.mark.parametrize("known", [{}, {"name": "{{ 7 * 7 }}", "email": "{% x %}"}])
-def test_demo_of_nobody_pretends_no_name(author, known) -> None:
+def test_demo_without_git_user_has_a_placeholder(author, known) -> None:
     assert author(**known) == [
         "author_name=Demo",
         "author_email=demo@example.com",

@@ -38,7 +38,7 @@ def lint(project, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_lint_command_says_which_check_found_something(bake, tmp_path):
+def test_lint_command_names_the_failed_checks(bake, tmp_path):
     project = shutil.copytree(bake(), tmp_path / "project")
     (project / "src" / "flight_delays" / "own.py").write_text('"""Own."""\nimport os\n\n\n\nx=1\n')
     done = lint(project, "style", "format")

@@ -354,7 +354,7 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize("case", UNREACHABLE)
-def test_pin_out_of_reach_is_one_line_that_says_what_to_do(light, origin, case):
+def test_unreachable_pin_is_one_line_with_advice(light, origin, case):
     pin = UNREACHABLE[case].format(origin=origin.as_uri())
     (light / "requirements-runner.txt").write_text(f"{pin}\n", encoding="utf-8")
     done = set_up(light)
@@ -366,7 +366,7 @@ def test_pin_out_of_reach_is_one_line_that_says_what_to_do(light, origin, case):
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ml-experiment-runner==1\nhydra-core==1\n"])
-def test_pin_in_no_line_or_two_is_refused(light, text):
+def test_pin_file_without_exactly_one_line_is_refused(light, text):
     (light / "requirements-runner.txt").write_text(text, encoding="utf-8")
     done = set_up(light)
     assert done.returncode == 1
@@ -374,7 +374,7 @@ def test_pin_in_no_line_or_two_is_refused(light, text):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_is_no_runner_is_refused_and_not_remembered(light, tmp_path):
+def test_folder_without_runner_is_refused(light, tmp_path):
     done = set_up(light, "--runner", str(tmp_path))
     assert done.returncode == 1
     assert "must be a checkout of the template or a wheel" in done.stderr

@@ -151,11 +151,11 @@ def test_answer_that_would_run_as_code_stops_the_update(bake, tmp_path, code):
     assert git(project, "status", "--porcelain") == before
 
 
-def test_plain_answers_stop_no_update(bake):
+def test_plain_answers_are_taken_by_the_update(bake):
     update.refuse_code(update.state(bake()))
 
 
-def test_project_that_knows_no_template_is_told_how_to_link_it(bake, tmp_path):
+def test_project_without_template_says_how_to_link_it(bake, tmp_path):
     project = shutil.copytree(bake(), tmp_path / "project")
     (project / ".cruft.json").unlink()
     result = run_update(project)
@@ -196,7 +196,7 @@ def test_pin_moves_with_the_template_and_keeps_its_address(kind):
     assert update.moved_pin(before, NEWER, "0.3.0") == after
 
 
-def test_pin_to_a_wheel_is_named_for_a_person_to_move(tmp_path):
+def test_pin_to_a_wheel_must_be_moved_by_hand(tmp_path):
     pin = "ml-experiment-runner @ https://example.com/ml_experiment_runner-0.2.0-py3-none-any.whl\n"
     (tmp_path / "requirements-runner.txt").write_text(pin, encoding="utf-8")
     after = {"commit": NEWER, "context": {"cookiecutter": {"_version": "0.3.0"}}}
@@ -282,7 +282,7 @@ def runner_of(project: Path) -> str:
 
 
 @pytest.mark.long
-def test_update_moves_pin_and_environment_and_tells_the_news(template, tmp_path):
+def test_update_moves_pin_and_environment_and_lists_news(template, tmp_path):
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     shutil.copytree(template, origin, symlinks=True)
     git(tmp_path, "clone", "--quiet", str(origin), str(clone))

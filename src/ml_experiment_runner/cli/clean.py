@@ -27,7 +27,7 @@ def clean(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python run.py clean", description=__doc__)
     parser.add_argument("--older-than", default="30d", metavar="AGE", help="such as 12h, 30d, 8w")
     parser.add_argument(
-        "--yes", action="store_true", help="remove them; without it, they are only listed"
+        "--yes", action="store_true", help="remove them; otherwise they are only listed"
     )
     parser.add_argument("--outputs", type=Path, default=root() / "outputs", help="run folders")
     options = parser.parse_args(arguments)

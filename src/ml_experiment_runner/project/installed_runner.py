@@ -93,7 +93,7 @@ def _distribution(package: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         text = distribution.read_text("direct_url.json")
         origin = json.loads(text) if text else {}
-        facts = {"version": distribution.version, **_origin(origin)}
+        facts = {"version": distribution.version, **origin_facts(origin)}
         if facts["source"] == "folder" and facts["editable"]:
             return facts if package.is_relative_to(facts["address"]) else None
         # another copy may precede it on Python's path
@@ -102,7 +102,7 @@ def _distribution(package: Path) -> dict[str, Any] | None:
     return None
 
 
-def _origin(origin: dict[str, Any]) -> dict[str, Any]:
+def origin_facts(origin: dict[str, Any]) -> dict[str, Any]:
     """The contents of `direct_url.json` (PEP 610); without it, the runner is from an index."""
     if not origin:
         return {"source": "index"}

@@ -71,7 +71,7 @@ def artifacts(client: MlflowClient, folder: Path) -> Path:
     return Path(client.get_run(run_id(folder)).info.artifact_uri.removeprefix("file://"))
 
 
-def test_clean_changes_nothing_unless_told(
+def test_clean_changes_nothing_without_yes(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
@@ -175,7 +175,7 @@ def test_clean_never_touches_snapshots(project: Path) -> None:
     assert snapshot.exists()
 
 
-def test_clean_refuses_an_age_that_is_none() -> None:
+def test_clean_refuses_an_invalid_age() -> None:
     with pytest.raises(UserError, match=r"--older-than must be a number of hours, .* got soon"):
         clean(["--older-than", "soon"])
 
@@ -381,7 +381,7 @@ clean(["--yes"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")
-def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Commands) -> None:
+def test_clean_keeps_a_run_that_it_cannot_read(project: Path, commands: Commands) -> None:
     sweep = _sweep(project, jobs=1)
     ended = commands.run(project, NO_FILES)
     assert f"kept 1: cannot be removed ({sweep}: Too many open files)" in ended.output
@@ -482,7 +482,7 @@ def _send(project: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["", '{"kind": "start", "id": "aaaa'])
-def test_clean_keeps_what_tells_beside_a_lost_journal(
+def test_clean_keeps_a_console_log_beside_a_lost_journal(
     project: Path, capsys: pytest.CaptureFixture[str], start: str
 ) -> None:
     folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")

@@ -69,7 +69,7 @@ def test_new_experiment_composes_with_any_question_and_owner() -> None:
 
 @pytest.mark.parametrize("name", ["null", "none", "default", "true", "false", "on", "off", "yes",
                                   "no", "nan", "inf", *DEVICES])  # fmt: skip
-def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
+def test_new_refuses_reserved_names(project: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"^{name} is a reserved name"):
         new(["experiment", name, "--question", "?"])
     assert not (project / "conf" / "experiment").exists()
@@ -84,7 +84,7 @@ def test_new_experiment_is_not_called_like_a_task(project: Path) -> None:
 
 
 @pytest.mark.parametrize("days", ["nan", "inf", "0", "-1", "20000"])
-def test_new_refuses_a_budget_that_is_none(project: Path, days: str) -> None:
+def test_new_refuses_an_invalid_budget(project: Path, days: str) -> None:
     with pytest.raises(UserError, match=r"^--budget-days .*such as 0\.5"):
         new(["experiment", "good", "--question", "?", f"--budget-days={days}"])
     assert not (project / "conf" / "experiment").exists()
@@ -110,7 +110,7 @@ def a_run(number: int, value: float, data: str, **params: str) -> RecordedRun:
 
 
 @pytest.mark.usefixtures("project")
-def test_best_is_a_whole_run_on_the_latest_data(
+def test_best_run_is_a_full_run_on_the_latest_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new(["experiment", "good", "--question", "?"])
@@ -129,7 +129,7 @@ def test_best_is_a_whole_run_on_the_latest_data(
 
 
 @pytest.mark.usefixtures("project")
-def test_experiments_without_a_whole_run_have_no_best(
+def test_experiments_without_a_full_run_have_no_best(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new(["experiment", "good", "--question", "?"])
@@ -180,7 +180,7 @@ def test_experiment_is_closed_with_a_conclusion(
 
 
 @pytest.mark.usefixtures("project")
-def test_new_experiment_says_what_it_was_started_from(project: Path) -> None:
+def test_new_experiment_names_its_origin(project: Path) -> None:
     new(["experiment", "first", "--question", "?"])
     path = project / "conf" / "experiment" / "first.yaml"
     path.write_text(path.read_text().replace("# your overrides", "seed: 7\n# your overrides"))

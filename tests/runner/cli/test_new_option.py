@@ -78,7 +78,7 @@ def test_existing_option_is_never_written_over(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_copy_in_the_place_of_the_runners_own_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_copy_that_replaces_the_runners_option_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     new(["model", "dummy", "--from", "dummy"])
     assert "which replaces the runner's dummy" in capsys.readouterr().out
     new(["model", "mine", "--from", "dummy"])
@@ -99,7 +99,7 @@ def test_copy_in_the_place_of_the_runners_own_says_so(capsys: pytest.CaptureFixt
         ("task baseline --from train", "baseline is the name of an experiment"),
     ],
 )
-def test_mistake_is_answered_and_nothing_written(project: Path, words: str, message: str) -> None:
+def test_invalid_name_or_option_writes_nothing(project: Path, words: str, message: str) -> None:
     before = sorted(project.rglob("*"))
     with pytest.raises(UserError) as error:
         new(words.split())

@@ -245,9 +245,7 @@ def test_set_up_killed_at_any_step_is_done_again(tmp_path: Path, commands: Comma
     _set_up_everywhere(tmp_path, commands, 1000)
 
 
-def test_set_up_that_failed_is_not_taken_for_an_older_one(
-    tmp_path: Path, commands: Commands
-) -> None:
+def test_failed_set_up_is_not_taken_for_a_former_one(tmp_path: Path, commands: Commands) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("a==1\n")
     (tmp_path / "other.lock").write_text("b==1\n")

@@ -141,7 +141,7 @@ def test_secret_of_a_connection_is_masked(secret: str, name: str, written: str) 
         ("SHOP", "{a: &a {password: tiger-paws}, b: [*a]}", "a tiger-paws", "a ***"),
     ],
 )  # fmt: skip
-def test_part_that_code_would_read_is_masked(name: str, value: str, text: str, shown: str) -> None:
+def test_value_within_settings_is_masked(name: str, value: str, text: str, shown: str) -> None:
     register(value, name)
     assert mask(text) == shown
 
@@ -185,7 +185,7 @@ def test_long_value_is_taken_apart_to_its_end(part: str) -> None:
         max_size=8,
     )
 )
-def test_no_entry_is_lost_to_a_mask(node: dict[Any, int]) -> None:
+def test_masked_keys_keep_every_entry(node: dict[Any, int]) -> None:
     registry.clear()
     for value in ("Zq7W-one", "kX9v-two"):
         register(value)
