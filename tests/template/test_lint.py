@@ -52,7 +52,7 @@ def test_lint_command_names_the_failed_checks(bake, tmp_path):
 def test_lint_command_runs_every_check_and_refuses_others(bake):
     done = lint(bake(), "layers")
     assert done.returncode == 2
-    assert f"there is {', '.join(CHECKS)}" in done.stderr
+    assert f"choose from {', '.join(CHECKS)}" in done.stderr
 
 
 def test_what_tests_import_and_call_is_there():
