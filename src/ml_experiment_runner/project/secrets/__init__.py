@@ -10,15 +10,8 @@ from ml_experiment_runner.project.secrets.addresses import (
     secrets_of_address,
     without_logins,
 )
-from ml_experiment_runner.project.secrets.files import (
-    mask_bytes,
-    mask_file,
-    mask_patch,
-)
-from ml_experiment_runner.project.secrets.names import (
-    is_secret_name,
-    is_secret_variable,
-)
+from ml_experiment_runner.project.secrets.files import mask_bytes, mask_file, mask_patch
+from ml_experiment_runner.project.secrets.names import is_secret_name
 from ml_experiment_runner.project.secrets.registry import (
     PRIVATE,
     SHORTEST,
@@ -35,25 +28,8 @@ from ml_experiment_runner.project.secrets.registry import (
 )
 
 __all__ = [
-    "MASK",
-    "PRIVATE",
-    "SHORTEST",
-    "Secrets",
-    "clear",
-    "is_secret_name",
-    "is_secret_variable",
-    "mask",
-    "mask_addresses",
-    "mask_bytes",
-    "mask_file",
-    "mask_keys",
-    "mask_name",
-    "mask_patch",
-    "mask_within",
-    "register",
-    "register_addresses",
-    "register_environment",
-    "secrets_of_address",
-    "watch_resolver",
+    "MASK", "PRIVATE", "SHORTEST", "Secrets", "clear", "is_secret_name", "mask", "mask_addresses",
+    "mask_bytes", "mask_file", "mask_keys", "mask_name", "mask_patch", "mask_within", "register",
+    "register_addresses", "register_environment", "secrets_of_address", "watch_resolver",
     "without_logins",
-]
+]  # fmt: skip
