@@ -25,11 +25,13 @@ def clean(arguments: list[str]) -> int:
         0, also if something old must be kept.
     """
     parser = argparse.ArgumentParser("python run.py clean", description=__doc__)
-    parser.add_argument("--older-than", default="30d", metavar="AGE", help="such as 12h, 30d, 8w")
+    parser.add_argument("--older-than", default="30d", metavar="AGE",
+                        help="hours, days or weeks, such as 12h or 8w (default: 30d)")  # fmt: skip
     parser.add_argument(
         "--yes", action="store_true", help="remove them; otherwise they are only listed"
     )
-    parser.add_argument("--outputs", type=Path, default=root() / "outputs", help="run folders")
+    parser.add_argument("--outputs", type=Path, default=root() / "outputs", metavar="FOLDER",
+                        help="the folder of all runs (default: outputs)")  # fmt: skip
     options = parser.parse_args(arguments)
     outputs: Path = options.outputs.resolve()
     removed, kept = [], []

@@ -42,7 +42,8 @@ def new(arguments: list[str]) -> int:
 def _parse(arguments: list[str], copied: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python run.py new", description=__doc__,
                                      epilog=f"groups: {', '.join(copied)}")  # fmt: skip
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal|GROUP")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="experiment|signal|GROUP",
+                                  help="what to create; each has its own --help")  # fmt: skip
     signal = kinds.add_parser("signal", description="Draft a signal's contract from its data, or "
                               "import the contract that its producer wrote.")  # fmt: skip
     signal.add_argument("name", help=_NAME_HELP)

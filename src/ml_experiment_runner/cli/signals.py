@@ -35,7 +35,7 @@ def signals(arguments: list[str]) -> int:
         description=(__doc__ or "").partition("\n")[0],
         epilog="python run.py signals diff SIGNAL [BEFORE] [AFTER] compares two versions of one.",
     )
-    parser.add_argument("signal", nargs="*", help="only these")
+    parser.add_argument("signal", nargs="*", help="list only these signals, with more detail")
     return _list(parser.parse_args(arguments).signal)
 
 
