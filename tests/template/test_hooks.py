@@ -33,7 +33,7 @@ REFUSED = {
     "keyword": ({"package_name": "class"}, "choose another name"),
     "standard library": ({"package_name": "test"}, "choose another name"),
     "dependency": ({"package_name": "mlflow"}, "choose another name"),
-    "the runner": ({"package_name": "runner"}, "choose another name"),
+    "the runner": ({"package_name": "ml_experiment_runner"}, "choose another name"),
     "control character": ({"description": "a\x07b"}, "text, line breaks and tabs"),
 }
 
