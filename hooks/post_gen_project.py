@@ -1,4 +1,4 @@
-"""Prune, pin the runner, make the first commit, remember the template, say what comes next."""
+"""Prune, pin the runner, make the first commit, remember the template, print the next steps."""
 
 import json
 import os
@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# The answers arrive as JSON in which "tojson" leaves no single quote: nothing in them is read as
-# Python.
+# "tojson" leaves no single quote in the answers, so none of them is read as Python.
 ANSWERS = json.loads(r'''{{ cookiecutter|tojson }}''')  # fmt: skip
 
-# What belongs to one choice only: it is removed for every other.
+# Paths that belong to one choice only; they are removed for every other choice.
 BELONGS_TO = {
     "example": {
         "flights": [
@@ -45,9 +44,9 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run git in a folder, deaf to the repository that a calling git hook may have named."""
-    named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
-    environment = {key: value for key, value in os.environ.items() if key not in named}
+    """Run git in a folder, without the repository that a calling git hook may have set."""
+    variables = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+    environment = {key: value for key, value in os.environ.items() if key not in variables}
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
@@ -61,7 +60,7 @@ def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def outer_repository(project: Path) -> str | None:
-    """The repository that the project would become a part of: one that does not ignore it."""
+    """The repository that contains the project, unless it ignores the project."""
     top = git(project, "rev-parse", "--show-toplevel")
     if top.returncode or git(project, "check-ignore", "--quiet", ".").returncode == 0:
         return None
@@ -69,17 +68,17 @@ def outer_repository(project: Path) -> str | None:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without password, and without user where a user is not part of the address."""
+    """The URL without password, and without user where the address works without it."""
     url = re.sub(r"^(https?://)[^/@]*@", r"\1", url)
     return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
 def template_folder(answers: dict[str, Any]) -> Path | None:
-    """The folder that the template lies in, if it stays: what a zip file held does not."""
+    """The template's folder; None for a zip file, which is unpacked only temporarily."""
     typed = answers.get("_repo_dir")
     if not typed or str(answers.get("_template", "")).lower().endswith(".zip"):
         return None
-    # A path that was typed starts where the command did, which is not where a hook runs.
+    # a typed path is relative to the working directory of the command, not of the hook
     starts = (os.environ.get("PWD", ""), answers.get("_output_dir", ""))
     folders = [Path(start, typed) for start in starts]
     return next((folder.resolve() for folder in folders if folder.is_dir()), None)
@@ -96,34 +95,34 @@ def template_origin(clone: Path | None) -> str | None:
 
 
 def pin_address(url: str) -> str:
-    """The URL as pip and uv take it."""
+    """The URL in the form of pip and uv."""
     if "://" in url:
         return f"git+{url}"
-    machine = re.fullmatch(r"((?:[\w.-]+@)?[\w.-]{2,}):(?!\\)(.+)", url)
-    if machine:
-        return f"git+ssh://{machine[1]}/{machine[2].lstrip('/')}"
+    ssh = re.fullmatch(r"((?:[\w.-]+@)?[\w.-]{2,}):(?!\\)(.+)", url)
+    if ssh:
+        return f"git+ssh://{ssh[1]}/{ssh[2].lstrip('/')}"
     return f"git+{Path(url).resolve().as_uri()}"
 
 
 OPTIONS = ("debug", "evaluation", "hydra", "model", "task", "threshold", "tracking")
-"""Groups whose options came with the template before the runner was a package."""
+"""Groups whose options were part of the template before the runner was a package."""
 
 
 def keep_changed_options(project: Path) -> None:
-    """Let options stay that a team has changed, although they come with the runner now.
+    """Keep options that a team has changed, although they come with the runner now.
 
-    A patch that deletes a changed file does not apply, and cruft would reject all others with it.
-    So the new version holds such an option too, as it was generated; gone with version 1.0. A hook
-    knows the project that is updated only by the folder in which the command was typed.
+    A patch that deletes a changed file does not apply, and cruft would reject all other patches
+    with it. So the new version contains such an option too, as it was generated. Removed in version
+    1.0. The updated project is known only from the working directory of the command.
     """
-    ours = Path(os.environ.get("PWD") or os.devnull)
-    if not (ours / "src" / "runner").is_dir():
+    updated = Path(os.environ.get("PWD") or os.devnull)
+    if not (updated / "src" / "runner").is_dir():
         return
-    commit = git(ours, "log", "-1", "--format=%H", "--", ".cruft.json").stdout.strip()
-    listed = git(ours, "ls-files", "-z", *(f"conf/{group}" for group in OPTIONS)).stdout
+    commit = git(updated, "log", "-1", "--format=%H", "--", ".cruft.json").stdout.strip()
+    listed = git(updated, "ls-files", "-z", *(f"conf/{group}" for group in OPTIONS)).stdout
     for name in filter(None, listed.split("\0")):
-        generated = git(ours, "show", f"{commit}:{name}")
-        path = ours / name
+        generated = git(updated, "show", f"{commit}:{name}")
+        path = updated / name
         is_changed = path.is_file() and path.read_bytes() != generated.stdout.encode()
         if generated.returncode == 0 and is_changed:
             (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -131,61 +130,63 @@ def keep_changed_options(project: Path) -> None:
 
 
 def write_pin(project: Path, url: str, commit: str) -> None:
-    """Pin the runner to a commit of the template; without, the file names the version."""
+    """Pin the runner to a commit of the template, in place of its version."""
     path = project / "requirements-runner.txt"
-    about = path.read_text(encoding="utf-8").rpartition("ml-experiment-runner==")[0]
+    comment = path.read_text(encoding="utf-8").rpartition("ml-experiment-runner==")[0]
     line = f"ml-experiment-runner @ {pin_address(url)}@{commit}"
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f"{about}{line}\n")
+        file.write(f"{comment}{line}\n")
 
 
 def state_of(clone: Path) -> tuple[str, bool]:
-    """The clone's commit, and whether its origin has just what is in the folder."""
+    """The clone's commit, and whether its origin has the same contents."""
     commit = git(clone, "rev-parse", "HEAD").stdout.strip()
     changed = git(clone, "status", "--porcelain").stdout.strip()
-    known = git(clone, "for-each-ref", "--count=1", "--contains=HEAD", "refs/remotes", "refs/tags")
-    return commit, bool(commit and not changed and known.stdout.strip())
+    pushed = git(clone, "for-each-ref", "--count=1", "--contains=HEAD", "refs/remotes", "refs/tags")
+    return commit, bool(commit and not changed and pushed.stdout.strip())
 
 
 def pin_runner(project: Path, clone: Path | None, url: str | None) -> str | None:
-    """Pin the runner to the template, and say why a folder is to be remembered instead."""
+    """Pin the runner to the template; return why that is not enough, if so."""
     if clone is None:
         return (
-            "The template came in an archive: requirements-runner.txt names the runner's version, "
-            "and needs an address or index that has it."
+            "The template is an archive, so requirements-runner.txt names only the version of the "
+            "runner: add an address or index that has it."
         )
     if url is None:
-        return "The template has no address: colleagues need one in requirements-runner.txt."
-    commit, whole = state_of(clone)
+        return "The template has no address: write one to requirements-runner.txt for colleagues."
+    commit, is_pushed = state_of(clone)
     if commit:
         write_pin(project, url, commit)
-    return None if whole else "The template here is not as its origin has it: push it for others."
+    if is_pushed:
+        return None
+    return "The template differs from its origin: push it for your colleagues."
 
 
-def remember_runner(project: Path, clone: Path, own: bool) -> str:
-    """Let this machine take the runner from the template's folder; say so."""
+def remember_runner(project: Path, clone: Path, is_new: bool) -> str:
+    """Use the runner of the template's folder on this machine; return a note on it."""
     command = ("config", "--local", "ml-experiment.runner", str(clone))
-    if own and (project / ".git").is_dir() and git(project, *command).returncode == 0:
-        return f"This machine takes the runner from {clone}, as .git/config says."
-    return f'To take the runner from it here: make setup ARGS="--runner {clone}"'
+    if is_new and (project / ".git").is_dir() and git(project, *command).returncode == 0:
+        return f"This machine uses the runner in {clone} (see .git/config)."
+    return f'To use its runner here: make setup ARGS="--runner {clone}"'
 
 
 def link_docs(project: Path, url: str | None) -> None:
-    """Let the README say where the template and its docs are, if others can reach that address."""
-    readme, words = project / "README.md", "`docs/` of the template"
+    """Link the template's docs in the README, if its address is not local."""
+    readme, text = project / "README.md", "`docs/` of the template"
     if url and re.fullmatch(r"https?://[^\s<>()\[\]]+", url):
-        linked = words.replace("the template", f"[the template]({url})")
+        linked = text.replace("the template", f"[the template]({url})")
     elif url and re.fullmatch(r"(ssh|git)://[\w.@:/~-]+|[\w.-]+@[\w.-]+:[\w./~-]+", url):
-        linked = f"{words} (`{url}`)"
+        linked = f"{text} (`{url}`)"
     else:
-        return  # a folder of this machine
-    text = readme.read_text(encoding="utf-8")
+        return
+    content = readme.read_text(encoding="utf-8")
     with readme.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text.replace(words, linked))
+        file.write(content.replace(text, linked))
 
 
 def remember_template(project: Path, answers: dict[str, Any], clone: Path, url: str) -> bool:
-    """Write `.cruft.json` as `cruft create` would, if the clone is what its commit says."""
+    """Write `.cruft.json` as `cruft create` would, if the clone has no changes."""
     commit = git(clone, "rev-parse", "HEAD").stdout.strip()
     status = git(clone, "status", "--porcelain")
     if not commit or status.returncode or status.stdout.strip():
@@ -204,14 +205,14 @@ def remember_template(project: Path, answers: dict[str, Any], clone: Path, url: 
 
 
 def first_commit(project: Path, answers: dict[str, Any]) -> str | None:
-    """Make the repository and its first commit; say in one line what stopped it."""
+    """Make the repository and its first commit; return a line if that fails."""
     later = "later: git init -b main && git add . && git commit -m 'Start'"
     if shutil.which("git") is None:
         return f"git is not installed, so nothing is committed yet; {later}"
     outer = outer_repository(project)
     if outer is not None:
-        return f"This is part of the repository {outer}: commit it there."
-    # Signing could ask for a passphrase, and hooks of the user's are not meant for this commit.
+        return f"The project is in the repository {outer}: commit it there."
+    # signing could ask for a passphrase, and the user's hooks are not meant for this commit
     settings = ["-c", "init.defaultBranch=main", "-c", "commit.gpgSign=false"]
     settings += ["-c", "core.safecrlf=false", "-c", f"core.hooksPath={os.devnull}"]
     if git(project, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT").returncode:
@@ -222,7 +223,7 @@ def first_commit(project: Path, answers: dict[str, Any]) -> str | None:
         result = git(project, *settings, *command)
         if result.returncode:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            return f"git {command[0]} did not work ({reason}); {later}"
+            return f"git {command[0]} failed ({reason}); {later}"
     return None
 
 
@@ -240,7 +241,7 @@ def main() -> None:
     """Finish the project that cookiecutter has just written."""
     project = Path.cwd()
     prune(project, ANSWERS)
-    # cruft runs this hook at every update: more than pruning and pinning would stop it.
+    # cruft runs this hook at every update; git init or .cruft.json would make it fail
     if "_commit" in ANSWERS:
         url: str | None = without_secrets(ANSWERS["_template"])
         link_docs(project, url)
@@ -250,19 +251,19 @@ def main() -> None:
     clone = template_folder(ANSWERS)
     url = template_origin(clone)
     link_docs(project, url)
-    why = pin_runner(project, clone, url)
-    notes, own = [], not (project / ".git").exists()
-    if own:
+    problem = pin_runner(project, clone, url)
+    notes, is_new = [], not (project / ".git").exists()
+    if is_new:
         linked = bool(clone and url and remember_template(project, ANSWERS, clone, url))
         note = first_commit(project, ANSWERS)
         notes += [note] if note else []
     else:
-        notes.append("This folder is a repository already: nothing is committed.")
+        notes.append("The folder is already a git repository: nothing is committed.")
         linked = (project / ".cruft.json").exists()
-    if why:
-        notes.append(f"{why} {remember_runner(project, clone, own)}" if clone else why)
+    if problem:
+        notes.append(f"{problem} {remember_runner(project, clone, is_new)}" if clone else problem)
     if not linked:
-        notes.append(f"To receive the template's updates: cruft link {url or '<its URL>'}")
+        notes.append(f"To get updates of the template: cruft link {url or '<its URL>'}")
     text = "\n".join([*notes, next_steps(project, ANSWERS)]) + "\n"
     sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
 

@@ -1,4 +1,4 @@
-"""Remove what the other targets have built; `.venv` stays."""
+"""Remove build outputs and caches; `.venv` stays."""
 
 import shutil
 

@@ -12,7 +12,7 @@ for build in (build_meta.build_sdist, build_meta.build_wheel):
 
 
 def main() -> None:
-    """Build both anew."""
+    """Build both."""
     prepare()
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     run("-c", BUILD)

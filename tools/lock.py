@@ -1,6 +1,6 @@
-"""Write the locks anew: that of a generated project first, then the template's own on top.
+"""Write the locks: first the generated project's, then the template's own on top of it.
 
-Arguments go to uv: `--upgrade` takes newer releases, otherwise what is locked stays.
+Arguments go to uv: without `--upgrade`, locked versions stay.
 """
 
 import json
@@ -24,7 +24,7 @@ lock.main(sys.argv[2:], setup.given(Path(sys.argv[1])))
 
 
 def compile_lock(lock: str, *sources: str) -> None:
-    """Lock the sources; no address of an index gets into the lock."""
+    """Lock the sources, without the address of an index."""
     uv = find_uv(ROOT)
     if uv is None:
         sys.exit("uv is not installed: run make test first.")
@@ -35,7 +35,7 @@ def compile_lock(lock: str, *sources: str) -> None:
 
 
 def lock_project() -> None:
-    """Lock as a fresh project does, with the runner of the working tree."""
+    """Lock a generated project with the runner of the working tree."""
     with tempfile.TemporaryDirectory() as folder:
         command = [python(ROOT), "-m", "cookiecutter", str(ROOT), "--no-input"]
         quiet = {"check": True, "stdout": subprocess.DEVNULL}
@@ -48,7 +48,7 @@ def lock_project() -> None:
 
 
 def write_taken_names() -> None:
-    """Note the names that a generated package cannot have, for the question about it."""
+    """Write the names that a generated package cannot have to cookiecutter.json."""
     command = [python(ROOT), str(ROOT / "tools" / "taken.py")]
     names = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     path = ROOT / "cookiecutter.json"
@@ -64,7 +64,7 @@ def main() -> None:
     lock_project()
     constraints = ("--constraint", str(GENERATED.relative_to(ROOT) / "requirements.lock"))
     compile_lock("requirements-dev.lock", "requirements-dev.in", *constraints)
-    # on its own: it shares an environment with nothing
+    # without constraints: it has its own environment
     compile_lock("requirements-odcs.lock", "requirements-odcs.in")
     write_taken_names()
 

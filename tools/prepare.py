@@ -1,4 +1,4 @@
-"""Create the template's `.venv`: what a project needs, tools, and the runner, editable."""
+"""Create the template's `.venv`: a project's packages, tools, and the runner, editable."""
 
 import subprocess
 import sys
@@ -18,13 +18,13 @@ LOCKS = [
 
 
 def prepare() -> str:
-    """Install what is missing and give the environment's Python."""
+    """Install what is missing; return the environment's Python."""
     install(ROOT, LOCKS, given(ROOT), ["boosting"])
     return python(ROOT)
 
 
 def run(*arguments: str, folder: Path = ROOT) -> None:
-    """Run the environment's Python, and leave as it leaves where it fails."""
+    """Run the environment's Python, and exit with its code if it fails."""
     result = subprocess.run([python(ROOT), *arguments], cwd=folder, check=False)
     if result.returncode:
         sys.exit(result.returncode)

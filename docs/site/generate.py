@@ -143,7 +143,7 @@ def commands() -> str:
         "What can be typed:",
         "",
         "```text",
-        app.USAGE.rstrip(),
+        runner("ml_experiment_runner.cli.listing").USAGE.rstrip(),
         "```",
         "",
         (

@@ -27,13 +27,13 @@ remembered = subprocess.run(asked, cwd=root, capture_output=True, text=True).std
 calls = Path(CALLS)
 with calls.open("a") as file:
     file.write(json.dumps({"extras": sys.argv[1:], "pin": pin, "remembered": remembered}) + "\n")
-print("Installing what the lock holds", flush=True)
+print("Installing the locked packages", flush=True)
 venv.create(root / ".venv", symlinks=True)
 if (calls.parent / "killed").exists():
     os.kill(os.getpid(), signal.SIGKILL)
 if "unreachable" in pin:
     print("error: Git operation failed", file=sys.stderr)
-    sys.exit(f"The runner cannot be had from {pin} (no such host). Write another address.")
+    sys.exit(f"Cannot install the runner from {pin} (no such host). Write another address.")
 [packages] = (root / ".venv").glob("lib/*/site-packages")
 (packages / "ml_experiment_runner").mkdir()
 (packages / "ml_experiment_runner" / "__init__.py").write_text("FACTOR = 1\n")

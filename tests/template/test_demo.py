@@ -30,7 +30,7 @@ def author(monkeypatch, tmp_path):
     return answers
 
 
-def test_demo_belongs_to_whom_git_knows(author) -> None:
+def test_demo_has_the_author_of_git(author) -> None:
     assert author(name="Ada", email="ada@example.org") == [
         "author_name=Ada",
         "author_email=ada@example.org",
@@ -38,9 +38,9 @@ def test_demo_belongs_to_whom_git_knows(author) -> None:
 
 
 @pytest.mark.parametrize("known", [{}, {"name": "{{ 7 * 7 }}", "email": "{% x %}"}])
-def test_demo_of_nobody_pretends_no_name(author, known) -> None:
+def test_demo_without_git_user_has_a_placeholder(author, known) -> None:
     assert author(**known) == [
-        "author_name=Whoever runs the demo",
+        "author_name=Demo",
         "author_email=demo@example.com",
     ]
 
@@ -80,6 +80,6 @@ def test_demo_uses_the_runner_of_the_working_tree(tmp_path) -> None:
     again = subprocess.run(
         command, cwd=template, env=environment, capture_output=True, encoding="utf-8", check=True
     )
-    assert f"{project} is there already." in again.stdout
+    assert f"{project} is up to date." in again.stdout
     assert again.stdout.count("The environment is up to date") == 2
     assert "Installing" not in again.stdout

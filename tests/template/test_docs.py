@@ -15,9 +15,11 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
+from support import SOURCE
 from support.pages import ROOT, blocks, commands
 
 GENERATED = ROOT / "{{cookiecutter.project_slug}}"
+PACKAGED = SOURCE / "ml_experiment_runner" / "conf"
 
 
 class Page(HTMLParser):
@@ -95,15 +97,18 @@ def test_reference_names_every_key_command_and_task(site: Path, monkeypatch) -> 
     config = importlib.import_module("ml_experiment_runner.config.schema").Config
     text = (site / "reference" / "configuration" / "index.html").read_text(encoding="utf-8")
     missing = [key for key in keys(config) if f"<code>{key}</code>" not in text]
-    for path in (GENERATED / "conf").glob("*/*.yaml"):
+    options = [*(GENERATED / "conf").glob("*/*.yaml"), *PACKAGED.glob("*/*.yaml")]
+    for path in options:
         if f"<code>{path.parent.name}={path.stem}</code>" not in text:
             missing.append(f"{path.parent.name}={path.stem}")
     text = (site / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
-    missing += [one for one in importlib.import_module("ml_experiment_runner.cli.app").COMMANDS
-                if f'id="python-runpy-{one}"' not in text]  # fmt: skip
+    missing += [name for name in importlib.import_module("ml_experiment_runner.cli.app").COMMANDS
+                if f'id="python-runpy-{name}"' not in text]  # fmt: skip
     text = (site / "reference" / "tasks" / "index.html").read_text(encoding="utf-8")
-    missing += [path.stem for path in (GENERATED / "conf" / "task").glob("*.yaml")
-                if f"<code>task={path.stem}</code>" not in text]  # fmt: skip
+    tasks = [path.stem for path in PACKAGED.glob("task/*.yaml")]
+    missing += [name for name in tasks if f"<code>task={name}</code>" not in text]
+    assert "train" in tasks
+    assert len(options) > 20
     assert not missing
 
 

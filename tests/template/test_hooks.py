@@ -26,14 +26,14 @@ REFUSED = {
     "slug with a step back": ({"project_slug": "a/../b"}, "letters a-z, digits"),
     "slug with a line break": ({"project_slug": "a\nb"}, "letters a-z, digits"),
     "slug of dots": ({"project_slug": "..."}, "letters a-z, digits"),
-    "slug of a device": ({"project_slug": "NUL"}, "any other name"),
-    "package with a dash": ({"package_name": "a-b"}, "small letters a-z"),
-    "package with a digit first": ({"package_name": "7seas"}, "small letters a-z"),
-    "package in capitals": ({"package_name": "Flights"}, "small letters a-z"),
-    "keyword": ({"package_name": "class"}, "a name of its own"),
-    "standard library": ({"package_name": "test"}, "a name of its own"),
-    "dependency": ({"package_name": "mlflow"}, "a name of its own"),
-    "the runner": ({"package_name": "runner"}, "a name of its own"),
+    "slug of a device": ({"project_slug": "NUL"}, "device on Windows"),
+    "package with a dash": ({"package_name": "a-b"}, "lower case letters"),
+    "package with a digit first": ({"package_name": "7seas"}, "lower case letters"),
+    "package in capitals": ({"package_name": "Flights"}, "lower case letters"),
+    "keyword": ({"package_name": "class"}, "choose another name"),
+    "standard library": ({"package_name": "test"}, "choose another name"),
+    "dependency": ({"package_name": "mlflow"}, "choose another name"),
+    "the runner": ({"package_name": "ml_experiment_runner"}, "choose another name"),
     "control character": ({"description": "a\x07b"}, "text, line breaks and tabs"),
 }
 
@@ -47,13 +47,13 @@ def wait_until_removed(folder: Path) -> None:
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusal_is_one_clear_line_and_leaves_nothing(template, tmp_path, case):
-    answers, accepted = REFUSED[case]
+    answers, expected = REFUSED[case]
     generation = run_cookiecutter(template, tmp_path / "inner", answers)
     lines = [line for line in generation.output.splitlines() if line.startswith("Refused: ")]
     assert generation.code != 0
     assert len(lines) == 1
     assert generation.output.startswith("Refused: ")
-    assert accepted in lines[0]
+    assert expected in lines[0]
     assert next(iter(answers)) in lines[0]
     # cookiecutter's report of a hook that fails, which a hook cannot keep it from
     assert generation.output.count("Traceback") == 1
@@ -120,7 +120,7 @@ def test_template_syntax_in_a_typed_answer_is_refused(template, tmp_path):
         check=False,
     )
     assert result.returncode != 0
-    assert "Refused: description holds template syntax" in result.stderr
+    assert "Refused: description must be plain text" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -152,7 +152,7 @@ def test_lock_that_cannot_reach_the_runner_is_one_line(template, tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith(f"The runner cannot be had from {pin} (")
+    assert done.stderr.startswith(f"Cannot install the runner from {pin} (")
     assert len(done.stderr.splitlines()) == 1
     assert (project / "requirements.lock").read_text(encoding="utf-8") == LOCK
 

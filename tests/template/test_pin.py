@@ -121,19 +121,19 @@ def test_pin_is_what_others_can_reach_and_folder_what_is_here(origin, clone, tmp
     project = generation.project
     if way in (from_a_repository_without_origin, from_a_plain_folder):
         assert pin_of(project) == f"ml-experiment-runner=={VERSION}"
-        assert "colleagues need one in requirements-runner.txt" in generation.output
+        assert "write one to requirements-runner.txt" in generation.output
     else:
         commit = head(clone) if way in HERE_ONLY else head(origin)
         assert pin_of(project) == f"ml-experiment-runner @ git+{origin.as_uri()}@{commit}"
     if way in AS_PUBLISHED:
         assert remembered(project) == ""
-        assert "runner from" not in generation.output
+        assert "uses the runner" not in generation.output
     else:
         assert remembered(project) == str(clone)
-        line = f"This machine takes the runner from {clone}"
+        line = f"This machine uses the runner in {clone}"
         assert sum(line in written for written in generation.output.splitlines()) == 1
     if way in HERE_ONLY:
-        assert "push it for others" in generation.output
+        assert "push it for your colleagues" in generation.output
     assert git(project, "status", "--porcelain") == ""
 
 
@@ -157,7 +157,7 @@ def test_pin_of_an_archive_is_the_version(origin, tmp_path):
     assert generation.code == 0, generation.output
     assert pin_of(generation.project) == f"ml-experiment-runner=={VERSION}"
     assert remembered(generation.project) == ""
-    assert "The template came in an archive" in generation.output
+    assert "The template is an archive" in generation.output
 
 
 @pytest.mark.parametrize(
@@ -354,30 +354,30 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize("case", UNREACHABLE)
-def test_pin_out_of_reach_is_one_line_that_says_what_to_do(light, origin, case):
+def test_unreachable_pin_is_one_line_with_advice(light, origin, case):
     pin = UNREACHABLE[case].format(origin=origin.as_uri())
     (light / "requirements-runner.txt").write_text(f"{pin}\n", encoding="utf-8")
     done = set_up(light)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"The runner cannot be had from {pin} (")
+    assert line.startswith(f"Cannot install the runner from {pin} (")
     assert 'make setup ARGS="--runner <folder or wheel>"' in line
     assert not (light / ".venv" / "installed.txt").exists()
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ml-experiment-runner==1\nhydra-core==1\n"])
-def test_pin_in_no_line_or_two_is_refused(light, text):
+def test_pin_file_without_exactly_one_line_is_refused(light, text):
     (light / "requirements-runner.txt").write_text(text, encoding="utf-8")
     done = set_up(light)
     assert done.returncode == 1
-    assert done.stderr.startswith("requirements-runner.txt has to name the runner in one line")
+    assert done.stderr.startswith("requirements-runner.txt must name the runner in one line")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_is_no_runner_is_refused_and_not_remembered(light, tmp_path):
+def test_folder_without_runner_is_refused(light, tmp_path):
     done = set_up(light, "--runner", str(tmp_path))
     assert done.returncode == 1
-    assert "neither a checkout of the template nor a wheel" in done.stderr
+    assert "must be a checkout of the template or a wheel" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert remembered(light) == ""
 
@@ -397,7 +397,7 @@ def test_extra_is_installed_when_chosen_and_stays(light):
     refused = set_up(light, "rays")
     assert (refused.returncode, refused.stderr) == (
         1,
-        "rays: no such extra. There is: boosting, ray.\n",
+        "rays: no such extra; choose from boosting, ray.\n",
     )
 
 

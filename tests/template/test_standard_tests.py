@@ -162,19 +162,19 @@ def test_every_failure_opens_with_the_file_to_look_at(broken: Path, shown: list[
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_mistake_is_told_with_what_to_do(shown: list[str], mistake: Mistake) -> None:
+def test_mistake_is_shown_with_advice(shown: list[str], mistake: Mistake) -> None:
     assert any(section.startswith(mistake.file) and mistake.told in section for section in shown), (
         "\n\n".join(section for section in shown if mistake.file in section) or "nothing is shown"
     )
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_mistake_in_a_feature_is_told_with_what_to_do(shown: list[str], name: str) -> None:
+def test_mistake_in_a_feature_is_shown_with_advice(shown: list[str], name: str) -> None:
     opening = f"src/flight_delays/features.py: feature '{name}'"
     assert any(section.startswith(opening) and FEATURES[name][1] in section for section in shown)
 
 
-def test_files_without_mistakes_fail_nothing(shown: list[str]) -> None:
+def test_only_files_with_mistakes_fail(shown: list[str]) -> None:
     files = {mistake.file for mistake in MISTAKES.values()} | {"src/flight_delays/features.py"}
     assert {section.partition(":")[0] for section in shown} == files
 
@@ -187,9 +187,7 @@ def test_files_without_mistakes_fail_nothing(shown: list[str]) -> None:
         ("conf/config.yaml", "defaults: [\n"),
     ],
 )
-def test_file_that_all_need_is_told_when_it_is_broken(
-    bake, tmp_path: Path, file: str, text: str
-) -> None:
+def test_broken_shared_file_is_named(bake, tmp_path: Path, file: str, text: str) -> None:
     project = tmp_path / "flight-delays"
     shutil.copytree(bake(), project)
     (project / file).write_text(text, encoding="utf-8")
@@ -267,7 +265,7 @@ def test_rows_are_counted(run_experiment) -> None:
 
 
 @pytest.mark.long
-def test_experiment_that_fails_when_it_runs_is_told(bake, tmp_path: Path) -> None:
+def test_failing_experiment_is_named(bake, tmp_path: Path) -> None:
     project = tmp_path / "flight-delays"
     shutil.copytree(bake(example="none", project_name="Flight Delays"), project)
     for block in blocks((project / "README.md").read_text(encoding="utf-8")):

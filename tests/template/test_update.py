@@ -146,21 +146,21 @@ def test_answer_that_would_run_as_code_stops_the_update(bake, tmp_path, code):
     before = git(project, "status", "--porcelain")
     result = run_update(project)
     assert result.returncode == 2
-    assert "an answer holds template syntax" in result.stderr
+    assert "an answer contains template syntax" in result.stderr
     assert "git log -p .cruft.json" in result.stderr
     assert git(project, "status", "--porcelain") == before
 
 
-def test_plain_answers_stop_no_update(bake):
+def test_plain_answers_are_taken_by_the_update(bake):
     update.refuse_code(update.state(bake()))
 
 
-def test_project_that_knows_no_template_is_told_how_to_link_it(bake, tmp_path):
+def test_project_without_template_says_how_to_link_it(bake, tmp_path):
     project = shutil.copytree(bake(), tmp_path / "project")
     (project / ".cruft.json").unlink()
     result = run_update(project)
     assert result.returncode == 2
-    assert result.stderr.startswith("There is no .cruft.json")
+    assert result.stderr.startswith(".cruft.json is missing")
     assert "uvx cruft link <URL of the template>" in result.stderr
     (project / ".cruft.json").write_text("<<<<<<< ours\n", encoding="utf-8")
     result = run_update(project)
@@ -196,13 +196,13 @@ def test_pin_moves_with_the_template_and_keeps_its_address(kind):
     assert update.moved_pin(before, NEWER, "0.3.0") == after
 
 
-def test_pin_to_a_wheel_is_named_for_a_person_to_move(tmp_path):
+def test_pin_to_a_wheel_must_be_moved_by_hand(tmp_path):
     pin = "ml-experiment-runner @ https://example.com/ml_experiment_runner-0.2.0-py3-none-any.whl\n"
     (tmp_path / "requirements-runner.txt").write_text(pin, encoding="utf-8")
     after = {"commit": NEWER, "context": {"cookiecutter": {"_version": "0.3.0"}}}
-    told = update.move_pin(tmp_path, after)
-    assert told is not None
-    assert "see that it holds runner 0.3.0" in told
+    note = update.move_pin(tmp_path, after)
+    assert note is not None
+    assert "check that it is runner 0.3.0" in note
     assert (tmp_path / "requirements-runner.txt").read_text(encoding="utf-8") == pin
 
 
@@ -282,7 +282,7 @@ def runner_of(project: Path) -> str:
 
 
 @pytest.mark.long
-def test_update_moves_pin_and_environment_and_tells_the_news(template, tmp_path):
+def test_update_moves_pin_and_environment_and_lists_news(template, tmp_path):
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     shutil.copytree(template, origin, symlinks=True)
     git(tmp_path, "clone", "--quiet", str(origin), str(clone))
@@ -301,7 +301,7 @@ def test_update_moves_pin_and_environment_and_tells_the_news(template, tmp_path)
     assert pin.endswith(f"ml-experiment-runner @ git+{origin.as_uri()}@{commit}\n")
     assert runner_of(project) == "0.3.0"
     assert "\ntabulate==" in (project / "requirements.lock").read_text(encoding="utf-8")
-    assert "What is new of the runner:\nUnreleased\n- Newer things.\n\n" in done.stdout
+    assert "New in the runner:\nUnreleased\n- Newer things.\n\n" in done.stdout
 
 
 # ------------------------------------------------- from the last version with the runner vendored

@@ -1,7 +1,7 @@
-"""Lock what the runner and `pyproject.toml` need, in one file that holds on every platform.
+"""Lock the requirements of the runner and of `pyproject.toml` in one file for every platform.
 
-What only an extra of the runner brings is in the same file, under the marker `extra == '<name>'`.
-Arguments go to uv: `--upgrade` takes newer releases, otherwise what is locked stays.
+Requirements of an extra of the runner are in the same file, with the marker `extra == '<name>'`.
+Arguments go to uv: without `--upgrade`, locked versions stay.
 """
 
 import re
@@ -17,10 +17,10 @@ from setup import (
     NAME,
     ROOT,
     Runner,
+    cannot_install,
     entries,
     extra_of,
     find_uv,
-    out_of_reach,
     reason,
     runner_of,
     with_extras,
@@ -28,16 +28,16 @@ from setup import (
 
 EXTRAS = ("boosting", "deep", "ray")
 LOCK, EXAMPLE = "requirements.lock", "requirements-example.lock"
-# No address of an index gets into a lock.
+# A lock contains no address of an index.
 OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
 OPTIONS += ["--no-emit-package", NAME, "--custom-compile-command", "make lock"]
-# What the runner left when it was a part of this repository and became a package.
+# Leftovers of the time when the runner was part of this repository.
 RETIRED = [f"requirements-{name}.lock" for name in EXTRAS]
 RETIRED_FOLDERS = ["src/runner", "src/hydra_plugins", "tests/standard"]
 
 
 def tidy(root: Path = ROOT) -> None:
-    """Remove what an update leaves behind: older locks, and folders that hold only bytecode."""
+    """Remove what an update leaves: former locks, and folders that contain only bytecode."""
     for name in RETIRED:
         (root / name).unlink(missing_ok=True)
     for name in RETIRED_FOLDERS:
@@ -46,15 +46,17 @@ def tidy(root: Path = ROOT) -> None:
             shutil.rmtree(root / name, ignore_errors=True)
 
 
-def compiled(words: Sequence[str], runner: Runner | None, before: str, asked: Sequence[str]) -> str:
-    """What uv locks for these sources, keeping the versions of before."""
+def compiled(
+    sources: Sequence[str], runner: Runner | None, before: str, options: Sequence[str]
+) -> str:
+    """The lock of these sources, with the versions of the lock before it."""
     uv = find_uv()
     if uv is None:
         sys.exit("uv is not installed: run make setup first.")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, LOCK)
         output.write_text(before, encoding="utf-8")
-        command = [*uv, "pip", "compile", "--quiet", *OPTIONS, *words, *asked]
+        command = [*uv, "pip", "compile", "--quiet", *OPTIONS, *sources, *options]
         typed = None
         if runner is not None and not runner.source.startswith("file:"):
             command.append(runner.source)
@@ -68,35 +70,35 @@ def compiled(words: Sequence[str], runner: Runner | None, before: str, asked: Se
             if runner and re.search(
                 rf"`{NAME} @|{NAME} was not found|Distribution not", done.stderr
             ):
-                sys.exit(out_of_reach(runner, reason(done.stderr)))
+                sys.exit(cannot_install(runner, reason(done.stderr)))
             sys.exit(done.stderr.strip())
         return output.read_text(encoding="utf-8").partition("\n# The following packages were")[0]
 
 
 def marked(entry: str, extra: str) -> str:
-    """A requirement that holds for an extra only."""
+    """A requirement with the marker of an extra."""
     first, end, rest = entry.partition("\n")
     requirement, _, marker = first.removesuffix(" \\").partition(" ; ")
     marker = f"({marker})" if " or " in marker else marker
     return f"{requirement} ; {f'{marker} and ' if marker else ''}extra == '{extra}' \\{end}{rest}"
 
 
-def lock_extra(extra: str, base: str, before: str, runner: Runner, asked: Sequence[str]) -> str:
-    """What an extra adds, in the versions that everything else has."""
+def lock_extra(extra: str, base: str, before: str, runner: Runner, options: Sequence[str]) -> str:
+    """The requirements that an extra adds to the base lock."""
     with tempfile.TemporaryDirectory() as folder:
-        constraint, wanted = Path(folder, "base.txt"), Path(folder, "extra.txt")
+        constraint, requirement = Path(folder, "base.txt"), Path(folder, "extra.txt")
         constraint.write_text(base, encoding="utf-8")
-        wanted.write_text(f"{NAME}[{extra}]\n", encoding="utf-8")
-        words = ["--no-annotate", "--constraint", str(constraint), str(wanted)]
+        requirement.write_text(f"{NAME}[{extra}]\n", encoding="utf-8")
+        sources = ["--no-annotate", "--constraint", str(constraint), str(requirement)]
         known = "".join(entry for entry in entries(before) if extra_of(entry) == extra)
-        text = compiled(words, runner, with_extras(known, [extra]), asked)
-    there = {entry.partition("\n")[0] for entry in entries(base)}
-    added = [entry for entry in entries(text) if entry.partition("\n")[0] not in there]
+        text = compiled(sources, runner, with_extras(known, [extra]), options)
+    locked = {entry.partition("\n")[0] for entry in entries(base)}
+    added = [entry for entry in entries(text) if entry.partition("\n")[0] not in locked]
     return "".join(marked(entry, extra) for entry in added)
 
 
 def main(arguments: Sequence[str], runner: Runner | None = None) -> None:
-    """Write the locks anew."""
+    """Write the locks."""
     tidy()
     runner = runner or runner_of()
     lock, example = ROOT / LOCK, ROOT / EXAMPLE
@@ -104,12 +106,12 @@ def main(arguments: Sequence[str], runner: Runner | None = None) -> None:
     print(f"Locking {LOCK} …", flush=True)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = [name for name in ("dev", "tools") if name in project.get("dependency-groups", {})]
-    words = ["pyproject.toml", *(word for name in groups for word in ("--group", name))]
-    base = compiled(words, runner, with_extras(before, ()), arguments)
+    sources = ["pyproject.toml", *(word for name in groups for word in ("--group", name))]
+    base = compiled(sources, runner, with_extras(before, ()), arguments)
     extras = [lock_extra(extra, base, before, runner, arguments) for extra in EXTRAS]
-    parts = [f"# what the runner's extra {extra} adds\n{text}" if text else ""
-             for extra, text in zip(EXTRAS, extras, strict=True)]  # fmt: skip
-    lock.write_text(base + "".join(parts), encoding="utf-8", newline="\n")
+    sections = [f"# what the runner's extra {extra} adds\n{text}" if text else ""
+                for extra, text in zip(EXTRAS, extras, strict=True)]  # fmt: skip
+    lock.write_text(base + "".join(sections), encoding="utf-8", newline="\n")
     if (ROOT / "requirements-example.in").exists():
         print(f"Locking {EXAMPLE} …", flush=True)
         before = example.read_text(encoding="utf-8") if example.exists() else ""

@@ -1,12 +1,11 @@
-"""Create `.venv` and install exactly what the lock and the pin hold. Doing it twice costs nothing.
+"""Create `.venv` and install exactly what the lock and the pin name. A second call does nothing.
 
     python tools/setup.py boosting          also what an extra of the runner needs
     python tools/setup.py --runner ../tpl   the runner from a checkout (editable) or a wheel
     python tools/setup.py --runner pin      the runner from requirements-runner.txt again
-    python tools/setup.py --python -m …     no set-up: runs the environment's Python
+    python tools/setup.py --python -m …     only runs the environment's Python
 
-An extra that was installed once stays; it is gone with `.venv`. `.git/config` remembers a checkout
-or wheel.
+An extra stays installed until `.venv` is deleted. `.git/config` remembers a checkout or wheel.
 """
 
 import argparse
@@ -30,15 +29,22 @@ PIN = ROOT / "requirements-runner.txt"
 NAME = "ml-experiment-runner"
 REMEMBERED = "ml-experiment.runner"
 EXTRA = re.compile(r"""(?: and )?\(?extra == ['"]([\w-]+)['"]\)?""")
-"""The marker of a requirement that only an extra brings; plain pip and uv pass it over."""
+"""The marker of a requirement of an extra; pip and uv ignore such a requirement."""
 
 
 class Runner(NamedTuple):
-    """Where the runner comes from: in words for uv, for the lock, and for a person."""
+    """Where the runner is installed from.
 
-    words: list[str]
+    Attributes:
+        arguments: For `uv pip install`.
+        source: For the lock: a requirements file or an address.
+        description: For messages.
+        state: Changes whenever the runner must be installed again.
+    """
+
+    arguments: list[str]
     source: str
-    told: str
+    description: str
     state: str
 
 
@@ -48,22 +54,22 @@ def scripts(root: Path = ROOT) -> Path:
 
 
 def python(root: Path = ROOT) -> str:
-    """The environment's Python, or the one that runs this where there is none."""
-    found = scripts(root) / ("python.exe" if sys.platform == "win32" else "python")
-    return str(found) if found.exists() else sys.executable
+    """The environment's Python, or the current one if there is no environment."""
+    program = scripts(root) / ("python.exe" if sys.platform == "win32" else "python")
+    return str(program) if program.exists() else sys.executable
 
 
 def find_uv(root: Path = ROOT) -> list[str] | None:
-    """The command that runs uv, if it is installed anywhere."""
+    """The command that runs uv, None if it is not installed."""
     for folder in (str(scripts(root)), None):
-        found = shutil.which("uv", path=folder)
-        if found and works(found):
-            return [found]
+        program = shutil.which("uv", path=folder)
+        if program and works(program):
+            return [program]
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
 
 
 def works(uv: str) -> bool:
-    """Whether it is a whole program; a set-up that was killed may leave a part of one."""
+    """Whether a program runs; a killed set-up may leave half of it."""
     try:
         return subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -71,17 +77,17 @@ def works(uv: str) -> bool:
 
 
 def has_environment(root: Path) -> bool:
-    """Whether `.venv` was made to its end."""
-    return (scripts(root) / "activate").exists()  # what venv writes last
+    """Whether `.venv` is complete."""
+    return (scripts(root) / "activate").exists()  # venv writes it last
 
 
 def install_uv(root: Path, lock: Path) -> list[str]:
-    """Install the uv that the lock names with pip."""
+    """Install the locked uv with pip."""
     print("Installing uv …", flush=True)
     venv.create(root / ".venv", with_pip=True, clear=not has_environment(root))
     locked = re.search(r"^uv==(?:.*\\\n)*.*$", lock.read_text(encoding="utf-8"), re.MULTILINE)
     if locked is None:
-        sys.exit(f"{lock.name} does not hold uv: add it to pyproject.toml and lock again.")
+        sys.exit(f"{lock.name} does not contain uv: add it to pyproject.toml and run make lock.")
     with tempfile.TemporaryDirectory() as folder:
         requirement = Path(folder) / "uv.txt"
         requirement.write_text(locked.group() + "\n", encoding="utf-8")
@@ -96,19 +102,19 @@ def entries(lock: str) -> list[str]:
 
 
 def extra_of(entry: str) -> str | None:
-    """The extra that alone brings a requirement."""
-    found = EXTRA.search(entry.partition("\n")[0])
-    return found.group(1) if found else None
+    """The extra that a requirement belongs to, None for other requirements."""
+    marker = EXTRA.search(entry.partition("\n")[0])
+    return marker.group(1) if marker else None
 
 
 def known_extras(lock: Path) -> list[str]:
-    """The extras that a lock holds requirements for."""
-    found = map(extra_of, entries(lock.read_text(encoding="utf-8")))
-    return sorted({name for name in found if name})
+    """The extras that have requirements in a lock."""
+    extras = map(extra_of, entries(lock.read_text(encoding="utf-8")))
+    return sorted({name for name in extras if name})
 
 
 def with_extras(lock: str, extras: Sequence[str]) -> str:
-    """A lock in which the chosen extras are no condition any more, each requirement once."""
+    """A lock with the requirements of the chosen extras, without their markers, each once."""
     chosen: list[str] = []
     for entry in entries(lock):
         extra = extra_of(entry)
@@ -124,16 +130,17 @@ def with_extras(lock: str, extras: Sequence[str]) -> str:
 def pinned(pin: Path) -> Runner:
     """The runner that the pin names."""
     lines = pin.read_text(encoding="utf-8").splitlines() if pin.exists() else []
-    named = [line.strip() for line in lines if line.strip() and line.lstrip()[0] not in "#-"]
-    if len(named) != 1:
-        sys.exit(f"{pin.name} has to name the runner in one line: {NAME} @ git+<address>@<commit>, "
-                 f"{NAME}==<version>, or a wheel.")  # fmt: skip
+    requirements = [line for line in map(str.strip, lines) if line and line[0] not in "#-"]
+    if len(requirements) != 1:
+        sys.exit(f"{pin.name} must name the runner in one line: {NAME} @ git+<address>@<commit>, "
+                 f"{NAME}==<version>, or a wheel; got {len(requirements)} lines.")  # fmt: skip
     text = pin.read_text(encoding="utf-8")
-    return Runner(["--requirement", str(pin)], str(pin), named[0].partition(" --hash")[0], text)
+    name = requirements[0].partition(" --hash")[0]
+    return Runner(["--requirement", str(pin)], str(pin), name, text)
 
 
 def given(place: Path) -> Runner:
-    """The runner of a checkout or in a wheel."""
+    """The runner in a checkout or a wheel."""
     if place.is_dir() and (place / "pyproject.toml").is_file():
         state = (place / "pyproject.toml").read_text(encoding="utf-8")
         return Runner(["--editable", str(place)], place.as_uri(), f"the checkout {place}", state)
@@ -141,14 +148,14 @@ def given(place: Path) -> Runner:
         digest = hashlib.sha256(place.read_bytes()).hexdigest()
         return Runner([str(place)], place.as_uri(), f"the wheel {place}", digest)
     sys.exit(
-        f"{place} is neither a checkout of the template nor a wheel of the runner. Take another, "
-        f'or what {PIN.name} names: make setup ARGS="--runner pin"'
+        f"{place} must be a checkout of the template or a wheel of the runner. Choose another one, "
+        f'or the runner that {PIN.name} names: make setup ARGS="--runner pin"'
     )
 
 
-def git_config(root: Path, *words: str) -> str | None:
-    """What git's configuration of this repository answers; None where there is none."""
-    command = ["git", "config", "--local", *words]
+def git_config(root: Path, *arguments: str) -> str | None:
+    """The output of git config for this repository; None if it fails."""
+    command = ["git", "config", "--local", *arguments]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=False)
     except OSError:
@@ -156,104 +163,104 @@ def git_config(root: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def remember_runner(root: Path, asked: str) -> None:
-    """Take the runner from a folder or wheel from now on, or from the pin again."""
-    if asked == "pin":
+def remember_runner(root: Path, chosen: str) -> None:
+    """Use the runner of a checkout or wheel from now on, or the pinned one again."""
+    if chosen == "pin":
         git_config(root, "--unset-all", REMEMBERED)
         return
-    place = Path(asked).expanduser().resolve()
-    given(place)  # refused, it is not remembered
+    place = Path(chosen).expanduser().resolve()
+    given(place)  # exits if it is neither
     if git_config(root, REMEMBERED, str(place)) is None:
-        print(f"This is no repository of git: say --runner {asked} each time.", flush=True)
+        print(f"Not a git repository: repeat --runner {chosen} at each set-up.", flush=True)
 
 
-def runner_of(root: Path = ROOT, asked: str | None = None) -> Runner:
-    """Where the runner comes from: what is asked for, what is remembered, or what the pin names."""
-    place = asked or git_config(root, "--get", REMEMBERED)
+def runner_of(root: Path = ROOT, chosen: str | None = None) -> Runner:
+    """The runner to install: the chosen one, else the remembered one, else the pinned one."""
+    place = chosen or git_config(root, "--get", REMEMBERED)
     if place and place != "pin":
         return given(Path(place).expanduser().resolve())
     return pinned(root / PIN.name)
 
 
 def reason(output: str) -> str:
-    """The line of uv's output that says most about what went wrong."""
+    """The line of uv's output that explains an error best."""
     lines = [re.sub(r"^[^A-Za-z]+", "", line) for line in output.splitlines()]
     for start in ("fatal:", "ERROR:", "cause:", "Caused by:", "error:"):
-        found = [line for line in lines if line.startswith(start)]
-        if found:
-            line = found[0] if start == "fatal:" else found[-1]
+        matches = [line for line in lines if line.startswith(start)]
+        if matches:
+            line = matches[0] if start == "fatal:" else matches[-1]
             return line.partition(":")[2].strip(" .")
     return next((line for line in reversed(lines) if line), "no reason given")
 
 
-def out_of_reach(runner: Runner, why: str) -> str:
-    """One line on a runner that cannot be installed: what was tried, and what to do."""
+def cannot_install(runner: Runner, error: str) -> str:
+    """The message for a runner that cannot be installed, in one line."""
     return (
-        f"The runner cannot be had from {runner.told} ({why}). Write an address, version or wheel "
-        f"that can be reached into {PIN.name}, or take a checkout or a wheel: "
+        f"Cannot install the runner from {runner.description} ({error}). Write a reachable address, "
+        f"version or wheel to {PIN.name}, or use a checkout or a wheel: "
         'make setup ARGS="--runner <folder or wheel>"'
     )
 
 
 def install_runner(root: Path, uv: Sequence[str], runner: Runner) -> None:
-    """Install the runner alone: all that it needs is there, and was checked by its hashes."""
+    """Install the runner without dependencies: these are installed already, with hashes."""
     command = [*uv, "pip", "install", "--python", python(root), "--no-deps"]
     command += ["--no-build-isolation", "--compile-bytecode", "--reinstall-package", NAME]
     quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1"}
-    why = ""
-    for more in ([], ["--offline"]):  # the cache may hold what the network does not give
+    error = ""
+    for option in ([], ["--offline"]):  # without network, the cache may contain it
         done = subprocess.run(
-            [*command, *runner.words, *more], cwd=root, env=quiet, stdin=subprocess.DEVNULL,
+            [*command, *runner.arguments, *option], cwd=root, env=quiet, stdin=subprocess.DEVNULL,
             capture_output=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
         if done.returncode == 0:
             return
-        why = why or reason(done.stderr)
-    sys.exit(out_of_reach(runner, why))
+        error = error or reason(done.stderr)
+    sys.exit(cannot_install(runner, error))
 
 
 def install_locked(
     root: Path, uv: Sequence[str], locks: Sequence[Path], extras: Sequence[str]
 ) -> None:
-    """Make `.venv` hold what the locks hold, and nothing else."""
-    print(f"Installing what the lock holds into {root / '.venv'} …", flush=True)
+    """Install exactly the locked packages into `.venv`."""
+    print(f"Installing the locked packages into {root / '.venv'} …", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for lock in locks:
             files.append(Path(folder, lock.name))
             text = with_extras(lock.read_text(encoding="utf-8"), extras)
             files[-1].write_text(text, encoding="utf-8")
-        # Bytecode is compiled here, because a session may be told not to write it later. A source
-        # distribution is built with the setuptools that the lock pins.
+        # Bytecode is compiled now, because later sessions may be configured not to write it. The
+        # source distribution is built with the locked setuptools.
         command = [*uv, "pip", "sync", "--quiet", "--python", python(root), "--require-hashes"]
         command += ["--compile-bytecode", "--build-constraints", str(files[0]), *map(str, files)]
         if subprocess.run(command, cwd=root, check=False).returncode:
-            print("Trying again with what the cache holds …", flush=True)
+            print("Trying again offline, from the cache …", flush=True)
             if subprocess.run([*command, "--offline"], cwd=root, check=False).returncode:
-                sys.exit("The installation did not work; the lines above say why.")
+                sys.exit("The installation failed; see the lines above.")
 
 
 def install(
     root: Path, locks: Sequence[Path], runner: Runner | None, extras: Sequence[str] = ()
 ) -> None:
-    """Make `root/.venv` hold what the locks hold and the runner, unless it does already.
+    """Install the locks and the runner into `root/.venv`, unless it is up to date.
 
     Args:
         root: The folder that gets the environment.
-        locks: Hash-pinned requirements; the first one names uv and setuptools.
-        runner: Where the runner comes from.
-        extras: What to install of the requirements that belong to an extra.
+        locks: Requirements with hashes; the first lock contains uv and setuptools.
+        runner: The runner to install, if any.
+        extras: The extras whose requirements are installed.
     """
     if not (3, 11) <= sys.version_info < (3, 14):
-        sys.exit(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}.")
+        sys.exit(f"Python must be 3.11, 3.12 or 3.13, got {sys.version.split()[0]}.")
     stamp = root / ".venv" / "installed.txt"
-    told = f"; the runner is {runner.told}" if runner else ""
+    note = f"; the runner is {runner.description}" if runner else ""
     content = [path.read_text(encoding="utf-8") for path in locks]
-    wanted = hashlib.sha256(repr((*sys.version_info[:2], content, runner, extras)).encode())
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted.hexdigest():
-        print(f"The environment is up to date{told}.", flush=True)
+    digest = hashlib.sha256(repr((*sys.version_info[:2], content, runner, extras)).encode())
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest.hexdigest():
+        print(f"The environment is up to date{note}.", flush=True)
         return
-    stamp.unlink(missing_ok=True)  # until all is installed, the locks say nothing of what is there
+    stamp.unlink(missing_ok=True)  # until everything is installed, .venv matches no lock
     uv = find_uv(root)
     if uv is None:
         uv = install_uv(root, locks[0])
@@ -262,28 +269,28 @@ def install(
     install_locked(root, uv, locks, extras)
     if runner:
         install_runner(root, uv, runner)
-    stamp.write_text(wanted.hexdigest(), encoding="utf-8")
-    print(f"The environment is ready{told}.", flush=True)
+    stamp.write_text(digest.hexdigest(), encoding="utf-8")
+    print(f"The environment is ready{note}.", flush=True)
 
 
-def chosen_extras(root: Path, known: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """The extras that are asked for or were installed before."""
-    for name in asked:
+def chosen_extras(root: Path, known: Sequence[str], typed: Sequence[str]) -> list[str]:
+    """The extras that were typed or were installed before."""
+    for name in typed:
         if name not in known:
-            sys.exit(f"{name}: no such extra. There is: {', '.join(known) or 'none'}.")
-    noted = root / ".venv" / "extras.txt"
-    before = noted.read_text(encoding="utf-8").split() if noted.exists() else []
-    return [name for name in known if name in {*asked, *before}]
+            sys.exit(f"{name}: no such extra; choose from {', '.join(known) or 'none'}.")
+    file = root / ".venv" / "extras.txt"
+    installed = file.read_text(encoding="utf-8").split() if file.exists() else []
+    return [name for name in known if name in {*typed, *installed}]
 
 
 def remember_extras(root: Path, extras: Sequence[str]) -> None:
-    """Note what was installed, for the next time."""
+    """Remember the installed extras for the next set-up."""
     if extras:
         (root / ".venv" / "extras.txt").write_text("\n".join(extras) + "\n", encoding="utf-8")
 
 
 def link_source(root: Path) -> None:
-    """Let notebooks and tools import what is in `src`, as `run.py` does."""
+    """Add `src` to the environment's path, for notebooks and tools; `run.py` does so itself."""
     script = "import sysconfig; print(sysconfig.get_path('purelib'))"
     command = [python(root), "-c", script]
     packages = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -291,18 +298,19 @@ def link_source(root: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Set the environment up, or run its Python."""
-    parser = argparse.ArgumentParser("tools/setup.py", description="Create .venv, or complete it.")
-    parser.add_argument("extras", nargs="*", help="of the runner: boosting, deep, ray")
-    parser.add_argument("--runner", help="a checkout or a wheel from now on, or pin again")
-    parser.add_argument("--python", nargs=argparse.REMAINDER, help="runs the environment's Python")
-    words = parser.parse_args(arguments)
-    if words.python is not None:
-        return subprocess.run([python(), *words.python], cwd=ROOT, check=False).returncode
-    if words.runner:
-        remember_runner(ROOT, words.runner)
-    extras = chosen_extras(ROOT, known_extras(LOCKS[0]), words.extras)
-    install(ROOT, [lock for lock in LOCKS if lock.exists()], runner_of(ROOT, words.runner), extras)
+    """Set up the environment, or run its Python."""
+    parser = argparse.ArgumentParser("tools/setup.py", description="Create or update .venv.")
+    parser.add_argument("extras", nargs="*", help="extras of the runner: boosting, deep, ray")
+    parser.add_argument("--runner", help="a checkout or a wheel to use from now on, or pin")
+    parser.add_argument("--python", nargs=argparse.REMAINDER, help="only run the environment's Python")
+    options = parser.parse_args(arguments)
+    if options.python is not None:
+        return subprocess.run([python(), *options.python], cwd=ROOT, check=False).returncode
+    if options.runner:
+        remember_runner(ROOT, options.runner)
+    extras = chosen_extras(ROOT, known_extras(LOCKS[0]), options.extras)
+    runner = runner_of(ROOT, options.runner)
+    install(ROOT, [lock for lock in LOCKS if lock.exists()], runner, extras)
     remember_extras(ROOT, extras)
     link_source(ROOT)
     compileall.compile_dir(ROOT / "src", quiet=1)

@@ -1,4 +1,4 @@
-"""Bring in the template's newer version: `python run.py update`, with the project's own Python."""
+"""Run `python run.py update` with the project's own Python."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""List the experiments: question, owner, runs, best result, days left."""
+"""List experiments with question, owner, runs, best result and days left."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,35 +17,35 @@ from ml_experiment_runner.record.run_reader import RecordedRun, runs_of
 
 
 def experiments(arguments: list[str]) -> int:
-    """Prints what is known of each experiment, its runs as far as they are on this machine.
+    """Prints each experiment with its runs on this machine.
 
     Returns:
         2 if an experiment cannot be composed; the others are listed all the same.
     """
     parser = argparse.ArgumentParser(prog="python run.py experiments", description=__doc__)
     parser.add_argument("--active", action="store_true", help="only those that are not closed")
-    given = parser.parse_args(arguments)
+    only_active = parser.parse_args(arguments).active
     names = options("experiment")
     if not names:
         print("none yet: python run.py new experiment NAME --question '…'")
         return 0
-    facts, problems, late = {}, [], []
+    facts, errors, findings = {}, [], []
     for name in names:
         try:
             config = compose(f"experiment={name}")
         except UserError as error:
-            problems.append(f"conf/experiment/{name}.yaml: {' '.join(str(error).split())}")
+            errors.append(f"conf/experiment/{name}.yaml: {' '.join(str(error).split())}")
             continue
-        if given.active and config.experiment.status != "active":
+        if only_active and config.experiment.status != "active":
             continue
         facts[name] = _facts(name, config)
-        late += overdue(name, config)
+        findings += overdue(name, config)
     show(facts)
-    for problem in problems:
-        print(problem)
-    for finding in late:
+    for message in errors:
+        print(message)
+    for finding in findings:
         print(f"overdue: {finding.message}")
-    return 2 if problems else 0
+    return 2 if errors else 0
 
 
 def _facts(name: str, config: DictConfig) -> dict[str, str]:
@@ -60,30 +60,28 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
         facts["conclusion"] = experiment.conclusion
     if experiment.status == "active":
         facts["days left"] = days_left(experiment.until)
-    facts["runs"] = _time(runs, finished, experiment.budget_days)
+    facts["runs"] = _number_and_time(runs, len(finished), experiment.budget_days)
     if last:
         facts["last run"] = f"{last.started:%Y-%m-%d %H:%M}  {last.id}"
     if best:
-        metric = objective(config.objective or chosen_objective(best), best.metrics)
-        low, high = (best.metrics.get(f"{metric}/{end}") for end in ("low", "high"))
-        interval = "" if low is None or high is None else f" [{low:,.4f}, {high:,.4f}]"
-        facts["best"] = f"{metric} {best.metrics[metric]:,.4f}{interval}  {best.id}"
-        facts["on data"] = f"{judged_on(best)}, {', '.join(_snapshots(best))}"
+        facts["best"] = _result(best, config.objective)
+        versions = [f"{dataset['signal']} {dataset['version']}" for dataset in best.datasets]
+        facts["data"] = f"{judged_on(best)}, {', '.join(versions)}"
     return facts
 
 
-def _time(
-    runs: Sequence[RecordedRun], finished: Sequence[RecordedRun], budget: float | None
-) -> str:
-    told = str(len(finished))
-    if len(runs) > len(finished):
-        told += f", and {len(runs) - len(finished)} that did not finish"
-    # a run within another one takes place in its time
-    taken = sum(run.seconds for run in runs if run.parent is None)
+def _number_and_time(runs: Sequence[RecordedRun], finished: int, budget: float | None) -> str:
+    text = f"{finished} finished"
+    if len(runs) > finished:
+        text += f", {len(runs) - finished} unfinished"
     if runs:
-        told += f"; {duration(taken)} of computing"
-    return told + (f"; {budget:g} working days set aside" if budget else "")
+        # the time of a run includes that of the runs within it
+        text += f"; {duration(sum(run.seconds for run in runs if run.parent is None))} of computing"
+    return text + (f"; budget {budget:g} working days" if budget else "")
 
 
-def _snapshots(run: RecordedRun) -> list[str]:
-    return [f"{one['signal']} {one['version']}" for one in run.datasets]
+def _result(run: RecordedRun, objective_key: str | None) -> str:
+    metric = objective(objective_key or chosen_objective(run), run.metrics)
+    low, high = (run.metrics.get(f"{metric}/{end}") for end in ("low", "high"))
+    interval = "" if low is None or high is None else f" [{low:,.4f}, {high:,.4f}]"
+    return f"{metric} {run.metrics[metric]:,.4f}{interval}  {run.id}"

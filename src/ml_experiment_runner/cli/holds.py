@@ -1,4 +1,4 @@
-"""List what is held, and release or reject it."""
+"""List holds, and release or reject them."""
 
 import argparse
 from collections.abc import Sequence
@@ -23,37 +23,42 @@ from ml_experiment_runner.project.text import show
 
 def holds(arguments: list[str]) -> int:
     """Lists the holds, or decides one."""
-    parser = argparse.ArgumentParser(prog="python run.py holds", description=_about())
+    parser = argparse.ArgumentParser(prog="python run.py holds", description=__doc__)
     parser.add_argument("--all", action="store_true", help="also those that are decided")
     commands = parser.add_subparsers(dest="command", metavar="release | reject")
-    for name, does in (("release", "accept the delivery"), ("reject", "discard it")):
-        command = commands.add_parser(name, help=does, description=does)
+    for name, effect in (("release", "accept what is held"), ("reject", "discard it")):
+        command = commands.add_parser(name, help=effect, description=effect)
         command.add_argument("id", help="as `python run.py holds` lists it")
         command.add_argument("--by", required=True, metavar="NAME", help="who decides")
         command.add_argument("--why", required=True, metavar="TEXT", help="the reason, for git")
-    asked = parser.parse_args(arguments)
-    root = repository.root()
-    if asked.command is None:
-        _list(read_holds(root), asked.all)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        _list(read_holds(repository.root()), options.all)
         return 0
-    status = RELEASED if asked.command == "release" else REJECTED
-    with data_lock(root):  # or a delivery that arrives now would open the hold again
-        hold = half_decision(root, asked.id, status)
-        is_new = hold is None
-        hold = hold or decide(root, asked.id, status, asked.by, asked.why)
-        try:
-            files = _follow(hold)
-        except BaseException:  # it can be decided again when what stood in the way is gone
-            if is_new:
-                reopen(root, hold)
-            raise
+    status = RELEASED if options.command == "release" else REJECTED
+    hold, files = _decide(options.id, status, options.by, options.why)
     print(f"{hold.id} is {hold.status}")
-    print(f"keep the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
+    print(f"commit the decision: git add {' '.join([file_name(hold.id), *files])} && git commit")
     return 0
 
 
-def _follow(hold: Hold) -> list[str]:
-    """Does what follows from a decision; gives the files that changed, relative to the project."""
+def _decide(hold_id: str, status: str, by: str, why: str) -> tuple[Hold, list[str]]:
+    """Decides a hold; returns it with the other files that changed."""
+    root = repository.root()
+    with data_lock(root):  # a delivery that arrives now would open the hold again
+        hold = half_decision(root, hold_id, status)
+        is_new = hold is None
+        hold = hold or decide(root, hold_id, status, by, why)
+        try:
+            return hold, _apply(hold)
+        except BaseException:  # open again, so that the decision can be repeated
+            if is_new:
+                reopen(root, hold)
+            raise
+
+
+def _apply(hold: Hold) -> list[str]:
+    """Applies a decision; returns the files that changed, relative to the project."""
     if hold.kind == "threshold":
         from ml_experiment_runner.training.thresholds import active
 
@@ -63,17 +68,13 @@ def _follow(hold: Hold) -> list[str]:
     return ingestion.decided(hold)
 
 
-def _about() -> str:
-    return (__doc__ or "").partition("\n")[0]
-
-
-def _list(found: Sequence[Hold], everything: bool) -> None:
-    shown = [hold for hold in found if everything or hold.status == OPEN]
-    if not shown:
-        more = " (--all shows what was decided)" if found else ""
-        print(f"nothing is held{more}")
+def _list(all_holds: Sequence[Hold], show_decided: bool) -> None:
+    holds = [hold for hold in all_holds if show_decided or hold.status == OPEN]
+    if not holds:
+        hint = " (--all lists decided holds)" if all_holds else ""
+        print(f"nothing is held{hint}")
         return
-    show({hold.id: _facts(hold) for hold in shown})
+    show({hold.id: _facts(hold) for hold in holds})
 
 
 def _facts(hold: Hold) -> dict[str, str]:
@@ -82,13 +83,12 @@ def _facts(hold: Hold) -> dict[str, str]:
         facts["why" if number == 0 else f"why {number + 1}"] = line_of(violation)
     facts["owner"] = hold.owner
     if hold.replaces:
-        facts["in place of"] = hold.replaces
+        facts["replaces"] = hold.replaces
     if hold.status == OPEN:
-        accept, discard = ("go on so", "ask again") if hold.kind == "threshold" else (
-            "accept it", "discard it")  # fmt: skip
         if hold.releasable:
-            facts[accept] = command_for("release", hold)
-        facts[discard] = command_for("reject", hold)
+            facts["accept it"] = command_for("release", hold)
+        reject = "ask again" if hold.kind == "threshold" else "discard it"
+        facts[reject] = command_for("reject", hold)
     elif hold.by:
         facts["decided"] = f"{hold.when} by {hold.by}: {hold.why}"
     else:

@@ -1,4 +1,4 @@
-"""Check style, format and types; with names of checks, only those."""
+"""Check style, format and types of the project's code."""
 
 import argparse
 import os
@@ -15,20 +15,25 @@ CHECKS = {
 
 
 def lint(arguments: list[str]) -> int:
-    """Runs the checks and says which found something; exit code 1 where one did."""
+    """Runs the checks.
+
+    Returns:
+        1 if a check fails.
+    """
     parser = argparse.ArgumentParser("python run.py lint", description=__doc__)
-    parser.add_argument("checks", nargs="*", metavar="check", help=", ".join(CHECKS))
+    parser.add_argument("checks", nargs="*", metavar="check",
+                        help=f"only these of {', '.join(CHECKS)}")  # fmt: skip
     names = parser.parse_args(arguments).checks
     for name in names:
         if name not in CHECKS:
-            parser.error(f"{name}: no such check; there is {', '.join(CHECKS)}")
+            parser.error(f"{name}: no such check; choose from {', '.join(CHECKS)}")
     failed = False
     for name in names or CHECKS:
         done = subprocess.run(
             [sys.executable, *CHECKS[name]], cwd=root(), env={**os.environ, "PYTHONUTF8": "1"},
             capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
-        print(f"{name}: {'something to do' if done.returncode else 'fine'}", flush=True)
+        print(f"{name}: {'failed' if done.returncode else 'ok'}", flush=True)
         if done.returncode:
             print(done.stdout + done.stderr, flush=True)
             failed = True

@@ -1,7 +1,8 @@
-"""Who uses what: read off the expressions and the experiments, declared by nobody."""
+"""Who uses which signal: read from expressions, experiments and recorded runs, never declared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.singleton import Singleton
@@ -14,10 +15,10 @@ from ml_experiment_runner.dataset.plan import make_plan
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.findings import Finding
+from ml_experiment_runner.record.run_reader import RecordedRun, folders, read_run
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 
 if TYPE_CHECKING:
-    from ml_experiment_runner.record.run_reader import RecordedRun
     from ml_experiment_runner.signals.contract.contract import Contract
 
 
@@ -26,30 +27,40 @@ class Uses:
     """What uses a signal.
 
     Attributes:
-        features: Names of features by the experiments that choose them; nobody, if empty.
-        fields: Fields that some dataset reads, for a feature, a label, a prediction time, a key or
-            a join.
-        experiments: Status of each experiment whose dataset reads the signal; `default` is none of
-            them chosen.
+        features: Features that are computed from it, each with the experiments that choose it.
+        fields: Fields that a dataset reads, for a feature, a label, a prediction time, a key or a
+            join.
+        experiments: Experiments whose dataset reads it, each with its status; `default` stands for
+            a run without an experiment.
         pins: Versions that experiments read instead of the current one.
-        models: The latest model of each experiment that has learned from it, by its run.
+        models: The latest run of each experiment that trained a model on it.
     """
 
     features: dict[str, set[str]] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
     experiments: dict[str, str] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
-    models: list["RecordedRun"] = field(default_factory=list)
+    models: list[RecordedRun] = field(default_factory=list)
+
+    @property
+    def idle_reason(self) -> str:
+        """Why the signal is idle; empty if a feature and an active experiment use it."""
+        if not self.experiments:
+            return "no feature and no experiment uses it"
+        reasons = [] if self.features else ["no feature uses it"]
+        if "active" not in self.experiments.values():
+            reasons.append("no active experiment uses it")
+        return "; ".join(reasons)
 
 
 def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list[str]]:
-    """Uses by signal, and what could not be read: an experiment that does not compose."""
+    """The uses of each signal, and the errors of experiments that cannot be composed."""
     used = {name: Uses() for name in contracts}
     problems = []
     for experiment in (None, *options("experiment")):
         name = experiment or "default"
         try:
-            # receiving needs no dataset, and so none has to be the default
+            # the task ingest needs no dataset, so this composes without a default dataset
             config = compose(f"experiment={experiment}" if experiment else "task=ingest")
             if config.dataset is None:
                 continue
@@ -68,30 +79,54 @@ def who_uses(contracts: Mapping[str, "Contract"]) -> tuple[dict[str, Uses], list
     return used, problems
 
 
+def add_models(uses: Mapping[str, Uses], outputs: Path) -> None:
+    """Adds the latest model of each experiment to the signals that it was trained on."""
+    for run in _latest_models(outputs):
+        for signal in {dataset["signal"] for dataset in training_data(run)} & set(uses):
+            uses[signal].models.append(run)
+
+
+def training_data(run: RecordedRun) -> list[dict[str, str]]:
+    """The signals that a run read, without those that it ingested."""
+    return [dataset for dataset in run.datasets if dataset["context"] != "ingest"]
+
+
+def _latest_models(outputs: Path) -> list[RecordedRun]:
+    """The latest finished run with a model of each experiment, by the experiment's name."""
+    latest: dict[str, RecordedRun] = {}
+    for folder in reversed(folders(outputs)):
+        experiment = folder.relative_to(outputs).parts[0]
+        if experiment not in latest and (folder / "model" / "model.pkl").exists():
+            run = read_run(folder)
+            if run.status == "FINISHED":
+                latest[experiment] = run
+    return [latest[experiment] for experiment in sorted(latest)]
+
+
 def unused(config: DictConfig) -> list[Finding]:
-    """What is received or written down and no experiment uses: signals, fields, features.
+    """Findings for signals, fields and features that no experiment uses.
 
     Args:
-        config: Its `package` names where features are written down.
+        config: Its `package` contains the features.
     """
     contracts = read_contracts(repository.root())
-    state = Singleton.get_state()  # composing forgets the configuration that runs
+    state = Singleton.get_state()  # composing replaces the configuration of the current run
     try:
         used, problems = who_uses(contracts)
     finally:
         Singleton.set_state(state)
-    if problems:  # what the others use is not known
+    if problems:  # a broken experiment may use anything
         return []
     chosen = {feature for uses in used.values() for feature in uses.features}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name, uses in used.items():
         idle = [field for field in contracts[name].names if field not in uses.fields]
         if not uses.experiments:
-            found.append(Finding("unused_signal", name, "no experiment uses it"))
+            findings.append(Finding("unused_signal", name, "no experiment uses it"))
         elif idle:
             message = f"no experiment reads {len(idle)} of its fields: {', '.join(idle)}"
-            found.append(Finding("unused_fields", name, message, {"fields": idle}))
+            findings.append(Finding("unused_fields", name, message, {"fields": idle}))
     for name in expressions.load(config.package).features:
         if name not in chosen:
-            found.append(Finding("unused_feature", name, "no experiment chooses it"))
-    return found
+            findings.append(Finding("unused_feature", name, "no experiment chooses it"))
+    return findings

@@ -250,7 +250,7 @@ def describe(hold: Hold) -> str:
             [
                 f"{hold.subject.replace('-', ' of ', 1)}: held ({hold.id})",
                 f"  {hold.violations[0].message}",
-                f"  go on so:            {command_for('release', hold)}",
+                f"  accept it:           {command_for('release', hold)}",
                 f"  ask again next time: {command_for('reject', hold)}",
             ]
         )

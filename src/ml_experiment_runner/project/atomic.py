@@ -1,4 +1,4 @@
-"""Files that are never half written."""
+"""Writes files atomically."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """Gives a path to write to, which takes the place of `path` when the block ends well.
+    """A path to write to, which replaces `path` if the block ends without an error.
 
-    Its name is nobody else's: processes in two containers may have the same number.
+    Its name is random: processes in two containers may have the same process id.
     """
     draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
@@ -23,6 +23,6 @@ def draft_of(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part."""
+    """Writes a text file; readers see the old content or the new one, never a part."""
     with draft_of(path) as draft:
-        draft.write_bytes(text.encode())  # as bytes: lines end alike everywhere, as git keeps them
+        draft.write_bytes(text.encode())  # as bytes: lines end with \n everywhere, as in git

@@ -1,4 +1,4 @@
-"""The exceptions that are told to people without a traceback, and what the exit codes mean."""
+"""Errors that are printed without a traceback, and exit codes."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -6,13 +6,13 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `python run.py` ends with.
+    """The exit code of `python run.py`.
 
     Attributes:
-        FINISHED: All went well.
-        FAILED: A task or the runner failed, or the answer of a command is no.
-        UNUSABLE: Nothing can be made of what was typed, configured or delivered.
-        DECISION: The work is done, and a person has to decide about its result.
+        FINISHED: Success.
+        FAILED: A task or the runner failed, or the result of a command is negative.
+        UNUSABLE: The command line, the configuration or the data are invalid.
+        DECISION: The work is done, and a person must decide about its result.
         INTERRUPTED: Stopped by Ctrl+C or SIGTERM.
     """
 
@@ -31,26 +31,26 @@ class UserError(Exception):
 
 
 class ObjectiveError(UserError):
-    """A run does not have the metric that runs are compared by."""
+    """A run lacks the metric that runs are compared by."""
 
 
 class RefusedError(UserError):
-    """The result of a task that did its work does not keep a limit; exit code 3."""
+    """The result of a finished task exceeds a limit; exit code 3."""
 
 
 def exit_code(errors: Iterable[BaseException], held: bool = False) -> ExitCode:
-    """The exit code of a command, which is that of the gravest error.
+    """The exit code of the gravest error.
 
     Args:
-        errors: What went wrong.
-        held: Whether something is held for a person to decide.
+        errors: All errors of a command.
+        held: Whether something is held, so that a person must decide.
     """
-    kinds = {_kind(error) for error in errors} | ({ExitCode.DECISION} if held else set())
-    gravest = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.UNUSABLE, ExitCode.DECISION)
-    return next((kind for kind in gravest if kind in kinds), ExitCode.FINISHED)
+    codes = {_code(error) for error in errors} | ({ExitCode.DECISION} if held else set())
+    gravest_first = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.UNUSABLE, ExitCode.DECISION)
+    return next((code for code in gravest_first if code in codes), ExitCode.FINISHED)
 
 
-def _kind(error: BaseException) -> ExitCode:
+def _code(error: BaseException) -> ExitCode:
     if full_disk(error):
         return ExitCode.FAILED
     if isinstance(error, RefusedError):
@@ -61,31 +61,31 @@ def _kind(error: BaseException) -> ExitCode:
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl+C is behind it: within an import, an extension makes an ImportError of it."""
-    return any(isinstance(each, KeyboardInterrupt) for each in _chain(error))
+    """Whether Ctrl+C caused an error: extension modules turn it into an ImportError."""
+    return any(isinstance(cause, KeyboardInterrupt) for cause in _chain(error))
 
 
 def full_disk(error: BaseException | None) -> str | None:
-    """A line for people where a full disk is behind it, else None."""
-    for each in _chain(error):
-        is_full = isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)
-        # polars and SQLite give no number
-        if is_full or any(text in _text(each) for text in ("No space left on", "disk is full")):
-            names = (getattr(each, name, None) for name in ("filename2", "filename"))
+    """A message if a full disk caused an error, else None."""
+    for cause in _chain(error):
+        is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        # errors of polars and SQLite have no errno
+        if is_full or any(text in _text(cause) for text in ("No space left on", "disk is full")):
+            names = (getattr(cause, name, None) for name in ("filename2", "filename"))
             place = next((f" for {name}" for name in names if name), "")
-            return f"no space left on the disk{place}: free some, then run the same again"
+            return f"no space left on the disk{place}: free some space, then run the same again"
     return None
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # its own text fails
+    except Exception:  # its __str__ fails
         return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error with those that it comes from."""
+    """An error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

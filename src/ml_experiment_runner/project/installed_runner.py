@@ -1,7 +1,7 @@
-"""Which runner this Python has: its version, and from where it was installed.
+"""The installed runner: its version, and from where it was installed.
 
-It needs the standard library alone, so that another environment's Python can be asked with this
-file's text: `python -c "<text>"` prints what `runner_with_state` returns, as JSON.
+It imports only the standard library, so that the Python of another environment can run this file's
+text: `python -c "<text>"` prints what `runner_with_state` returns, as JSON.
 """
 
 import hashlib
@@ -24,38 +24,38 @@ _OMITTED = ("__pycache__", ".egg-info")
 
 
 def installed_runner() -> dict[str, Any]:
-    """What is known at once, without a subprocess.
+    """What is known without a subprocess.
 
     Returns:
-        A JSON value; what does not apply is left out:
+        A JSON object; keys that do not apply are left out:
 
         - `version`: the distribution's, or that of the checkout's `pyproject.toml`;
         - `source`: `git` (an address with a commit), `file` (a wheel), `index`, `folder` (a
-          checkout, installed as editable or merely on Python's path), or `missing`;
-        - `address`: of the repository, the wheel or the checkout, as it was installed from: who
-          shows or keeps it masks its login;
-        - `commit`: of a git address, its full id;
+          checkout, editable or only on Python's path), or `missing`;
+        - `address`: of the repository, the wheel or the checkout, with its login: mask it before it
+          is shown or kept;
+        - `commit`: the full id, of a git address;
         - `sha256`: of a wheel;
-        - `editable`: of a checkout, whether its code is used where it lies;
-        - `installed`: false for a checkout that is merely on Python's path;
+        - `editable`: whether the code of a checkout is used in place;
+        - `installed`: false for a checkout that is only on Python's path;
         - `package`: the folder that the package is imported from.
     """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
         return {"source": "missing"}
-    package = Path(found.origin).resolve().parent
+    package = Path(spec.origin).resolve().parent
     facts = _distribution(package) or _checkout(package)
     return {**facts, "package": str(package)}
 
 
 def runner_with_state() -> dict[str, Any]:
-    """The same, with the state of a checkout; asks git, which takes some 20 ms.
+    """`installed_runner` with the state of a checkout; calls git, which takes about 20 ms.
 
     Returns:
         For the source `folder` also:
 
-        - `digest`: SHA-256 of every file of the package and of its Hydra plugins, with names;
-        - `commit`: that is checked out there;
+        - `digest`: SHA-256 of the names and contents of all files, Hydra plugins included;
+        - `commit`: the commit that is checked out;
         - `changed`: whether the package differs from that commit.
     """
     facts = installed_runner()
@@ -85,7 +85,7 @@ def digest(package: Path) -> str:
 
 
 def _distribution(package: Path) -> dict[str, Any] | None:
-    """Facts on the installed distribution that the package belongs to; None if there is none."""
+    """Facts on the distribution that the package belongs to; None if it is not installed."""
     try:
         distribution = importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -93,17 +93,17 @@ def _distribution(package: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         text = distribution.read_text("direct_url.json")
         origin = json.loads(text) if text else {}
-        facts = {"version": distribution.version, **_origin(origin)}
+        facts = {"version": distribution.version, **origin_facts(origin)}
         if facts["source"] == "folder" and facts["editable"]:
             return facts if package.is_relative_to(facts["address"]) else None
-        # another copy may come before it on Python's path
+        # another copy may precede it on Python's path
         home = Path(str(distribution.locate_file(PACKAGE))).resolve()
         return facts if home == package else None
     return None
 
 
-def _origin(origin: dict[str, Any]) -> dict[str, Any]:
-    """What `direct_url.json` says, as PEP 610 defines it; without it, an index was asked."""
+def origin_facts(origin: dict[str, Any]) -> dict[str, Any]:
+    """The contents of `direct_url.json` (PEP 610); without it, the runner is from an index."""
     if not origin:
         return {"source": "index"}
     url = origin["url"]
@@ -118,27 +118,27 @@ def _origin(origin: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_of(url: str) -> Path:
-    """The path of a `file:` address; `urllib.request` has this too, and takes 30 ms to import."""
+    """The path of a `file:` address; importing `urllib.request`, which has this, takes 30 ms."""
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
     return Path(path.lstrip("/") if re.match("/+[A-Za-z]:", path) else path)
 
 
 def _checkout(package: Path) -> dict[str, Any]:
-    """A package that is on Python's path without being installed."""
+    """A package that is only on Python's path."""
     folder = package.parents[1]
     with suppress(OSError):
         text = (folder / "pyproject.toml").read_text(encoding="utf-8")
-        if found := re.search(r'^version = "([^"]+)"', text, re.MULTILINE):
-            return {"version": found[1], "source": "folder", "address": str(folder),
+        if version := re.search(r'^version = "([^"]+)"', text, re.MULTILINE):
+            return {"version": version[1], "source": "folder", "address": str(folder),
                     "installed": False}  # fmt: skip
     return {"version": "unknown", "source": "folder", "address": str(package.parent),
             "installed": False}  # fmt: skip
 
 
-def _git(folder: str, *words: str) -> str:
+def _git(folder: str, *arguments: str) -> str:
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     done = subprocess.run(
-        ["git", *words], cwd=folder, env=environment, capture_output=True, encoding="utf-8",
+        ["git", *arguments], cwd=folder, env=environment, capture_output=True, encoding="utf-8",
         check=True, start_new_session=True,
     )  # fmt: skip
     return done.stdout.strip()

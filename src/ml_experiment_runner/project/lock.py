@@ -1,4 +1,4 @@
-"""One process at a time changes data."""
+"""The lock that lets one process at a time change data."""
 
 import contextlib
 import logging
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def data_lock(root: Path) -> Iterator[None]:
-    """Waits until nobody else in the project receives, decides on or assembles data, and says so.
+    """Waits until no other process of the project ingests, decides on or assembles data.
 
-    Whoever has it may take it again.
+    A process that has the lock may take it again.
 
     Raises:
         UserError: The folder of the lock cannot be written.
@@ -28,7 +28,7 @@ def data_lock(root: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0.1)
         except Timeout:
-            log.info("another run receives signals or assembles a dataset; waiting for it")
+            log.info("waiting for another run that ingests signals or assembles a dataset")
             lock.acquire()
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror})") from None

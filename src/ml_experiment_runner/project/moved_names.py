@@ -1,6 +1,6 @@
-"""Names of before the runner was a package, and what they are now; gone with version 1.0.
+"""Former names of modules of the vendored runner, with the present ones; removed in version 1.0.
 
-A project that was generated before has `_target_`s, imports and pickled models with the old names.
+Projects that were generated before have `_target_`s, imports and pickled models with these names.
 """
 
 import pickle
@@ -15,6 +15,7 @@ from ml_experiment_runner.project.errors import UserError
 OLD, NEW = "runner", "ml_experiment_runner"
 MOVED = {
     "app": "cli.app",
+    "app.CheckFirst": "cli.hydra_task.CheckConfiguration",
     "atomic": "project.atomic",
     "composition": "config.composition",
     "config": "config.checks",
@@ -27,7 +28,7 @@ MOVED = {
     "dataset.uses": "dataset.lineage",
     "doctor": "cli.doctor",
     "errors": "project.errors",
-    "escapes": "project.escapes",
+    "escapes": "project.secrets.escapes",
     "findings": "record.findings",
     "holds": "holds.holds",
     "lineage": "cli.signals",
@@ -129,7 +130,7 @@ MOVED = {
     "signals.type_options": "signals.odcs.type_options",
     "signals.uniqueness": "signals.checks.uniqueness",
     "signals.versions": "signals.snapshots.versions",
-    "structured": "project.structured",
+    "structured": "project.secrets.structured",
     "summary": "record.summary",
     "sweep": "sweeps.sweep",
     "terminal": "project.text",
@@ -161,11 +162,11 @@ MOVED = {
     "training.slices": "training.evaluation.slices",
     "training.threshold": "training.thresholds.policies",
 }
-"""Modules below `runner`, and names in them, that are elsewhere in `ml_experiment_runner`."""
+"""Modules below `runner`, and names in them, with their place below `ml_experiment_runner`."""
 
 
 def new_name(name: str) -> str | None:
-    """The present dotted name for one of before, or None if it is none of before."""
+    """The present dotted name for a former one, or None for any other name."""
     if name.startswith("hydra_plugins.runner_"):
         return f"hydra_plugins.{NEW}.{name.removeprefix('hydra_plugins.runner_')}"
     if name.partition(".")[0] != OLD:
@@ -179,20 +180,20 @@ def new_name(name: str) -> str | None:
 
 
 def refuse_old_name(name: str) -> None:
-    """Stops at a name of before.
+    """Refuses a former name.
 
     Raises:
-        UserError: Says the present name.
+        UserError: The name has moved; names the present one.
     """
     if present := new_name(name):
         raise UserError(f"{name} has moved: write {present}")
 
 
 class Unpickler(pickle.Unpickler):
-    """Reads pickles whose classes were in the runner's old modules, or had another name."""
+    """Reads pickles whose classes have moved or were renamed."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Looks where the class is now, by its present name."""
+        """Finds the class by its present name."""
         outer, _, inner = name.partition(".")
         if present := new_name(f"{module}.{outer}"):
             module, _, outer = present.rpartition(".")
@@ -200,24 +201,24 @@ class Unpickler(pickle.Unpickler):
 
 
 class OldNames:
-    """A finder for imports of old names, asked when nothing else has such a module."""
+    """A finder of last resort for imports of former names."""
 
     def find_spec(
         self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A package as long as more of the name may follow; then the error with the new name."""
+        """An empty package while the name may continue; else the error with the present name."""
         if name.partition(".")[0] != OLD:
             return None
         below = name.partition(".")[2]
-        if below in MOVED and not any(each.startswith(f"{below}.") for each in MOVED):
+        if below in MOVED and not any(moved.startswith(f"{below}.") for moved in MOVED):
             refuse_old_name(name)
         return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
 
     def create_module(self, _spec: ModuleSpec) -> None:
-        """An ordinary module."""
+        """Uses the default module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Gives it no content: each name that is asked of it is answered by the new one."""
+        """Leaves the module empty; each attribute raises the error with its present name."""
 
         def missing(name: str) -> Any:
             if name.startswith("__"):
@@ -228,6 +229,6 @@ class OldNames:
 
 
 def answer_old_imports() -> None:
-    """Has imports of old names say the new ones."""
-    if not any(isinstance(each, OldNames) for each in sys.meta_path):
+    """Makes imports of former names fail with the present ones."""
+    if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
         sys.meta_path.append(OldNames())

@@ -1,4 +1,4 @@
-"""Where the project is, and what git says of it."""
+"""The project on disk: its root, its environment variables, and git."""
 
 import os
 import subprocess
@@ -9,17 +9,18 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import PRIVATE, register_environment
 
 ROOT = "ML_EXPERIMENT_ROOT"
-"""The variable that tells processes started from a project where it is."""
+"""Environment variable with the project's root, for child processes."""
 MARKS = ("run.py", "conf/config.yaml")
 
 
 def root() -> Path:
-    """The project's folder, which holds `run.py` and `conf/config.yaml`.
+    """The project's folder, which contains `run.py` and `conf/config.yaml`.
 
-    It is the one that `run.py` named, or else the nearest above the working directory.
+    It is the folder of the `run.py` that was started, or else the nearest one above the working
+    directory.
 
     Raises:
-        UserError: There is none.
+        UserError: The working directory is not in a project.
     """
     if named := os.environ.get(ROOT):
         return Path(named)
@@ -28,16 +29,16 @@ def root() -> Path:
         if all((folder / mark).is_file() for mark in MARKS):
             return folder
     raise UserError(
-        f"no project here: neither {place} nor a folder above it holds {' and '.join(MARKS)}; "
-        "cd into a project first"
+        f"not in a project: neither {place} nor a folder above it contains "
+        f"{' and '.join(MARKS)}; cd into a project first"
     )
 
 
 def enter(project: Path) -> None:
-    """Makes a project the one that this process and those that it starts work in.
+    """Makes a project the current one, for this process and its child processes.
 
     Args:
-        project: The folder that holds `run.py`; what is in its `src` can be imported from now on.
+        project: The folder that contains `run.py`; its `src` is added to Python's path.
     """
     os.environ[ROOT] = str(project)
     source = str(project / "src")
@@ -46,9 +47,9 @@ def enter(project: Path) -> None:
 
 
 def read_environment() -> None:
-    """Sets the variables of `.env` that are not set yet, and has secrets masked from now on.
+    """Sets the variables of `.env` that are not set yet, and registers secrets to be masked.
 
-    Processes that are started from here mask them too, wherever they work.
+    Child processes mask them too, in any working directory.
 
     Raises:
         UserError: The file cannot be read.
@@ -61,17 +62,17 @@ def read_environment() -> None:
             load_dotenv(path)
             names = dotenv_values(path, interpolate=False).keys()
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: it cannot be read ({error}); see .env.example") from None
-        handed_on = os.environ.get(PRIVATE, "").split("=")
-        os.environ[PRIVATE] = "=".join(sorted({*handed_on, *names} - {""}))
+            raise UserError(f"{path} cannot be read ({error}); see .env.example") from None
+        inherited = os.environ.get(PRIVATE, "").split("=")
+        os.environ[PRIVATE] = "=".join(sorted({*inherited, *names} - {""}))
     register_environment()
 
 
-def git(folder: Path, *words: str) -> str | None:
-    """What git answers in a folder; None if it fails or is not there."""
+def git(folder: Path, *arguments: str) -> str | None:
+    """Git's output in a folder; None if git fails or is not installed."""
     try:
         done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, encoding="utf-8", check=False
+            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False
         )
     except OSError:
         return None

@@ -13,47 +13,46 @@ PIN = "requirements-runner.txt"
 REMEMBERED = "ml-experiment.runner"
 """Key of `.git/config`: a checkout or a wheel that `make setup` installs instead of the pin."""
 
-
 Facts = Mapping[str, Any]
-"""A runner, as `ml_experiment_runner.project.installed_runner` describes it."""
+"""What `ml_experiment_runner.project.installed_runner` returns."""
 
 
 def pin_line(project: Path) -> str | None:
-    """The requirement that the pin's file holds; None where it is missing or holds several."""
+    """The requirement in the pin's file; None if the file has none or several."""
     path = project / PIN
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     lines = [line.strip().removesuffix("\\").strip() for line in text.splitlines()]
-    named = [line for line in lines if line and not line.startswith(("#", "-"))]
-    return named[0] if len(named) == 1 else None
+    requirements = [line for line in lines if line and not line.startswith(("#", "-"))]
+    return requirements[0] if len(requirements) == 1 else None
 
 
 def remembered_runner(project: Path) -> Path | None:
-    """The checkout or wheel that is installed instead, on this machine alone; asks git."""
+    """The checkout or wheel that this machine installs instead of the pin; calls git."""
     place = git(project, "config", "--local", "--get", REMEMBERED)
     return Path(place).expanduser().resolve() if place else None
 
 
 def describe(runner: Facts) -> str:
-    """A runner in words: its version, and what says which code it is."""
+    """A runner as text: its version, commit and origin."""
     if runner.get("source") in (None, "missing"):
         return "not installed"
-    words = [str(runner.get("version", "of an unknown version"))]
+    details = [str(runner.get("version", "unknown version"))]
     if commit := runner.get("commit"):
-        words.append(f"at {commit[:10]}")
+        details.append(f"at {commit[:10]}")
     if runner.get("changed"):
-        words.append("with local changes")
+        details.append("with local changes")
     if address := runner.get("address"):
-        words.append(f"from {mask_addresses(address)}")
+        details.append(f"from {mask_addresses(address)}")
     if not runner.get("installed", True):
-        words.append("(on Python's path, not installed)")
-    return " ".join(words)
+        details.append("(on Python's path, not installed)")
+    return " ".join(details)
 
 
 def is_pinned(runner: Facts, line: str) -> bool:
-    """Whether an installed runner is the one that a pin's line names.
+    """Whether an installed runner is the one that a pin names.
 
     Args:
-        runner: As `installed_runner` describes it.
+        runner: What `installed_runner` returns.
         line: Such as `ml-experiment-runner @ git+https://…@<commit>`.
     """
     requirement = line.partition(" --")[0].partition(";")[0].strip()
@@ -67,7 +66,7 @@ def is_pinned(runner: Facts, line: str) -> bool:
 
 
 def is_from(runner: Facts, place: Path) -> bool:
-    """Whether an installed runner comes from a checkout or a wheel on this machine."""
+    """Whether an installed runner comes from this checkout or wheel."""
     address = str(runner.get("address", ""))
-    found = path_of(address) if runner["source"] == "file" else Path(address)
-    return bool(address and runner.get("installed", True) and found == place)
+    origin = path_of(address) if runner["source"] == "file" else Path(address)
+    return bool(address and runner.get("installed", True) and origin == place)

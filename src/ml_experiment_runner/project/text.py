@@ -1,4 +1,4 @@
-"""How facts and tables are shown to a person: fitted to a terminal, and never cut."""
+"""Formats facts, tables, durations and sizes for people; nothing is truncated to fit a terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ GAP = 3  # between the columns of a table
 
 
 def show(facts: Mapping[str, Mapping[str, str]]) -> None:
-    """Prints facts by name: fitted to a terminal, elsewhere plain lines that can be searched."""
+    """Prints facts by name: wrapped on a terminal, elsewhere one line each, as grep needs it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -29,11 +29,11 @@ def show(facts: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table; columns for which a terminal has no room follow below, by the first one.
+    """Prints a table; columns that do not fit a terminal follow below, beside the first column.
 
     Args:
-        columns: What stands above each column; the first one names the row.
-        rows: A text for each column. Where there is no terminal, a row is one line.
+        columns: The title of each column; the first column names the row.
+        rows: A text for each column. Without a terminal, a row is one line.
     """
     from rich.cells import cell_len, set_cell_size
     from rich.console import Console
@@ -51,17 +51,17 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _fitting(widths: Sequence[int], gap: int, room: float) -> list[list[int]]:
-    """Columns that stand side by side, each time with the first."""
+    """Groups of columns that fit side by side, each with the first column."""
     groups = [[0]]
     for number in range(1, len(widths)):
-        if sum(widths[one] + gap for one in groups[-1]) + widths[number] > room:
+        if sum(widths[column] + gap for column in groups[-1]) + widths[number] > room:
             groups.append([0])
         groups[-1].append(number)
     return groups if len(widths) == 1 else [group for group in groups if group != [0]]
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them."""
+    """Seconds as people read them, such as `12 min`."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -77,11 +77,20 @@ def time_span(length: timedelta) -> str:
     return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.3g} minutes"
 
 
+def file_size(size: float) -> str:
+    """Bytes as people read them, such as `1.2 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
 def percent(share: float) -> str:
     """A share, 0 to 1, as people read it, such as `0.1 %`."""
     return f"{100 * share:.3g} %"
 
 
 def shorten(text: str, most: int = 60) -> str:
-    """A text of at most so many characters, with an ellipsis where it was longer."""
+    """The text, cut to a length with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

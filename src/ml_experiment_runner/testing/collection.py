@@ -1,8 +1,8 @@
-"""Collects the standard tests as if they lay in the project's folder `tests/standard`.
+"""Collects the standard tests as if they were in the project's folder `tests/standard`.
 
-No such folder exists: the files lie beside this one. Their ids are those of a project that has
-them, such as `tests/standard/test_signals.py::test_contract_is_valid[weather]`, and so an id that
-pytest has printed can be typed, deselected and remembered by `--last-failed`.
+That folder does not exist: the files are in the package. Their ids are those of files in the
+project, such as `tests/standard/test_signals.py::test_contract_is_valid[weather]`, so an id that
+pytest prints can be typed, deselected and remembered by `--last-failed`.
 """
 
 import importlib
@@ -27,7 +27,7 @@ MARKER = "standard"
 
 
 class StandardFile(pytest.Module):
-    """One file of the standard tests."""
+    """A file of the standard tests."""
 
     def _getobj(self) -> ModuleType:
         return importlib.import_module(f"{standard.__name__}.{self.path.stem}")
@@ -35,20 +35,20 @@ class StandardFile(pytest.Module):
     def repr_failure(  # type: ignore[override]  # as pytest's own collectors
         self, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> "str | TerminalRepr":
-        """Shows a mistake that leaves nothing to be tested, such as a broken config.yaml."""
+        """Shows an error that prevents collection, such as a broken config.yaml, as its message."""
         error = excinfo.value
         return str(error) if isinstance(error, UserError) else super().repr_failure(excinfo)
 
 
 class StandardFolder(pytest.Directory):
-    """The folder that the files appear to lie in."""
+    """The folder in which the files appear."""
 
     files: tuple[Path, ...]
 
     def collect(self) -> Iterator[StandardFile]:
-        """The files that were asked for."""
+        """The selected files."""
         for path in self.files:
-            # pytest derives an id from the path, which lies elsewhere
+            # pytest would derive the id from the path, which is in the package
             yield StandardFile.from_parent(self, path=path, nodeid=f"{FOLDER}/{path.name}")
 
 
@@ -66,9 +66,9 @@ class StandardTests:
         self.tests: pytest.Directory | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Names the marker; has a session without typed paths collect the standard tests too."""
+        """Registers the marker; adds the standard tests to a session without typed paths."""
         config.addinivalue_line(
-            "markers", f"{MARKER}: a standard test, of the runner (-m {MARKER} runs only these)"
+            "markers", f"{MARKER}: a standard test of the runner (-m {MARKER} runs only these)"
         )
         enter(self.root)
         source, sources = config.args_source, pytest.Config.ArgsSource
@@ -76,30 +76,30 @@ class StandardTests:
             return
         if source is sources.INVOCATION_DIR and config.getini("testpaths"):
             config.args[:] = []  # the project has no tests; pytest would search data/ and outputs/
-        # written down, because processes of pytest-xdist are told these words
+        # in config.args, because these are passed to the processes of pytest-xdist
         if not any(
-            self.folder.is_relative_to(self._parsed(each, config)[0]) for each in config.args
+            self.folder.is_relative_to(self._parsed(typed, config)[0]) for typed in config.args
         ):
             config.args.append(str(self.folder))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
-        """Takes from what was typed what pytest would not find on disk."""
+        """Removes standard tests from the typed arguments, as pytest does not find them on disk."""
         config = session.config
         others = []
-        for word in config.args:
-            path, test = self._parsed(word, config)
+        for argument in config.args:
+            path, test = self._parsed(argument, config)
             if self._is_standard(path) and not path.is_file():
                 name = path.relative_to(self.root).as_posix()
                 self.selected.append(f"{name}::{test}" if test else name)
             elif self.folder.is_relative_to(path):
                 self.selected.append(FOLDER)
             if path.exists() or not (self._is_standard(path) or path == self.folder.parent):
-                others.append(word)
+                others.append(argument)
         config.args[:] = others
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
-        """Notes the project's own tests: fixtures of their conftest.py hold for all."""
+        """Remembers the project's own tests: fixtures of their conftest.py hold for all tests."""
         if isinstance(collector, pytest.Directory) and collector.path == self.folder.parent:
             self.tests = collector
 
@@ -107,7 +107,7 @@ class StandardTests:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> pytest.CollectReport | None:
-        """Has `--last-failed`, which looks at paths, not skip the files whose tests failed."""
+        """Prevents `--last-failed`, which compares paths, from skipping files with failures."""
         if not isinstance(collector, StandardFile):
             return None
         runner: Any = collector.config.pluginmanager.get_plugin("runner")
@@ -118,33 +118,33 @@ class StandardTests:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> None:
-        """Appends the selected standard tests, before others select among all.
+        """Appends the selected standard tests, before other plugins deselect.
 
         Raises:
-            pytest.UsageError: One that was typed does not exist.
+            pytest.UsageError: A typed test does not exist.
         """
-        files = tuple(path for path in FILES if self._is_asked_for(path.name, session.config))
+        files = tuple(path for path in FILES if self._is_selected(path.name, session.config))
         if not files:
             return
         folder = StandardFolder.from_parent(self._tests(session), path=self.folder)
         folder.files = files
         folder.add_marker(MARKER)
-        found: set[str] = set()
-        broken = session.testsfailed
+        matched: set[str] = set()
+        failed_before = session.testsfailed
         for item in session.genitems(folder):
-            asked = [word for word in self.selected if _is_within(item.nodeid, word)]
-            found.update(asked)
-            if asked:
+            matches = [selected for selected in self.selected if _is_within(item.nodeid, selected)]
+            matched.update(matches)
+            if matches:
                 items.append(item)
-        missing = sorted(set(self.selected) - found - {FOLDER})
-        if missing and session.testsfailed == broken:
-            raise pytest.UsageError(*(f"not found: {word}" for word in missing))
+        missing = sorted(set(self.selected) - matched - {FOLDER})
+        if missing and session.testsfailed == failed_before:
+            raise pytest.UsageError(*(f"not found: {nodeid}" for nodeid in missing))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Shows a mistake in the project as its message: where, what is wrong, what to do."""
+        """Shows a UserError of a standard test as its message, without a traceback."""
         report = yield
         error = call.excinfo.value if call.excinfo else None
         if item.get_closest_marker(MARKER) and isinstance(error, UserError):
@@ -152,39 +152,41 @@ class StandardTests:
         return report
 
     def _tests(self, session: pytest.Session) -> pytest.Collector:
-        """The folder `tests`, as pytest has collected it, or would."""
+        """The folder `tests`, as pytest has collected or would collect it."""
         if self.tests is None:
             directory: pytest.Collector = session.ihook.pytest_collect_directory(
                 path=self.folder.parent, parent=session
             )
-            if self.folder.parent.is_dir():  # fixtures of its conftest.py become known by this
+            if self.folder.parent.is_dir():  # registers the fixtures of its conftest.py
                 directory.ihook.pytest_make_collect_report(collector=directory)
             return directory
         return self.tests
 
-    def _is_asked_for(self, name: str, config: pytest.Config) -> bool:
-        """Whether any test of a standard file can be selected, which no file of the project is."""
+    def _is_selected(self, name: str, config: pytest.Config) -> bool:
+        """Whether a test of a standard file is selected, and no file of the project replaces it."""
         path = self.folder / name
-        if path.exists():  # the project's own in its place
+        if path.exists():  # the project's file replaces it
             return False
-        if not any(_is_within(f"{FOLDER}/{name}", word.partition("::")[0]) for word in
-                   self.selected):  # fmt: skip
+        if not any(_is_within(f"{FOLDER}/{name}", selected.partition("::")[0])
+                   for selected in self.selected):  # fmt: skip
             return False
         ignored = config.hook.pytest_ignore_collect
-        return not any(ignored(collection_path=one, config=config) for one in (path.parent, path))
+        return not any(
+            ignored(collection_path=place, config=config) for place in (path.parent, path)
+        )
 
-    def _parsed(self, word: str, config: pytest.Config) -> tuple[Path, str]:
-        """The path and the test's name of a word such as `tests/test_a.py::test_b[c]`."""
-        place, _, test = word.partition("::")
-        # links are not followed, as pytest does not
+    def _parsed(self, argument: str, config: pytest.Config) -> tuple[Path, str]:
+        """The path and the test of an argument such as `tests/test_a.py::test_b[c]`."""
+        place, _, test = argument.partition("::")
+        # like pytest, this does not follow links
         return Path(os.path.normpath(config.invocation_params.dir / place)), test
 
     def _is_standard(self, path: Path) -> bool:
         return path == self.folder or (
-            path.parent == self.folder and path.name in {each.name for each in FILES}
+            path.parent == self.folder and path.name in {file.name for file in FILES}
         )
 
 
 def _is_within(nodeid: str, selected: str) -> bool:
-    """Whether an id is the selected one, or of a test in it, or of one of its parameters."""
+    """Whether a test is the selected one, is in it, or is one of its parameters."""
     return nodeid == selected or nodeid.startswith(tuple(f"{selected}{mark}" for mark in "/:["))

@@ -1,4 +1,4 @@
-"""The fixture that runs experiments in a folder and a store of their own."""
+"""The fixture that runs experiments in a temporary folder and store."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ Runner = Callable[..., "RecordedRun"]
 
 @pytest.fixture(scope="session")
 def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """Does what `python run.py <overrides>` does and returns the run's record.
+    """Runs what `python run.py <overrides>` runs and returns the run's record.
 
-    The runs of a session share a temporary folder and an MLflow store in it, whatever the project's
-    `outputs` and `tracking` are. At the session's end they have to be in the store.
+    The runs of a session share a temporary folder with an MLflow store, independent of the
+    project's `outputs` and `tracking`. At the end of the session they must be in the store.
 
     Raises:
-        UserError: An override is wrong, or the experiment fails.
+        UserError: An override is invalid, or the experiment fails.
     """
     from ml_experiment_runner.config.composition import compose
     from ml_experiment_runner.record.find_run import load_run
@@ -51,5 +51,5 @@ def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]
     for delivery in deliveries:
         problem = delivery.wait(runs)
         if problem is not None:
-            raise UserError(f"A record did not arrive in MLflow: {problem}\n"
-                            "See whether MLflow works here: python run.py doctor")  # fmt: skip
+            raise UserError(f"a record could not be synced to MLflow: {problem}\n"
+                            "Check MLflow with python run.py doctor")  # fmt: skip

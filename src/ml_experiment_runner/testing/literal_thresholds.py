@@ -1,7 +1,7 @@
-"""Finds scores that are compared with a number that somebody wrote down.
+"""Finds scores that are compared with a literal number.
 
-One number is no threshold: 0.5 in the method `predict` of an estimator, which names the likelier of
-two classes, as scikit-learn's own do. No decision is taken there.
+0.5 is allowed in the method `predict` of an estimator: it chooses the likelier of two classes, as
+scikit-learn's estimators do, and takes no decision.
 """
 
 import ast
@@ -14,16 +14,16 @@ SCORES = re.compile(
 GIVES_SCORES = {"predict_proba", "decision_function"}
 KEYS = re.compile(r"(^|_)(thresholds?|cut_?offs?)($|_)")
 ADVICE = (
-    "a threshold is learned for a target at every training: say the target in conf/threshold "
-    "(threshold=precision threshold.target=0.8) and take the value from the record, "
+    "thresholds are learned for a target at every training: set the target in conf/threshold "
+    "(threshold=precision threshold.target=0.8) and read the threshold from the record, "
     "load_run(…).metrics['threshold'], or from the model's metadata"
 )
-TRIVIAL = (-1, 0, 1)  # an empty sum or the bound of a probability is no threshold
-LIKELIER = 0.5  # in an estimator's predict: the likelier of two classes
+TRIVIAL = (-1, 0, 1)  # an empty sum, or the bound of a probability
+LIKELIER = 0.5  # of two classes, in an estimator's predict
 
 
 def literals(source: str) -> Iterator[tuple[int, str]]:
-    """Lines and texts of comparisons between a score and a number in Python source."""
+    """Line numbers and code of comparisons between a score and a number."""
     tree = ast.parse(source)
     in_predict = set(_in_predict(tree))
     for node in ast.walk(tree):
@@ -33,7 +33,7 @@ def literals(source: str) -> Iterator[tuple[int, str]]:
             if any(map(_is_score, sides)) and any(_is_number(side, allowed) for side in sides):
                 yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            # polars, pandas and numpy compare by name as well
+            # polars, pandas and numpy have methods that compare
             if node.func.attr in ("gt", "ge", "lt", "le"):
                 scored = _is_score(node.func.value)
             else:
@@ -44,7 +44,7 @@ def literals(source: str) -> Iterator[tuple[int, str]]:
 
 
 def _in_predict(tree: ast.AST) -> Iterator[ast.AST]:
-    """What stands in the method `predict` of a class."""
+    """The nodes within methods `predict`."""
     for node in ast.walk(tree):
         for method in node.body if isinstance(node, ast.ClassDef) else []:
             if isinstance(method, ast.FunctionDef) and method.name == "predict":
@@ -52,7 +52,7 @@ def _in_predict(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_score(node: ast.expr) -> bool:
-    """Whether a name, a call or a text says that this is a score."""
+    """Whether an expression is a score, by its name."""
     if isinstance(node, ast.NamedExpr):
         return _is_score(node.target) or _is_score(node.value)
     if isinstance(node, ast.Subscript):
@@ -60,32 +60,32 @@ def _is_score(node: ast.expr) -> bool:
     if isinstance(node, ast.Name):
         return bool(SCORES.search(node.id.lower()))
     if isinstance(node, ast.Attribute):
-        about = node.attr in ("shape", "size", "ndim", "columns")
-        return bool(SCORES.search(node.attr.lower())) or (not about and _is_score(node.value))
+        is_metadata = node.attr in ("shape", "size", "ndim", "columns")
+        return bool(SCORES.search(node.attr.lower())) or (not is_metadata and _is_score(node.value))
     if isinstance(node, ast.Constant):
         return isinstance(node.value, str) and bool(SCORES.search(node.value.lower()))
     if isinstance(node, ast.Call):
         return _gives_score(node)
     if isinstance(node, ast.BinOp | ast.UnaryOp):
-        parts = [node.operand] if isinstance(node, ast.UnaryOp) else [node.left, node.right]
-        return any(map(_is_score, parts))
+        operands = [node.operand] if isinstance(node, ast.UnaryOp) else [node.left, node.right]
+        return any(map(_is_score, operands))
     return False
 
 
 def _gives_score(call: ast.Call) -> bool:
-    """Whether what a call gives is a score: a model's, a column of that name, or a changed one."""
+    """Whether a call returns scores: of a model, a column of that name, or converted ones."""
     if not isinstance(call.func, ast.Attribute):
         return False
     if call.func.attr in ("col", "get"):
         return any(map(_is_score, call.args))
-    changes = ("to_numpy", "reshape", "ravel", "flatten", "astype")
+    conversions = ("to_numpy", "reshape", "ravel", "flatten", "astype")
     return call.func.attr in GIVES_SCORES or (
-        call.func.attr in changes and _is_score(call.func.value)
+        call.func.attr in conversions and _is_score(call.func.value)
     )
 
 
 def _is_number(node: ast.expr, allowed: tuple[float, ...]) -> bool:
-    """Whether this is a number that somebody wrote down, other than the allowed ones."""
+    """Whether an expression is a literal number, other than the allowed ones."""
     try:
         value = ast.literal_eval(node)
     except (TypeError, ValueError):
@@ -94,7 +94,7 @@ def _is_number(node: ast.expr, allowed: tuple[float, ...]) -> bool:
 
 
 def keys(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Keys of a configuration that hold a number where a threshold is meant."""
+    """Keys of a configuration whose name means a threshold and whose value is a number."""
     if isinstance(node, dict):
         for key, value in node.items():
             place = f"{path}{key}"

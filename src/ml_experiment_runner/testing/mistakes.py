@@ -1,4 +1,4 @@
-"""What is wrong in the project is told with the file that it is in, and what to do."""
+"""Adds the file to errors in the project."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ from ml_experiment_runner.project.errors import UserError
 
 
 @contextmanager
-def mistakes_in(file: str, then: str = "") -> Iterator[None]:
-    """Names the file that is tested in whatever is wrong with it.
+def mistakes_in(file: str, advice: str = "") -> Iterator[None]:
+    """Adds the tested file to every error.
 
     Args:
         file: Its path from the project's root.
-        then: What to do about an error that does not say it.
+        advice: What to do about an error of the project's code.
 
     Raises:
-        UserError: Something in the file is wrong; shown without a traceback.
-        Exception: The project's own code failed; its traceback ends with the file and `then`.
+        UserError: The file is invalid; shown without a traceback.
+        Exception: The project's code failed; its traceback ends with the file and the advice.
     """
     try:
         yield
@@ -27,5 +27,5 @@ def mistakes_in(file: str, then: str = "") -> Iterator[None]:
             if file not in str(explained):
                 explained.args = (f"{file}: {explained}",)
             raise explained from None
-        error.add_note(f"{file}: {then}" if then else f"{file} is what this test reads")
+        error.add_note(f"{file}: {advice}" if advice else f"this test reads {file}")
         raise

@@ -1,4 +1,4 @@
-"""What the standard tests are run for: everything that is the project's own."""
+"""The parameters of the standard tests: everything that belongs to the project."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -20,19 +20,19 @@ def package() -> str:
 
 
 def contracts() -> dict[str, str]:
-    """Files of contracts by signal, from the project's root."""
+    """The contract of each signal, as a path from the project's root."""
     return {signal_name(path): f"signals/{path.name}" for path in contract_files(root())}
 
 
 def features() -> list[str]:
-    """Names of all features; none where they cannot be loaded, which has a test of its own."""
+    """Names of all features; none if they cannot be loaded, which another test checks."""
     with suppress(UserError):
         return sorted(expressions.load(package()).features) if contracts() else []
     return []
 
 
 def own_choices() -> list[str]:
-    """The project's own options but experiments, such as `model=mine`."""
+    """The project's options without experiments, such as `model=mine`."""
     return [
         f"{group}={name}"
         for group in groups()
@@ -52,19 +52,19 @@ def configurations() -> list[Path]:
 
 
 VALUES: Mapping[str, tuple[Callable[[], Iterable[object]], str]] = {
-    "experiment": (lambda: own_options("experiment"), "conf/experiment/ holds no experiment"),
-    "dataset": (lambda: own_options("dataset"), "conf/dataset/ holds no dataset"),
-    "choice": (own_choices, "conf/ holds no option of the project's own"),
-    "signal": (contracts, "signals/ holds no contract"),
-    "feature": (features, "features.py holds no feature that can be loaded"),
-    "source": (sources, "the project holds no Python file"),
-    "configuration": (configurations, "conf/ holds no file"),
+    "experiment": (lambda: own_options("experiment"), "conf/experiment/ contains no experiment"),
+    "dataset": (lambda: own_options("dataset"), "conf/dataset/ contains no dataset"),
+    "choice": (own_choices, "conf/ contains no option of the project"),
+    "signal": (contracts, "signals/ contains no contract"),
+    "feature": (features, "features.py contains no feature that can be loaded"),
+    "source": (sources, "the project contains no Python file"),
+    "configuration": (configurations, "conf/ contains no file"),
 }
-"""For each argument of a test: its values, and what it means that there is none."""
+"""For each argument of a test: its values, and why a test without values is skipped."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs a test once for each of what its argument names; skips it where there is none."""
+    """Runs a test for each value of its argument; skips it if there is none."""
     for name in VALUES.keys() & set(metafunc.fixturenames):
         values, reason = VALUES[name]
         none = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")

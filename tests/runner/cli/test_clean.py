@@ -13,7 +13,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-from ml_experiment_runner.cli import clean as cleaning
+from ml_experiment_runner.cli.clean import clean
 from ml_experiment_runner.project.atomic import draft_of
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
@@ -71,13 +71,13 @@ def artifacts(client: MlflowClient, folder: Path) -> Path:
     return Path(client.get_run(run_id(folder)).info.artifact_uri.removeprefix("file://"))
 
 
-def test_clean_changes_nothing_unless_told(
+def test_clean_changes_nothing_without_yes(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
-    assert cleaning.clean([]) == 0
-    assert "would remove 1 folders" in (said := capsys.readouterr().out)
-    assert "outputs/a/2020-01-01/10-00-00-aaaa1111" in said
+    assert clean([]) == 0
+    assert "would remove 1 folders" in (output := capsys.readouterr().out)
+    assert "outputs/a/2020-01-01/10-00-00-aaaa1111" in output
     assert (folder / "journal.jsonl").exists()
 
 
@@ -87,7 +87,7 @@ def test_clean_removes_old_delivered_runs_and_empty_folders(
     single = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
     job = delivered(project, "a/2020-01-02/10-00-00-bbbb2222/0-cccc3333")
     recent = write_run(project / "outputs", "b/2020-01-02/10-00-00-dddd4444")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not single.parent.exists()
     assert not job.parent.parent.exists()
     assert recent.exists()
@@ -100,15 +100,15 @@ def test_clean_removes_a_run_with_all_within_it_or_none(
     parent = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
     child = delivered(project, "a/2020-01-01/10-00-00-aaaa1111/0-bbbb2222")
     (note := child / "delivery.json").rename(aside := project / "aside.json")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert parent.exists()
     assert "kept 1: not found in MLflow" in capsys.readouterr().out
     aside.rename(note)
     recent = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111/1-cccc3333")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert parent.exists()
     shutil.rmtree(recent)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not parent.exists()
 
 
@@ -128,18 +128,18 @@ def test_clean_never_removes_an_only_copy(
     (unknown / "delivery.json").unlink()
     refused = delivered(project, "a/2020-01-01/10-00-00-ffff6666")
     client.set_tag(run_id(refused), "record.refused", "the model")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert all(path.exists() for path in (pending, deleted, unended, emptied, unknown, refused))
-    said = capsys.readouterr().out
-    assert "kept 1: not in MLflow yet" in said
-    assert "kept 1: not found in MLflow" in said
-    assert "kept 4: incomplete in MLflow" in said
+    output = capsys.readouterr().out
+    assert "kept 1: not in MLflow yet" in output
+    assert "kept 1: not found in MLflow" in output
+    assert "kept 4: incomplete in MLflow" in output
 
 
 def test_clean_keeps_runs_whose_store_is_gone(project: Path) -> None:
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
     (project / "mlflow.db").unlink()
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert folder.exists()
     assert not (project / "mlflow.db").exists()
 
@@ -156,13 +156,13 @@ def test_clean_keeps_a_running_run_and_the_caches_it_may_read(
     worktree = project / "outputs" / ".rerun" / "aaaa1111-0000"
     worktree.mkdir(parents=True)
     make_old(worktree)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert folder.exists()
     assert cache.exists()
     assert worktree.exists()
     assert "still running" in capsys.readouterr().out
     shutil.rmtree(folder)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not cache.exists()
 
 
@@ -171,13 +171,13 @@ def test_clean_never_touches_snapshots(project: Path) -> None:
     snapshot.parent.mkdir(parents=True)
     snapshot.write_bytes(b"1")
     make_old(project / "data")
-    cleaning.clean(["--yes", "--older-than", "0h"])
+    clean(["--yes", "--older-than", "0h"])
     assert snapshot.exists()
 
 
-def test_clean_refuses_an_age_that_is_none() -> None:
-    with pytest.raises(UserError, match="--older-than soon: not an age; type it such as 12h, 30d"):
-        cleaning.clean(["--older-than", "soon"])
+def test_clean_refuses_an_invalid_age() -> None:
+    with pytest.raises(UserError, match=r"--older-than must be a number of hours, .* got soon"):
+        clean(["--older-than", "soon"])
 
 
 # ---------------------------------------------------------------- what MLflow does not hold
@@ -219,9 +219,9 @@ def test_clean_keeps_a_run_that_mlflow_has_not_all_of(
     else:
         (artifacts(MlflowClient(f"sqlite:///{project}/mlflow.db"), folder) / place).unlink()
     make_old(folder)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert folder.exists()
-    assert f"aaaa1111: {what} is not there)" in capsys.readouterr().out
+    assert f"aaaa1111 lacks {what})" in capsys.readouterr().out
 
 
 def test_clean_keeps_a_run_whose_model_mlflow_has_not(
@@ -237,12 +237,12 @@ def test_clean_keeps_a_run_whose_model_mlflow_has_not(
     monkeypatch.setattr("ml_experiment_runner.record.sync.models.log_model", log_model)
     model = {"kind": "model", "path": "model"}
     folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111", model)
-    cleaning.clean([])
+    clean([])
     assert "would remove 1" in capsys.readouterr().out
     _lose(project, "delete from logged_model_tags where tag_key = 'record.model'")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert folder.exists()
-    assert "its model is not there" in capsys.readouterr().out
+    assert "lacks its model" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- killed, and several at once
@@ -338,10 +338,11 @@ def test_clean_meets_another_one_at_many_steps(project: Path, commands: Commands
 
 FEW_FILES = """
 import resource
-from ml_experiment_runner.cli import clean
+from ml_experiment_runner.cli.clean import clean
+from ml_experiment_runner.cli.cleanup.stores import Stores
 resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
-clean._Stores.lack = lambda *_: (None, "")
-clean.clean(["--yes"])
+Stores.reason_to_keep = lambda *_: (None, "")
+clean(["--yes"])
 """
 
 
@@ -365,7 +366,8 @@ def test_clean_removes_a_sweep_of_very_many_jobs(project: Path, commands: Comman
 
 NO_FILES = """
 import errno, os
-from ml_experiment_runner.cli import clean
+from ml_experiment_runner.cli.clean import clean
+from ml_experiment_runner.cli.cleanup.stores import Stores
 
 def scandir(path, usual=os.scandir):
     if str(path).endswith("0-bbbb0000/artifacts"):
@@ -373,13 +375,13 @@ def scandir(path, usual=os.scandir):
     return usual(path)
 
 os.scandir = scandir
-clean._Stores.lack = lambda *_: (None, "")
-clean.clean(["--yes"])
+Stores.reason_to_keep = lambda *_: (None, "")
+clean(["--yes"])
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot fork")
-def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Commands) -> None:
+def test_clean_keeps_a_run_that_it_cannot_read(project: Path, commands: Commands) -> None:
     sweep = _sweep(project, jobs=1)
     ended = commands.run(project, NO_FILES)
     assert f"kept 1: cannot be removed ({sweep}: Too many open files)" in ended.output
@@ -387,21 +389,23 @@ def test_clean_says_that_it_cannot_look_into_a_run(project: Path, commands: Comm
 
 
 JOB_GOES_ON = """
-from ml_experiment_runner.cli import clean
-from ml_experiment_runner.record import process_identity as liveness
-clean._Stores.lack = lambda *_: (None, "")
-liveness.PATIENCE = 0.1
-read = clean.read_run
+from ml_experiment_runner.cli.clean import clean
+from ml_experiment_runner.cli.cleanup import runs
+from ml_experiment_runner.cli.cleanup.stores import Stores
+from ml_experiment_runner.record import process_identity
+Stores.reason_to_keep = lambda *_: (None, "")
+process_identity.PATIENCE = 0.1
+read = runs.read_run
 
 def read_run(folder):  # it goes on just after it was asked for
     run = read(folder)
     if run.id.startswith("bbbb"):
         global lock
-        lock = liveness.WriterLock(folder / "journal.jsonl")
+        lock = process_identity.WriterLock(folder / "journal.jsonl")
     return run
 
-clean.read_run = read_run
-clean.clean(["--yes"])
+runs.read_run = read_run
+clean(["--yes"])
 """
 
 
@@ -427,7 +431,7 @@ def test_clean_removes_folders_of_runs_that_never_began(
     make_old(project / "outputs")
     begins = project / "outputs/a/2020-01-02/10-00-00-bbbb2222"
     begins.mkdir(parents=True)
-    cleaning.clean(["--yes", "--older-than", "0h"])
+    clean(["--yes", "--older-than", "0h"])
     assert not never.parent.exists()
     assert begins.exists()
     assert "removed 1 folders" in capsys.readouterr().out
@@ -478,7 +482,7 @@ def _send(project: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["", '{"kind": "start", "id": "aaaa'])
-def test_clean_keeps_what_tells_beside_a_lost_journal(
+def test_clean_keeps_a_console_log_beside_a_lost_journal(
     project: Path, capsys: pytest.CaptureFixture[str], start: str
 ) -> None:
     folder = write_run(project / "outputs", "a/2020-01-01/10-00-00-aaaa1111")
@@ -486,10 +490,10 @@ def test_clean_keeps_what_tells_beside_a_lost_journal(
     (folder / "delivery.log").write_text("not delivered any further: it has not begun\n")
     (folder / "console.log").write_text("ready\n")
     make_old(folder)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert "kept 1: not found in MLflow" in capsys.readouterr().out
     (folder / "console.log").unlink()
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not folder.exists()
 
 
@@ -498,7 +502,7 @@ def test_clean_keeps_a_run_that_is_about_to_begin(
 ) -> None:
     folder = write_run(project / "outputs")
     (folder / "journal.jsonl").write_text("")
-    cleaning.clean(["--yes", "--older-than", "0h"])
+    clean(["--yes", "--older-than", "0h"])
     assert "kept 1: still running" in capsys.readouterr().out
     assert folder.exists()
 
@@ -508,16 +512,16 @@ def test_clean_removes_a_sweep_with_a_job_that_never_began(project: Path) -> Non
     job = write_run(sweep, "0-bbbb2222")
     (job / "journal.jsonl").write_text("")
     make_old(sweep)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not sweep.exists()
 
 
 def test_clean_removes_empty_folders_above_runs(project: Path) -> None:
     (project / "outputs/a/2020-01-01").mkdir(parents=True)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert (project / "outputs/a/2020-01-01").exists()
     make_old(project / "outputs")
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not (project / "outputs/a").exists()
 
 
@@ -538,11 +542,11 @@ def test_clean_removes_drafts_and_no_data_of_the_user(project: Path) -> None:
     for path in (*drafts, *theirs):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
-    cleaning.clean(["--yes", "--older-than", "0h"])
+    clean(["--yes", "--older-than", "0h"])
     assert all(path.exists() for path in drafts)
     for path in (*drafts, *theirs):
         make_old(path)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert not any(path.exists() for path in drafts)
     assert all(path.exists() for path in theirs)
 
@@ -570,6 +574,6 @@ def test_clean_removes_a_worktree_that_git_was_killed_over(
             assert is_in_use(place)
         assert not is_in_use(place)
         make_old(place)
-    cleaning.clean(["--yes"])
+    clean(["--yes"])
     assert git("worktree", "list").count("\n") == 1
     assert list((project / "outputs/.rerun").glob("*")) == []

@@ -12,11 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.cli import app, doctor, signals
+from ml_experiment_runner.cli import app, doctor, hydra_task, signals
 from ml_experiment_runner.cli import experiments as experiments_command
-from ml_experiment_runner.cli import new as new_command
 from ml_experiment_runner.cli.experiments import experiments
-from ml_experiment_runner.cli.new import new
+from ml_experiment_runner.cli.new import new, quoted
 from ml_experiment_runner.config import composition
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
@@ -57,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @example("Is ${HOME} good?")
 @example("\\${a} and \\\\${oc.env:HOME} \\")
 def test_configuration_holds_a_question_as_it_was_typed(text: str) -> None:
-    written = OmegaConf.create(f"question: {new_command._quoted(text)}\nhere: ${{question}}")
+    written = OmegaConf.create(f"question: {quoted(text)}\nhere: ${{question}}")
     assert OmegaConf.to_container(written, resolve=True) == {"question": text, "here": text}
 
 
@@ -70,8 +69,8 @@ def test_new_experiment_composes_with_any_question_and_owner() -> None:
 
 @pytest.mark.parametrize("name", ["null", "none", "default", "true", "false", "on", "off", "yes",
                                   "no", "nan", "inf", *DEVICES])  # fmt: skip
-def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"^{name}: .*another name"):
+def test_new_refuses_reserved_names(project: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"^{name} is a reserved name"):
         new(["experiment", name, "--question", "?"])
     assert not (project / "conf" / "experiment").exists()
 
@@ -79,13 +78,13 @@ def test_new_refuses_words_with_a_meaning(project: Path, name: str) -> None:
 def test_new_experiment_is_not_called_like_a_task(project: Path) -> None:
     (project / "conf" / "task" / "own_task.yaml").write_text("uses: []\n")
     for name in ("train", "own_task"):
-        with pytest.raises(UserError, match=f"^{name}: this is a task.*another name"):
+        with pytest.raises(UserError, match=f"^{name} is the name of a task"):
             new(["experiment", name, "--question", "?"])
     assert not (project / "conf" / "experiment").exists()
 
 
 @pytest.mark.parametrize("days", ["nan", "inf", "0", "-1", "20000"])
-def test_new_refuses_a_budget_that_is_none(project: Path, days: str) -> None:
+def test_new_refuses_an_invalid_budget(project: Path, days: str) -> None:
     with pytest.raises(UserError, match=r"^--budget-days .*such as 0\.5"):
         new(["experiment", "good", "--question", "?", f"--budget-days={days}"])
     assert not (project / "conf" / "experiment").exists()
@@ -111,7 +110,7 @@ def a_run(number: int, value: float, data: str, **params: str) -> RecordedRun:
 
 
 @pytest.mark.usefixtures("project")
-def test_best_is_a_whole_run_on_the_latest_data(
+def test_best_run_is_a_full_run_on_the_latest_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new(["experiment", "good", "--question", "?"])
@@ -126,11 +125,11 @@ def test_best_is_a_whole_run_on_the_latest_data(
     assert experiments([]) == 0
     output = capsys.readouterr().out
     assert "best         validation/roc_auc 0.8000  run2\n" in output
-    assert "on data      new" in output
+    assert "data         new" in output
 
 
 @pytest.mark.usefixtures("project")
-def test_experiments_without_a_whole_run_have_no_best(
+def test_experiments_without_a_full_run_have_no_best(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new(["experiment", "good", "--question", "?"])
@@ -154,7 +153,7 @@ def test_overdue_experiment_is_marked_and_found(capsys: pytest.CaptureFixture[st
     output = capsys.readouterr().out
     assert output.count("overdue by") == 1
     assert "overdue: late was to end on 2026-01-31" in output
-    assert "2 working days set aside" in output
+    assert "budget 2 working days" in output
     (finding,) = experiments_command.overdue("late", composition.compose("experiment=late"))
     assert (finding.kind, finding.subject) == ("overdue_experiment", "late")
     assert finding.evidence["days"] > 100
@@ -181,7 +180,7 @@ def test_experiment_is_closed_with_a_conclusion(
 
 
 @pytest.mark.usefixtures("project")
-def test_new_experiment_says_what_it_was_started_from(project: Path) -> None:
+def test_new_experiment_names_its_origin(project: Path) -> None:
     new(["experiment", "first", "--question", "?"])
     path = project / "conf" / "experiment" / "first.yaml"
     path.write_text(path.read_text().replace("# your overrides", "seed: 7\n# your overrides"))
@@ -218,9 +217,9 @@ def test_doctor_counts_only_runs_that_have_ended_as_waiting(project: Path) -> No
         (pending / f"{name}.run").write_text(json.dumps(marker))
 
     register("working")
-    assert doctor._pending() == ("records", True, "all delivered")
+    assert doctor.check_records() == ("records", True, "all in MLflow")
     register("ended", started="long ago")
-    name, good, detail = doctor._pending()
+    name, good, detail = doctor.check_records()
     assert (name, good) == ("records", False)
     assert detail.startswith("1 ")
 
@@ -231,8 +230,8 @@ def test_doctor_counts_only_runs_that_have_ended_as_waiting(project: Path) -> No
 def test_last_event_is_a_day_of_the_contracts_time_zone(zone: str, day: str) -> None:
     last = datetime(2014, 1, 1, 4, tzinfo=UTC)
     snapshot = Snapshot("flights", "1.0.0", "", "", 1, Path(), last, {}, "")
-    assert signals._age(snapshot, zone).startswith(f"{day} (")
-    assert signals._age(None, zone) == "-"
+    assert signals.last_event(snapshot, zone).startswith(f"{day} (")
+    assert signals.last_event(None, zone) == "-"
 
 
 SHOPS = {
@@ -320,6 +319,6 @@ def test_interrupt_swallowed_by_an_import_ends_the_command(
 
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(app.gc, "disable", lambda: None)
-    monkeypatch.setattr(app, "_run", imports)
+    monkeypatch.setattr(hydra_task, "run_task", imports)
     assert app.main(["seed=1"]) == 130
     assert capsys.readouterr().err == "stopped\n"

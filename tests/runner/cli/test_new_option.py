@@ -72,35 +72,38 @@ def test_existing_option_is_never_written_over(project: Path) -> None:
     new(["model", "mine", "--from", "dummy"])
     path = project / "conf" / "model" / "mine.yaml"
     path.write_text("# of ours\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"^conf/model/mine\.yaml is there already"):
+    with pytest.raises(UserError, match=r"^conf/model/mine\.yaml already exists"):
         new(["model", "mine", "--from", "ridge"])
     assert path.read_text(encoding="utf-8") == "# of ours\n"
 
 
 @pytest.mark.usefixtures("project")
-def test_copy_in_the_place_of_the_runners_own_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_copy_that_replaces_the_runners_option_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     new(["model", "dummy", "--from", "dummy"])
-    assert "takes the place of the one that the runner has" in capsys.readouterr().out
+    assert "which replaces the runner's dummy" in capsys.readouterr().out
     new(["model", "mine", "--from", "dummy"])
-    assert "takes the place" not in capsys.readouterr().out
+    assert "replaces" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("modle mine --from dummy", "modle: no such group. Did you mean 'model'"),
         ("model mine --from dumy", "--from dumy: no such option of model. Did you mean 'dummy'"),
         ("model mine --from ../dataset/flights", "no such option of model"),
-        ("model My-Model --from dummy", "My-Model: a name has up to 100 lower case letters"),
-        ("model none --from dummy", "none: this word has a meaning of its own"),
-        ("task baseline --from train", "baseline: this is an experiment"),
+        (
+            "model My-Model --from dummy",
+            "model name must have at most 100 lower case letters, digits and _",
+        ),
+        ("model none --from dummy", "none is a reserved name"),
+        ("task baseline --from train", "baseline is the name of an experiment"),
     ],
 )
-def test_mistake_is_answered_and_nothing_written(project: Path, words: str, told: str) -> None:
+def test_invalid_name_or_option_writes_nothing(project: Path, words: str, message: str) -> None:
     before = sorted(project.rglob("*"))
     with pytest.raises(UserError) as error:
         new(words.split())
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert sorted(project.rglob("*")) == before
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import pytest
 
 from ml_experiment_runner.config.schema import CHOICES, PLUGIN_RANGES, RANGES, Config
+from support import python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
 WORKER = Path(__file__).resolve().parents[2] / "support" / "typed_words.py"
@@ -81,7 +82,7 @@ def type_in(project: Path, commands: Sequence[Sequence[str]]) -> list[Typed]:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(WORKER)],
         cwd=project,
-        env={**os.environ, **IDENTITY, "PYTHONPATH": ""},
+        env={**os.environ, **IDENTITY, "PYTHONPATH": python_path()},
         input="".join(json.dumps(words) + "\n" for words in commands),
         stdout=subprocess.PIPE,
         encoding="utf-8",

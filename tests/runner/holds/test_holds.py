@@ -15,8 +15,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.cli import app
 from ml_experiment_runner.cli.holds import holds as holds_command
+from ml_experiment_runner.cli.hydra_task import run_task
 from ml_experiment_runner.dataset.dataset import load_dataset
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.holds.holds import Violation
@@ -184,7 +184,7 @@ def test_hold_in_anothers_place_names_it_for_git(
     assert both in caplog.text
     holds_command(["--all"])
     shown = capsys.readouterr().out
-    assert re.search(rf"in place of +{former.id}", shown)
+    assert re.search(rf"replaces +{former.id}", shown)
     assert re.search(r"decided +20\S+ by a later delivery", shown)
     assert _ingest(project)["held/visits"] == 1
     assert _open(project) == hold
@@ -560,7 +560,7 @@ def test_held_signal_gives_exit_code_three(
     monkeypatch.setattr("hydra.main", main)
     monkeypatch.setattr(session, "execute", lambda _: metrics)
     monkeypatch.setattr("sys.argv", ["run.py"])
-    assert app._run(["task=ingest"]) == code
+    assert run_task(["task=ingest"]) == code
 
 
 # ---------------------------------------------------------------- meanwhile

@@ -65,7 +65,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def test_each_way_to_install_is_told(tmp_path: Path) -> None:
+def test_each_source_of_the_runner_is_recognised(tmp_path: Path) -> None:
     for name, origin, expected in (
         ("git", GIT, {"source": "git", "commit": COMMIT, "address": GIT["url"]}),
         ("wheel", WHEEL, {"source": "file", "sha256": "1234", "address": "file:///r.whl"}),
@@ -77,7 +77,7 @@ def test_each_way_to_install_is_told(tmp_path: Path) -> None:
     assert ask() == {"source": "missing"}
 
 
-def test_checkout_is_told_with_its_state(checkout: Path, tmp_path: Path) -> None:
+def test_checkout_is_described_with_its_state(checkout: Path, tmp_path: Path) -> None:
     origin = {"url": checkout.as_uri(), "dir_info": {"editable": True}}
     install(tmp_path / "site", origin, package=False)
     path = (tmp_path / "site", checkout / "src")
@@ -108,7 +108,7 @@ def test_run_records_its_runner_without_a_login(
 ) -> None:
     pin = "ml-experiment-runner @ git+https://me:s3cret-w0rd@example.com/r@" + COMMIT
     (tmp_path / "requirements-runner.txt").write_text(f"# The runner\n{pin}\n")
-    facts = {"version": "0.0.9", **installed_runner._origin(GIT), "package": "/x"}
+    facts = {"version": "0.0.9", **installed_runner.origin_facts(GIT), "package": "/x"}
     monkeypatch.setattr(provenance, "installed_runner", lambda: facts)
     notes: dict[str, Any] = {}
     provenance.Git(tmp_path, tmp_path / "outputs", notes.__setitem__, print).run()
@@ -149,7 +149,7 @@ GIT_PIN = f"ml-experiment-runner @ git+https://example.com/r@{COMMIT}"
         ("", {"source": "index"}, False),
     ],
 )  # fmt: skip
-def test_doctor_says_whether_the_runner_is_the_pinned_one(
+def test_doctor_compares_the_runner_with_its_pin(
     pin: str,
     installed: dict[str, Any],
     good: bool,
@@ -160,12 +160,12 @@ def test_doctor_says_whether_the_runner_is_the_pinned_one(
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     facts = {"version": "0.0.9", **installed}
     monkeypatch.setattr(doctor, "runner_with_state", lambda: facts)
-    name, healthy, detail = doctor._runner()
+    name, healthy, detail = doctor.check_runner()
     assert (name, healthy) == ("runner", good)
     if pin and not good:
-        assert detail.endswith(f"and not {pin}, which requirements-runner.txt names: make setup")
+        assert detail.endswith(f"instead of {pin} as requirements-runner.txt says: make setup")
     if not pin:
-        assert "requirements-runner.txt does not name" in detail
+        assert "requirements-runner.txt must name the runner in exactly one line" in detail
 
 
 def test_doctor_knows_a_remembered_checkout(
@@ -177,14 +177,14 @@ def test_doctor_knows_a_remembered_checkout(
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
     facts = {"version": "0.0.9", "source": "folder", "address": str(tmp_path / "checkout")}
     monkeypatch.setattr(doctor, "runner_with_state", lambda: facts)
-    assert doctor._runner()[1]
+    assert doctor.check_runner()[1]
     facts["address"] = str(tmp_path / "another")
-    _, healthy, detail = doctor._runner()
+    _, healthy, detail = doctor.check_runner()
     assert not healthy
-    assert detail.endswith("/checkout, which .git/config remembers: make setup")
+    assert detail.endswith("/checkout as .git/config says: make setup")
 
 
-def test_pin_is_the_one_line_that_is_no_comment(tmp_path: Path) -> None:
+def test_pin_is_the_only_line_that_is_not_a_comment(tmp_path: Path) -> None:
     file = tmp_path / "requirements-runner.txt"
     assert pin_line(tmp_path) is None
     file.write_text("# why\n\nml-experiment-runner==1 \\\n    --hash=sha256:12\n")

@@ -254,7 +254,7 @@ def test_variables_that_are_called_secrets_are_masked(monkeypatch: pytest.Monkey
     assert mask("by pr0xy%2Fpass, or 'pr0xy'") == "by ***, or '***'"
 
 
-def test_what_stands_in_env_is_masked_but_no_place(
+def test_values_of_env_file_are_masked_but_local_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path))
@@ -280,7 +280,7 @@ def test_what_stands_in_env_is_masked_but_no_place(
         *("AWS_SECRET_ACCESS_KEY", "account-key", "x.token", "passphrase", "secretKey"),
     ],
 )  # fmt: skip
-def test_name_of_a_secret_is_known(name: str) -> None:
+def test_name_of_a_secret_is_recognised(name: str) -> None:
     assert secrets.is_secret_name(name)
 
 
@@ -291,7 +291,7 @@ def test_name_of_a_secret_is_known(name: str) -> None:
         *("password_column", "passes", "compass", "monkey", "AWS_ACCESS_KEY_ID", "author", "seed"),
     ],
 )  # fmt: skip
-def test_name_of_something_else_is_none(name: str) -> None:
+def test_name_of_a_property_is_not_secret(name: str) -> None:
     assert not secrets.is_secret_name(name)
 
 
@@ -590,7 +590,7 @@ def test_terminal_shows_no_secret_however_it_is_written(
     assert (tmp_path / "terminal").read_text() == "by ***\n"
 
 
-def test_bytes_that_are_no_text_are_written_as_they_are(tmp_path: Path) -> None:
+def test_binary_output_is_written_unchanged(tmp_path: Path) -> None:
     register("Zq7W t0ken")
     data = random.Random(1).randbytes(10_000)
     with (tmp_path / "terminal").open("w") as stream:

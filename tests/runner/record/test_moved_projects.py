@@ -225,16 +225,16 @@ def test_doctor_mends_a_moved_project_and_says_what_lacks(
     new = tmp_path / "new"
     moved(recorded, new)
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
-    (finding,) = doctor._stores()
-    assert finding[1]
-    assert f"moved from {recorded}" in finding[2]
+    (check,) = doctor.check_stores()
+    assert check.is_ok
+    assert f"moved from {recorded}" in check.detail
     assert len(read(new, tmp_path)) == 3
-    (finding,) = doctor._stores()
-    assert finding == ("store", True, "mlflow.db: every run's artifacts are there")
+    (check,) = doctor.check_stores()
+    assert check == ("store", True, "mlflow.db: the artifacts of every run exist")
     (new / "mlartifacts").rename(tmp_path / "mlartifacts")
-    (finding,) = doctor._stores()
-    assert not finding[1]
-    assert "are missing" in finding[2]
+    (check,) = doctor.check_stores()
+    assert not check.is_ok
+    assert "are missing" in check.detail
 
 
 def test_doctor_says_where_mlflow_loads_no_models(
@@ -243,13 +243,13 @@ def test_doctor_says_where_mlflow_loads_no_models(
     new = tmp_path / "per%20cent"
     moved(recorded, new)
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
-    (finding,) = doctor._stores()
-    assert not finding[1]
-    assert "'%20'" in finding[2]
+    (check,) = doctor.check_stores()
+    assert not check.is_ok
+    assert "'%20'" in check.detail
     moved(new, tmp_path / "per%")
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(tmp_path / "per%"))
-    (finding,) = doctor._stores()
-    assert finding[1], finding[2]
+    (check,) = doctor.check_stores()
+    assert check.is_ok, check.detail
 
 
 def test_doctor_names_and_brings_artifacts_left_behind(
@@ -259,13 +259,13 @@ def test_doctor_names_and_brings_artifacts_left_behind(
     new.mkdir()
     shutil.copyfile(recorded / "mlflow.db", new / "mlflow.db")
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(new))
-    (finding,) = doctor._stores()
-    assert not finding[1]
-    command = finding[2].partition("; ")[2].removesuffix(", then python run.py doctor")
+    (check,) = doctor.check_stores()
+    assert not check.is_ok
+    command = check.detail.partition("; ")[2].removesuffix(", then python run.py doctor")
     subprocess.run(command, shell=True, check=True)
     shutil.rmtree(recorded)
-    (finding,) = doctor._stores()
-    assert finding[1], finding[2]
+    (check,) = doctor.check_stores()
+    assert check.is_ok, check.detail
     assert len(read(new, tmp_path)) == 3
 
 

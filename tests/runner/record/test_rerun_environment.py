@@ -49,7 +49,7 @@ def test_environment_of_then_is_built_once(
     [place] = project.environments()
     assert "environment: as recorded, with another runner (0.0.9 at aaaaaaaaaa from" in output
     assert "building the recorded environment in data/cache/environments/" in output
-    assert "Installing what the lock holds" in output
+    assert "Installing the locked packages" in output
     assert f"runner: 0.0.9 at {COMMIT[:10]} from https://example.com/runner, in {place}" in output
     assert "equal to the last digit" in output
     assert child(output)["python"].startswith(str(place))
@@ -204,7 +204,7 @@ def test_pin_that_cannot_be_reached_is_told_in_two_lines(project: RecordedProjec
     with pytest.raises(UserError) as refused:
         rerun(["aaaa1111"])
     first, second = str(refused.value).splitlines()
-    assert first.startswith("the recorded environment cannot be built: The runner cannot be had ")
+    assert first.startswith("the recorded environment cannot be built: Cannot install the runner ")
     assert "(no such host) (see data/cache/environments/" in first
     assert second == "python run.py rerun aaaa1111 --here uses today's environment instead"
     assert len(project.git("worktree", "list").splitlines()) == 1
@@ -264,7 +264,7 @@ def test_clean_removes_old_environments_that_nobody_uses(
         make_old(place)
         clean(["--yes"])
         assert (place / STAMP).is_file()
-        assert "kept 1: a rerun works with it" in capsys.readouterr().out
+        assert "kept 1: a rerun uses it" in capsys.readouterr().out
         with pytest.raises(BlockingIOError):
             remove_environment(place)
     with kept_environment(then):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_experiment_runner.cli.doctor import _signals as checked
+from ml_experiment_runner.cli.doctor import check_signals
 from ml_experiment_runner.dataset.plan import make_plan
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.contract.contract import known
@@ -113,10 +113,9 @@ def test_doctor_names_each_contract_that_cannot_be_used(
     project: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_EXPERIMENT_ROOT", str(project.root))
-    found = list(checked())
-    wrong = [text for _, fine, text in found if not fine]
-    assert len(wrong) == len(TEXTS)
-    assert sum(fine for _, fine, _ in found) == 3
+    checks = list(check_signals())
+    assert sum(not check.is_ok for check in checks) == len(TEXTS)
+    assert sum(check.is_ok for check in checks) == 3
 
 
 @pytest.mark.parametrize("name", ["visits.yml", "visits.odcs.yaml", "visits.odcs.yml"])

@@ -75,8 +75,9 @@ def test_real_data_keep_the_draft_that_was_made_of_them(
     # nothing but what is written and what to do: no rule that they break
     told = capsys.readouterr().out
     assert told == (
-        f"signals/my_{name}.yaml is drafted: fill in team.name, support, description.purpose, read "
-        f"it over, then\npython run.py task=ingest 'signals=[my_{name}]'\n"
+        f"wrote signals/my_{name}.yaml, drafted from {place}\n"
+        "fill in team.name, support, description.purpose, review it, then run\n"
+        f"python run.py task=ingest 'signals=[my_{name}]'\n"
     )
     contract = read_contracts(project.root)[f"my_{name}"]
     shipped = read_contracts(TEMPLATE)[name]

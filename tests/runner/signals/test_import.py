@@ -149,7 +149,7 @@ def test_import_says_what_to_fill_in(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = theirs(tmp_path, "unreadable", "several", "block", "none")
     assert new(["signal", "orders", "--from", str(path)]) == 0
     told = capsys.readouterr().out
-    assert f"signals/orders.yaml is imported from {path}\n" in told
+    assert f"wrote signals/orders.yaml, imported from {path}\n" in told
     assert "unsupported servers of type snowflake" in told
     assert "none of 2 tables is called orders" in told
     assert "nobody is named under team.name and support" in told
@@ -207,5 +207,5 @@ def test_import_never_replaces_a_contract(project: DataProject, tmp_path: Path) 
 
 @pytest.mark.usefixtures("project")
 def test_source_goes_with_a_contract() -> None:
-    with pytest.raises(UserError, match=r"--source x\.csv goes with a contract"):
+    with pytest.raises(UserError, match=r"--source x\.csv needs a contract"):
         new(["signal", "orders", "--from", "a.csv", "--source", "x.csv"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.cli import app
+from ml_experiment_runner.cli import app, listing
 from ml_experiment_runner.config.checks import _check_objective
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
 from ml_experiment_runner.config.sweep_overrides import paired
@@ -49,9 +49,9 @@ def test_exit_code_is_0_unless_something_is_held() -> None:
 
 @pytest.mark.usefixtures("in_a_project")
 def test_every_exit_code_is_explained_where_people_look() -> None:
-    said = {line.split()[0] for line in app.EXIT_CODES.splitlines() if line[0] != " "}
-    assert said == {str(int(code)) for code in ExitCode}
-    assert app.EXIT_CODES.splitlines()[0] in app.listing().replace("\n  ", "\n")
+    explained = {line.split()[0] for line in listing.EXIT_CODES.splitlines() if line[0] != " "}
+    assert explained == {str(int(code)) for code in ExitCode}
+    assert listing.EXIT_CODES in listing.listing(app.COMMANDS).replace("\n  ", "\n")
 
 
 def configured(objective: str | None, **more: Any) -> Any:

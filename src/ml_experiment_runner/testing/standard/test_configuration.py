@@ -1,4 +1,4 @@
-"""Every file of the project in conf/ composes to a valid configuration."""
+"""Every file in conf/ composes to a valid configuration."""
 
 import warnings
 
@@ -15,8 +15,8 @@ from ml_experiment_runner.testing.parameters import pytest_generate_tests as pyt
 
 
 def base(choice: str) -> list[str]:
-    """What has to be chosen beside it, such as a dataset where none is the default."""
-    if choice.startswith("hydra/sweeper/"):  # its samplers and pruners
+    """The overrides that a choice needs, such as a dataset if there is no default."""
+    if choice.startswith("hydra/sweeper/"):  # samplers and pruners
         return ["hydra/sweeper=optuna", *base("hydra/sweeper=optuna")]
     datasets = options("dataset")
     if not datasets:
@@ -47,10 +47,10 @@ def test_experiment_composes_and_says_what_it_asks(experiment: str) -> None:
     ]
     if missing:
         raise UserError("\n".join([
-            f"{file}: nobody can tell what it asks, or whom to ask. Add to it, in your words:",
+            f"{file}: question and owner are required. Add, in your words:",
             "experiment:", *missing,
         ]))  # fmt: skip
-    # one that is late fails nothing: a change elsewhere should not have to close it
+    # only a warning: otherwise a change elsewhere would have to close the experiment
     for finding in overdue(experiment, config):
         warnings.warn(f"{file}: {finding.message}", stacklevel=1)
 

@@ -1,4 +1,4 @@
-"""Every experiment runs on a small slice, the same twice, and can learn."""
+"""Every experiment runs on a slice, gives the same metrics twice, and can learn."""
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ def composed(name: str) -> DictConfig:
 
 
 def training(name: str) -> DictConfig:
-    """The configuration of one that trains; any other task need not fit a model: it is skipped."""
+    """The configuration of an experiment that trains; skips any other."""
     config = composed(name)
     if not trains(config):
         pytest.skip("its task is not train")
@@ -37,12 +37,13 @@ def training(name: str) -> DictConfig:
 
 @pytest.fixture
 def run_on_slice(run_experiment: Runner) -> Runner:
-    """Runs an experiment on a slice; an error names its file, and how to see it again."""
+    """Runs an experiment on a slice; an error names its file and how to reproduce it."""
 
     def run_one(name: str, debug: str = "debug=smoke") -> RecordedRun:
-        words = (f"+experiment={name}", debug)
-        with mistakes_in(file_of(name), f"it fails on a slice: python run.py {' '.join(words)}"):
-            return run_experiment(*words)
+        overrides = (f"+experiment={name}", debug)
+        advice = f"reproduce it: python run.py {' '.join(overrides)}"
+        with mistakes_in(file_of(name), f"the experiment fails on a slice; {advice}"):
+            return run_experiment(*overrides)
 
     return run_one
 
@@ -55,12 +56,12 @@ def test_experiment_runs_on_a_slice(experiment: str, run_on_slice: Runner) -> No
         rows = run.metrics.get("test/rows", 0)
         expected |= {"rows in the test split (see dataset.split)": rows > 0}
         expected |= {"a model": run.has_model}
-    missing = [what for what, there in expected.items() if not there]
+    missing = [name for name, exists in expected.items() if not exists]
     if run.status != "FINISHED" or missing:
         raise UserError(
-            f"{file_of(experiment)}: its run on a slice is {run.status} and lacks "
+            f"{file_of(experiment)}: the run on a slice is {run.status} and lacks "
             f"{', '.join(missing) or 'nothing'}.\n"
-            f"See it with python run.py +experiment={experiment} debug=smoke"
+            f"Reproduce it: python run.py +experiment={experiment} debug=smoke"
         )
 
 
@@ -72,9 +73,10 @@ def test_same_seed_gives_the_same_metrics(experiment: str, run_on_slice: Runner)
     if differing or not measured:
         shown = ", ".join(f"{key} {first[key]} and {second.get(key)}" for key in differing[:3])
         raise UserError(
-            f"{file_of(experiment)}: two runs with one seed differ ({shown or 'no metrics'}).\n"
-            "Take everything random from the seed: give your estimator a parameter random_state, "
-            "which the run sets, and use no clock and no order of a set in features and estimators"
+            f"{file_of(experiment)}: two runs with the same seed differ "
+            f"({shown or 'no metrics'}).\n"
+            "Derive all randomness from the seed: give your estimator a parameter random_state, "
+            "which the run sets, and do not use the time or the order of a set"
         )
 
 
@@ -82,18 +84,19 @@ def test_model_tells_a_handful_of_seen_rows_apart(experiment: str, run_on_slice:
     training(experiment)
     metrics = run_on_slice(experiment, "debug=overfit").metrics
     score, constant = ("roc_auc", 0.5) if "test/roc_auc" in metrics else ("r2", 0.0)
-    # few features and a linear model cannot memorise them all
+    # a linear model with few features cannot memorise all of them
     if not metrics[f"test/{score}"] > constant + 0.1:
         raise UserError(
-            f"{file_of(experiment)}: {score} is {metrics[f'test/{score}']:.2f} on rows that the "
-            f"model was trained on, as good as a constant, {constant}.\n"
-            "Look whether dataset.features are empty or the same in all rows, and whether the "
+            f"{file_of(experiment)}: {score} must be above {constant + 0.1:g} on rows that the "
+            f"model was trained on, got {metrics[f'test/{score}']:.2f}; a constant model gets "
+            f"{constant}.\n"
+            "Check whether dataset.features are empty or the same in all rows, and whether the "
             f"model can learn: python run.py +experiment={experiment} debug=overfit"
         )
 
 
 def breakages(name: str) -> dict[str, pl.Expr]:
-    """What may become of a column."""
+    """Ways in which a column may break."""
     return {
         "missing": pl.lit(None),
         "not a number": pl.lit(float("nan")),
@@ -116,14 +119,14 @@ def test_broken_signal_moves_an_ensemble_within_its_bound(
     features, _ = load_dataset(config).split("test")
     before = ensemble.scores(features)
     for group, columns in ensemble.names_.items():
-        for what in breakages(group):
-            broken = features.with_columns(breakages(name)[what].alias(name) for name in columns)
+        for kind in breakages(group):
+            broken = features.with_columns(breakages(name)[kind].alias(name) for name in columns)
             moved = ensemble.scores(broken) - before
             widest = (np.abs(moved) if moved.shape[1] == 1 else np.ptp(moved, axis=1)).max()
             if widest > ensemble.max_influence()[group] + 1e-9:
                 raise UserError(
-                    f"{file_of(experiment)}: {group} with values {what} moves an answer by "
-                    f"{widest:.3f}, more than its bound, {ensemble.max_influence()[group]:.3f}.\n"
-                    "Look at the members' own code, if they are yours; otherwise report it to the "
-                    "template with this message"
+                    f"{file_of(experiment)}: {group} with values {kind} changes a prediction by "
+                    f"{widest:.3f}; its max influence is {ensemble.max_influence()[group]:.3f}.\n"
+                    "Check the code of the members if it is yours; otherwise report this message "
+                    "to the template's maintainers"
                 )

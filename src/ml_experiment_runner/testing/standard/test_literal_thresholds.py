@@ -1,4 +1,4 @@
-"""No score is compared with a number that somebody wrote down: thresholds are learned."""
+"""No score is compared with a literal number: thresholds are learned."""
 
 from pathlib import Path
 
@@ -11,20 +11,21 @@ from ml_experiment_runner.testing.mistakes import mistakes_in
 from ml_experiment_runner.testing.parameters import pytest_generate_tests as pytest_generate_tests
 
 
-def refuse(file: Path, found: list[str]) -> None:
-    """Raises what was found, each with the file, and what to do instead."""
-    if found:
+def refuse(file: Path, literal_thresholds: list[str]) -> None:
+    """Raises an error that lists them, each with the file, and what to do instead."""
+    if literal_thresholds:
         name = file.relative_to(root()).as_posix()
-        raise UserError("\n".join([*(f"{name}{each}" for each in found), ADVICE]))
+        raise UserError("\n".join([*(f"{name}{line}" for line in literal_thresholds), ADVICE]))
 
 
 def test_no_score_is_compared_with_a_literal(source: Path) -> None:
     try:
-        found = [f":{line}: {text}" for line, text in literals(source.read_text(encoding="utf-8"))]
+        code = source.read_text(encoding="utf-8")
+        comparisons = [f":{line}: {text}" for line, text in literals(code)]
     except SyntaxError as error:
         name = source.relative_to(root()).as_posix()
         raise UserError(f"{name}:{error.lineno}: invalid Python: {error.msg}") from None
-    refuse(source, found)
+    refuse(source, comparisons)
 
 
 def test_no_threshold_is_written_into_the_configuration(configuration: Path) -> None:

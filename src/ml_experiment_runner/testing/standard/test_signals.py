@@ -1,4 +1,4 @@
-"""Every contract is valid, and every feature names existing fields and computes."""
+"""Every contract is valid, and every feature names existing fields and can be computed."""
 
 import pytest
 
@@ -23,17 +23,17 @@ def test_contract_is_valid(signal: str) -> None:
     file = contracts()[signal]
     with mistakes_in(file):
         contract = read_contracts(root())[signal]
-    # of a draft, a person has still to say it
+    # the owner of a draft is not known yet
     if contract.status != "draft" and "team.name" in contract.unfilled:
         raise UserError(
-            f"{file}: no team is named as its owner. Add whom to ask when a delivery "
-            "is wrong:\nteam: {name: Warehouse}"
+            f"{file}: team.name is required: whom to ask about a wrong delivery. Add:\n"
+            "team: {name: Warehouse}"
         )
 
 
 def test_features_can_be_loaded(features_file: str) -> None:
     if not contracts():
-        pytest.skip("signals/ holds no contract")
+        pytest.skip("signals/ contains no contract")
     with mistakes_in(features_file):
         expressions.load(package())
 
@@ -49,7 +49,7 @@ def test_features_compute(dataset: str, features_file: str) -> None:
         config = compose(f"dataset={dataset}", "debug=smoke")
         chosen = config.dataset
         within_reach = {chosen.spine, *(chosen.get("joins") or {})}
-        # also those that no experiment uses yet; other datasets' are computed there
+        # also features that no experiment uses yet; other datasets compute the others
         chosen.features = [
             feature
             for feature, expression in expressions.load(package()).features.items()
@@ -61,6 +61,6 @@ def test_features_compute(dataset: str, features_file: str) -> None:
     if empty:
         raise UserError(
             f"{features_file}: {', '.join(empty)} has no value in any row of dataset={dataset}. "
-            "Correct the expression, take it out, or look whether its signal is joined by the "
-            f"right keys in conf/dataset/{dataset}.yaml"
+            "Correct or remove the expression, or check the keys that its signal is joined by in "
+            f"conf/dataset/{dataset}.yaml"
         )

@@ -72,7 +72,7 @@ def facts(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict
 
 
 @pytest.mark.usefixtures("project")
-def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None:
+def test_signals_lists_the_users_of_each_signal(capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(capsys)
     assert list(found) == ["prices", "shops", "visits"]
     visits, prices, shops = found["visits"], found["prices"], found["shops"]
@@ -87,15 +87,15 @@ def test_signals_tells_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None
     assert prices["features"] == "relative_price"
     assert prices["experiments"] == "expensive"
     assert shops["experiments"] == "expensive"
-    assert visits["never used"] == "member"
-    assert shops["never used"] == "opened"
-    assert prices["never used"] == "none"
+    assert visits["unused"] == "member"
+    assert shops["unused"] == "opened"
+    assert prices["unused"] == "none"
     assert not any("idle" in each or "late" in each for each in found.values())
     assert {each["held"] for each in found.values()} == {"no"}
     assert {each["models"] for each in found.values()} == {"none"}
 
 
-def test_project_whose_default_chooses_no_dataset_is_no_mistake(
+def test_project_without_default_dataset_is_valid(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project.root / "conf/experiment/expensive.yaml").unlink()
@@ -104,39 +104,39 @@ def test_project_whose_default_chooses_no_dataset_is_no_mistake(
     assert {each["experiments"] for each in found.values()} == {"none"}
 
 
-def test_signal_that_no_experiment_uses_is_seen(
+def test_signal_without_experiment_is_idle(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(project.root / "conf/experiment/expensive.yaml", "relative_price", "minute")
     found = facts(capsys, "shops")
     assert list(found) == ["shops"]
     assert found["shops"]["experiments"] == "none"
-    assert found["shops"]["idle"] == "declared, and used by no feature and no experiment"
-    assert found["shops"]["never used"] == "shop, opened, size"
+    assert found["shops"]["idle"] == "no feature and no experiment uses it"
+    assert found["shops"]["unused"] == "shop, opened, size"
 
 
-def test_signal_that_only_a_stopped_experiment_uses_is_seen(
+def test_signal_of_a_stopped_experiment_is_idle(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (project.root / "conf/experiment/expensive.yaml").open("a") as file:
         file.write("experiment: {status: stopped, conclusion: No.}\n")
     found = facts(capsys)
     assert found["prices"]["experiments"] == "expensive (stopped)"
-    assert found["prices"]["idle"] == "used by no living experiment"
+    assert found["prices"]["idle"] == "no active experiment uses it"
     assert "idle" not in found["visits"]
 
 
-def test_signal_that_no_feature_uses_is_seen(
+def test_signal_without_feature_is_idle(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(project.root / "conf/dataset/visits.yaml", "[hour, minute]", "[size]")
     replace(project.root / "conf/experiment/expensive.yaml", "[hour, relative_price]", "[size]")
     visits = facts(capsys, "visits")["visits"]
-    assert visits["idle"] == "used by no feature"  # its rows and the label alone
+    assert visits["idle"] == "no feature uses it"  # its rows and the label alone
     assert visits["experiments"] == "default, expensive"
 
 
-def test_models_say_which_rows_they_have_learned_from(
+def test_models_are_listed_with_their_data(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = snapshot.recorded(read_contracts(project.root)["visits"])
@@ -159,7 +159,7 @@ def test_models_say_which_rows_they_have_learned_from(
     assert found["prices"]["models"] == "none"
 
 
-def test_status_versions_model_and_lateness_are_told(
+def test_signals_lists_status_versions_model_and_lateness(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(project.contract("visits"), "status: active", "status: draft")
@@ -176,7 +176,7 @@ def test_status_versions_model_and_lateness_are_told(
     assert "new ones are due within 24 hours" in visits["late"]
 
 
-def test_last_change_is_the_one_that_git_has(
+def test_last_change_is_the_commit_in_git(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert facts(capsys, "visits")["visits"]["last change"] == "not in git yet"
@@ -188,7 +188,7 @@ def test_last_change_is_the_one_that_git_has(
     assert facts(capsys, "visits")["visits"]["last change"] == "not known to git"
 
 
-def test_held_signal_is_told(project: DataProject, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signals_lists_a_hold(project: DataProject, capsys: pytest.CaptureFixture[str]) -> None:
     violation = holds.Violation("range", "minute", "minute is 99", "2024-04")
     hold = holds.open_hold(
         project.root,
@@ -203,7 +203,7 @@ def test_held_signal_is_told(project: DataProject, capsys: pytest.CaptureFixture
     assert held["prices"]["held"] == "no"
 
 
-def test_broken_experiment_is_named_and_the_rest_is_told(
+def test_signals_are_listed_beside_a_broken_experiment(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(project.root / "conf/experiment/expensive.yaml", "relative_price", "relative_prise")
@@ -214,7 +214,7 @@ def test_broken_experiment_is_named_and_the_rest_is_told(
     assert "hour, minute" in output
 
 
-def test_data_changed_by_hand_is_told(
+def test_signals_lists_data_changed_by_hand(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project.root / "data/signals/visits/2024-02.parquet").write_bytes(b"x")
@@ -229,7 +229,7 @@ def test_project_without_signals_says_how_to_begin(
     assert "none yet" in capsys.readouterr().out
 
 
-def test_what_no_experiment_uses_is_found(project: DataProject) -> None:
+def test_unused_signals_fields_and_features_are_findings(project: DataProject) -> None:
     from ml_experiment_runner.config.composition import compose
     from ml_experiment_runner.dataset.lineage import unused
 
@@ -242,7 +242,7 @@ def test_what_no_experiment_uses_is_found(project: DataProject) -> None:
     assert found["unused_fields", "visits"].evidence["fields"] == ["member"]
 
 
-def test_broken_contract_is_told_behind_the_others(
+def test_broken_contract_follows_the_other_signals(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project.root / "signals/old.yaml").write_text("kind: DataContract\nid: [\n")
@@ -258,7 +258,7 @@ def test_broken_contract_is_told_behind_the_others(
     assert capsys.readouterr().out.startswith("signals/old.yaml:3: ")
 
 
-def test_signal_tells_once_what_its_contract_says_in_vain(
+def test_unchecked_entries_are_listed_for_a_chosen_signal(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = project.root / "signals/shops.yaml"
@@ -269,12 +269,12 @@ def test_signal_tells_once_what_its_contract_says_in_vain(
     assert "not checked here" not in capsys.readouterr().out
 
 
-def test_signal_not_yet_receivable_says_what_is_missing(
+def test_incomplete_contract_is_listed_with_what_is_missing(
     project: DataProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (project.root / "signals/shops.yaml").read_text().replace(", primaryKey: true", "")
     (project.root / "signals/new.yaml").write_text(text)
     assert signals(["new"]) == 0
     told = capsys.readouterr().out
-    assert "new cannot be received yet:\nsignals/new.yaml:" in told
+    assert "new cannot be ingested yet:\nsignals/new.yaml:" in told
     assert "the key is missing; write `primaryKey: true`" in told

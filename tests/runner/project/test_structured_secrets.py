@@ -12,8 +12,7 @@ import yaml
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from ml_experiment_runner.project import secrets
-from ml_experiment_runner.project.secrets import Secrets, mask, mask_within, register
+from ml_experiment_runner.project.secrets import Secrets, mask, mask_within, register, registry
 from ml_experiment_runner.record.journal import Journal, read_events
 from ml_experiment_runner.record.recorder import Recorder
 
@@ -59,7 +58,7 @@ WRITTEN: dict[str, Callable[[Any], str]] = {
 def test_secret_within_settings_is_masked_and_no_more(
     secret: str, name: str, within: str, written: str
 ) -> None:
-    secrets.clear()
+    registry.clear()
     value = WRITTEN[written](WITHIN[within]({**BESIDE, name: secret}))
     try:  # what code would read, or there is nothing to lose
         read = yaml.safe_load(value)
@@ -117,7 +116,7 @@ def test_secret_of_a_connection_is_masked(secret: str, name: str, written: str) 
     assume("\n" not in secret or written not in ("semicolons", "commas", "parameters"))
     assume(written in ("in quotes", "as of libpq") or secret[0] not in "\"'{")
     assume(secret[-1] not in ";,")
-    secrets.clear()
+    registry.clear()
     register(SETTINGS[written](name, secret), "DB_CONNECTION_STRING")
     assert mask(f"login failed for {secret} as app") == "login failed for *** as app"
     assert mask("to db as app on db.example.com, yes") == "to db as app on db.example.com, yes"
@@ -142,7 +141,7 @@ def test_secret_of_a_connection_is_masked(secret: str, name: str, written: str) 
         ("SHOP", "{a: &a {password: tiger-paws}, b: [*a]}", "a tiger-paws", "a ***"),
     ],
 )  # fmt: skip
-def test_part_that_code_would_read_is_masked(name: str, value: str, text: str, shown: str) -> None:
+def test_value_within_settings_is_masked(name: str, value: str, text: str, shown: str) -> None:
     register(value, name)
     assert mask(text) == shown
 
@@ -186,8 +185,8 @@ def test_long_value_is_taken_apart_to_its_end(part: str) -> None:
         max_size=8,
     )
 )
-def test_no_entry_is_lost_to_a_mask(node: dict[Any, int]) -> None:
-    secrets.clear()
+def test_masked_keys_keep_every_entry(node: dict[Any, int]) -> None:
+    registry.clear()
     for value in ("Zq7W-one", "kX9v-two"):
         register(value)
     register("fraud", "TEAM")
@@ -217,7 +216,7 @@ def added_meanwhile(step: int) -> bool:
 
     def trace(frame: FrameType, _event: str, _argument: object) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != secrets.__file__:
+        if frame.f_code.co_filename != registry.__file__:
             return None
         left -= 1
         if left == -1:

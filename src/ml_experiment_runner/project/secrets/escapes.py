@@ -1,16 +1,16 @@
-"""Finds a text however it was escaped: in repr, JSON, YAML, HTML, addresses, a shell, or Base64."""
+"""Finds a text in any escaped form: repr, JSON, YAML, HTML, addresses, shell, or Base64."""
 
 import html.entities
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 
-_ALONE = 8  # characters; a shorter text is found where no letter or digit stands beside it
-_IN_BASE64 = 8  # characters; fewer turn up in pictures by chance
+_ALONE = 8  # characters; a shorter text is found only between characters of other kinds
+_IN_BASE64 = 8  # characters; fewer occur in pictures by chance
 
 
 def escapes(value: str) -> Iterable[str]:
-    """Regular expressions for a text as it is, however it is escaped, and in Base64."""
+    """Regular expressions for a text as it is, in any escaped form, and in Base64."""
     yield from _base64(value)
     form = "".join(_escaped(character) for character in re.findall(r"\s+|\\+|[^\s\\]", value))
     if len(value) < _ALONE or value.isalpha():
@@ -20,7 +20,7 @@ def escapes(value: str) -> Iterable[str]:
 
 
 _PERCENT = "%(?:25)*"
-"""What begins a byte in an address, in one that is part of another too."""
+"""Begins an escaped byte in an address, also where one address is part of another."""
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
 _BACKSLASHES = _BACKSLASH + "{1,16}"
 _AND = rf"(?:&|{_PERCENT}26)(?:amp(?:;|{_PERCENT}3[Bb]))*"
@@ -30,17 +30,17 @@ _WHITE = (
     rf"(?:\s|{_BACKSLASH}[nrt]?|{_BACKSLASH}x(?:20|0[9ad])|{_PERCENT}(?i:20|0[9ad])|\+"
     rf"|{_PERCENT}2[Bb]|{_NUMBER}x?[0-9A-Fa-f]+{_END})+"
 )
-"""White space, in any escaping, also where a line was broken at it."""
+"""White space in any escaped form, also where a line was broken there."""
 _BREAK = rf"(?:[n\n]|{_PERCENT}0[Aa])(?:[\s+]|{_PERCENT}20)*"
 _FOLD = f"(?:{_BACKSLASHES}{_BREAK})?"
-"""Where YAML breaks a line behind what it has escaped."""
+"""A line break that YAML puts behind an escaped character."""
 
 
 def _escaped(character: str) -> str:
-    """A regular expression for a character, and for all that quoting may make of it.
+    """A regular expression for a character in any escaped form.
 
-    One escape may be within another, so backslashes and `%25` are several. Of spaces and of
-    backslashes it takes a run.
+    Escapes may be nested, so backslashes and `%25` are repeated. Runs of spaces and of backslashes
+    count as one character.
     """
     if character.isspace():
         return _WHITE
@@ -48,22 +48,22 @@ def _escaped(character: str) -> str:
         return f"(?:{_BACKSLASH}(?:{_BREAK})?|{_NUMBER}(?:92|x5[Cc]){_END})" + "{1,64}"
     if character.isascii() and character.isalnum():
         return character
-    form = _one(character)
-    if character == "%":  # which stands twice where texts are put together by it
+    form = _unquoted(character)
+    if character == "%":  # is doubled in texts that %-formatting builds
         form = f"(?:{form})" + "{1,2}"
     if character == "'":  # in a shell, and in YAML
-        double = _one('"')
+        double = _unquoted('"')
         form = f"{form}(?:{double}{form}{double}{form}|{form}{form}?)?"
     return f"{form}{_FOLD}"
 
 
-def _one(character: str) -> str:
-    # each form once: what can be read in two ways is tried in all combinations
+def _unquoted(character: str) -> str:
+    # each form once, because two equal ones would be tried in all combinations
     return f"(?:{_BACKSLASHES})?(?:{'|'.join(dict.fromkeys(_forms(character)))})"
 
 
 def _forms(character: str) -> list[str]:
-    """Of one character: as it is, its bytes, its number, and its name."""
+    """The forms of a character: itself, its bytes, its code, and its name in HTML."""
     code = ord(character)
     data = character.encode("utf-8", "surrogatepass")
     utf16 = character.encode("utf-16-be", "surrogatepass")
@@ -80,13 +80,13 @@ def _forms(character: str) -> list[str]:
         forms.append(f"{_AND}{name}{_END}")
     if code < 256:
         forms += [f"{_PERCENT}(?i:{code:02x})", f"x(?i:{code:02x})"]
-    if 0xD800 <= code < 0xE000:  # half a character: what was written instead
+    if 0xD800 <= code < 0xE000:  # a lone surrogate: what is written instead
         forms += [r"\?", "\ufffd"]
     return forms
 
 
 def _base64(value: str) -> set[str]:
-    """The value within Base64, as of `user:password`: it begins at one of three places in it."""
+    """The value within Base64, as of `user:password`, at each of three offsets in a group."""
     encodings: list[Callable[[], bytes]] = [
         lambda: value.encode("utf-8", "surrogateescape"),
         lambda: value.encode("latin-1"),
@@ -97,10 +97,10 @@ def _base64(value: str) -> set[str]:
             data = encode()
         except UnicodeEncodeError:
             continue
-        for place in range(3):
-            text = b64encode(bytes(place) + data).decode()
-            # without the characters that hold bits of what is beside it
-            core = text[-(-8 * place // 6) : 8 * (place + len(data)) // 6]
+        for offset in range(3):
+            text = b64encode(bytes(offset) + data).decode()
+            # without the characters that hold bits of the neighbouring bytes
+            core = text[-(-8 * offset // 6) : 8 * (offset + len(data)) // 6]
             if len(core) >= _IN_BASE64:
                 core = core.replace("+", "(?:[+-]|%2[Bb])").replace("/", r"(?:[/_]|\\/|%2[Ff])")
                 forms.add(core + r"[A-Za-z0-9+/_-]{0,2}(?:={1,2}|(?:%3[Dd]){1,2})?")

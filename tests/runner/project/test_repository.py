@@ -26,7 +26,7 @@ def test_file_is_read_and_what_is_set_already_comes_first(
     repository.read_environment()
     assert (os.environ["SHOP_USER"], os.environ["SHOP_TOKEN"]) == ("Ada", "t0ken # of ours")
     (tmp_path / ".env").write_bytes(b"SHOP_USER=\xff")
-    with pytest.raises(UserError, match=r"\.env: it cannot be read .*see \.env\.example"):
+    with pytest.raises(UserError, match=r"\.env cannot be read .*see \.env\.example"):
         repository.read_environment()
 
 

@@ -1,0 +1,1 @@
+"""What `python run.py clean` removes: how it is found, and how it is removed."""
