@@ -183,7 +183,7 @@ def _section(path: str, kind: type, schema: ModuleType) -> list[str]:
 def _keys(kind: type, schema: ModuleType, prefix: str = "") -> list[str]:
     about = _attributes(kind.__doc__ or "")
     kinds = typing.get_type_hints(kind)
-    lines = ["| key | type | without it | what it is |", "|---|---|---|---|"]
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for field in dataclasses.fields(kind):
         name = f"{prefix}{field.name}"
         words = schema.CHOICES.get(name)
@@ -214,7 +214,7 @@ def _default(field: "dataclasses.Field[object]") -> str:
         value = field.default_factory()
         return "" if dataclasses.is_dataclass(value) or not value else f"`{value}`"
     if field.default is dataclasses.MISSING:
-        return "has to be said"
+        return "required"
     if field.default is None or field.default == "":
         return "nothing"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"

@@ -184,13 +184,13 @@ def test_folds_tell_a_search_how_a_model_stands(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "nothing is searched"),
+        ((), "needs values to search"),
         ((f"{X}=interval(3,2)",), "from the lower number to the"),
         ((f"{X}=interval(1,2)", "hydra/sweeper=basic"), "hydra/sweeper=optuna"),
         ((f"{X}=interval(1,2)", "hydra/sweeper/sampler=tp"), "Did you mean 'tpe'?"),
         ((f"{X}=interval(1,2)", "hydra.sweeper.n_trial=3"), "--cfg hydra"),
         ((f"{X}=interval(1,2)", "hydra.sweeper.sampler._target_=optuna.samplers.GridSampler"),
-         "hydra.sweeper.sampler: optuna.samplers.GridSampler cannot be made"),
+         "hydra.sweeper.sampler: optuna.samplers.GridSampler cannot be created"),
         (("seed=interval(-3,2)",), "seed must be in"),
     ],
 )  # fmt: skip

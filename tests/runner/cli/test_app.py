@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_experiment_runner.cli.app import COMMANDS
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.config.overrides import as_typed, normalise
+from ml_experiment_runner.project.suggestions import nearest
 from support import SOURCE, python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
@@ -109,8 +109,8 @@ def test_record_holds_what_was_typed_without_added_signs(word) -> None:
 
 def test_nearest_names_the_nearest_or_all() -> None:
     assert nearest("trian", ["train", "ingest"]) == "Did you mean 'train'?"
-    assert nearest("zzz", ["train", "ingest"]) == "There is: ingest, train."
-    assert nearest("zzz", []) == "There is none yet."
+    assert nearest("zzz", ["train", "ingest"]) == "Available: ingest, train."
+    assert nearest("zzz", []) == "Available: none."
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])

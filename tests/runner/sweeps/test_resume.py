@@ -271,7 +271,7 @@ def test_run_is_resumed_in_its_folder_whatever_that_is_called(
 ) -> None:
     folder = Path("/home") / name / "10-00-00-aaaa1111"
     words = ["seed=1", "experiment.question='Why, then?'"]
-    recorded = {"overrides": words} if kind == "run" else {"overrides": [], sweep.WORDS: words}
+    recorded = {"overrides": words} if kind == "run" else {"overrides": [], sweep.OVERRIDES: words}
     run = RecordedRun(folder, "aaaa1111", status="FAILED", provenance=recorded)
     monkeypatch.setattr(resume, "find_run", lambda *_: folder)
     monkeypatch.setattr(resume, "read_run", lambda _: run)
@@ -290,11 +290,11 @@ def test_run_is_resumed_in_its_folder_whatever_that_is_called(
     ("change", "says"),
     [
         ({}, "this run has finished; python run.py rerun aaaa1111"),
-        ({"parent": "bbbb2222"}, "belongs to another one; resume=bbbb2222"),
+        ({"parent": "bbbb2222"}, "belongs to another; type resume=bbbb2222"),
         ({"status": "RUNNING"}, "this run is still at work"),
-        ({"status": "RUNNING", "provenance": {sweep.WORDS: []}}, "this sweep is still at work"),
+        ({"status": "RUNNING", "provenance": {sweep.OVERRIDES: []}}, "this sweep is still at work"),
         (
-            {"status": "KILLED", "provenance": {sweep.WORDS: ["tracking.uri=http://a:***@b"]}},
+            {"status": "KILLED", "provenance": {sweep.OVERRIDES: ["tracking.uri=http://a:***@b"]}},
             "override tracking.uri=http://a:[*]{3}@b was masked",
         ),
         ({"status": "KILLED"}, "stopped before its overrides were recorded"),
