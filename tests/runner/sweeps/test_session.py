@@ -92,9 +92,9 @@ def test_objective_that_train_returns_is_taken(name: str | None) -> None:
     ],
 )
 def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) -> None:
-    with pytest.raises(UserError, match=f"^objective must be a metric .*'{name}'") as told:
+    with pytest.raises(UserError, match=f"^objective must be a metric .*'{name}'") as error:
         check_objective(configured(name))
-    assert nearest in str(told.value)
+    assert nearest in str(error.value)
     check_objective(configured(name, task={"_target_": "own.task"}))  # whose names are its own
     check_objective(configured("cv/roc_auc", evaluation={"folds": 3}))
     check_objective(configured("seeds/test/r2", seeds=2))
@@ -126,9 +126,9 @@ def a_run(
 
 def test_objective_that_a_job_does_not_have_names_the_nearest() -> None:
     measured = {"height/log_loss": 1.0, "height/log_loss/low": 0.5}
-    with pytest.raises(ObjectiveError, match=r"run aaaa1111 has no .* 'height/logloss'") as told:
+    with pytest.raises(ObjectiveError, match=r"run aaaa1111 has no .* 'height/logloss'") as error:
         score(a_run("height/logloss", parent="bbbb2222"), measured)
-    assert "'height/log_loss'" in str(told.value)
+    assert "'height/log_loss'" in str(error.value)
 
 
 @pytest.mark.parametrize("word", ["objective=x", "+objective=x"])
@@ -191,9 +191,9 @@ def test_lists_of_a_sweep_are_paired_as_zip_does(
         [*typed, *(f"{key}={value}" for key, value in fixed.items())]
     )
     if len({len(values) for values in lists.values()}) > 1:
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             paired(overrides)
-        assert all(f"{key} has {len(each)}" in str(told.value) for key, each in lists.items())
+        assert all(f"{key} has {len(each)}" in str(error.value) for key, each in lists.items())
         return
     expected = [
         (*(f"{key}={value}" for key, value in zip(lists, row, strict=True)),
