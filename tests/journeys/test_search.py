@@ -136,7 +136,7 @@ def test_job_that_falls_behind_is_ended_early_and_never_best(bowl: Project) -> N
     assert not [job for job in told[:5] if job["status"] == "PRUNED"]
     half = sorted(job["value"] for job in told if job["value"] is not None)
     assert all((float(job[X]) - 2) ** 2 > half[len(half) // 2] for job in early)
-    assert "ended by the search at step 0" in done.stdout
+    assert "ended early at step 0" in done.stdout
     runs = {run.data.tags["record.id"]: run for run in bowl.runs("bowl")}
     assert {runs[job["run"]].info.status for job in early} == {"KILLED"}
     (folder,) = bowl.root.glob("outputs/bowl/*/*")
