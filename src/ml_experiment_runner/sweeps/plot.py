@@ -1,5 +1,6 @@
 """The picture of a sweep: Optuna's parallel coordinates, whoever has chosen the values."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -62,6 +63,8 @@ def _column(texts: Sequence[str]) -> "tuple[Sequence[float | str], BaseDistribut
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
         return texts, CategoricalDistribution(sorted(set(texts)))
     low, high = min(numbers), max(numbers)
     return numbers, FloatDistribution(low, high, log=low > 0 and high >= LOGARITHMIC * low)

@@ -60,6 +60,14 @@ def test_picture_has_a_line_for_each_job() -> None:
     assert "log" in {axes.get_yscale() for axes in figure.axes}
 
 
+def test_picture_shows_values_that_are_no_finite_numbers() -> None:
+    values = ("1", "nan", "inf", "null")
+    jobs = [job(value, number / 10, rate=value, depth="1") for number, value in enumerate(values)]
+    figure = parallel_coordinates(jobs, "validation/roc_auc")
+    ticks = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
+    assert set(values) <= ticks
+
+
 def test_job_that_was_killed_as_it_began_is_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = [RecordedRun(Path(), name, provenance={"overrides": [f"seed={name}"]}) for name in "12"]
     monkeypatch.setattr(
