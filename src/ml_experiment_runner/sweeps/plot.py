@@ -45,7 +45,7 @@ def parallel_coordinates(results: Sequence[JobResult], objective: str) -> "Figur
             )
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore")  # the function is experimental, an axis has one value
         axes = plot_parallel_coordinate(study, target_name=objective)
     axes.set_xticklabels([objective, *sorted(columns)])  # Optuna cuts long ones
     figure = axes.get_figure(root=True)
