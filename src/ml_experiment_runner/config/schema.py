@@ -148,7 +148,7 @@ class Ablation:
     Attributes:
         leave_out: `signals`, `features`, or the `groups` of an ensemble.
         tolerance: Loss of the main metric that counts as none.
-        minutes: Time limit; no model is fitted after it.
+        minutes: Time limit in minutes; no model is fitted after it.
     """
 
     leave_out: str = "signals"
