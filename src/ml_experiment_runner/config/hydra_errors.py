@@ -1,6 +1,7 @@
 """Errors of Hydra and OmegaConf about what was typed, as one line that says what to do."""
 
 import re
+import traceback
 from collections.abc import Callable, Sequence
 
 import yaml
@@ -105,11 +106,9 @@ def _cause(error: Exception) -> str:
 
 def _origins(error: Exception) -> set[str]:
     """Top-level modules of the error's class and of the code that raised it."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    module = str(traceback.tb_frame.f_globals.get("__name__", "")) if traceback is not None else ""
-    return {type(error).__module__.partition(".")[0], module.partition(".")[0]}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__", "")) for frame in frames[-1:]]
+    return {module.partition(".")[0] for module in (type(error).__module__, *modules)}
 
 
 def _no_match(

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ml_experiment_runner.config.options import groups
-from ml_experiment_runner.config.schema import TOP_LEVEL
+from ml_experiment_runner.config.schema import SECTIONS, TOP_LEVEL
 from ml_experiment_runner.project.errors import UserError
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
     """The command line that Hydra gets.
 
-    `experiment=x` stands for `+experiment=x`. A key of a section, such as `model.C`, may be one
-    that no file lists: `++` adds it, and the schema or the model's class knows whether it exists.
+    `experiment=x` stands for `+experiment=x`. A key, such as `model.C` or `seeds`, may be one that
+    no file lists: `++` adds it, and the schema or the model's class knows whether it exists.
     The option of a group is a name, also where it reads as a number or null. `-m` may stand
     anywhere; Hydra takes no override behind an option that has one before it.
     """
@@ -53,9 +53,9 @@ def added(override: str) -> str:
     """An override with the signs that let Hydra add a key."""
     if override.startswith("experiment="):
         return f"+{override}"
-    section = re.match(r"\+?(\w+)\.", override)
-    # the file of a task lists all of its parameters
-    is_open = section is not None and section[1] in TOP_LEVEL and section[1] != "task"
+    key, _, below = override.removeprefix("+").partition("=")[0].partition(".")
+    # the file of a task lists all of its parameters; a section by itself is the name of a group
+    is_open = key in TOP_LEVEL and key != "task" and (below or key not in SECTIONS)
     return f"++{override.removeprefix('+')}" if is_open else override
 
 

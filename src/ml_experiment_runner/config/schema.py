@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass
@@ -225,6 +225,14 @@ RENAMED_KEYS = {
 """Old names of keys, and their present ones."""
 
 TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
+
+SECTIONS = tuple(
+    name
+    for name, type_hint in get_type_hints(Config).items()
+    for option in (type_hint, *get_args(type_hint))
+    if dataclasses.is_dataclass(option) or get_origin(option) is dict
+)
+"""Top-level keys that are mappings; most of them are groups."""
 
 CHOICES = {
     "experiment.status": ("active", "graduated", "stopped"),

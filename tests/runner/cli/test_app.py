@@ -51,9 +51,10 @@ def type_in(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         (["experiment=x"], ["+experiment=x"]),
         (["+experiment=x"], ["+experiment=x"]),
         (["-m", "experiment=a,b"], ["-m", "+experiment=a,b"]),
-        (["seed=1", "experiment=x"], ["seed=1", "+experiment=x"]),
+        (["seed=1", "experiment=x"], ["++seed=1", "+experiment=x"]),
         (["experiment.owner=Ada"], ["++experiment.owner=Ada"]),
         (["model.tol=1", "+model.tol=1"], ["++model.tol=1", "++model.tol=1"]),
+        (["+seeds=1", "++seeds=1"], ["++seeds=1", "++seeds=1"]),
         (["model.C=1,2", "~model.C"], ["++model.C=1,2", "~model.C"]),
         (["task.parameters.x=1"], ["task.parameters.x=1"]),
         (["hydra.run.dir=a.b"], ["hydra.run.dir=a.b"]),
@@ -222,7 +223,7 @@ def test_composed_configuration_has_defaults_of_the_schema(generated: Path) -> N
     code = (
         "from ml_experiment_runner import compose\n"
         "config = compose('task=ingest')\n"
-        "print(config.ablation.minutes, config.seeds)"
+        "print(config.ablation.minutes, config.seeds, compose('seeds=3').seeds)"
     )
     try:
         path.write_text(text.replace("seeds: 1", "").replace("  minutes: 60", ""), encoding="utf-8")
@@ -235,7 +236,7 @@ def test_composed_configuration_has_defaults_of_the_schema(generated: Path) -> N
         )
     finally:
         path.write_text(text, encoding="utf-8")
-    assert done.stdout == "60.0 1\n", done.stderr
+    assert done.stdout == "60.0 1 3\n", done.stderr
 
 
 @pytest.mark.parametrize(
