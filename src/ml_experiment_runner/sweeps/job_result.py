@@ -68,27 +68,34 @@ def over_seeds(results: Sequence[JobResult], metric: str) -> list[dict[str, Any]
     return sorted(means, key=lambda group: -sign * float(group["mean"]))
 
 
+def ranked(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The jobs in the content of `sweep.json`, the best first."""
+    sign = 1 if greater_is_better(summary["objective"]) else -1
+    return sorted(
+        summary["jobs"], key=lambda job: (job["value"] is None, -sign * (job["value"] or 0.0))
+    )
+
+
+def varied_keys(summary: Mapping[str, Any]) -> list[str]:
+    """The keys that a sweep varies, in the content of `sweep.json`."""
+    own = ("run", "status", "value", "seconds")
+    return [key for key in (summary["jobs"] or [{}])[0] if key not in own]
+
+
 def show_results(summary: Mapping[str, Any]) -> None:
     """Prints the jobs of a sweep, the best first, and the means over seeds.
 
     Args:
         summary: The content of `sweep.json`.
     """
-    metric = summary["objective"]
-    sign = 1 if greater_is_better(metric) else -1
-    jobs = sorted(
-        summary["jobs"],
-        key=lambda job: (job["value"] is None, -sign * (job["value"] or 0.0)),
-    )
-    own = ("run", "status", "value", "seconds")
-    keys = [key for key in (jobs[0] if jobs else {}) if key not in own]
+    keys = varied_keys(summary)
     rows = []
-    for job in jobs:
+    for job in ranked(summary):
         value = "-" if job["value"] is None else f"{job['value']:,.4f}"
         note = "best" if job["run"] == summary["best"] else ""
         note = note if job["status"] == "FINISHED" else job["status"]
         rows.append((job["run"], *(short(job[key]) for key in keys), value, note))
-    show_table(("run", *keys, metric or "objective", ""), rows)
+    show_table(("run", *keys, summary["objective"] or "objective", ""), rows)
     for group in summary["over_seeds"]:
         others = " ".join(f"{key}={value}" for key, value in group.items()
                           if key not in ("mean", "sd", "seeds"))  # fmt: skip
