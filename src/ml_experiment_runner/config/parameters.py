@@ -72,7 +72,8 @@ def check_members(config: DictConfig) -> None:
         try:
             check_model(member_config)
         except UserError as error:
-            raise type(error)(f"model.{key}{str(error).removeprefix('model')}") from None
+            message = str(error) if str(error).startswith("model") else f"model: {error}"
+            raise type(error)(message.replace("model", f"model.{key}", 1)) from None
 
 
 def is_ensemble(model: DictConfig) -> bool:
