@@ -46,8 +46,8 @@ STAGES = {
 AFTER_THE_MODEL = list(STAGES)[list(STAGES).index("evaluate") :]
 
 
-class Delivery:
-    """Stands in for the delivery to MLflow."""
+class NoSync:
+    """Takes the place of the sync client."""
 
     def register(self, *_: Any) -> None:
         """Nothing is sent."""
@@ -88,11 +88,11 @@ def config(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
 
 
 def begin(config: DictConfig, place: str = PLACE) -> Run:
-    return Run.start(config, Path(config.outputs) / place, ["run.py"], [], Delivery())
+    return Run.start(config, Path(config.outputs) / place, ["run.py"], [], NoSync())
 
 
 def go_on(config: DictConfig) -> Run:
-    return Run.reopen(config, Path(config.outputs) / PLACE, [], Delivery())
+    return Run.reopen(config, Path(config.outputs) / PLACE, [], NoSync())
 
 
 def fail_once(error: BaseException, function: Callable[..., Any]) -> Callable[..., Any]:
