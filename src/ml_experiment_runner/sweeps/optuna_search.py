@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.config.metrics import greater_is_better, objective
+from ml_experiment_runner.config.overrides import added
 from ml_experiment_runner.config.sweep_overrides import ends, parse
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.pruning import PRUNED, PRUNER, STUDY, storage
@@ -188,7 +189,9 @@ def _repeat_unfinished(study: "Study") -> None:
         elif trial.state != TrialState.FAIL:
             continue
         if trial.number not in repeated:
-            study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number})
+            # a search of an earlier version has keys of the top level without ++
+            params = {added(key): value for key, value in trial.params.items()}
+            study.enqueue_trial(params, user_attrs={AGAIN: trial.number})
 
 
 def _tell(study: "Study", trial: "Trial", value: float | None) -> None:
