@@ -183,13 +183,14 @@ def _section(path: str, kind: type, schema: ModuleType) -> list[str]:
 def _keys(kind: type, schema: ModuleType, prefix: str = "") -> list[str]:
     about = _attributes(kind.__doc__ or "")
     kinds = typing.get_type_hints(kind)
-    lines = ["| key | type | without it | what it is |", "|---|---|---|---|"]
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for field in dataclasses.fields(kind):
         name = f"{prefix}{field.name}"
         words = schema.CHOICES.get(name)
         shown = " or ".join(f"`{word}`" for word in words) if words else _type(kinds[field.name])
         if interval := schema.RANGES.get(name):
-            shown += f" in `{interval}`"
+            number, _, null = shown.partition(" or ")
+            shown = f"{number} in `{interval}`" + (f" or {null}" if null else "")
         if _dataclass(kinds[field.name]):
             shown = f"[section](#{name.replace('.', '')})"
         lines.append(f"| `{name}` | {shown} | {_default(field)} | {about[field.name]} |")
@@ -200,7 +201,7 @@ def _type(kind: object) -> str:
     if typing.get_origin(kind) in (UnionType, typing.Union):
         return " or ".join(_type(one) for one in typing.get_args(kind))
     if kind is type(None):
-        return "nothing"
+        return "null"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     if isinstance(kind, type) and kind in names:
         return names[kind]
@@ -214,10 +215,12 @@ def _default(field: "dataclasses.Field[object]") -> str:
         value = field.default_factory()
         return "" if dataclasses.is_dataclass(value) or not value else f"`{value}`"
     if field.default is dataclasses.MISSING:
-        return "has to be said"
-    if field.default is None or field.default == "":
-        return "nothing"
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+        return "required"
+    if field.default is None:
+        return "`null`"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    return f"`{field.default}`" if field.default != "" else ""
 
 
 def _dataclass(kind: object) -> type | None:

@@ -108,7 +108,7 @@ def see_it_stopped_and_resumed(project: Project, *launcher: str) -> None:
     (folder,) = project.root.glob("outputs/bowl/*/*")
     project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
     done = project.run("-m", f"resume={folder.name[-8:]}")
-    assert done.stdout.count("done before: ") == 2
+    assert done.stdout.count("finished before: ") == 2
     states = [run.info.status for run in project.runs("bowl")]
     assert states.count("FINISHED") == 5
     assert set(states) <= {"FINISHED", "KILLED"}

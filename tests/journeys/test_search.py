@@ -136,7 +136,7 @@ def test_job_that_falls_behind_is_ended_early_and_never_best(bowl: Project) -> N
     assert not [job for job in told[:5] if job["status"] == "PRUNED"]
     half = sorted(job["value"] for job in told if job["value"] is not None)
     assert all((float(job[X]) - 2) ** 2 > half[len(half) // 2] for job in early)
-    assert "ended by the search at step 0" in done.stdout
+    assert "ended early at step 0" in done.stdout
     runs = {run.data.tags["record.id"]: run for run in bowl.runs("bowl")}
     assert {runs[job["run"]].info.status for job in early} == {"KILLED"}
     (folder,) = bowl.root.glob("outputs/bowl/*/*")
@@ -184,13 +184,13 @@ def test_folds_tell_a_search_how_a_model_stands(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "nothing is searched"),
+        ((), "needs values to search"),
         ((f"{X}=interval(3,2)",), "from the lower number to the"),
         ((f"{X}=interval(1,2)", "hydra/sweeper=basic"), "hydra/sweeper=optuna"),
         ((f"{X}=interval(1,2)", "hydra/sweeper/sampler=tp"), "Did you mean 'tpe'?"),
         ((f"{X}=interval(1,2)", "hydra.sweeper.n_trial=3"), "--cfg hydra"),
         ((f"{X}=interval(1,2)", "hydra.sweeper.sampler._target_=optuna.samplers.GridSampler"),
-         "hydra.sweeper.sampler: optuna.samplers.GridSampler cannot be made"),
+         "hydra.sweeper.sampler: optuna.samplers.GridSampler cannot be created"),
         (("seed=interval(-3,2)",), "seed must be in"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_resumed_sweep_runs_only_what_is_missing(project: Project, how: signal.S
     before = finished(folder)
     assert 1 <= len(before) < 4
     done = project.run("-m", f"resume={folder.name[-8:]}")
-    assert done.stdout.count("done before: ") == len(before)
+    assert done.stdout.count("finished before: ") == len(before)
     after = finished(folder)
     assert len(after) == 4
     assert before.items() <= after.items()
@@ -160,7 +160,7 @@ def test_interrupted_jobs_elsewhere_run_when_resumed(
     assert len(before) == 2
     project.change("src/flight_delays/bowl.py", "time.sleep(asked.seconds)", "")
     done = project.run("-m", f"resume={folder.name[-8:]}")
-    assert done.stdout.count("done before: ") == len(before)
+    assert done.stdout.count("finished before: ") == len(before)
     assert len(finished(folder)) == 4
     states = [run.info.status for run in project.runs("bowl")]
     assert states.count("FINISHED") == 5

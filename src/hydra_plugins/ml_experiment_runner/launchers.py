@@ -27,15 +27,15 @@ class JoblibLauncher(OtherProcesses):
     """Processes of this machine; what a process has loaded stays for its next job."""
 
     def __init__(self, n_jobs: int | None) -> None:
-        """Takes the number of processes; None for one for each core."""
+        """Takes the number of processes; None for one per core."""
         self.n_jobs = n_jobs or os.cpu_count() or 1
         self._has_begun = False
 
     def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
         """Runs as many at a time as there are processes.
 
-        Where a process is killed, as for want of memory, joblib ends all of them. Jobs that were at
-        work then are run one at a time, which shows whose process it was.
+        Where a process is killed, as for want of memory, joblib ends all of them. Jobs that were
+        running then are run again one at a time, which shows whose process it was.
         """
         from ml_experiment_runner.sweeps.job_process import Outcome
 
@@ -55,12 +55,12 @@ class JoblibLauncher(OtherProcesses):
             try:
                 yield from _in_processes([job], 2)  # with 1, joblib would stay in this process
             except BrokenProcessPool:
-                error = RuntimeError("the process of the job was killed; was memory enough?")
-                yield Outcome(job.number, job.words, error=error)
+                error = RuntimeError("the process of the job was killed (out of memory?)")
+                yield Outcome(job.number, job.overrides, error=error)
         yield from self.outcomes(list(left.values()))
 
     def close(self) -> None:
-        """Ends the processes at once; left to Python's end, they take most of a second."""
+        """Ends the processes at once; at Python's exit, they take most of a second."""
         if self._has_begun:
             from joblib.externals.loky import get_reusable_executor
 
@@ -68,7 +68,7 @@ class JoblibLauncher(OtherProcesses):
 
 
 class SlurmLauncher(OtherProcesses):
-    """Jobs of a Slurm cluster; its machines see this project's folder and environment."""
+    """Jobs on a Slurm cluster, whose machines see this project's folder and environment."""
 
     def __init__(self, cluster: str, **parameters: Any) -> None:
         """Takes `slurm`, or `local` for processes of this machine, and submitit's parameters."""
@@ -80,16 +80,16 @@ class SlurmLauncher(OtherProcesses):
         }
 
     def missing(self) -> str | None:
-        """Slurm's own commands."""
+        """Asks for Slurm's own commands."""
         if self.cluster != "slurm" or (shutil.which("sbatch") and shutil.which("srun")):
             return None
         return (
-            "hydra/launcher=slurm: no sbatch here, so this machine is in no Slurm cluster; "
-            "hydra/launcher=joblib is for one machine, hydra.launcher.cluster=local for a try"
+            "hydra/launcher=slurm needs sbatch, which is not installed on this machine; use "
+            "hydra/launcher=joblib on one machine, or hydra.launcher.cluster=local to try it"
         )
 
     def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
-        """Submits all as one array; what is still waiting when this is stopped is cancelled."""
+        """Submits all jobs as one array; cancels what is left when it is stopped."""
         import submitit
         from submitit.core.utils import UncompletedJobError
         from submitit.helpers import as_completed
@@ -103,45 +103,46 @@ class SlurmLauncher(OtherProcesses):
             executor.update_parameters(**self.parameters)
             with source_on_path():
                 submitted = executor.map_array(work, jobs)
-        except (AssertionError, NameError, RuntimeError, ValueError) as error:  # submitit's own
+        except (AssertionError, NameError, RuntimeError, ValueError) as refusal:  # submitit's own
             shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(f"hydra/launcher=slurm: {error}") from None
-        by_id = {each.job_id: job for each, job in zip(submitted, jobs, strict=True)}
+            raise UserError(f"hydra/launcher=slurm: {refusal}") from None
+        by_id = {slurm_job.job_id: job for slurm_job, job in zip(submitted, jobs, strict=True)}
         try:
-            for each in as_completed(submitted, poll_frequency=POLL):
-                job = by_id[each.job_id]
+            for slurm_job in as_completed(submitted, poll_frequency=POLL):
+                job = by_id[slurm_job.job_id]
                 try:
-                    yield each.result()
+                    yield slurm_job.result()
                 except UncompletedJobError:
-                    said = f"the job ended without a result ({each.state}); see {each.paths.stderr}"
-                    yield Outcome(job.number, job.words, error=RuntimeError(said))
+                    error = RuntimeError(f"the job ended without a result ({slurm_job.state}); "
+                                         f"see {slurm_job.paths.stderr}")  # fmt: skip
+                    yield Outcome(job.number, job.overrides, error=error)
         finally:
-            for each in submitted:
-                if not each.done():
-                    each.cancel()
+            for slurm_job in submitted:
+                if not slurm_job.done():
+                    slurm_job.cancel()
             for pickled in folder.glob("*.pkl"):  # they hold what was typed, unmasked
                 pickled.unlink()
 
 
 class RayLauncher(OtherProcesses):
-    """Jobs of a Ray cluster; its machines see this project's folder and environment."""
+    """Jobs on a Ray cluster, whose machines see this project's folder and environment."""
 
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
-        """Takes the cluster's address, None for one on this machine, and what a job needs."""
+        """Takes the cluster's address (None: on this machine), and CPUs and GPUs per job."""
         self.address, self.needs = address, {"num_cpus": num_cpus, "num_gpus": num_gpus}
 
     def missing(self) -> str | None:
-        """The extra."""
+        """Asks for the extra."""
         installed = importlib.util.find_spec("ray") is not None
-        return None if installed else "hydra/launcher=ray: Ray is missing; make setup ARGS=ray"
+        return None if installed else "hydra/launcher=ray needs Ray: make setup ARGS=ray"
 
     def outcomes(self, jobs: "Sequence[Job]") -> "Generator[Outcome]":
-        """Has Ray run the jobs; what still runs when this is stopped is cancelled."""
+        """Runs the jobs on Ray; cancels what is left when it is stopped."""
         import ray
 
         from ml_experiment_runner.sweeps.job_process import Outcome, work
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody phones home
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         if not ray.is_initialized():
             with source_on_path() as path:
                 ray.init(
@@ -160,10 +161,10 @@ class RayLauncher(OtherProcesses):
                 try:
                     yield ray.get(ready)
                 except ray.exceptions.RayError as error:
-                    yield Outcome(job.number, job.words, error=RuntimeError(str(error)))
+                    yield Outcome(job.number, job.overrides, error=RuntimeError(str(error)))
         finally:
-            for each in waiting:
-                ray.cancel(each, force=True)
+            for ready in waiting:
+                ray.cancel(ready, force=True)
 
 
 def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
@@ -180,7 +181,7 @@ def _in_processes(jobs: "Sequence[Job]", count: int) -> "Generator[Outcome]":
 
 @contextlib.contextmanager
 def source_on_path() -> Iterator[str]:
-    """Lets other processes import what `run.py` imports: `src/` in PYTHONPATH."""
+    """Puts `src/` into PYTHONPATH, so that other processes import what `run.py` imports."""
     before = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([str(root() / "src"), *([before] if before else [])])
     os.environ["PYTHONPATH"] = path

@@ -1,4 +1,4 @@
-"""Lets a project's configuration choose among the runner's own options."""
+"""Adds the runner's own options to a project's configuration."""
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -16,7 +16,7 @@ class RunnerOptions(SearchPathPlugin):
         from ml_experiment_runner.config.options import PACKAGED, folder
         from ml_experiment_runner.project.errors import UserError
 
-        main = next((each.path for each in search_path.get_path() if each.provider == "main"), None)
+        main = next((path.path for path in search_path.get_path() if path.provider == "main"), None)
         try:
             is_ours = main == str(folder())
         except UserError:  # no project here

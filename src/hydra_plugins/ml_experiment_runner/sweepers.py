@@ -30,16 +30,16 @@ class OptunaSweeper(Sweeper):
     """Searches with Optuna; the jobs run wherever the launcher runs them."""
 
     def __init__(self, n_trials: int, n_jobs: int, **_: Any) -> None:
-        """Takes how many jobs there are in all, and how many are chosen at once."""
+        """Takes the number of jobs, and of those that are chosen at once."""
         self.n_trials, self.n_jobs = n_trials, n_jobs
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Takes what Hydra has composed."""
+        """Takes the sweep's configuration."""
         self.session = task_function.session  # type: ignore[attr-defined]
         self.composed = config
-        self.runs_jobs = Plugins.instance().instantiate_launcher(
+        self.job_launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -55,6 +55,6 @@ class OptunaSweeper(Sweeper):
         self.session.open_sweep(own(base), folder).expect(self.n_trials)
         search.run(folder, self._launch, self.n_trials, self.n_jobs)
 
-    def _launch(self, words: list[list[str]], number: int) -> Sequence[float | None]:
-        returned = self.runs_jobs.launch(words, initial_job_idx=number)
-        return [each.return_value for each in returned]
+    def _launch(self, overrides: list[list[str]], number: int) -> Sequence[float | None]:
+        returned = self.job_launcher.launch(overrides, initial_job_idx=number)
+        return [job.return_value for job in returned]

@@ -76,7 +76,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name in RENAMED:
         raise UserError(f"{name} is called {RENAMED[name]} now: python run.py {RENAMED[name]}")
     if name not in COMMANDS:
-        from ml_experiment_runner.config.checks import nearest
+        from ml_experiment_runner.project.suggestions import nearest
 
         raise UserError(f"{name}: no such command. {nearest(name, COMMANDS)} "
                         "To choose a task, type task=NAME.")  # fmt: skip

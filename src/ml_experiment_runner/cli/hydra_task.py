@@ -39,15 +39,15 @@ def run_task(arguments: Sequence[str]) -> int:
     """
     _check_options(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
-    from ml_experiment_runner.config.checks import check_overrides
     from ml_experiment_runner.config.composition import register_resolvers
     from ml_experiment_runner.config.overrides import normalise
+    from ml_experiment_runner.config.typed_secrets import refuse_secrets
     from ml_experiment_runner.sweeps.session import Session
 
     _configure_logging()
     resumes = any(argument.startswith(RESUME) for argument in arguments)
     arguments = _resumed(arguments)
-    check_overrides([argument for argument in arguments if not argument.startswith("-")])
+    refuse_secrets([argument for argument in arguments if not argument.startswith("-")])
     register_resolvers()
     signal.signal(signal.SIGTERM, _interrupt)
     overrides = normalise(arguments)
@@ -102,7 +102,7 @@ def _check_options(arguments: Sequence[str]) -> None:
     Raises:
         UserError: An option is unknown, or a sweeper is chosen without a sweep.
     """
-    from ml_experiment_runner.config.checks import nearest
+    from ml_experiment_runner.project.suggestions import nearest
 
     sweeper = next(
         (argument for argument in arguments if argument.startswith("hydra/sweeper=")), None
@@ -147,8 +147,8 @@ class CheckConfiguration:
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every job of a sweep before the first one is launched."""
-        from ml_experiment_runner.config.checks import check_plugins
         from ml_experiment_runner.config.composition import explain
+        from ml_experiment_runner.config.plugin_checks import check_plugins
         from ml_experiment_runner.config.sweep_overrides import (
             normalise_params,
             remember_compositions,

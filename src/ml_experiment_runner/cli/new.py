@@ -5,13 +5,13 @@ import datetime
 import json
 import re
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.config.options import folder, groups, option_file, options
 from ml_experiment_runner.config.schema import RANGES, is_within
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import git, root
 from ml_experiment_runner.project.secrets import mask_addresses
+from ml_experiment_runner.project.suggestions import nearest
 
 _DEVICES = (
     *("con", "prn", "aux", "nul"),

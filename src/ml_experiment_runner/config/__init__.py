@@ -1,1 +1,1 @@
-"""The configuration: schema, composition, checks, and Hydra's errors said plainly."""
+"""The configuration: schema, composition, checks, and messages for Hydra's errors."""

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.checks import check, check_plugins
-from ml_experiment_runner.config.hydra_errors import plain
+from ml_experiment_runner.config.checks import check
+from ml_experiment_runner.config.hydra_errors import translate
 from ml_experiment_runner.config.options import folder, option_file
-from ml_experiment_runner.config.overrides import is_group, normalise
+from ml_experiment_runner.config.overrides import is_group, normalise, typed_overrides
+from ml_experiment_runner.config.plugin_checks import check_plugins
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import read_environment, root
 from ml_experiment_runner.project.secrets import watch_resolver
@@ -39,7 +40,7 @@ def compose(*overrides: str) -> DictConfig:
     """The configuration that `python run.py <overrides>` would run with, checked.
 
     Raises:
-        UserError: An override names no key, group or choice, or has a wrong type.
+        UserError: An override has an unknown key, group or option, or a wrong value.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -60,14 +61,14 @@ def compose(*overrides: str) -> DictConfig:
 def check_composed(config: DictConfig) -> DictConfig:
     """Checks what Hydra composed for a run, before anything runs.
 
-    The model's class, whose import takes seconds, is asked only where a parameter was typed that
+    The model's class, whose import takes seconds, is imported only where a parameter was typed that
     the model's file does not list.
 
     Args:
-        config: Holds Hydra's own part too.
+        config: The configuration with Hydra's own section.
 
     Returns:
-        The configuration without Hydra's part, with the defaults of keys that no file lists.
+        The configuration without Hydra's section, with the defaults of keys that no file lists.
 
     Raises:
         UserError: Names the first wrong key, with the nearest valid name.
@@ -85,9 +86,7 @@ def check_composed(config: DictConfig) -> DictConfig:
 
 
 def _typed_parameters(config: DictConfig) -> set[str]:
-    typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    assert isinstance(typed, list)
-    keys = (word.lstrip("+").partition("=")[0] for word in map(str, typed))
+    keys = (override.lstrip("+").partition("=")[0] for override in typed_overrides(config.hydra))
     return {key.removeprefix("model.") for key in keys if key.startswith("model.")}
 
 
@@ -98,25 +97,27 @@ def _listed(config: DictConfig) -> set[str]:
 
 
 def own(config: DictConfig) -> DictConfig:
-    """A configuration without Hydra's own part."""
+    """A configuration without Hydra's own section."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def explain(error: Exception, typed: Sequence[str] = ()) -> Exception:
-    """A Hydra or OmegaConf error about the user's words, said our way; any other stays itself.
+def explain(error: Exception, overrides: Sequence[str] = ()) -> Exception:
+    """A UserError for an error of Hydra or OmegaConf about what was typed; others as they are.
 
     Args:
         error: What Hydra raised.
-        typed: The overrides: the nearest key is looked for in what they choose.
+        overrides: What was typed: the nearest key is looked for in what they choose.
     """
-    return plain(error, typed, _keys)
+    return translate(error, overrides, _keys)
 
 
-def _keys(typed: Sequence[str]) -> list[str]:
-    """Every key of the configuration that the typed choices of groups give, dotted."""
-    chosen = [word.partition(",")[0] for word in typed if is_group(word.partition("=")[0])]
+def _keys(overrides: Sequence[str]) -> list[str]:
+    """Every key, dotted, of the configuration with the chosen options of groups."""
+    options = [
+        override.partition(",")[0] for override in overrides if is_group(override.partition("=")[0])
+    ]
     try:
-        config = compose(*chosen)
+        config = compose(*options)
     except UserError:  # another mistake
         config = compose()
     return _dotted(OmegaConf.to_container(config, resolve=False), "")

@@ -1,4 +1,4 @@
-"""What each metric is called, what it says, and which way is better."""
+"""The metrics: their names, what they mean, and whether greater is better."""
 
 import math
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as people read it.
+    """A metric as it is shown to people.
 
     Attributes:
-        label: Its name in words.
-        hint: What it says, in a few words.
-        greater_is_better: None where neither way is better.
+        label: Its name.
+        hint: What it means, in a few words.
+        greater_is_better: None where neither greater nor less is better.
     """
 
     label: str
@@ -43,31 +43,31 @@ METRICS = {
 AT_THRESHOLD = ("precision", "recall", "f1", "flagged")
 SPREAD = "/sd"
 ENDS = ("/low", "/high", "/baseline", SPREAD, "/count")
-"""What stands beside a metric's value."""
+"""Ends of the names of values that belong to a metric, such as `test/roc_auc/low`."""
 COMPARED_ENDS = ("/low", "/high", SPREAD)
-"""Those that runs can be compared by."""
+"""Those of them that runs can be compared by."""
 
 RENAMED = {
     f"{split}/price{end}": f"{split}/quality_gap{end}"
     for split in ("validation", "test")
     for end in ("", "/low", "/high")
 }
-"""Metrics as runs of before recorded them, and what they are called now."""
+"""Old names of metrics, in earlier records, and their present ones."""
 
 OBJECTIVES = tuple(
     f"{prefix}/{name}"
     for prefix in ("cv", "seeds/validation", "validation")
     for name in ("roc_auc", "r2")
 )
-"""What a run is compared by where the configuration names no objective: the first that it has."""
+"""Metrics that runs are compared by where the configuration names none: the first that exists."""
 
 
 def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
     """The name of the metric that a run is compared by.
 
     Args:
-        chosen: `objective` of the configuration; None for what suits the task type.
-        metrics: What the run has measured.
+        chosen: `objective` of the configuration; None for the default of the task type.
+        metrics: The run's metrics.
     """
     if chosen is not None:
         return chosen
@@ -75,7 +75,7 @@ def objective(chosen: str | None, metrics: Mapping[str, float]) -> str:
 
 
 def train_objectives(folds: int | None, seeds: int) -> list[str]:
-    """Names of metrics of `task=train` that say which run is better, without what stands beside.
+    """Names of the metrics of `task=train` that rank runs, without intervals and deviations.
 
     Args:
         folds: `evaluation.folds`.
@@ -94,7 +94,7 @@ def needs_threshold(name: str) -> bool:
 
 
 def number(value: float) -> str:
-    """A metric's value for people: a whole number as it is, of any other four digits."""
+    """A metric's value for people: all digits of a whole number, four of any other."""
     size = abs(value)
     if math.isfinite(value) and value == int(value) and size < 1e15:
         return f"{value:,.0f}"
@@ -109,12 +109,13 @@ def main_metric(task_type: str) -> str:
 
 
 def greater_is_better(name: str) -> bool:
-    """Whether more of a metric is better, such as `test/roc_auc`; of one not known here, it is.
+    """Whether a greater value of a metric is better, such as of `test/roc_auc`.
 
-    An end of an interval goes the metric's way; of a standard deviation, less is better.
+    So it is for a metric that is not known here. An end of an interval follows its metric; of a
+    standard deviation, less is better.
     """
-    value = next((name.removesuffix(end) for end in ENDS if name.endswith(end)), name)
-    metric = METRICS.get(value.rpartition("/")[2])
     if name.endswith(SPREAD):
         return False
+    value = next((name.removesuffix(end) for end in ENDS if name.endswith(end)), name)
+    metric = METRICS.get(value.rpartition("/")[2])
     return metric is None or metric.greater_is_better is not False

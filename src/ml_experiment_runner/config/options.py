@@ -1,4 +1,4 @@
-"""The files of Hydra's groups: the project's own come first, then those of the runner."""
+"""The files of Hydra's groups: first the project's own, then the runner's."""
 
 from pathlib import Path
 
@@ -9,37 +9,37 @@ PACKAGED = Path(__file__).resolve().parents[1] / "conf"
 
 
 def folder() -> Path:
-    """The project's own configuration."""
+    """The folder of the project's own configuration."""
     return root() / "conf"
 
 
 def option_file(group: str, name: str) -> Path | None:
-    """The file of an option, or None where there is none.
+    """The file of an option; None for an unknown one.
 
     Args:
         group: Such as `model` or `hydra/launcher`.
-        name: The option's.
+        name: The option's name.
     """
-    candidates = (place / group / f"{name}.yaml" for place in (folder(), PACKAGED))
+    candidates = (conf / group / f"{name}.yaml" for conf in (folder(), PACKAGED))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def options(group: str) -> list[str]:
     """Names of a group's options, sorted."""
-    return sorted({path.stem for place in (folder(), PACKAGED)
-                   for path in (place / group).glob("*.yaml")})  # fmt: skip
+    return sorted({path.stem for conf in (folder(), PACKAGED)
+                   for path in (conf / group).glob("*.yaml")})  # fmt: skip
 
 
 def own_options(group: str) -> list[str]:
-    """Names of those options that are the project's own, sorted."""
+    """Names of the project's own options of a group, sorted."""
     return sorted(path.stem for path in (folder() / group).glob("*.yaml"))
 
 
 def groups() -> list[str]:
     """Names of all groups, sorted."""
     return sorted({
-        path.relative_to(place).as_posix()
-        for place in (folder(), PACKAGED)
-        for path in place.rglob("*")
+        path.relative_to(conf).as_posix()
+        for conf in (folder(), PACKAGED)
+        for path in conf.rglob("*")
         if path.is_dir() and any(path.glob("*.yaml"))
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""The model's class and its parameters, checked before anything runs."""
+"""Checks the model's class and its parameters before anything runs."""
 
 import importlib.metadata
 import inspect
@@ -9,9 +9,10 @@ from typing import Any
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.checks import nearest, renamed
+from ml_experiment_runner.config.structure import renamed_key, shown
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.moved_names import refuse_old_name
+from ml_experiment_runner.project.suggestions import nearest
 
 KEYS = ("_target_", "_regressor_")
 
@@ -23,9 +24,8 @@ class MissingExtraError(UserError):
 def check_model(config: DictConfig) -> None:
     """Checks the model's parameters against its class.
 
-    Of a model with two classes, one for labels that are numbers, the label tells which is fitted,
-    and only the data tell the label: what one of them takes passes here, and `make` checks it
-    again.
+    Of a model with two classes, one for regression, the label tells which is fitted, and only the
+    data tell the label: what one of them takes passes here, and `make` checks it again.
 
     Raises:
         UserError: The class cannot be imported or does not take a parameter.
@@ -34,20 +34,20 @@ def check_model(config: DictConfig) -> None:
         return
     model = config.model
     if model.get("_target_") is None:
-        raise UserError("model._target_: missing; name an estimator's class, such as "
+        raise UserError("model._target_ is required: an estimator's class, such as "
                         "sklearn.linear_model.LogisticRegression")  # fmt: skip
     values = OmegaConf.to_container(model, resolve=True)
     assert isinstance(values, dict)
     parameters = {str(key): value for key, value in values.items() if key not in KEYS}
-    refusals = []
+    errors = []
     for estimator in [load(key, str(model[key])) for key in KEYS if model.get(key) is not None]:
         try:
             make(estimator, parameters)
         except UserError as error:
-            refusals.append(error)
+            errors.append(error)
         else:
             return
-    raise refusals[0]
+    raise errors[0]
 
 
 def check_members(config: DictConfig) -> None:
@@ -58,22 +58,22 @@ def check_members(config: DictConfig) -> None:
     """
     if not is_ensemble(config.model):
         return
-    if not isinstance(config.model.get("members"), DictConfig):
-        raise UserError("model.members must be a mapping of groups to models, got "
-                        f"{config.model.get('members')}")  # fmt: skip
-    members = {f"members.{group}": each for group, each in config.model.members.items()}
-    for place, model in {"member": config.model.get("member"), **members}.items():
+    members = config.model.get("members")
+    if not isinstance(members, DictConfig):
+        raise UserError(f"model.members is a mapping of groups to models, got {shown(members)}")
+    models = {f"members.{group!s}": model for group, model in members.items()}
+    for key, model in {"member": config.model.get("member"), **models}.items():
         if not isinstance(model, DictConfig):
-            raise UserError(f"model.{place} must be a model with a _target_, got {model}")
+            raise UserError(f"model.{key} must be a model with a _target_, got {shown(model)}")
         if is_ensemble(model):
-            raise UserError(f"model.{place}: a member cannot be an ensemble itself")
-        alone = config.copy()
-        alone.model = model
+            raise UserError(f"model.{key} must not be an ensemble itself")
+        member_config = config.copy()
+        member_config.model = model
         try:
-            check_model(alone)
+            check_model(member_config)
         except UserError as error:
-            words = str(error).removeprefix("model")
-            raise type(error)(f"model.{place}{words}") from None
+            message = str(error) if str(error).startswith("model") else f"model: {error}"
+            raise type(error)(message.replace("model", f"model.{key}", 1)) from None
 
 
 def is_ensemble(model: DictConfig) -> bool:
@@ -88,13 +88,12 @@ def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
         UserError: The class does not take a parameter or its value.
     """
     known = names(estimator)
-    for name in parameters:
+    for name, value in parameters.items():
         if name not in known:
-            if renamed_error := renamed(f"model.{name}"):
-                raise renamed_error
-            near = nearest(name, known)
-            raise UserError(f"model.{name}: {estimator.__name__} takes no such parameter. {near}")
-        value = parameters[name]
+            raise renamed_key(f"model.{name}") or UserError(
+                f"model.{name}: {estimator.__name__} has no parameter '{name}'. "
+                f"{nearest(name, known)}"
+            )
         if isinstance(value, int) and abs(value) >= 2**63:  # libraries are written in C
             raise UserError(f"model.{name} must be in [-2**63, 2**63), got {value}")
     try:
@@ -103,8 +102,8 @@ def make(estimator: type[Any], parameters: Mapping[str, Any]) -> Any:
             made._validate_params()
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        named = re.match(r"The '(\w+)' parameter of ", reason)
-        raise UserError(f"model{'.' + named[1] if named else ''}: {reason}") from error
+        match = re.match(r"The '(\w+)' parameter of ", reason)
+        raise UserError(f"model{'.' + match[1] if match else ''}: {reason}") from error
     return made
 
 
@@ -128,22 +127,22 @@ def load(key: str, target: str) -> type[Any]:
             ) from error
         raise UserError(f"model.{key}: cannot import '{target}' ({cause})") from error
     if not hasattr(estimator, "predict"):
-        raise UserError(f"model.{key}: {target} is not an estimator, it has no method predict")
+        raise UserError(f"model.{key} must be an estimator, but {target} has no method predict")
     return estimator
 
 
 def names(estimator: type[Any]) -> set[str]:
     """Names that the constructor takes; from `get_params()` too where it takes `**kwargs`."""
     parameters = inspect.signature(estimator).parameters.values()
-    found = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    known = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        found |= set(estimator().get_params())
+        known |= set(estimator().get_params())
         if estimator.__module__.startswith("lightgbm"):  # it hands any other to its core
             from lightgbm.basic import _ConfigAliases
 
             for name, aliases in _ConfigAliases._get_all_param_aliases().items():
-                found |= {name, *aliases}
-    return found
+                known |= {name, *aliases}
+    return known
 
 
 def _extra(module: str) -> str | None:

@@ -1,18 +1,18 @@
-"""The configuration's schema: every key with its type, its default and what it says."""
+"""The configuration's schema: every key with its type, its default and its meaning."""
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass
 class Task:
-    """What computes: one function in `src/runner` or in your package.
+    """What computes: a function of the runner or of your package.
 
     Attributes:
         _target_: Dotted path of a function `(config, run) -> dict of metrics`.
-        uses: The groups it needs; they are checked before anything runs.
-        parameters: The task's own, with their defaults in its file.
+        uses: Groups that the task needs; they are checked before anything runs.
+        parameters: The task's own parameters, with their defaults in its file.
     """
 
     _target_: str
@@ -22,15 +22,15 @@ class Task:
 
 @dataclass
 class Experiment:
-    """A question, who asks it, and the time set aside for it.
+    """A question, its owner, and the time set aside for it.
 
     Attributes:
-        owner: Who answers for it.
-        question: What the runs shall answer.
+        owner: Who is responsible for the experiment.
+        question: The question that the runs answer.
         budget_days: Working days set aside.
         until: Last day, `YYYY-MM-DD`.
         status: `active`, `graduated` or `stopped`.
-        conclusion: What was learned; an experiment that is no longer active has one.
+        conclusion: What was learned; required once the experiment is no longer active.
     """
 
     owner: str = ""
@@ -43,12 +43,13 @@ class Experiment:
 
 @dataclass
 class SplitConfig:
-    """How rows fall into train, validation and test.
+    """The train, validation and test split.
 
     Attributes:
         by: `time` (the latest rows are the test split) or `random` (by a hash of the row's key).
-        validation: A duration such as `1mo` or `2w` by time; a share such as `0.2` at random.
-        test: The same for the test split.
+        validation: Size of the validation split: a duration such as `1mo` or `2w` by time, a share
+            such as `0.2` at random.
+        test: Size of the test split, in the same way.
     """
 
     by: str = "time"
@@ -66,9 +67,9 @@ class Dataset:
             `features.py`; null for the spine's event time.
         label: A name in LABELS of your `features.py`.
         features: Names in FEATURES of your `features.py`.
-        joins: For each other signal, its key fields and the spine's fields they equal.
-        split: How rows fall into train, validation and test.
-        slices: Groups of test rows that are evaluated by themselves as well: names in FEATURES, or
+        joins: For each other signal, its key fields and the fields of the spine that they equal.
+        split: The train, validation and test split.
+        slices: Groups of test rows that are also evaluated by themselves: names in FEATURES, or
             month, weekday or hour of the prediction time.
         pin: Versions of signals to read instead of the current ones.
     """
@@ -85,15 +86,15 @@ class Dataset:
 
 @dataclass
 class Threshold:
-    """What the threshold on the score is learned for, on validation data.
+    """The policy that the threshold on the score is learned by, on validation data.
 
     Attributes:
         policy: `precision`, `recall`, `cost`, `top_k` or `f_beta`.
-        target: The share that `precision` or `recall` must reach.
-        confidence: How sure that must be.
-        costs: What a row costs by what it is: `false_positive`, `false_negative`, and where they
-            are not 0 `true_positive` and `true_negative`.
-        capacity: The share of rows that `top_k` may flag.
+        target: Precision or recall that must be reached.
+        confidence: Confidence with which the target must be reached.
+        costs: Cost of a row by its outcome: `false_positive`, `false_negative`, and where they are
+            not 0 `true_positive` and `true_negative`.
+        capacity: Share of rows that `top_k` may flag.
         beta: Weight of recall in `f_beta`.
     """
 
@@ -125,11 +126,11 @@ class Evaluation:
     Attributes:
         bootstrap: Replicates behind each 95 % interval.
         importance_rows: Test rows used for the permutation importance.
-        importance_repeats: Shuffles per feature.
-        slice_rows: The least number of test rows for a slice.
-        folds: Cross-validation over train and validation split; null for none.
-        block: What keeps rows together in a fold: `time`, or a feature's name; null for time where
-            there is a prediction time and single rows where not.
+        importance_repeats: Shuffles of each feature for the permutation importance.
+        slice_rows: Least number of test rows in a slice.
+        folds: Folds of the cross-validation over train and validation split; null for none.
+        block: What keeps rows together in a fold: `time`, or the name of a feature; null for time
+            where there is a prediction time, else for single rows.
     """
 
     bootstrap: int = 500
@@ -146,8 +147,8 @@ class Ablation:
 
     Attributes:
         leave_out: `signals`, `features`, or the `groups` of an ensemble.
-        tolerance: A loss of this much of the main metric is nothing.
-        minutes: No model is fitted after these.
+        tolerance: Loss of the main metric that counts as none.
+        minutes: Time limit in minutes; no model is fitted after it.
     """
 
     leave_out: str = "signals"
@@ -160,9 +161,9 @@ class Debug:
     """Shorter runs for finding mistakes.
 
     Attributes:
-        rows: Rows in all, spread evenly over the splits; null for the whole dataset.
-        overfit: Train and evaluate on the same handful of rows.
-        profile: Record where the time goes.
+        rows: Number of rows, spread evenly over the splits; null for the whole dataset.
+        overfit: Train and evaluate on the same few rows.
+        profile: Record a profile of the run.
     """
 
     rows: int | None = None
@@ -175,24 +176,24 @@ class Config:
     """The whole configuration of a run.
 
     Attributes:
-        task: What to do.
+        task: What computes.
         tracking: Where runs are recorded.
-        dataset: Which rows, label, features and split.
+        dataset: Rows, label, features and split.
         model: An estimator's class as `_target_`, with its own parameters beside it.
-        threshold: What the threshold is learned for.
+        threshold: The policy that the threshold is learned by.
         debug: Shorter runs for finding mistakes.
         experiment: The question behind the run.
         evaluation: How a model is evaluated.
-        ablation: `task=ablate`: what is left out.
-        project: Names the project on a shared tracking server.
+        ablation: What `task=ablate` leaves out.
+        project: Name of the project on a shared tracking server.
         package: The package in `src/` that holds `features.py`.
         seed: One seed for everything random.
-        seeds: How many seeds, from `seed` on, the model is fitted and evaluated with.
-        threads: Threads for fits and frames; null for all cores.
-        now: Pretend it is this time, ISO 8601 with an offset; null for now.
-        objective: The metric that runs are compared by; null for ROC AUC, of a number R².
-        fail_fast: A sweep stops at its first job that fails.
-        signals: `task=ingest`: the signals to receive; empty for all.
+        seeds: Number of seeds, from `seed` on, that the model is fitted and evaluated with.
+        threads: Threads for fits and data frames; null for all cores.
+        now: Time at which the run takes place, ISO 8601 with an offset; null for the present.
+        objective: The metric that runs are compared by; null for ROC AUC, or R² in regression.
+        fail_fast: Stop a sweep at its first job that fails.
+        signals: Signals that `task=ingest` receives; empty for all.
         outputs: Folder of the run folders.
     """
 
@@ -221,9 +222,17 @@ RENAMED_KEYS = {
     "dataset.moment": "dataset.prediction_time",
     "model.max_price": "model.max_quality_gap",
 }
-"""Keys of before, with what they are called now."""
+"""Old names of keys, and their present ones."""
 
 TOP_LEVEL = tuple(parameter.name for parameter in dataclasses.fields(Config))
+
+SECTIONS = tuple(
+    name
+    for name, type_hint in get_type_hints(Config).items()
+    for option in (type_hint, *get_args(type_hint))
+    if dataclasses.is_dataclass(option) or get_origin(option) is dict
+)
+"""Top-level keys that are mappings; most of them are groups."""
 
 CHOICES = {
     "experiment.status": ("active", "graduated", "stopped"),
@@ -266,7 +275,7 @@ PLUGIN_RANGES = {
     "hydra.launcher.num_cpus": (float, "[0, 1024]"),
     "hydra.launcher.num_gpus": (float, "[0, 1024]"),
 }
-"""Type and interval of every number that the runner's own launchers and sweepers take."""
+"""Type and interval of every number in the runner's own launchers and sweepers."""
 
 
 def is_within(interval: str, value: float) -> bool:

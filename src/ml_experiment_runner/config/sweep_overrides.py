@@ -1,4 +1,4 @@
-"""What a sweep's overrides stand for: the configurations of its jobs."""
+"""What the overrides of a sweep stand for: the configurations of its jobs."""
 
 import copy
 import itertools
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-REMEMBERED = 256  # compositions of a sweep's jobs
+REMEMBERED = 256
+"""Configurations of jobs that are kept in memory."""
 
-
-VALUES = 10_000  # of one key in a sweep, each of which is composed and checked first
+MAX_VALUES = 10_000
+"""Values of one key in a sweep; each is composed and checked before the first job."""
 
 
 def remember_compositions() -> None:
-    """Hydra composes each job of a sweep twice, beside our check; all but the first is a copy."""
+    """Keeps what Hydra composes: it composes each job of a sweep twice, beside our check."""
     from hydra.core.global_hydra import GlobalHydra
 
     loader: Any = GlobalHydra.instance().config_loader()
@@ -30,32 +31,47 @@ def remember_compositions() -> None:
     known: dict[tuple[str, ...], DictConfig] = {}
 
     def load(master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        words = tuple(sweep_overrides)
-        if words not in known:
+        overrides = tuple(sweep_overrides)
+        if overrides not in known:
             if len(known) >= REMEMBERED:  # a search composes each job once
                 known.clear()
-            known[words] = compose_job(master_config, list(words))
-        copied = copy.deepcopy(known[words])
+            known[overrides] = compose_job(master_config, list(overrides))
+        config = copy.deepcopy(known[overrides])
         # what was resolved meanwhile, such as the id of the sweep's run
-        OmegaConf.copy_cache(from_config=master_config, to_config=copied)
-        return copied
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config
 
     loader.load_sweep_config = load
 
 
 def normalise_params(config: DictConfig) -> None:
-    """Has the keys of `hydra.sweeper.params` as they would be typed.
+    """Writes the keys of `hydra.sweeper.params` as `normalise` writes those that are typed.
 
     Args:
         config: What Hydra composed for the sweep as a whole.
     """
     params = config.hydra.sweeper.get("params")
     if params:
-        written = OmegaConf.to_container(params, resolve=False)
-        assert isinstance(written, dict)
-        named = {added(str(key)): value for key, value in written.items()}
+        values = OmegaConf.to_container(params, resolve=False)
+        assert isinstance(values, dict)
+        normalised = {added(str(key)): value for key, value in values.items()}
         with flag_override(config, ["struct", "readonly"], False):
-            config.hydra.sweeper.params = named
+            config.hydra.sweeper.params = normalised
+
+
+def parse(config: DictConfig, overrides: Sequence[str]) -> "list[Override]":
+    """The overrides of a sweep, those of `hydra.sweeper.params` first.
+
+    Args:
+        config: What Hydra composed for the sweep as a whole.
+        overrides: What was typed for the jobs.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = (config.hydra.sweeper.get("params") or {}).items()
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return list(parser.parse_overrides([*(f"{key}={value}" for key, value in params), *overrides]))
 
 
 def swept(config: DictConfig) -> Iterator[DictConfig]:
@@ -72,46 +88,47 @@ def swept(config: DictConfig) -> Iterator[DictConfig]:
         Exception: Hydra's own, for a value that cannot be composed.
     """
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
 
     loader = GlobalHydra.instance().config_loader()
     typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     assert isinstance(typed, list)
-    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    overrides = parse(config, list(map(str, typed)))
+    sweeper = str(config.hydra.sweeper._target_)  # its file may have any name
     values: dict[str, list[str]] = {}
     intervals = []
-    sweeper = str(config.hydra.sweeper._target_)  # files may be called otherwise
-    parser = OverridesParser.create(config_loader=loader)
-    overrides = parser.parse_overrides([*words, *map(str, typed)])
     for override in overrides:
-        key = override.get_key_element()
-        word = str(override.input_line)
-        if not override.is_sweep_override():
-            values[key] = [word]
-        elif override.is_discrete_sweep():
-            listed = itertools.islice(override.sweep_string_iterator(), VALUES + 1)
-            values[key] = [f"{key}={value}" for value in listed]
-            if len(values[key]) > VALUES:
-                raise UserError(f"{as_typed(word)}: a sweep over a key takes at most {VALUES} "
-                                "values")  # fmt: skip
-        elif not sweeper.endswith("OptunaSweeper"):
-            raise UserError(f"{as_typed(word)}: an interval is searched, which is said with "
-                            "hydra/sweeper=optuna; otherwise list the values")  # fmt: skip
-        else:
+        if not override.is_sweep_override() or override.is_discrete_sweep():
+            values[override.get_key_element()] = _values(override)
+        elif sweeper.endswith("OptunaSweeper"):
             intervals.append(override)
+        else:
+            raise UserError(f"{as_typed(str(override.input_line))}: an interval needs "
+                            "hydra/sweeper=optuna; list the values otherwise")  # fmt: skip
     if sweeper.endswith("ZipSweeper"):
         yield from (loader.load_sweep_config(config, list(job)) for job in paired(overrides))
         return
-    first = {key: each[0] for key, each in values.items()}
+    first = {key: alternatives[0] for key, alternatives in values.items()}
     base = loader.load_sweep_config(config, list(first.values()))
     for override in intervals:
         key = override.get_key_element()
         values[key] = [f"{key}={end}" for end in ends(override, base)]
         first[key] = values[key][0]
     yield loader.load_sweep_config(config, list(first.values())) if intervals else base
-    for key, each in values.items():
-        for word in each[1:]:
-            yield loader.load_sweep_config(config, list((first | {key: word}).values()))
+    for key, alternatives in values.items():
+        for alternative in alternatives[1:]:
+            yield loader.load_sweep_config(config, list((first | {key: alternative}).values()))
+
+
+def _values(override: "Override") -> list[str]:
+    """An override for each value of a key."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = override.get_key_element()
+    values = list(itertools.islice(override.sweep_string_iterator(), MAX_VALUES + 1))
+    if len(values) > MAX_VALUES:
+        raise UserError(f"{as_typed(str(override.input_line))} must have at most {MAX_VALUES} "
+                        "values")  # fmt: skip
+    return [f"{key}={value}" for value in values]
 
 
 def paired(overrides: "Sequence[Override]") -> list[tuple[str, ...]]:
@@ -121,7 +138,7 @@ def paired(overrides: "Sequence[Override]") -> list[tuple[str, ...]]:
         overrides: What was typed; a key without a list is the same in each job.
 
     Raises:
-        UserError: The lists are not equally long, or there is none.
+        UserError: The lists differ in length, or there is none.
     """
     by_key = {override.get_key_element(): override for override in overrides}
     lists = {
@@ -129,14 +146,12 @@ def paired(overrides: "Sequence[Override]") -> list[tuple[str, ...]]:
         for key, override in by_key.items()
         if override.is_sweep_override()
     }
-    lengths = {len(values) for values in lists.values()}
-    if len(lengths) != 1:
-        told = ", ".join(f"{key.lstrip('+~')} has {len(each)}" for key, each in lists.items())
-        raise UserError(
-            "hydra/sweeper=zip pairs lists of the same length: "
-            f"{told or 'no key has a list, such as seed=1,2,3'}"
-        )
-    (jobs,) = lengths
+    lengths = {key.lstrip("+~"): len(values) for key, values in lists.items()}
+    if len(set(lengths.values())) != 1:
+        counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise UserError("hydra/sweeper=zip needs lists of the same length: "
+                        f"{counts or 'no key has a list, such as seed=1,2,3'}")  # fmt: skip
+    (jobs,) = set(lengths.values())
     fixed = {
         key: [f"{key}={override.get_value_element_as_str()}"] * jobs
         for key, override in by_key.items()
@@ -150,19 +165,19 @@ def ends(override: "Override", config: DictConfig) -> tuple[int, int] | tuple[fl
 
     Args:
         override: A key with `interval(low, high)`.
-        config: Holds the key.
+        config: A configuration that holds the key.
 
     Raises:
         UserError: The lower end is the higher one, or has no place on a logarithmic scale.
     """
-    word = str(override.input_line)
+    text = str(override.input_line)
     interval: Any = override.value()
     low, high = float(interval.start), float(interval.end)
     if low > high or ("log" in interval.tags and low <= 0):
-        raise UserError(f"{as_typed(word)}: an interval goes from the lower number to the "
-                        "higher one, on a logarithmic scale from above 0")  # fmt: skip
-    typed = re.search(r"interval\(([^)]*)\)", word)
-    is_whole = typed is not None and re.fullmatch(r"(\w+=|[-+\d\s,])*", typed.group(1))
+        raise UserError(f"{as_typed(text)} must go from the lower number to the higher one, on a "
+                        "logarithmic scale from above 0")  # fmt: skip
+    numbers = re.search(r"interval\(([^)]*)\)", text)
+    is_whole = numbers is not None and re.fullmatch(r"(\w+=|[-+\d\s,])*", numbers[1])
     key = override.get_key_element().lstrip("+~")
     if is_whole and not isinstance(OmegaConf.select(config, key, throw_on_missing=False), float):
         return int(low), int(high)

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.config.run_time import read_run_time
 from ml_experiment_runner.dataset import cache, expressions
 from ml_experiment_runner.dataset.assemble import assemble
 from ml_experiment_runner.dataset.join import PREDICTION_TIME
@@ -136,7 +136,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
             cached = cache.read(path)
             if cached is None:
                 # under the lock nobody replaces a snapshot while it is read
-                snapshots = load_snapshots(plan.needs, run, plan.pins, read_moment(config))
+                snapshots = load_snapshots(plan.needs, run, plan.pins, read_run_time(config))
                 fingerprint = plan.fingerprint(snapshots)
                 cached = assemble(plan, snapshots, path.parent)
                 cache.keep(path.with_stem(fingerprint), plan.columns(snapshots), *cached)
@@ -169,7 +169,7 @@ def load_dataset(config: DictConfig, run: Run | None = None) -> Dataset:
 
 def _received(config: DictConfig, run: Run | None) -> tuple[Plan, dict[str, Snapshot]]:
     """The plan with the signals that are available now, and their snapshots."""
-    plan, run_time = make_plan(config, follow_holds=True), read_moment(config)
+    plan, run_time = make_plan(config, follow_holds=True), read_run_time(config)
     try:
         return plan, load_snapshots(plan.needs, run, plan.pins, run_time)
     except (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.contract import Contract
 
 Needs = dict[str, set[str]]  # fields by signal

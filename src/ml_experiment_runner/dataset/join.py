@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.contract import Contract
 
 PREDICTION_TIME = "prediction_time"  # the spine's column that holds when its prediction is made

@@ -9,12 +9,13 @@ from datetime import datetime
 import polars as pl
 from omegaconf import DictConfig
 
-from ml_experiment_runner.config.checks import nearest, read_moment, read_now
+from ml_experiment_runner.config.run_time import read_now, read_run_time
 from ml_experiment_runner.dataset import expressions, join
 from ml_experiment_runner.dataset.join import PREDICTION_TIME
 from ml_experiment_runner.dataset.splits import check_split
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.contract import Contract, known
 from ml_experiment_runner.signals.contract.contract_file import read_contracts
 from ml_experiment_runner.signals.snapshots import versions
@@ -148,7 +149,7 @@ def make_plan(config: DictConfig, follow_holds: bool = False) -> Plan:
     written = expressions.load(config.package)
     inputs = _read_inputs(dataset, written)
     if follow_holds:
-        _follow_availability(inputs, read_moment(config))
+        _follow_availability(inputs, read_run_time(config))
     else:
         _pin_versions(inputs)
     for name, expression in inputs.features.items():

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import mask_within
+from ml_experiment_runner.project.suggestions import nearest
 
 OPEN, RELEASED, REJECTED, SUPERSEDED = "open", "released", "rejected", "superseded"
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from omegaconf import DictConfig
 
-from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.config.run_time import read_run_time
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.holds.holds import Hold
 from ml_experiment_runner.project import repository
@@ -42,7 +42,7 @@ def ingest(config: DictConfig, run: Run) -> dict[str, float]:
     """
     wanted = chosen(config)
     check_status(wanted)
-    moment = read_moment(config)
+    moment = read_run_time(config)
     with data_lock(repository.root()):
         restore(wanted)
         pull_last_good(wanted)

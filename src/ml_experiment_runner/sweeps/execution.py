@@ -1,62 +1,49 @@
-"""Runs a task and records it, after a check of all that can be checked before."""
+"""Runs a task, records it, and returns its objective."""
 
 import gc
 import math
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml_experiment_runner.config.metrics import ENDS, needs_threshold, objective
-from ml_experiment_runner.config.overrides import as_typed
-from ml_experiment_runner.project.errors import ObjectiveError, UserError, is_interrupt
-from ml_experiment_runner.project.moved_names import refuse_old_name
+from ml_experiment_runner.project.errors import ObjectiveError, is_interrupt
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from ml_experiment_runner.record.run import Run
 
 
 def resume_collector() -> None:
-    """Has Python's garbage collector at work, once imports are done: it is most of their cost."""
+    """Enables Python's garbage collector, once imports are done: it is most of their cost."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
-def words_of(hydra: Any) -> list[str]:
-    """A job's overrides as they were typed: what comes from the environment is still named only."""
-    from omegaconf import OmegaConf
-
-    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    assert isinstance(words, list)
-    return [as_typed(str(word)) for word in words]
-
-
 def score(run: "Run", metrics: Mapping[str, float]) -> float:
-    """The objective of a run that has finished; not a number where it has no value.
+    """The objective of a run that has finished; NaN where it has no value.
 
     Raises:
-        ObjectiveError: There is no such metric, and the run trains, is a job of a sweep, or its
-            objective was typed. An experiment's own says nothing about the metrics of other tasks.
+        ObjectiveError: The run has no such metric, and it trains, is a job of a sweep, or its
+            objective was typed. The objective of an experiment's file is for training only.
     """
-    from ml_experiment_runner.config.checks import nearest, trains
+    from ml_experiment_runner.config.checks import trains
+    from ml_experiment_runner.project.suggestions import nearest
 
     name = objective(run.config.objective, metrics)
     if name in metrics:
         return metrics[name]
-    is_typed = any(word.lstrip("+").startswith("objective=") for word in run.overrides)
+    is_typed = any(override.lstrip("+").startswith("objective=") for override in run.overrides)
     is_meant = is_typed or run.parent is not None or trains(run.config)
     is_asked = run.config.objective is not None and is_meant
     is_binary = f"{name.rpartition('/')[0]}/base_rate" in metrics
     if not is_asked or (is_binary and needs_threshold(name)):
         return math.nan
-    known = [each for each in metrics if not each.endswith(ENDS)]
+    known = [metric for metric in metrics if not metric.endswith(ENDS)]
     raise ObjectiveError(f"objective: run {run.id} has no metric '{name}'. {nearest(name, known)}")
 
 
 def execute(run: "Run") -> dict[str, float]:
-    """Runs the task of an opened run, closes its record, and says both on the terminal.
+    """Runs the task of an opened run, closes its record, and prints a summary.
 
     Returns:
         The task's metrics.
@@ -83,9 +70,9 @@ def execute(run: "Run") -> dict[str, float]:
         run.log_artifact(write_card(run.folder, CARD_SECTIONS), "card.html")
         summary.closing(run, metrics)  # before the end, so that console.log holds it
         run.finish("FINISHED")
-    except Pruned as ended:
-        print(ended)
-        run.log_tag("sweep.pruned", str(ended))
+    except Pruned as pruned:
+        print(pruned)
+        run.log_tag("sweep.pruned", str(pruned))
         run.finish("KILLED")
         raise
     except BaseException as error:
@@ -95,70 +82,3 @@ def execute(run: "Run") -> dict[str, float]:
             raise KeyboardInterrupt from error
         raise
     return metrics
-
-
-def check_job(config: "DictConfig") -> None:
-    """Checks all that can be checked before a run begins, and limits the threads.
-
-    Raises:
-        UserError: Says what is wrong.
-    """
-    from ml_experiment_runner.config.checks import check
-
-    check(config)
-    limit_threads(config.threads)
-    _check_task(config.task._target_)
-    _check_model(config)
-    _check_data(config)
-
-
-def _check_task(target: str) -> None:
-    """Checks that there is such a function; what fails within its module fails in the run."""
-    import importlib.util
-
-    refuse_old_name(target)
-    module, _, function = target.rpartition(".")
-    try:
-        is_there = bool(function) and importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        is_there = False
-    if not is_there:
-        raise UserError(
-            f"task._target_: no module '{module}'; name a function by its dotted path, such as "
-            "ml_experiment_runner.training.train.train"
-        )
-
-
-def _check_model(config: "DictConfig") -> None:
-    """Checks the model's parameters; a task without a model loads no estimator."""
-    if "model" in config.task.get("uses", []):
-        from ml_experiment_runner.config.parameters import check_model
-
-        check_model(config)
-
-
-def _check_data(config: "DictConfig") -> None:
-    """Checks what is said about signals, features and label before a run begins."""
-    uses = config.task.get("uses", [])
-    if "signals" in uses:
-        from ml_experiment_runner.signals.ingest import chosen
-
-        chosen(config)
-    if "dataset" in uses:
-        from ml_experiment_runner.dataset.plan import make_plan
-
-        plan = make_plan(config, follow_holds=True)
-        if "model" in uses:
-            from ml_experiment_runner.training.evaluation.cross_validation import check_block
-            from ml_experiment_runner.training.models.groups import check_ensemble
-
-            check_block(config.evaluation.block, config.dataset.features)
-            check_ensemble(config, plan)
-
-
-def limit_threads(threads: int | None) -> None:
-    """Sets the number of threads for libraries that are not loaded yet; None leaves all cores."""
-    if threads is not None:
-        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                         "POLARS_MAX_THREADS"):  # fmt: skip
-            os.environ[variable] = str(threads)

@@ -1,4 +1,4 @@
-"""A job of a sweep in a process of its own, which may have done others before."""
+"""A job of a sweep in a process of its own, which may have run others before."""
 
 import contextlib
 import functools
@@ -21,7 +21,8 @@ from ml_experiment_runner.project.repository import read_environment
 from ml_experiment_runner.project.secrets import mask
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.record.sync.client import Delivery
-from ml_experiment_runner.sweeps.execution import check_job, execute, resume_collector, score
+from ml_experiment_runner.sweeps.execution import execute, resume_collector, score
+from ml_experiment_runner.sweeps.job_check import check_job
 from ml_experiment_runner.training.pruning import Pruned
 
 POLL = 0.5  # seconds between looks at whether the parent lives
@@ -32,17 +33,17 @@ class Job:
     """What a process needs to run a job.
 
     Attributes:
-        number: Its place in the sweep.
+        number: Its number in the sweep.
         config: Its configuration as YAML, with references to the environment.
-        words: Its overrides.
+        overrides: Its overrides.
         folder: The run's folder.
-        parent: Id of the sweep's run; None for a job that belongs to none.
+        parent: Id of the sweep's run; None for a single run.
         command: What was typed.
     """
 
     number: int
     config: str
-    words: list[str]
+    overrides: list[str]
     folder: str
     parent: str | None
     command: list[str]
@@ -50,29 +51,29 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """What a process returns of a job.
 
     Attributes:
-        number: Its place in the sweep.
-        words: Its overrides.
+        number: Its number in the sweep.
+        overrides: Its overrides.
         value: Its objective; None where it has none.
-        held: Whether something waits for a person.
-        delivered: Ids of its runs.
-        error: What ended it: a UserError as it was, anything else by its text.
-        said: Where the record lies, in a few words.
+        held: Whether something waits for a person's decision.
+        runs: Ids of its runs.
+        error: The error that ended it: a UserError as it was, any other by its text.
+        note: The run's id, and whether it failed or was ended early.
     """
 
     number: int
-    words: list[str]
+    overrides: list[str]
     value: float | None = None
     held: bool = False
-    delivered: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
     error: Exception | None = None
-    said: str = ""
+    note: str = ""
 
 
 def work(job: Job) -> Outcome:
-    """Runs a job and records it; whoever started it delivers the record."""
+    """Runs a job and records it; whoever started it sends the record to MLflow."""
     if not gc.get_freeze_count():  # the process is new
         gc.disable()
     read_environment()
@@ -84,29 +85,36 @@ def work(job: Job) -> Outcome:
             check_job(config)
             delivery = Delivery.start(config, serves=False)
             resume_collector()
-            run = Run.start(config, folder_of(job), job.command, job.words, delivery, job.parent)
-        except UserError as told:
-            return Outcome(job.number, job.words, error=_masked(told))
-        error: Exception | None = None
-        said = f"  run {run.id}"
-        value, held = None, False
+            run = Run.start(
+                config, folder_of(job), job.command, job.overrides, delivery, job.parent
+            )
+        except UserError as error:
+            return Outcome(job.number, job.overrides, error=_masked(error))
+        return _outcome(job, run)
+
+
+def _outcome(job: Job, run: Run) -> Outcome:
+    """Runs the task of an opened run."""
+    value, held, note = None, False, f"  run {run.id}"
+    error: Exception | None = None
+    try:
+        metrics = execute(run)
+    except Pruned:
+        note += " ended early"
+    except UserError as failure:
+        error = _masked(failure)
+    except Exception as failure:
+        error = RuntimeError(mask(f"{type(failure).__name__}: {failure}"))
+    else:
+        held = any(name.startswith("held/") and metrics[name] for name in metrics)
         try:
-            metrics = execute(run)
-        except Pruned:
-            said += " ended early"
-        except UserError as told:
-            error = _masked(told)
-        except Exception as fault:
-            error = RuntimeError(mask(f"{type(fault).__name__}: {fault}"))
-        else:
-            held = any(name.startswith("held/") and metrics[name] for name in metrics)
-            try:
-                value = score(run, metrics)
-            except ObjectiveError as told:
-                error = _masked(told)
-    ids = [each.id for each in run.family() if each.ended]
-    said += " FAILED" if error and not isinstance(error, ObjectiveError) else ""
-    return Outcome(job.number, job.words, value, held, ids, error, said)
+            value = score(run, metrics)
+        except ObjectiveError as failure:
+            error = _masked(failure)
+    if error and not isinstance(error, ObjectiveError):
+        note += " FAILED"
+    runs = [member.id for member in run.family() if member.ended]
+    return Outcome(job.number, job.overrides, value, held, runs, error, note)
 
 
 def _masked(error: UserError) -> UserError:
@@ -119,7 +127,7 @@ def work_for(parent: int, job: Job) -> Outcome:
 
     Args:
         parent: The parent's process id; with one process, joblib stays in the parent itself.
-        job: What is run.
+        job: The job.
     """
     if parent != os.getpid():
         _end_with(parent)
@@ -139,7 +147,7 @@ def _end_with(parent: int) -> None:
 
 
 def folder_of(job: Job) -> Path:
-    """The run's folder; another one where a scheduler has begun the job a second time."""
+    """The run's folder; another one where a scheduler has started the job a second time."""
     folder = Path(job.folder)
     if (folder / "journal.jsonl").exists():
         return folder.with_name(f"{folder.name.rpartition('-')[0]}-{secrets.token_hex(4)}")
@@ -148,17 +156,17 @@ def folder_of(job: Job) -> Path:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps a job's words from the terminal, which others write to; console.log has them."""
+    """Keeps a job's output from the terminal, where others write too; console.log has it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     with (
-        Path(os.devnull).open("w", encoding="utf-8") as nothing,
-        contextlib.redirect_stdout(nothing),
-        contextlib.redirect_stderr(nothing),
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
     ):
-        handlers = [each for each in logging.getLogger().handlers
-                    if isinstance(each, logging.StreamHandler)]  # fmt: skip
-        streams = [each.setStream(nothing) for each in handlers]
+        handlers = [handler for handler in logging.getLogger().handlers
+                    if isinstance(handler, logging.StreamHandler)]  # fmt: skip
+        streams = [handler.setStream(nowhere) for handler in handlers]
         try:
             yield
         finally:

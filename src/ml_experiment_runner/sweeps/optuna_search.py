@@ -1,4 +1,4 @@
-"""A search with Optuna for the best values: it asks for a few, has their jobs run, and is told."""
+"""A search with Optuna: it asks for values, runs their jobs, and tells Optuna the objectives."""
 
 import math
 import warnings
@@ -11,7 +11,8 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.config.metrics import greater_is_better, objective
-from ml_experiment_runner.config.sweep_overrides import ends
+from ml_experiment_runner.config.overrides import added
+from ml_experiment_runner.config.sweep_overrides import ends, parse
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.training.pruning import PRUNED, PRUNER, STUDY, storage
 
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 AGAIN = "again"
-"""The number of the interrupted or failed job that a job repeats."""
+"""User attribute of a trial: the number of the interrupted or failed trial that it repeats."""
 
 Launch = Callable[[list[list[str]], int], Sequence[float | None]]
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, and how.
+    """A search space, and how it is searched.
 
     Attributes:
-        fixed: Words that all jobs share.
-        space: What is searched, by key.
+        fixed: Overrides that all jobs share.
+        space: Distributions of the searched keys.
         sampler: `_target_` of an Optuna sampler with its arguments.
-        pruner: The same of a pruner.
+        pruner: `_target_` of an Optuna pruner with its arguments.
         greater: Whether a greater objective is better.
     """
 
@@ -46,57 +47,51 @@ class Search:
 
     @classmethod
     def of(cls, config: DictConfig, arguments: Sequence[str], base: DictConfig) -> "Search":
-        """What was typed and configured.
+        """The search that was typed and configured.
 
         Args:
-            config: The configuration with Hydra's own part.
+            config: The configuration with Hydra's own section.
             arguments: What was typed for the jobs.
             base: The configuration of some job.
 
         Raises:
-            UserError: Nothing is to be searched, or the sampler or pruner cannot be made.
+            UserError: No key has values to search, or the sampler or pruner cannot be created.
         """
-        from hydra.core.global_hydra import GlobalHydra
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-
         sweeper = config.hydra.sweeper
-        words = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        parsed = parser.parse_overrides([*words, *arguments])
-        by_key = {override.get_key_element(): override for override in parsed}
+        by_key = {override.get_key_element(): override for override in parse(config, arguments)}
         space = {
-            key: distribution(each, base)
-            for key, each in by_key.items()
-            if each.is_sweep_override()
+            key: distribution(override, base)
+            for key, override in by_key.items()
+            if override.is_sweep_override()
         }
         if not space:
             raise UserError(
-                "hydra/sweeper=optuna: nothing is searched. Say where, such as "
+                "hydra/sweeper=optuna needs values to search, such as "
                 "model.learning_rate=interval(0.01,0.3) or model=ridge,random_forest"
             )
-        fixed = [str(each.input_line) for key, each in by_key.items() if key not in space]
+        fixed = [str(override.input_line) for key, override in by_key.items() if key not in space]
         greater = greater_is_better(objective(base.objective, {}))
         search = cls(fixed, space, sweeper.sampler, sweeper.pruner, greater)
-        search._made("sampler")
-        search._made("pruner")
+        search._create("sampler")
+        search._create("pruner")
         return search
 
     def run(self, folder: Path, launch: Launch, trials: int, at_once: int) -> None:
-        """Runs jobs until there are as many as asked for; goes on where it was interrupted.
+        """Runs jobs up to a number; an interrupted search is resumed.
 
         Args:
-            folder: Of the sweep's run; the search's journal lies there.
-            launch: Runs jobs with these words, the first of this number; gives their objectives.
-            trials: How many there are in all.
-            at_once: How many are chosen before one of them is known.
+            folder: The folder of the sweep's run, with the search's journal.
+            launch: Runs jobs with these overrides, from this number on; returns their objectives.
+            trials: Number of jobs.
+            at_once: Number of jobs whose values are chosen at once.
         """
         study = self._open(folder)
-        _try_again(study)
-        while (missing := trials - _ended(study)) > 0:
-            study.sampler = self._sampler(_ended(study))
+        _repeat_unfinished(study)
+        while (missing := trials - _count_ended(study)) > 0:
+            study.sampler = self._sampler(_count_ended(study))
             chosen = [study.ask(self.space) for _ in range(min(missing, at_once))]
-            words = [self._words(trial) for trial in chosen]
-            for trial, value in zip(chosen, launch(words, chosen[0].number), strict=True):
+            overrides = [self._overrides(trial) for trial in chosen]
+            for trial, value in zip(chosen, launch(overrides, chosen[0].number), strict=True):
                 _tell(study, trial, value)
 
     def _open(self, folder: Path) -> "Study":
@@ -106,31 +101,31 @@ class Search:
             storage=storage(folder / STUDY),
             study_name=folder.name,
             direction="maximize" if self.greater else "minimize",
-            pruner=self._made("pruner"),
+            pruner=self._create("pruner"),
             load_if_exists=True,
         )
         study.set_user_attr(PRUNER, OmegaConf.to_container(self.pruner, resolve=True))
         return study
 
-    def _sampler(self, told: int) -> Any:
-        """A sampler whose draws depend on how much is known: an interrupted search draws the same.
+    def _sampler(self, ended: int) -> Any:
+        """A sampler whose seed depends on what is known: an interrupted search draws the same.
 
         Args:
-            told: Number of jobs that have ended.
+            ended: Number of jobs that have ended.
         """
-        drawn = {}
+        seeded = {}
         if self.sampler.get("seed") is not None:
-            (seed,) = np.random.SeedSequence([self.sampler.seed, told]).generate_state(1)
-            drawn["seed"] = int(seed)
-        return self._made("sampler", **drawn)
+            (seed,) = np.random.SeedSequence([self.sampler.seed, ended]).generate_state(1)
+            seeded["seed"] = int(seed)
+        return self._create("sampler", **seeded)
 
-    def _made(self, what: str, **arguments: Any) -> Any:
-        """The sampler or the pruner."""
+    def _create(self, role: str, **arguments: Any) -> Any:
+        """The `sampler` or the `pruner`."""
         from hydra.errors import HydraException
         from hydra.utils import instantiate
         from optuna.exceptions import ExperimentalWarning
 
-        config: DictConfig = getattr(self, what)
+        config: DictConfig = getattr(self, role)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             try:
@@ -138,11 +133,11 @@ class Search:
             except HydraException as error:
                 reason = error.__cause__ or error
                 raise UserError(
-                    f"hydra.sweeper.{what}: {config._target_} cannot be made ({reason}). "
-                    f"Write conf/hydra/sweeper/{what}/<name>.yaml for another one"
+                    f"hydra.sweeper.{role}: {config._target_} cannot be created ({reason}); "
+                    f"its arguments stand in conf/hydra/sweeper/{role}/<name>.yaml"
                 ) from None
 
-    def _words(self, trial: "Trial") -> list[str]:
+    def _overrides(self, trial: "Trial") -> list[str]:
         return [*self.fixed, *(f"{key}={trial.params[key]}" for key in self.space)]
 
 
@@ -150,8 +145,8 @@ def distribution(override: "Override", base: DictConfig) -> "BaseDistribution":
     """Optuna's distribution for what was typed.
 
     Args:
-        override: A key with values: `a,b`, `choice(…)`, `range(…)`, whose last value is the last
-            that is tried, or `interval(low, high)`; `tag(log, interval(…))` is logarithmic.
+        override: A key with values: `a,b`, `choice(…)`, `range(…)`, which ends at its last value,
+            or `interval(low, high)`; `tag(log, interval(…))` is logarithmic.
         base: The configuration of some job.
     """
     from hydra.core.override_parser.types import IntervalSweep, RangeSweep
@@ -165,39 +160,42 @@ def distribution(override: "Override", base: DictConfig) -> "BaseDistribution":
             return IntDistribution(low, high, log=logarithmic)
         return FloatDistribution(low, high, log=logarithmic)
     if isinstance(value, RangeSweep) and not value.shuffle:
-        values = [each for each in override.sweep_iterator() if isinstance(each, int)]
-        if len(values) == len(list(override.sweep_iterator())) > 1 and values[0] < values[1]:
-            return IntDistribution(values[0], values[-1], step=values[1] - values[0])
+        values = list(override.sweep_iterator())
+        numbers = [value for value in values if isinstance(value, int)]
+        if len(numbers) == len(values) > 1 and numbers[0] < numbers[1]:
+            return IntDistribution(numbers[0], numbers[-1], step=numbers[1] - numbers[0])
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
-def _ended(study: "Study") -> int:
-    """How many jobs have ended, those that were run again left out."""
+def _count_ended(study: "Study") -> int:
+    """The number of jobs that have ended, without those that were repeated."""
     trials = study.get_trials(deepcopy=False)
-    again = {trial.user_attrs.get(AGAIN) for trial in trials}
-    return sum(trial.state.is_finished() and trial.number not in again for trial in trials)
+    repeated = {trial.user_attrs.get(AGAIN) for trial in trials}
+    return sum(trial.state.is_finished() and trial.number not in repeated for trial in trials)
 
 
-def _try_again(study: "Study") -> None:
-    """Has jobs that were interrupted, or have failed, run once more with the same values.
+def _repeat_unfinished(study: "Study") -> None:
+    """Enqueues jobs that were interrupted, or have failed, once more with the same values.
 
-    One that has finished without a number is among them, and not run: the launcher knows it.
+    A job that has finished without a number is among them; the launcher does not run it again.
     """
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
-    again = {trial.user_attrs.get(AGAIN) for trial in trials}
+    repeated = {trial.user_attrs.get(AGAIN) for trial in trials}
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
         elif trial.state != TrialState.FAIL:
             continue
-        if trial.number not in again:
-            study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number})
+        if trial.number not in repeated:
+            # a search of an earlier version has keys of the top level without ++
+            params = {added(key): value for key, value in trial.params.items()}
+            study.enqueue_trial(params, user_attrs={AGAIN: trial.number})
 
 
 def _tell(study: "Study", trial: "Trial", value: float | None) -> None:
-    """Hands on what came of a job; None or not a number is a failure to Optuna."""
+    """Tells Optuna the objective of a job; None and NaN are failures to it."""
     from optuna.trial import TrialState
 
     if study.get_trials(deepcopy=False)[trial.number].user_attrs.get(PRUNED):

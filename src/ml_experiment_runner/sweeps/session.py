@@ -1,19 +1,14 @@
-"""What one `python run.py` does: its runs, one after the other."""
+"""One `python run.py`: its runs, one after the other."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.overrides import as_typed
+from ml_experiment_runner.config.overrides import as_typed, typed_overrides
 from ml_experiment_runner.project.errors import ObjectiveError, RefusedError, UserError, full_disk
-from ml_experiment_runner.sweeps.execution import (
-    check_job,
-    execute,
-    resume_collector,
-    score,
-    words_of,
-)
+from ml_experiment_runner.sweeps.execution import execute, resume_collector, score
+from ml_experiment_runner.sweeps.job_check import check_job
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -25,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class SweepStopped(BaseException):
-    """A sweep ends before its time; Hydra would go on after an Exception."""
+    """A sweep is stopped early; Hydra would go on after an Exception."""
 
 
 class Session:
-    """What one `python run.py` did: its runs, their failures, and the delivery beside them.
+    """The runs of one `python run.py`, their errors, and the delivery of their records.
 
     Attributes:
-        runs: Those of this process, with a sweep's own.
-        errors: What ended them, or kept them from beginning.
-        stopped: Whether a failure has ended the sweep before its time.
-        held: Whether something waits for a person.
-        away: Ids of runs in other processes.
+        runs: Runs of this process, with that of a sweep.
+        errors: Errors that ended runs, or kept them from starting.
+        stopped: Whether an error has stopped the sweep early.
+        held: Whether something waits for a person's decision.
+        remote_runs: Ids of runs in other processes.
         command: What was typed.
-        resumes: Whether a record goes on.
-        delivery: Brings the records to MLflow.
-        sweep: What the runs belong to.
-        launcher: Runs jobs in other processes, if any does.
-        fail_fast: Whether no other job runs after one that fails.
+        resumes: Whether a run is resumed.
+        delivery: Sends the records to MLflow.
+        sweep: The sweep that the runs belong to.
+        launcher: Runs jobs in other processes; None where this process does.
+        fail_fast: Whether the first error stops the sweep.
     """
 
     def __init__(self, resumes: bool = False) -> None:
@@ -51,7 +46,7 @@ class Session:
         self.errors: list[BaseException] = []
         self.stopped = False
         self.held = False
-        self.away: list[str] = []
+        self.remote_runs: list[str] = []
         self.command = [Path(sys.argv[0]).name, *map(as_typed, sys.argv[1:])]
         self.delivery: Delivery | None = None
         self.sweep: Sweep | None = None
@@ -59,13 +54,13 @@ class Session:
         self.fail_fast = False
 
     def job(self, config: "DictConfig") -> float | None:
-        """Runs one task and records it; a failure is kept and reported at the end of the sweep."""
+        """Runs one task and records it; errors are kept for the end of the sweep."""
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        _remove_note(folder.parent)
+        _remove_multirun_file(folder.parent)
         is_sweep = hydra.mode == RunMode.MULTIRUN
         self.fail_fast = is_sweep and config.fail_fast
         try:
@@ -93,10 +88,10 @@ class Session:
         Args:
             config: The job's configuration.
             folder: The run's folder.
-            sweep_folder: Of the sweep that it is a job of; None for a run of its own.
+            sweep_folder: The folder of the sweep; None for a single run.
 
         Returns:
-            The run; or an objective, where the job was done before or another process does it.
+            The run; or the objective, where the job has finished before or in another process.
         """
         from hydra.core.hydra_config import HydraConfig
 
@@ -108,12 +103,12 @@ class Session:
             self.delivery = Delivery.start(config)  # first: its imports take as long as ours
         check_job(config)
         resume_collector()
-        overrides = words_of(HydraConfig.get())
+        overrides = typed_overrides(HydraConfig.get())
         if sweep_folder is not None:
             sweep = self.open_sweep(config, sweep_folder)
             if sweep.is_done(overrides):
                 _remove_empty(folder, Path(config.outputs))
-                return self.already(overrides)
+                return self.finished_before(overrides)
             parent = sweep.parent.id
             return Run.start(config, folder, self.command, overrides, self.delivery, parent)
         if launcher := launcher_of(HydraConfig.get()):
@@ -123,7 +118,7 @@ class Session:
         return Run.start(config, folder, self.command, overrides, self.delivery)
 
     def execute(self, run: "Run") -> float | None:
-        """Runs the task of a run that has been opened, and gives its objective."""
+        """Runs the task of an opened run and returns its objective."""
         from ml_experiment_runner.training.pruning import Pruned
 
         try:
@@ -145,41 +140,42 @@ class Session:
             return None
 
     def fail(self, error: BaseException) -> None:
-        """Keeps what has gone wrong with a run.
+        """Keeps the error of a run.
 
         Raises:
-            SweepStopped: No other job is to run: `fail_fast` says so, or none could be compared.
+            SweepStopped: No other job runs, because of `fail_fast` or because no job has the
+                objective.
         """
         self.errors.append(error)
         if self.fail_fast:
-            told = "the sweep stops at its first failure (fail_fast)"
+            message = "the sweep stops at its first failure (fail_fast)"
             if self.sweep is not None:
-                told += f"; python run.py -m resume={self.sweep.parent.id} goes on with it"
-            print(told, file=sys.stderr)
+                message += f"; python run.py -m resume={self.sweep.parent.id} resumes it"
+            print(message, file=sys.stderr)
         elif self.sweep is None or not isinstance(error, ObjectiveError):
             return
         self.stopped = True
         raise SweepStopped
 
     def launch(
-        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, words: list[str]
+        self, launcher: "OtherProcesses", config: "DictConfig", folder: Path, overrides: list[str]
     ) -> float | None:
-        """Has a launcher run a single task, in another process and maybe on another machine."""
+        """Has a launcher run a single task in another process, maybe on another machine."""
         from ml_experiment_runner.record.summary import shown
 
         launcher.prepare(self, folder)
-        print(f"the run goes to {type(launcher).__name__.removesuffix('Launcher').lower()}; "
-              f"its record is {shown(folder)}", flush=True)  # fmt: skip
-        return launcher.launch_run(config, words)
+        print(f"running on {type(launcher).__name__.removesuffix('Launcher').lower()}; the record "
+              f"is {shown(folder)}", flush=True)  # fmt: skip
+        return launcher.launch_run(config, overrides)
 
     def open_sweep(self, config: "DictConfig", folder: Path) -> "Sweep":
-        """The sweep, whose run is opened with the first job.
+        """The sweep; its run is opened with the first job.
 
         Args:
             config: The job's configuration.
             folder: `hydra.sweep.dir`.
         """
-        _remove_note(folder)
+        _remove_multirun_file(folder)
         if self.sweep is None:
             from ml_experiment_runner.record.sync.client import Delivery
             from ml_experiment_runner.sweeps.sweep import Sweep
@@ -196,21 +192,19 @@ class Session:
             self.runs.append(self.sweep.parent)
         return self.sweep
 
-    def already(self, words: "Sequence[str]") -> float:
+    def finished_before(self, overrides: "Sequence[str]") -> float:
         """The objective of a job that has finished before the sweep was interrupted."""
         assert self.sweep is not None
-        print(f"done before: {' '.join(words)}")
-        return self.sweep.result(words)
+        print(f"finished before: {' '.join(overrides)}")
+        return self.sweep.result(overrides)
 
     def close_sweep(self) -> None:
-        """Records what the jobs of a sweep have come to."""
+        """Records the results of a sweep."""
         if self.launcher is not None:
             self.launcher.close()
         if self.sweep is not None:
-            stopped = [
-                error for error in self.errors if not isinstance(error, Exception | SystemExit)
-            ]
-            status = "KILLED" if stopped else "FAILED" if self.stopped else None
+            is_killed = any(not isinstance(error, Exception | SystemExit) for error in self.errors)
+            status = "KILLED" if is_killed else "FAILED" if self.stopped else None
             try:
                 self.sweep.close(status)
             except RefusedError as error:
@@ -218,14 +212,13 @@ class Session:
                 self.errors.append(error)
 
     def close(self) -> None:
-        """Waits until the record has arrived, or says in one line why it is pending."""
+        """Waits until the records are in MLflow, or prints in one line why they are pending."""
         if self.delivery is not None:
             # a record whose end could not be written is delivered when this process is gone
             patience = 1.0 if self.interrupted else None
-            runs = [each for run in self.runs for each in run.family()]
-            ended = [*self.away, *(run.id for run in runs if run.ended)]
-            pending = self.delivery.wait(ended, patience)
-            if pending:
+            runs = [member for run in self.runs for member in run.family()]
+            ended = [*self.remote_runs, *(run.id for run in runs if run.ended)]
+            if pending := self.delivery.wait(ended, patience):
                 print(pending, file=sys.stderr)
             for run in runs:
                 if refused := run.refused():
@@ -234,17 +227,17 @@ class Session:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody stopped it."""
+        """Whether Ctrl+C or SIGTERM stopped it."""
         return any(isinstance(error, KeyboardInterrupt) for error in self.errors)
 
 
-def _remove_note(folder: Path) -> None:
-    """Takes back Hydra's note of a sweep: the record holds the same, without secrets."""
+def _remove_multirun_file(folder: Path) -> None:
+    """Removes Hydra's file about a sweep: the record holds the same, without secrets."""
     (folder / "multirun.yaml").unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path, outputs: Path) -> None:
-    """Takes back the folders that Hydra made for a run that does not start."""
+    """Removes the folders that Hydra has made for a run that does not start."""
     while folder != outputs and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -1,331 +1,186 @@
-"""A sweep: one run with its jobs within it, their results side by side; it can be resumed."""
+"""A sweep: one run with its jobs within it; it can be resumed."""
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig
 
-from ml_experiment_runner.config.metrics import greater_is_better, objective
+from ml_experiment_runner.config.metrics import objective
 from ml_experiment_runner.project.errors import RefusedError
-from ml_experiment_runner.project.text import show_table
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.record.run_reader import RecordedRun, folders, read_run
 from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.sweeps.job_result import JobResult, best_of, over_seeds, show_results
 from ml_experiment_runner.training.pruning import STUDY
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 FILE = "sweep.json"
-WORDS = "sweep.words"
+OVERRIDES = "sweep.words"
+"""Key of the sweep's overrides in the provenance of its run."""
 BEST = "sweep.best"
-SEED = "seed"
-LINES = 60  # of the best jobs are drawn
-DECADES = 100.0
-BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of a sweep.
-
-    Attributes:
-        run: Its run.
-        values: What was chosen for it, by key.
-        value: Its objective; None where it has none, as after a failure.
-    """
-
-    run: RecordedRun
-    values: dict[str, str]
-    value: float | None
-
-    @property
-    def status(self) -> str:
-        """The run's; PRUNED where a search has ended it early."""
-        return "PRUNED" if "sweep.pruned" in self.run.tags else self.run.status
 
 
 class Sweep:
-    """The run that the jobs belong to.
+    """A sweep that is at work.
 
     Attributes:
-        parent: The run.
-        done: Finished jobs of before it was interrupted, by their overrides.
-        expected: How many jobs it will have.
+        parent: The run that the jobs belong to.
+        done: Jobs that have finished before the sweep was interrupted, by their overrides.
+        expected: Number of jobs.
     """
 
     def __init__(self, parent: Run, chosen: str | None) -> None:
         self.parent = parent
         self._chosen = chosen
         self.done = {
-            _key(each.provenance.get("overrides", [])): each
-            for each in _children(parent.folder, parent.id)
-            if each.status == "FINISHED"
+            _key(run.provenance.get("overrides", [])): run
+            for run in _children(parent.folder, parent.id)
+            if run.status == "FINISHED"
         }
         self.expected = 0
-        self._told = len(self.done)
+        self._ended = len(self.done)
 
     @classmethod
     def start(
         cls, config: DictConfig, folder: Path, command: list[str], delivery: Delivery
     ) -> "Sweep":
-        """Opens the sweep's run, or the one that is resumed: the folder tells.
+        """Opens the sweep's run; one that is in the folder already is resumed.
 
         Args:
             config: The configuration of its first job.
             folder: `hydra.sweep.dir`.
             command: What was typed.
-            delivery: Serves all of its jobs.
+            delivery: Sends the records of all of its jobs to MLflow.
         """
         if (folder / "journal.jsonl").exists():
             return cls(Run.resume(config, folder, delivery), config.objective)
-        words = [word for word in command[1:] if word not in ("-m", "--multirun")]
-        parent = Run.start(config, folder, command, words, delivery)
-        parent.log_provenance(WORDS, words)
+        overrides = [word for word in command[1:] if word not in ("-m", "--multirun")]
+        parent = Run.start(config, folder, command, overrides, delivery)
+        parent.log_provenance(OVERRIDES, overrides)
         return cls(parent, config.objective)
 
     def is_done(self, overrides: Sequence[str]) -> bool:
-        """Whether a job with these has finished before."""
+        """Whether a job with these overrides has finished before."""
         return _key(overrides) in self.done
 
     def result(self, overrides: Sequence[str]) -> float:
-        """The objective of a job that has finished before; NaN where it has none."""
+        """The objective of a job that has finished before; NaN where there is none."""
         run = self.done[_key(overrides)]
         return run.metrics.get(objective(self._chosen, run.metrics), math.nan)
 
     def expect(self, jobs: int) -> None:
-        """Takes how many jobs there are at least."""
+        """Takes a number of jobs that the sweep has at least."""
         self.expected = max(self.expected, jobs)
 
-    def place(self) -> str:
-        """Counts a job that has ended: which one of how many."""
-        self._told += 1
-        return f"{self._told} of {self.expected}"
+    def count(self) -> str:
+        """Counts a job that has ended, such as `2 of 6`."""
+        self._ended += 1
+        return f"{self._ended} of {self.expected}"
 
     def close(self, status: str | None) -> None:
-        """Records the results, names the best job, and ends the run.
+        """Records the results, tags the best job, and ends the run.
 
         Args:
-            status: FAILED or KILLED where the sweep ends before its time; None where it does not.
+            status: FAILED or KILLED where the sweep was stopped early; else None.
 
         Raises:
-            RefusedError: No job has a value of the objective that was asked for.
+            RefusedError: No job has a value of the chosen objective.
         """
-        jobs = self.jobs()
-        best = best_of(jobs, self._chosen)
+        results = self.results()
+        best = best_of(results, self._chosen)
         try:
-            self._record(jobs, best)
+            self._record(results, best)
             if best is not None:
-                self._tag(jobs, best)
+                self._tag(results, best)
         finally:
-            is_done = any(job.run.status == "FINISHED" for job in jobs)
+            is_done = any(result.run.status == "FINISHED" for result in results)
             self.parent.finish(status or ("FINISHED" if is_done else "FAILED"))
         if is_done and best is None and status is None and self._chosen is not None:
-            raise RefusedError(f"objective: no job has a value of '{self._chosen}', so that none "
-                                "is the best")  # fmt: skip
+            raise RefusedError(f"objective: no job has a value of '{self._chosen}', so there is no "
+                                "best job")  # fmt: skip
 
-    def jobs(self) -> list[Job]:
-        """All of its jobs, in their order; of one that was done again, the last."""
+    def results(self) -> list[JobResult]:
+        """The results of all jobs, in their order; of a job that was run twice, the last."""
         runs = _children(self.parent.folder, self.parent.id)
-        # of one that was killed as it began, nothing is known
-        known = [run for run in runs if "overrides" in run.provenance]
-        by_words = {_key(run.provenance["overrides"]): run for run in known}
-        said = [dict(_split(word) for word in words) for words in by_words]
+        # a run that was killed as it began has recorded no overrides
+        by_overrides = {
+            _key(run.provenance["overrides"]): run for run in runs if "overrides" in run.provenance
+        }
+        values = [dict(map(_split, overrides)) for overrides in by_overrides]
         varied = [
             key
-            for key in dict.fromkeys(key for values in said for key in values)
-            if len({values.get(key) for values in said}) > 1
+            for key in dict.fromkeys(key for of_job in values for key in of_job)
+            if len({of_job.get(key) for of_job in values}) > 1
         ]
         return [
-            Job(run, {key: values.get(key, "") for key in varied}, _value(run, self._chosen))
-            for run, values in zip(by_words.values(), said, strict=True)
+            JobResult(run, {key: of_job.get(key, "") for key in varied}, _value(run, self._chosen))
+            for run, of_job in zip(by_overrides.values(), values, strict=True)
         ]
 
-    def _record(self, jobs: Sequence[Job], best: Job | None) -> None:
+    def _record(self, results: Sequence[JobResult], best: JobResult | None) -> None:
         from ml_experiment_runner.record.card.page import write_card
         from ml_experiment_runner.sweeps.card_section import CARD_SECTIONS
 
-        name = next(
-            (objective(self._chosen, job.run.metrics) for job in jobs if job.value is not None), ""
-        )
-        groups = over_seeds(jobs, name)
-        told = {
-            "objective": name,
-            "best": best and best.run.id,
-            "jobs": [
-                {
-                    "run": job.run.id, "status": job.status, **job.values, "value": job.value,
-                    "seconds": round(job.run.seconds, 1),
-                }
-                for job in jobs
-            ],
-            "over_seeds": groups,
-        }  # fmt: skip
-        self.parent.log_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", FILE)
-        counts = {status: sum(job.status == status for job in jobs)
-                  for status in ("FINISHED", "FAILED", "KILLED", "PRUNED")}  # fmt: skip
-        self.parent.log_metrics({f"jobs/{key.lower()}": count for key, count in counts.items()})
+        scored = [result for result in results if result.value is not None]
+        metric = objective(self._chosen, scored[0].run.metrics) if scored else ""
+        summary = self._summary(results, metric, best)
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        self.parent.log_text(text + "\n", FILE)
+        for status in ("FINISHED", "FAILED", "KILLED", "PRUNED"):
+            count = sum(result.status == status for result in results)
+            self.parent.log_metric(f"jobs/{status.lower()}", count)
         if best is not None and best.value is not None:
-            self.parent.log_metric(f"best/{name}", best.value)
+            self.parent.log_metric(f"best/{metric}", best.value)
             self.parent.log_tag(BEST, best.run.id)
-        scored = [job for job in jobs if job.value is not None]
         if len(scored) > 1 and scored[0].values:
-            self.parent.log_figure(parallel_coordinates(scored, name), "sweep")
+            from ml_experiment_runner.sweeps.plot import parallel_coordinates
+
+            self.parent.log_figure(parallel_coordinates(scored, metric), "sweep")
         if (study := self.parent.folder / STUDY).exists():
             self.parent.log_artifact(study, STUDY)
         self.parent.settle()
         self.parent.log_artifact(write_card(self.parent.folder, CARD_SECTIONS), "card.html")
-        if jobs:
-            show(told)
+        if results:
+            show_results(summary)
 
-    def _tag(self, jobs: Sequence[Job], best: Job) -> None:
+    @staticmethod
+    def _summary(
+        results: Sequence[JobResult], metric: str, best: JobResult | None
+    ) -> dict[str, Any]:
+        """The content of `sweep.json`."""
+        return {
+            "objective": metric,
+            "best": best and best.run.id,
+            "jobs": [
+                {
+                    "run": result.run.id,
+                    "status": result.status,
+                    **result.values,
+                    "value": result.value,
+                    "seconds": round(result.run.seconds, 1),
+                }
+                for result in results
+            ],
+            "over_seeds": over_seeds(results, metric),
+        }
+
+    def _tag(self, results: Sequence[JobResult], best: JobResult) -> None:
         """Tags the best job, and takes the tag from one that was the best before."""
-        for job in jobs:
-            is_best = job.run.id == best.run.id
-            if is_best or job.run.tags.get(BEST) == "true":
-                child = Run.resume(self.parent.config, job.run.folder, self.parent.delivery)
+        for result in results:
+            is_best = result.run.id == best.run.id
+            if is_best or result.run.tags.get(BEST) == "true":
+                child = Run.resume(self.parent.config, result.run.folder, self.parent.delivery)
                 child.log_tag(BEST, "true" if is_best else "false")
-                child.finish(job.run.status)
+                child.finish(result.run.status)
                 self.parent.children.append(child)
-
-
-def best_of(jobs: Sequence[Job], chosen: str | None) -> Job | None:
-    """The job with the best objective; None where none has one."""
-    scored = [job for job in jobs if job.value is not None and job.run.status == "FINISHED"]
-    if not scored:
-        return None
-    name = objective(chosen, scored[0].run.metrics)
-    sign = 1 if greater_is_better(name) else -1
-    return max(scored, key=lambda job: sign * (job.value or 0.0))
-
-
-def over_seeds(jobs: Sequence[Job], name: str) -> list[dict[str, Any]]:
-    """Means and sample standard deviations of jobs that differ in the seed only, the best first."""
-    groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
-    for job in jobs:
-        if SEED in job.values and job.value is not None:
-            key = tuple((name, value) for name, value in job.values.items() if name != SEED)
-            groups.setdefault(key, []).append(job.value)
-    if all(len(values) == 1 for values in groups.values()):  # as where seeds are paired
-        return []
-    found = []
-    for key, values in groups.items():
-        mean = sum(values) / len(values)
-        spread = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
-        found.append({**dict(key), "mean": mean, "sd": math.sqrt(spread), "seeds": len(values)})
-    sign = 1 if greater_is_better(name) else -1
-    return sorted(found, key=lambda each: -sign * float(each["mean"]))
-
-
-def show(told: dict[str, Any]) -> None:
-    """Prints the jobs of a sweep, the best first, and the means over seeds."""
-    name = told["objective"]
-    sign = 1 if greater_is_better(name) else -1
-    jobs = sorted(
-        told["jobs"],
-        key=lambda job: (job["value"] is None, -sign * (job["value"] or 0.0)),
-    )
-    own = ("run", "status", "value", "seconds")
-    keys = [key for key in (jobs[0] if jobs else {}) if key not in own]
-    rows = []
-    for job in jobs:
-        value = "-" if job["value"] is None else f"{job['value']:,.4f}"
-        word = "best" if job["run"] == told["best"] else ""
-        word = word if job["status"] == "FINISHED" else job["status"]
-        rows.append((job["run"], *(shown(job[key]) for key in keys), value, word))
-    show_table(("run", *keys, name or "objective", ""), rows)
-    for group in told["over_seeds"]:
-        said = " ".join(f"{key}={value}" for key, value in group.items()
-                        if key not in ("mean", "sd", "seeds"))  # fmt: skip
-        spread = f"{group['mean']:.4f} ± {group['sd']:.4f}"
-        print(f"{said or 'all'}: {spread} over {group['seeds']} seeds")
-
-
-def shown(value: str) -> str:
-    """A value for people: of a long fraction, four digits."""
-    try:
-        return f"{float(value):.4g}" if "." in value and len(value) > 8 else value
-    except ValueError:
-        return value
-
-
-def parallel_coordinates(jobs: Sequence[Job], name: str) -> "Figure":
-    """A line for each job through what was chosen for it, to its objective (Inselberg 1985).
-
-    Args:
-        jobs: Jobs with an objective and the same keys.
-        name: The objective.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    from ml_experiment_runner.training.plots.model_plots import counted
-
-    sign = 1 if greater_is_better(name) else -1
-    drawn = sorted(jobs, key=lambda job: sign * (job.value or 0.0))[-LINES:]
-    keys = list(drawn[0].values)
-    figure = Figure(figsize=(max(5.0, 1.9 * (len(keys) + 1)), 4.2))
-    axes = figure.add_subplot()
-    values = [job.value or 0.0 for job in drawn]
-    heights = [_heights([job.values[key] for job in drawn]) for key in keys]
-    low, high = min(values), max(values)
-    last = [(value - low) / ((high - low) or 1.0) for value in values]
-    colours = mpl.colormaps["viridis"]
-    for number in range(len(drawn)):
-        line = [*(column[0][number] for column in heights), last[number]]
-        good = last[number] if sign > 0 else 1 - last[number]
-        axes.plot(range(len(line)), line, color=colours(good), linewidth=1.6, alpha=0.85)
-    for place, (_, ticks) in enumerate(heights):
-        axes.axvline(place, color="#8a8f98", linewidth=0.8)
-        for height, text in ticks:
-            axes.text(place + 0.02, height, text, fontsize=8, va="center", bbox=BEHIND)
-    axes.axvline(len(keys), color="#8a8f98", linewidth=0.8)
-    for height, value in ((0, low), (1, high)):
-        axes.text(len(keys) + 0.02, height, f"{value:.4g}", fontsize=8, va="center", bbox=BEHIND)
-    axes.set_xticks(range(len(keys) + 1), [*keys, name], fontsize=8)
-    title = counted("What was chosen, and what came of it", len(drawn), len(jobs))
-    axes.set(yticks=[], title=title, ylim=(-0.06, 1.06))
-    axes.set_xlim(-0.1, len(keys) + 0.35)
-    axes.spines[:].set_visible(False)
-    figure.subplots_adjust(left=0.06, right=0.96, top=0.9, bottom=0.1)
-    return figure
-
-
-def _heights(texts: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Where texts stand on an axis from 0 to 1: numbers by size, words in their order.
-
-    Numbers that span two decades stand on a logarithmic scale.
-    """
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        words = sorted(set(texts))
-        numbers = [float(words.index(text)) for text in texts]
-        named = {float(place): word for place, word in enumerate(words)}
-    else:
-        named = dict(zip(numbers, map(shown, texts), strict=True))
-        if len(named) > 6:
-            named = {each: named[each] for each in (min(named), max(named))}
-    scale = np.log if min(numbers) > 0 and max(numbers) >= DECADES * min(numbers) else np.asarray
-    low, high = scale(min(numbers)), scale(max(numbers))
-
-    def height(number: float) -> float:
-        return float((scale(number) - low) / ((high - low) or 1.0))
-
-    return [height(each) for each in numbers], [
-        (height(each), text) for each, text in named.items()
-    ]
 
 
 def _children(folder: Path, parent: str) -> list[RecordedRun]:
     """The runs of a sweep in the order in which they began."""
-    found = [each for each in folders(folder.parents[2]) if each.parent == folder]
-    runs = [run for run in map(read_run, found) if run.parent == parent]
+    children = [child for child in folders(folder.parents[2]) if child.parent == folder]
+    runs = [run for run in map(read_run, children) if run.parent == parent]
     return sorted(runs, key=lambda run: run.started)
 
 
@@ -337,9 +192,9 @@ def _value(run: RecordedRun, chosen: str | None) -> float | None:
 
 
 def _key(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(word.lstrip("+") for word in overrides))
+    return tuple(sorted(override.lstrip("+") for override in overrides))
 
 
-def _split(word: str) -> tuple[str, str]:
-    key, _, value = word.lstrip("+~").partition("=")
+def _split(override: str) -> tuple[str, str]:
+    key, _, value = override.lstrip("+~").partition("=")
     return key, value

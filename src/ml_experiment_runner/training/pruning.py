@@ -1,4 +1,4 @@
-"""A job of a search says how it stands, and ends where that is not good enough."""
+"""A job of a search reports its objective, and is ended early where others were better."""
 
 import warnings
 from functools import lru_cache
@@ -23,12 +23,12 @@ class Pruned(Exception):  # noqa: N818 - no error
 
 
 def report(run: Run, value: float, step: int) -> None:
-    """Tells the search that a run belongs to how the run stands; outside of a search, nothing.
+    """Reports the objective so far to the search that a run belongs to, if to any.
 
     Args:
-        run: A job's run.
-        value: What the objective is so far.
-        step: What the values of all jobs are compared at, from 0; such as a fold or an epoch.
+        run: The job's run.
+        value: The objective so far.
+        step: The step at which jobs are compared, from 0, such as a fold or an epoch.
 
     Raises:
         Pruned: The search's pruner ends the job.
@@ -45,7 +45,7 @@ def report(run: Run, value: float, step: int) -> None:
     run.log_metric("objective/so_far", value, step)
     if trial.should_prune():
         trial.set_user_attr(PRUNED, True)
-        raise Pruned(f"ended by the search at step {step}: other jobs were better there")
+        raise Pruned(f"ended early at step {step}: other jobs of the search were better")
 
 
 def storage(path: Path) -> "BaseStorage":
@@ -62,7 +62,7 @@ def storage(path: Path) -> "BaseStorage":
 
 @lru_cache(maxsize=1)
 def _study(path: Path) -> "Study":
-    """A job's own look at the search; it reads on where it has read before."""
+    """The search as a job sees it; it is read on from where it was read before."""
     import optuna
     from hydra.utils import instantiate
 

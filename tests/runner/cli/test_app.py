@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_experiment_runner.cli.app import COMMANDS
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.config.overrides import as_typed, normalise
+from ml_experiment_runner.project.suggestions import nearest
 from support import SOURCE, python_path
 from support.baking import IDENTITY, copy_template, run_cookiecutter
 
@@ -51,9 +51,10 @@ def type_in(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         (["experiment=x"], ["+experiment=x"]),
         (["+experiment=x"], ["+experiment=x"]),
         (["-m", "experiment=a,b"], ["-m", "+experiment=a,b"]),
-        (["seed=1", "experiment=x"], ["seed=1", "+experiment=x"]),
+        (["seed=1", "experiment=x"], ["++seed=1", "+experiment=x"]),
         (["experiment.owner=Ada"], ["++experiment.owner=Ada"]),
         (["model.tol=1", "+model.tol=1"], ["++model.tol=1", "++model.tol=1"]),
+        (["+seeds=1", "++seeds=1"], ["++seeds=1", "++seeds=1"]),
         (["model.C=1,2", "~model.C"], ["++model.C=1,2", "~model.C"]),
         (["task.parameters.x=1"], ["task.parameters.x=1"]),
         (["hydra.run.dir=a.b"], ["hydra.run.dir=a.b"]),
@@ -109,8 +110,8 @@ def test_record_holds_what_was_typed_without_added_signs(word) -> None:
 
 def test_nearest_names_the_nearest_or_all() -> None:
     assert nearest("trian", ["train", "ingest"]) == "Did you mean 'train'?"
-    assert nearest("zzz", ["train", "ingest"]) == "There is: ingest, train."
-    assert nearest("zzz", []) == "There is none yet."
+    assert nearest("zzz", ["train", "ingest"]) == "Available: ingest, train."
+    assert nearest("zzz", []) == "Available: none."
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
@@ -222,7 +223,7 @@ def test_composed_configuration_has_defaults_of_the_schema(generated: Path) -> N
     code = (
         "from ml_experiment_runner import compose\n"
         "config = compose('task=ingest')\n"
-        "print(config.ablation.minutes, config.seeds)"
+        "print(config.ablation.minutes, config.seeds, compose('seeds=3').seeds)"
     )
     try:
         path.write_text(text.replace("seeds: 1", "").replace("  minutes: 60", ""), encoding="utf-8")
@@ -235,7 +236,7 @@ def test_composed_configuration_has_defaults_of_the_schema(generated: Path) -> N
         )
     finally:
         path.write_text(text, encoding="utf-8")
-    assert done.stdout == "60.0 1\n", done.stderr
+    assert done.stdout == "60.0 1 3\n", done.stderr
 
 
 @pytest.mark.parametrize(

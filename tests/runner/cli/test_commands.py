@@ -166,7 +166,7 @@ def test_experiment_is_closed_with_a_conclusion(
 ) -> None:
     new(["experiment", "done", "--question", "?", "--until", "2026-01-31"])
     closed(project, "done", f"  status: {status}\n")
-    with pytest.raises(UserError, match=r"experiment\.conclusion: missing; .* says in a sentence"):
+    with pytest.raises(UserError, match=r"experiment\.conclusion is required .* what was learned"):
         composition.compose("experiment=done")
     closed_too = "  conclusion: It rains on everybody\n"
     path = project / "conf" / "experiment" / "done.yaml"

@@ -192,18 +192,22 @@ REFUSED = (
     (["-m", "model=random_forest,dummy", "model.n_estimator=9"], "n_estimator:", "'n_estimators'"),
     (["-m", "model=random_forest", "model.n_estimator=1,2"], "n_estimator:", "'n_estimators'"),
     (["+experiment=ensemble", "model.member.max_itr=9"], "model.member.max_itr", "'max_iter'"),
-    (["threshold=cost", "threshold.costs.false_postive=1"], "threshold.costs", "'false_positive'"),
+    (
+        ["threshold=cost", "threshold.costs.false_postive=1"],
+        "threshold.costs",
+        "costs.false_positive'",
+    ),
     (["-m", "+experiment=swept"], "model.tool", "'tol'"),
     (["-m", "hydra/sweeper=zip", "seed=1,2", "model.tool=1,2"], "model.tool", "'tol'"),
     (["threshold.costs=[1]"], "threshold.costs", "threshold.costs.NAME=VALUE"),
     (["dataset.pin.weather=[1]"], "dataset.pin.weather", "single value"),
     (["model.max_iter=99999999999999999999"], "model.max_iter", "2**63"),
-    (["task.parameters.x=1"], "task.parameters.x", "no such key"),
+    (["task.parameters.x=1"], "task.parameters.x", "unknown key"),
     (["seed=1,2"], "seed", "add -m"),
     (["seed=range(1,3)"], "seed", "add -m"),
     (["-m", "seed=range(0,1e9)"], "seed=range(0,1e9)", "at most"),
     (["--cfg", "job", "-m"], "--cfg", "Only one"),
-    (["model=[dummy,b]"], "model=b", "no such option"),
+    (["model=[dummy,b]"], "model=b", "unknown option"),
     (["evaluation.folds=3", "evaluation.block=origins"], "evaluation.block", "'origin'"),
     (
         ["task._target_=ml_experiment_runner.training.trian.train"],
@@ -221,7 +225,7 @@ REFUSED = (
     (["objective=test/roc_auc/count"], "test/roc_auc/count", "'test/roc_auc'"),
     (["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"], "hydra.launcher.n_jobs", "or null"),
     *(
-        ([f"{group}={value}"], f"{group}={value}", "There is: ")
+        ([f"{group}={value}"], f"{group}={value}", "Available: ")
         for group in ("model", "task", "dataset", "threshold", "tracking", "evaluation", "debug")
         for value in ("null", "2026", "true", "1.5", "nan")
     ),

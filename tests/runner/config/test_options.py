@@ -1,4 +1,4 @@
-"""The runner's own options: each composes, and none holds a threshold that somebody wrote down."""
+"""The runner's own options: each composes, and none holds a literal threshold."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -45,12 +45,12 @@ def test_packaged_option_holds_no_threshold(path: Path) -> None:
 
 
 def test_runner_compares_no_score_with_a_number() -> None:
-    found = {
+    thresholds = {
         f"{path}:{line}: {text}"
         for path in PACKAGED.parent.rglob("*.py")
         for line, text in literals(path.read_text(encoding="utf-8"))
     }
-    assert not found
+    assert not thresholds
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("lightgmb", "lightgbm"), ("mien", "mine")])

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_experiment_runner.config.checks import renamed
+from ml_experiment_runner.config.structure import renamed_key
 from ml_experiment_runner.dataset import assemble as module
 from ml_experiment_runner.dataset import plan as planning
 from ml_experiment_runner.dataset.dataset import load_dataset
@@ -689,6 +689,7 @@ def test_renamed_names_are_answered_by_the_present_one(project: DataProject) -> 
 )
 def test_renamed_key_is_answered_by_the_present_one(key: str, present: str) -> None:
     group = key.partition(".")[0]
-    assert str(renamed(key)) == (
-        f"{key} is called {present} now: write that in conf/{group}/<name>.yaml, or {present}=VALUE"
+    assert str(renamed_key(key)) == (
+        f"{key} was renamed to {present}: change it in conf/{group}/<name>.yaml, "
+        f"or type {present}=VALUE"
     )

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ml_experiment_runner.config.checks import check_overrides
+from ml_experiment_runner.config.typed_secrets import refuse_secrets
 from ml_experiment_runner.project import secrets
 from ml_experiment_runner.project.errors import RefusedError, UserError
 from ml_experiment_runner.project.repository import read_environment
@@ -307,7 +307,7 @@ def test_name_of_a_property_is_not_secret(name: str) -> None:
 )  # fmt: skip
 def test_secret_on_the_command_line_is_refused(override: str) -> None:
     with pytest.raises(UserError, match=r"a secret on the command line .*\$\{oc\.env:") as error:
-        check_overrides(["seed=1", override])
+        refuse_secrets(["seed=1", override])
     assert "s3cr3t" not in str(error.value)
 
 
@@ -322,7 +322,7 @@ def test_secret_on_the_command_line_is_refused(override: str) -> None:
     ],
 )  # fmt: skip
 def test_reference_on_the_command_line_is_taken(override: str) -> None:
-    check_overrides([override])
+    refuse_secrets([override])
 
 
 def configuration(place: Path, **model: str) -> Any:

@@ -486,7 +486,7 @@ def test_promise_of_a_table_without_timestamps_is_not_checked() -> None:
     [
         ("[{server: s, type: snowflake, account: a, database: d, schema: s}]",
          "unsupported server type 'snowflake'"),
-        ("[{server: t, type: local, path: a, format: csv}]", "There is: t."),
+        ("[{server: t, type: local, path: a, format: csv}]", "Available: t."),
         ("[]", "'servers' is missing"),
     ],
 )  # fmt: skip

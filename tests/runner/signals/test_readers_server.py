@@ -80,7 +80,7 @@ def test_table_has_the_name_that_the_database_gives_it(project: DataProject) -> 
         ("type: locl\npath: a\nformat: csv", "", "Did you mean 'local'?"),
         ("type: local\npath: a", "", "'format' is missing in servers[0]"),
         ("type: local\npth: a\nformat: csv", "", "Did you mean 'path'?"),
-        ("type: local\npath: a\nformat: xlsx", "", "There is: csv, json, jsonl, parquet."),
+        ("type: local\npath: a\nformat: xlsx", "", "Available: csv, json, jsonl, parquet."),
         ("type: local\npath: a\nhost: b\nformat: csv", "", "unknown entry 'servers[0].host'"),
         ("type: s3\nlocation: http://b/a\nformat: csv", "", "must start with s3://"),
         ("type: postgres\nhost: a\nport: 5432\ndatabase: b", "", "'schema' is missing"),

@@ -1,4 +1,4 @@
-"""A run that has failed, or was killed, goes on in its record, wherever that happened."""
+"""A run that has failed, or was killed, goes on in its record, wherever it stopped."""
 
 import json
 import math
@@ -46,8 +46,8 @@ STAGES = {
 AFTER_THE_MODEL = list(STAGES)[list(STAGES).index("evaluate") :]
 
 
-class Delivery:
-    """Takes the place of the one to MLflow."""
+class NoSync:
+    """Takes the place of the sync client."""
 
     def register(self, *_: Any) -> None:
         """Nothing is sent."""
@@ -88,11 +88,11 @@ def config(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
 
 
 def begin(config: DictConfig, place: str = PLACE) -> Run:
-    return Run.start(config, Path(config.outputs) / place, ["run.py"], [], Delivery())
+    return Run.start(config, Path(config.outputs) / place, ["run.py"], [], NoSync())
 
 
 def go_on(config: DictConfig) -> Run:
-    return Run.reopen(config, Path(config.outputs) / PLACE, [], Delivery())
+    return Run.reopen(config, Path(config.outputs) / PLACE, [], NoSync())
 
 
 def fail_once(error: BaseException, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -125,7 +125,7 @@ def content(run: RecordedRun) -> dict[str, Any]:
         "metrics": {k: repr(v) for k, v in run.metrics.items() if not k.startswith(timed)},
         "stages": {k for k in run.metrics if k.startswith("seconds/")},
         "params": {k: v for k, v in run.params.items() if k != "outputs"},
-        "datasets": [(each["signal"], each["md5"]) for each in run.datasets],
+        "datasets": [(dataset["signal"], dataset["md5"]) for dataset in run.datasets],
         "artifacts": sorted(path for path in run.artifacts if not path.endswith("traceback.txt")),
         "model": run.has_model,
     }
@@ -138,7 +138,7 @@ def family(folder: Path) -> list[dict[str, Any]]:
 
 
 def twice(folder: Path) -> list[Any]:
-    """What a journal tells more than once although it is one thing."""
+    """What a journal holds more than once although it happens once."""
     counts: Counter[Any] = Counter()
     for line in (folder / "journal.jsonl").read_text().splitlines():
         try:
@@ -187,7 +187,7 @@ def test_resumed_run_ends_as_one_that_was_never_disturbed(
     undisturbed = family(Path(config.outputs) / PLACE.replace("aaaa", "bbbb"))
     assert family(folder) == undisturbed
     assert len(fits) == (stage not in AFTER_THE_MODEL)
-    for path in (folder, *(each.parent for each in folder.glob("*/journal.jsonl"))):
+    for path in (folder, *(journal.parent for journal in folder.glob("*/journal.jsonl"))):
         assert twice(path) == []
     after = read_run(folder)
     assert before.points.items() <= {
@@ -245,7 +245,7 @@ def test_resumed_run_was_not_at_work_in_between(
     lines = (folder / "journal.jsonl").read_text().splitlines()
     hour = 3_600_000
     earlier = [json.loads(line) for line in lines]
-    text = "".join(json.dumps(each | {"time": each["time"] - hour}) + "\n" for each in earlier)
+    text = "".join(json.dumps(event | {"time": event["time"] - hour}) + "\n" for event in earlier)
     (folder / "journal.jsonl").write_text(text)
     execute(go_on(config))
     after = read_run(folder)
@@ -264,23 +264,23 @@ def test_resumed_task_that_logs_its_model_again_keeps_the_first(
 
 
 @pytest.mark.usefixtures("in_a_project")
-@pytest.mark.parametrize("kind", ["run", "sweep"])
+@pytest.mark.parametrize("mode", ["run", "sweep"])
 @pytest.mark.parametrize("name", ["plain", "two words", "o'brien", "a,b", "a=b", "{a}", "[a]"])
 def test_run_is_resumed_in_its_folder_whatever_that_is_called(
-    monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    monkeypatch: pytest.MonkeyPatch, name: str, mode: str
 ) -> None:
     folder = Path("/home") / name / "10-00-00-aaaa1111"
-    words = ["seed=1", "experiment.question='Why, then?'"]
-    recorded = {"overrides": words} if kind == "run" else {"overrides": [], sweep.WORDS: words}
+    typed = ["seed=1", "experiment.question='Why, then?'"]
+    recorded = {"overrides": typed} if mode == "run" else {"overrides": [], sweep.OVERRIDES: typed}
     run = RecordedRun(folder, "aaaa1111", status="FAILED", provenance=recorded)
     monkeypatch.setattr(resume, "find_run", lambda *_: folder)
     monkeypatch.setattr(resume, "read_run", lambda _: run)
     given = resume.resumed(str(folder))
-    assert (given[0] == "-m") == (kind == "sweep")
+    assert (given[0] == "-m") == (mode == "sweep")
     overrides = OverridesParser.create().parse_overrides([word for word in given if word != "-m"])
-    assert [each.input_line for each in overrides[:-1]] == words
+    assert [override.input_line for override in overrides[:-1]] == typed
     assert (overrides[-1].get_key_element(), overrides[-1].value()) == (
-        f"hydra.{kind}.dir",
+        f"hydra.{mode}.dir",
         str(folder),
     )
 
@@ -290,11 +290,11 @@ def test_run_is_resumed_in_its_folder_whatever_that_is_called(
     ("change", "says"),
     [
         ({}, "this run has finished; python run.py rerun aaaa1111"),
-        ({"parent": "bbbb2222"}, "belongs to another one; resume=bbbb2222"),
+        ({"parent": "bbbb2222"}, "belongs to another; type resume=bbbb2222"),
         ({"status": "RUNNING"}, "this run is still at work"),
-        ({"status": "RUNNING", "provenance": {sweep.WORDS: []}}, "this sweep is still at work"),
+        ({"status": "RUNNING", "provenance": {sweep.OVERRIDES: []}}, "this sweep is still at work"),
         (
-            {"status": "KILLED", "provenance": {sweep.WORDS: ["tracking.uri=http://a:***@b"]}},
+            {"status": "KILLED", "provenance": {sweep.OVERRIDES: ["tracking.uri=http://a:***@b"]}},
             "override tracking.uri=http://a:[*]{3}@b was masked",
         ),
         ({"status": "KILLED"}, "stopped before its overrides were recorded"),

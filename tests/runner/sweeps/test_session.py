@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ml_experiment_runner.cli import app, listing
-from ml_experiment_runner.config.checks import _check_objective
+from ml_experiment_runner.config.checks import check_objective
 from ml_experiment_runner.config.metrics import METRICS, greater_is_better
 from ml_experiment_runner.config.sweep_overrides import paired
 from ml_experiment_runner.dataset.task_type import TaskType
@@ -75,7 +75,7 @@ NEITHER = ("bias", "flagged", "base_rate", "label_mean")
     + [f"validation/{name}" for name in METRICS if name not in NEITHER],
 )
 def test_objective_that_train_returns_is_taken(name: str | None) -> None:
-    _check_objective(configured(name))
+    check_objective(configured(name))
 
 
 @pytest.mark.parametrize(
@@ -92,28 +92,28 @@ def test_objective_that_train_returns_is_taken(name: str | None) -> None:
     ],
 )
 def test_objective_that_train_never_returns_is_refused(name: str, nearest: str) -> None:
-    with pytest.raises(UserError, match=f"^objective: .*'{name}'") as told:
-        _check_objective(configured(name))
-    assert nearest in str(told.value)
-    _check_objective(configured(name, task={"_target_": "own.task"}))  # whose names are its own
-    _check_objective(configured("cv/roc_auc", evaluation={"folds": 3}))
-    _check_objective(configured("seeds/test/r2", seeds=2))
+    with pytest.raises(UserError, match=f"^objective must be a metric .*'{name}'") as error:
+        check_objective(configured(name))
+    assert nearest in str(error.value)
+    check_objective(configured(name, task={"_target_": "own.task"}))  # whose names are its own
+    check_objective(configured("cv/roc_auc", evaluation={"folds": 3}))
+    check_objective(configured("seeds/test/r2", seeds=2))
 
 
-def test_names_of_metrics_are_those_that_models_are_judged_by() -> None:
+def test_metrics_are_those_that_models_are_evaluated_by() -> None:
     import numpy as np
 
     from ml_experiment_runner.training.evaluation.evaluate import evaluate
 
     halves = np.array([0.2, 0.8, 0.7])
-    judged: set[str] = set()
+    returned: set[str] = set()
     for task_type, label, prediction in (
         (TaskType.BINARY, np.array([0, 1, 1], np.int8), halves),
         (TaskType.MULTICLASS, np.array(["a", "b", "a"]), np.stack([halves, 1 - halves], 1)),
         (TaskType.REGRESSION, halves + 1, halves),
     ):
-        judged |= set(evaluate(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
-    names = {name for name in judged if not name.endswith(("/low", "/high"))} - {"rows"}
+        returned |= set(evaluate(task_type, label, prediction, 0.5, 2, 0, ("a", "b")))
+    names = {name for name in returned if not name.endswith(("/low", "/high"))} - {"rows"}
     assert names | {"quality_gap"} == set(METRICS)
 
 
@@ -126,9 +126,9 @@ def a_run(
 
 def test_objective_that_a_job_does_not_have_names_the_nearest() -> None:
     measured = {"height/log_loss": 1.0, "height/log_loss/low": 0.5}
-    with pytest.raises(ObjectiveError, match=r"run aaaa1111 has no .* 'height/logloss'") as told:
+    with pytest.raises(ObjectiveError, match=r"run aaaa1111 has no .* 'height/logloss'") as error:
         score(a_run("height/logloss", parent="bbbb2222"), measured)
-    assert "'height/log_loss'" in str(told.value)
+    assert "'height/log_loss'" in str(error.value)
 
 
 @pytest.mark.parametrize("word", ["objective=x", "+objective=x"])
@@ -191,9 +191,9 @@ def test_lists_of_a_sweep_are_paired_as_zip_does(
         [*typed, *(f"{key}={value}" for key, value in fixed.items())]
     )
     if len({len(values) for values in lists.values()}) > 1:
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             paired(overrides)
-        assert all(f"{key} has {len(each)}" in str(told.value) for key, each in lists.items())
+        assert all(f"{key} has {len(each)}" in str(error.value) for key, each in lists.items())
         return
     expected = [
         (*(f"{key}={value}" for key, value in zip(lists, row, strict=True)),

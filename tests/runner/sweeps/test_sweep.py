@@ -1,4 +1,4 @@
-"""What a sweep makes of its jobs' results."""
+"""The results of a sweep: its best job, means over seeds, its picture."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,15 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
-from ml_experiment_runner.sweeps.sweep import Job, Sweep, best_of, over_seeds, parallel_coordinates
+from ml_experiment_runner.sweeps.job_result import JobResult, best_of, over_seeds
+from ml_experiment_runner.sweeps.plot import parallel_coordinates
+from ml_experiment_runner.sweeps.sweep import Sweep
 
 NAN = float("nan")
 
 
-def job(name: str, value: float | None, status: str = "FINISHED", **values: str) -> Job:
+def job(name: str, value: float | None, status: str = "FINISHED", **values: str) -> JobResult:
     points = {} if value is None else {"validation/roc_auc": [Point(0, 0, value)]}
     run = RecordedRun(Path(), name, status=status, points=points)
-    return Job(run, values, value)
+    return JobResult(run, values, value)
 
 
 def test_best_job_has_the_best_objective_and_did_not_fail() -> None:
@@ -46,12 +48,24 @@ def test_picture_has_a_line_for_each_job() -> None:
     jobs = [job(str(number), 0.5 + number / 10, model=("tree", "linear")[number % 2],
                 rate=str(10**-number)) for number in range(4)]  # fmt: skip
     figure = parallel_coordinates(jobs, "validation/roc_auc")
-    figure.canvas.draw()
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
-    assert len(lines) == 4
-    assert sorted(line.get_ydata()[-1] for line in lines) == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    said = {text.get_text() for text in figure.axes[0].texts}
-    assert {"tree", "linear", "0.8"} <= said
+    (lines,) = figure.axes[0].collections
+    segments = lines.get_segments()
+    assert sorted(float(line[0][1]) for line in segments) == pytest.approx([0.5, 0.6, 0.7, 0.8])
+    assert {len(line) for line in segments} == {3}
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
+        "validation/roc_auc", "model", "rate",
+    ]  # fmt: skip
+    ticks = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
+    assert {"tree", "linear"} <= ticks
+    assert "log" in {axes.get_yscale() for axes in figure.axes}
+
+
+def test_picture_shows_values_that_are_no_finite_numbers() -> None:
+    values = ("1", "nan", "inf", "null")
+    jobs = [job(value, number / 10, rate=value, depth="1") for number, value in enumerate(values)]
+    figure = parallel_coordinates(jobs, "validation/roc_auc")
+    ticks = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
+    assert set(values) <= ticks
 
 
 def test_job_that_was_killed_as_it_began_is_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,4 +75,4 @@ def test_job_that_was_killed_as_it_began_is_no_job(monkeypatch: pytest.MonkeyPat
     )
     sweep = Sweep.__new__(Sweep)
     sweep.parent, sweep._chosen = SimpleNamespace(folder=Path(), id="a"), None
-    assert [job.values for job in sweep.jobs()] == [{"seed": "1"}, {"seed": "2"}]
+    assert [result.values for result in sweep.results()] == [{"seed": "1"}, {"seed": "2"}]

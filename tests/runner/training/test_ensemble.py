@@ -282,7 +282,7 @@ def test_merged_signals_are_one_group() -> None:
         ({"groups": {"a": ["flights", "weather"]}}, "an ensemble needs two"),
         ({"groups": {"a": "flights"}}, "must list the signals or features of each group"),
         ({"members": {"moon": LINEAR}}, "model.members.moon: there is no such group"),
-        ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression takes no such"),
+        ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression has no parameter"),
         (
             {"members": {"weather": LINEAR | {"C": -1}}},
             "model.members.weather.C: The 'C' parameter",

@@ -330,11 +330,11 @@ def test_plots_of_each_task_type_can_be_drawn() -> None:
     label, good, _ = noisy(TaskType.MULTICLASS, 300, 0)
     drawn = [
         model_plots.roc_by_class(label, good, CLASSES),
-        model_plots.calibration_of_answers(label, good, CLASSES),
-        model_plots.confusion_of_classes(label, good, CLASSES),
+        model_plots.calibration_by_class(label, good, CLASSES),
+        model_plots.confusion_by_class(label, good, CLASSES),
     ]
     label, good, _ = noisy(TaskType.REGRESSION, 300, 0)
-    drawn += [model_plots.calibration_of_numbers(label, good), model_plots.errors(label, good)]
+    drawn += [model_plots.calibration_of_regression(label, good), model_plots.errors(label, good)]
     for figure in drawn:
         figure.canvas.draw()
     said = {text.get_text() for figure in drawn for text in figure.axes[0].texts}

@@ -135,16 +135,22 @@ def test_too_few_labels_say_about_how_many_are_missing() -> None:
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        ({"policy": "precision"}, r"threshold\.target is missing: precision needs a share"),
+        ({"policy": "precision"}, r"threshold\.target is required by .*=precision"),
         ({"policy": "recall", "target": 1}, r"threshold\.target must be in \(0, 1\), got 1"),
         (
             {"policy": "recall", "target": 0.5, "confidence": 1},
             r"threshold\.confidence must be in \[0\.5, 1\), got 1",
         ),
-        ({"policy": "top_k"}, r"threshold\.capacity is missing: top_k needs"),
-        ({"policy": "cost", "costs": {"false_positive": 1}}, r"threshold\.costs: cost needs"),
-        ({"policy": "cost", "costs": {"fasle_positive": 1}}, "Did you mean 'false_positive'"),
-        ({"policy": "tok_k"}, "Did you mean 'top_k'"),
+        ({"policy": "top_k"}, r"threshold\.capacity is required by .*=top_k"),
+        (
+            {"policy": "cost", "costs": {"false_positive": 1}},
+            r"threshold\.costs\.false_negative is required",
+        ),
+        (
+            {"policy": "cost", "costs": {"fasle_positive": 1}},
+            r"Did you mean 'threshold\.costs\.false_positive'",
+        ),
+        ({"policy": "tok_k"}, r"threshold\.policy must be one of .*top_k, got 'tok_k'"),
     ],
 )
 def test_wrong_policy_is_told(said: dict[str, Any], says: str) -> None:

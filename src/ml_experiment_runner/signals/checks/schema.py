@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import polars as pl
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.casting import casts
 from ml_experiment_runner.signals.contract.contract import Contract, Field
 

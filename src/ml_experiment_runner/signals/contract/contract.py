@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.odcs.quality_rules import Rule
 from ml_experiment_runner.signals.odcs.yaml_document import combined_error

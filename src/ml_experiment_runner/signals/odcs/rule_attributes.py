@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.odcs.quality_rules import Rule, located_rules
 from ml_experiment_runner.signals.odcs.type_options import says_of_values
 from ml_experiment_runner.signals.odcs.yaml_document import Entry

@@ -8,7 +8,7 @@ as `[…]`, one of two as `… or …`, one of a set of words as `=…`.
 import difflib
 from collections.abc import Callable, Mapping
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.yaml_document import Entry, Mistakes
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.yaml_limits import SIZE, check_bounds
 

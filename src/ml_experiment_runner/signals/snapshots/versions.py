@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.contract import Contract, Field
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.odcs.quality_rules import Rule

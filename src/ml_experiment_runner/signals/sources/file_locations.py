@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.sources.file_content import Unreadable, is_of, readable_errors
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import polars as pl
 
-from ml_experiment_runner.config.checks import nearest
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.record.sync import embedded_store
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import read_contracts

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import polars as pl
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.signals.checks import schema
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.sources import columns, files

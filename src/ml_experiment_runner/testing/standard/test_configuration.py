@@ -4,10 +4,10 @@ import warnings
 
 import pytest
 
-from ml_experiment_runner.config.checks import UnsetVariableError
 from ml_experiment_runner.config.composition import compose
 from ml_experiment_runner.config.options import folder, options
 from ml_experiment_runner.config.parameters import MissingExtraError, check_model
+from ml_experiment_runner.config.structure import UnsetVariableError
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.experiment_time import overdue
 from ml_experiment_runner.testing.mistakes import mistakes_in

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from sklearn.model_selection import GroupKFold, KFold
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.dataset.join import PREDICTION_TIME
 from ml_experiment_runner.dataset.plan import SPLIT
 from ml_experiment_runner.dataset.splits import SPLITS
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.training.arrays import Positions
 from ml_experiment_runner.training.evaluation.callbacks import point_metrics, report_to_search

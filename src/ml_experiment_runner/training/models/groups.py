@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.checks import nearest
 from ml_experiment_runner.config.parameters import check_members, is_ensemble
 from ml_experiment_runner.dataset import expressions
 from ml_experiment_runner.dataset.expressions import Needs
 from ml_experiment_runner.dataset.plan import Plan
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.suggestions import nearest
 
 
 def check_ensemble(config: DictConfig, plan: Plan) -> None:

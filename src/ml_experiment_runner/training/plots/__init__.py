@@ -1,1 +1,1 @@
-"""Figures of runs and of the tasks that analyse a model."""
+"""The plots of an evaluated model."""

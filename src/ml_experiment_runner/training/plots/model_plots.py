@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 COLOURS = (BLUE, ORANGE, "#3a8f5c", "#8a5bb5", "#b0902a", "#b5496b")
-MOST_ROWS = 12  # more lines of text would not be readable
+MAX_BARS = 12  # more names would not be readable
 
 
 def roc(label: BinaryLabels, score: Floats, area: float) -> Figure:
@@ -29,9 +29,9 @@ def roc(label: BinaryLabels, score: Floats, area: float) -> Figure:
 
 
 def roc_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
-    """The ROC curve of each class against all others on the test split; of six classes at most."""
-    drawn = min(len(classes), len(COLOURS))
-    axes = _roc_axes(counted("ROC curve, class against rest", drawn, len(classes)))
+    """The ROC curve of each class against the rest on the test split; of six classes at most."""
+    shown = min(len(classes), len(COLOURS))
+    axes = _roc_axes(counted("ROC curve, class against rest", shown, len(classes)))
     for number, (name, colour) in enumerate(zip(classes, COLOURS, strict=False)):
         axes.plot(*_rates(label == name, chances[:, number]), color=colour, label=name)
     axes.legend(frameon=False, loc="lower right")
@@ -55,29 +55,29 @@ def precision_recall(label: BinaryLabels, score: Floats, threshold: float | None
 def calibration(label: BinaryLabels, score: Floats) -> Figure:
     """Share of positives against the mean score, in ten bins of equally many test rows."""
     axes = _axes("Calibration", "mean score", "share of positives")
-    _calibrated(axes, label.astype(np.float64), score)
+    _draw_calibration(axes, label.astype(np.float64), score)
     return _figure(axes)
 
 
-def calibration_of_answers(
+def calibration_by_class(
     label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
 ) -> Figure:
-    """How often the likeliest class is right against its probability, in ten bins of test rows."""
-    right = np.array(classes)[chances.argmax(axis=1)] == label
-    axes = _axes("Calibration", "probability of the likeliest class", "share that is right")
-    _calibrated(axes, right.astype(np.float64), chances.max(axis=1))
+    """Accuracy of the likeliest class against its probability, in ten bins of test rows."""
+    is_right = np.array(classes)[chances.argmax(axis=1)] == label
+    axes = _axes("Calibration", "probability of the likeliest class", "accuracy")
+    _draw_calibration(axes, is_right.astype(np.float64), chances.max(axis=1))
     return _figure(axes)
 
 
-def calibration_of_numbers(label: Floats, prediction: Floats) -> Figure:
+def calibration_of_regression(label: Floats, prediction: Floats) -> Figure:
     """Mean label against mean prediction, in ten bins of equally many test rows."""
     axes = _axes("Calibration", "mean prediction", "mean label")
-    _calibrated(axes, label, prediction)
+    _draw_calibration(axes, label, prediction)
     return _figure(axes)
 
 
 def errors(label: Floats, prediction: Floats) -> Figure:
-    """How often the prediction is off by how much, on the test split without its outer 1 %."""
+    """Distribution of the prediction errors on the test split, without its outer 1 %."""
     error = prediction - label
     low, high = np.quantile(error, [0.005, 0.995])
     axes = _axes("Errors", "prediction minus label", "share of rows")
@@ -92,7 +92,7 @@ def errors(label: Floats, prediction: Floats) -> Figure:
 def threshold_curve(label: BinaryLabels, score: Floats, threshold: float | None) -> Figure:
     """Precision and recall against the threshold on the validation split, where it was learned."""
     values, precision, recall = curve(label, score)
-    axes = _axes("What the threshold trades (validation)", "threshold", "")
+    axes = _axes("Precision and recall by threshold (validation)", "threshold", "")
     axes.plot(thin(values), thin(precision), color=BLUE, label="precision")
     axes.plot(thin(values), thin(recall), color=ORANGE, label="recall")
     if threshold is not None:
@@ -102,34 +102,32 @@ def threshold_curve(label: BinaryLabels, score: Floats, threshold: float | None)
 
 
 def confusion(label: BinaryLabels, score: Floats, threshold: float) -> Figure:
-    """Test rows by truth and by the prediction at the threshold."""
-    axes = _axes("At the threshold (test)", "predicted", "actual")
-    _confused(axes, label, (score >= threshold).astype(np.int8), (0, 1), ("no", "yes"))
+    """The confusion matrix at the threshold, on the test split."""
+    axes = _axes("Confusion matrix (test)", "predicted", "actual")
+    _draw_confusion(axes, label, (score >= threshold).astype(np.int8), (0, 1), ("no", "yes"))
     return _figure(axes)
 
 
-def confusion_of_classes(
-    label: NDArray[np.str_], chances: Floats, classes: Sequence[str]
-) -> Figure:
-    """Test rows by truth and by the likeliest class; the most frequent classes if many."""
+def confusion_by_class(label: NDArray[np.str_], chances: Floats, classes: Sequence[str]) -> Figure:
+    """The confusion matrix of the likeliest class, on the test split; of eight classes at most."""
     predicted = np.array(classes)[chances.argmax(axis=1)]
     names, counts = np.unique(label, return_counts=True)
     shown = sorted(names[np.argsort(-counts, kind="stable")[:8]])
-    title = counted("The likeliest class (test)", len(shown), len(names))
+    title = counted("Confusion matrix (test)", len(shown), len(names))
     axes = _axes(title, "predicted", "actual")
-    _confused(axes, label, predicted, shown, shown)
+    _draw_confusion(axes, label, predicted, shown, shown)
     return _figure(axes)
 
 
 def importance(names: list[str], drops: Floats, metric: str) -> Figure:
-    """What the main metric loses on test rows when a feature is shuffled.
+    """The permutation importance of the features, on test rows.
 
     Args:
         names: The features.
-        drops: Loss for each feature and shuffle, shape (features, repeats).
-        metric: The metric in words.
+        drops: Loss of the metric by feature and shuffle, shape (features, repeats).
+        metric: The metric's label.
     """
-    order = np.argsort(drops.mean(axis=1))[-MOST_ROWS:]
+    order = np.argsort(drops.mean(axis=1))[-MAX_BARS:]
     title = counted("Permutation importance", len(order), len(names))
     axes = _axes(title, f"loss of {metric} when shuffled", "")
     shown = [names[number] for number in order]
@@ -145,14 +143,14 @@ def importance(names: list[str], drops: Floats, metric: str) -> Figure:
 
 
 def slices(evaluated: "Sequence[Slice]", whole: float, metric: str) -> Figure:
-    """The groups of test rows that are predicted worst, with intervals, beside the whole.
+    """The weakest slices of the test split, with intervals, beside the metric on all rows.
 
     Args:
-        evaluated: The worst first.
+        evaluated: The slices, the worst first.
         whole: The metric on all rows.
-        metric: The metric in words.
+        metric: The metric's label.
     """
-    shown = [group for group in evaluated if group.value is not None][:MOST_ROWS][::-1]
+    shown = [group for group in evaluated if group.value is not None][:MAX_BARS][::-1]
     title = counted("The weakest slices (test)", len(shown), len(evaluated))
     axes = _axes(title, metric, "")
     axes.axvline(whole, color=GREY, linewidth=1, linestyle="--", label="all rows")
@@ -169,24 +167,24 @@ def slices(evaluated: "Sequence[Slice]", whole: float, metric: str) -> Figure:
 
 
 def counted(title: str, shown: int, count: int) -> str:
-    """A title that says how many are shown, if not all of them are."""
+    """A title with the number of items that are shown, where it is not all of them."""
     return title if shown == count else f"{title}: {shown} of {count}"
 
 
 def thin(values: Floats) -> Floats:
-    """At most 1,000 points, first and last kept: a curve has no more pixels."""
+    """At most 1,000 points, with the first and the last: a curve has no more pixels."""
     if len(values) <= 1000:
         return values
-    kept: Floats = values[np.linspace(0, len(values) - 1, 1000).astype(int)]
-    return kept
+    thinned: Floats = values[np.linspace(0, len(values) - 1, 1000).astype(int)]
+    return thinned
 
 
 def _rates(label: NDArray[Any], score: Floats) -> tuple[Floats, Floats]:
     """False and true positive rates, the highest scores first."""
     order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(label[order])
-    misses = np.arange(1, len(label) + 1) - hits
-    return thin(misses / max(misses[-1], 1)), thin(hits / max(hits[-1], 1))
+    true = np.cumsum(label[order])
+    false = np.arange(1, len(label) + 1) - true
+    return thin(false / max(false[-1], 1)), thin(true / max(true[-1], 1))
 
 
 def _roc_axes(title: str) -> Axes:
@@ -195,8 +193,8 @@ def _roc_axes(title: str) -> Axes:
     return axes
 
 
-def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
-    """Ten bins of equally many rows, with 95 % intervals of their means."""
+def _draw_calibration(axes: Axes, truth: Floats, prediction: Floats) -> None:
+    """Draws ten bins of equally many rows, with 95 % intervals of their means."""
     order = np.argsort(prediction, kind="stable")
     bins = [rows for rows in np.array_split(order, 10) if len(rows)]
     x = np.array([prediction[rows].mean() for rows in bins])
@@ -207,18 +205,18 @@ def _calibrated(axes: Axes, truth: Floats, prediction: Floats) -> None:
     axes.legend(frameon=False, loc="upper left")
 
 
-def _confused(
+def _draw_confusion(
     axes: Axes,
     truth: NDArray[Any],
     predicted: NDArray[Any],
     values: Sequence[object],
     names: Sequence[str],
 ) -> None:
-    table = np.array([[np.sum((truth == actual) & (predicted == value)) for value in values]
-                      for actual in values])  # fmt: skip
-    shares = table / np.array([np.sum(truth == actual) for actual in values]).clip(1)[:, None]
+    counts = np.array([[np.sum((truth == actual) & (predicted == value)) for value in values]
+                       for actual in values])  # fmt: skip
+    shares = counts / np.array([np.sum(truth == actual) for actual in values]).clip(1)[:, None]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.3)
-    for (row, column), count in np.ndenumerate(table):
+    for (row, column), count in np.ndenumerate(counts):
         text = f"{count:,}\n{shares[row, column]:.0%}"
         size = 10 if len(values) < 4 else 6
         axes.text(column, row, text, ha="center", va="center", fontsize=size)

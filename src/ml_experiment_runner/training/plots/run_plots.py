@@ -1,4 +1,4 @@
-"""Which plots an evaluated model gets."""
+"""Records the plots of an evaluated model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,33 +26,33 @@ def log_plots(
     """Records the plots of the task type.
 
     Args:
-        run: Where they are recorded.
-        dataset: What was learned.
-        labels: The truth by split, `validation` and `test`.
-        predictions: What `evaluate` was given, by split.
-        metrics: What was measured.
-        drops: The features and their importance.
-        slices: The evaluated groups of test rows, the worst first.
+        run: The run that records them.
+        dataset: The dataset that the model was fitted on.
+        labels: Labels by split, `validation` and `test`.
+        predictions: Predictions by split.
+        metrics: The model's metrics.
+        drops: The features and their permutation importance.
+        slices: The evaluated slices of the test split, the worst first.
     """
     label, prediction = labels["test"], predictions["test"]
     if dataset.task_type == TaskType.BINARY:
         threshold = metrics.get("threshold")
-        learned_on = labels["validation"], predictions["validation"]
+        validation = labels["validation"], predictions["validation"]
         run.log_figure(model_plots.roc(label, prediction, metrics["test/roc_auc"]), "roc")
         run.log_figure(
             model_plots.precision_recall(label, prediction, threshold), "precision_recall"
         )
         run.log_figure(model_plots.calibration(label, prediction), "calibration")
-        run.log_figure(model_plots.threshold_curve(*learned_on, threshold), "threshold")
+        run.log_figure(model_plots.threshold_curve(*validation, threshold), "threshold")
         if threshold is not None:
             run.log_figure(model_plots.confusion(label, prediction, threshold), "confusion")
     elif dataset.task_type == TaskType.MULTICLASS:
-        answers = label, prediction, dataset.classes
-        run.log_figure(model_plots.roc_by_class(*answers), "roc")
-        run.log_figure(model_plots.calibration_of_answers(*answers), "calibration")
-        run.log_figure(model_plots.confusion_of_classes(*answers), "confusion")
+        scored = label, prediction, dataset.classes
+        run.log_figure(model_plots.roc_by_class(*scored), "roc")
+        run.log_figure(model_plots.calibration_by_class(*scored), "calibration")
+        run.log_figure(model_plots.confusion_by_class(*scored), "confusion")
     else:
-        run.log_figure(model_plots.calibration_of_numbers(label, prediction), "calibration")
+        run.log_figure(model_plots.calibration_of_regression(label, prediction), "calibration")
         run.log_figure(model_plots.errors(label, prediction), "errors")
     metric = METRICS[main_metric(dataset.task_type)].label
     if slices:

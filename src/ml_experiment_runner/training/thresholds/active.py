@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.config.checks import read_moment
+from ml_experiment_runner.config.run_time import read_run_time
 from ml_experiment_runner.dataset.dataset import Dataset
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.holds.holds import Hold, Violation
@@ -110,7 +110,7 @@ def _hold(run: Run, config: DictConfig, dataset: Dataset, threshold: dict[str, A
         Hold(
             id="", subject=subject, version=str(threshold["policy"]["policy"]), last_good=last_good,
             owner=config.experiment.owner or "whoever runs it",
-            opened=read_moment(config).astimezone(UTC).isoformat(timespec="seconds"),
+            opened=read_run_time(config).astimezone(UTC).isoformat(timespec="seconds"),
             partition="all", violations=(violation,), delivery=(delivery,), kind="threshold",
         ),
     )  # fmt: skip
