@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.collections import LineCollection
 
 from ml_experiment_runner.record.run_reader import Point, RecordedRun
 from ml_experiment_runner.sweeps.job_result import JobResult, best_of, over_seeds
@@ -49,6 +50,7 @@ def test_picture_has_a_line_for_each_job() -> None:
                 rate=str(10**-number)) for number in range(4)]  # fmt: skip
     figure = parallel_coordinates(jobs, "validation/roc_auc")
     (lines,) = figure.axes[0].collections
+    assert isinstance(lines, LineCollection)
     segments = lines.get_segments()
     assert sorted(float(line[0][1]) for line in segments) == pytest.approx([0.5, 0.6, 0.7, 0.8])
     assert {len(line) for line in segments} == {3}
