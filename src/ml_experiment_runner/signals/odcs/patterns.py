@@ -2,7 +2,7 @@
 
 import re
 
-from ml_experiment_runner.project.text import shorten
+from ml_experiment_runner.project.text import enumerated, shorten
 from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 CLASSES = {
@@ -65,5 +65,6 @@ def shortened(text: str, most: int = 60) -> str:
 
 def listed(texts: tuple[str, ...], most: int = 8) -> str:
     """Texts in a message; an empty one, or blanks, would not be seen without quotes."""
-    shown = [text if text.strip() == text != "" else f"'{text}'" for text in texts[:most]]
-    return ", ".join(shown) + (", …" if len(texts) > most else "")
+    return enumerated(
+        [value if value.strip() == value != "" else f"'{value}'" for value in texts], most
+    )

@@ -136,7 +136,7 @@ def check(before: Contract, now: Contract) -> None:
         UserError: It does not; names the reason and the version to write.
     """
     old, new = numbers(before.version), numbers(now.version)
-    # a draft promises nothing yet, and once versions could be any text
+    # a draft promises nothing yet, and the order of versions without numbers is unknown
     if not old or not new or before.status in ("proposed", "draft"):
         return
     if new < old:
