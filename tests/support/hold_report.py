@@ -56,6 +56,7 @@ class Page(HTMLParser):
         self.words: list[str] = []
         self.drawn: list[str] = []
         self.groups: list[str] = []
+        self.shapes: dict[str, str] = {}  # of the marks
         self.loaded: list[str] = []
         self.feed(self.source.partition("</style>")[2])
         self.text = re.sub(r"\s+", " ", " ".join(self.words))
@@ -66,6 +67,8 @@ class Page(HTMLParser):
             self.drawn.append("")
         if tag == "g":
             self.groups.append(values.get("class", ""))
+        if tag == "path" and "id" in values:
+            self.shapes |= {group: values["d"] for group in self.groups if group in MARKS}
         if tag == "use":  # a mark
             self.drawn[-1] += "".join(MARKS.get(group, "") for group in self.groups)
         self.loaded += [values[name] for name in ("src", "href") if name in values]
