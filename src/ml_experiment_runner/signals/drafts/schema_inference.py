@@ -1,4 +1,8 @@
-"""Schema inference: the types of fields, the key and the event time, from rows."""
+"""Schema inference: the types of fields, the key and the event time, from rows.
+
+polars' own inference does not fit a contract: it reads `007` as 7, `+1` as a text, `1e400` as
+infinity, `0.1234567890123456789` as the nearest float and `01/02/2024` as 1 February.
+"""
 
 import itertools
 import math
