@@ -103,6 +103,7 @@ def _svg(figure: Figure) -> str:
         )
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg") :].replace("<g id=", "<g class=")
+    drawing = drawing.replace("<svg", '<svg aria-hidden="true"', 1)  # the table has the numbers
     for colour, variable in ON_THE_PAGE.items():
         drawing = drawing.replace(colour, variable)
     return drawing

@@ -32,7 +32,7 @@ PAST = 24  # partitions: two years of months
 YEAR = 12  # partitions that "before" is
 BINS = 36
 EXACT = 2**52  # of larger whole numbers a half more is no other number
-MOST = 10  # values or fields that are shown
+MOST_VALUES = 10  # that are shown
 
 Series = dict[str, tuple[float, ...]]  # numbers by partition
 
@@ -219,7 +219,7 @@ def value_shares(before: ColumnProfile, delivery: ColumnProfile) -> list[dict[st
             ],
             "new": value not in old and not before.others,
         }
-        for value in moved(before, delivery)[:MOST]
+        for value in moved(before, delivery)[:MOST_VALUES]
     ]
 
 
