@@ -67,7 +67,7 @@ def broken(
             for violation in _copies(contract, frame, partition)
         ],
     ]
-    firsts = [_first(violations) for violations in by_check if violations]
+    firsts = [in_first_partition(violations) for violations in by_check if violations]
     return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
@@ -230,8 +230,8 @@ def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Vio
     return [Violation("duplicates", None, message, partition)]
 
 
-def _first(violations: list[Violation]) -> Violation:
-    """One violation for all partitions that a rule is broken in."""
+def in_first_partition(violations: Sequence[Violation]) -> Violation:
+    """One violation for all partitions that have it."""
     first, *more = violations
     if not more:
         return first

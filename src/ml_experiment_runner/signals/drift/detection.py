@@ -8,11 +8,11 @@ the field that explains most of it.
 
 import math
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
 
 import polars as pl
 
 from ml_experiment_runner.holds.holds import Violation
+from ml_experiment_runner.signals.checks.quality import in_first_partition
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import sequence
 from ml_experiment_runner.signals.drift.limits import (
@@ -165,11 +165,7 @@ def _one_for_each_field(violations: list[Violation]) -> list[Violation]:
     grouped: dict[tuple[str, str | None], list[Violation]] = {}
     for violation in violations:
         grouped.setdefault((violation.kind, violation.field), []).append(violation)
-    return [
-        replace(first, message=f"{first.message} (and in {len(more)} more partitions)")
-        if more else first
-        for first, *more in grouped.values()
-    ]  # fmt: skip
+    return [in_first_partition(group) for group in grouped.values()]
 
 
 def _violation(contract: Contract, field: str, excesses: list[Excess], partition: str) -> Violation:
