@@ -148,7 +148,7 @@ def loads(text: str, *, strict: bool = False) -> Any:
         strict: NaN and Infinity, which Python writes and JSON does not have, are refused.
 
     Raises:
-        ValueError: It is no JSON, or has a key twice.
+        ValueError: It is not valid JSON, or has a duplicate key.
     """
     return (STRICT if strict else DECODER).decode(text)
 

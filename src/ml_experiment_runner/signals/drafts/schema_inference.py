@@ -28,7 +28,7 @@ NULLS = (
     *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),
     *("nil", "-", "--", "?", "."),
 )
-"""Texts that stand for nothing, where the rest of a column is no text."""
+"""Texts that mean null in a column of another type."""
 PERSONAL = re.compile(
     r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth|dob|geb)(_|$)"
     r"|birth_?(day|date|year)|date_?of_?birth|geburts_?(tag|datum|jahr)|geb_?dat"

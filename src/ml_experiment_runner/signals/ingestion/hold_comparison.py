@@ -31,7 +31,7 @@ from ml_experiment_runner.signals.snapshots.profile import (
 PAST = 24  # partitions: two years of months
 YEAR = 12  # partitions that "before" is
 BINS = 36
-EXACT = 2**52  # of larger whole numbers a half more is no other number
+EXACT = 2**52  # from here on floats have no halves
 MOST_VALUES = 10  # that are shown
 
 Series = dict[str, tuple[float, ...]]  # numbers by partition

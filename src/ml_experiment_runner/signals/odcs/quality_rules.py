@@ -1,6 +1,6 @@
 """Quality rules of ODCS: what is counted in a table, and how many of it there may be.
 
-What belongs to other tools (SQL, texts, engines) is no mistake: it is listed as not checked.
+What belongs to other tools (SQL, texts, engines) is listed as not checked.
 """
 
 import difflib
@@ -115,7 +115,7 @@ class Rule:
 
     @property
     def rows(self) -> tuple[int | None, int | None] | None:
-        """Least and greatest number of rows that it allows; None if that is no range."""
+        """Least and greatest number of rows that it allows; None if it allows no range."""
         low, high = self.bounds[0], self.bounds[-1]
         if self.operator == "mustNotBe" and low == 0:
             return 1, None

@@ -44,7 +44,7 @@ def availability(contract: Contract, pin: str | None, now: datetime) -> Availabi
         now: When the run takes place.
 
     Raises:
-        UserError: There is no such version, or the contract has a run stop now.
+        UserError: The version is unknown, or the contract has a run stop now.
     """
     if pin is not None:
         return Availability(versions.pinned(contract, pin)[0], pin)

@@ -189,7 +189,7 @@ def pinned(contract: Contract, version: str) -> tuple[Contract, Snapshot]:
     """Contract and snapshot of a version.
 
     Raises:
-        UserError: There is no such version; names the nearest.
+        UserError: The version is unknown; names the nearest.
     """
     files = kept(contract)
     if version not in files:
