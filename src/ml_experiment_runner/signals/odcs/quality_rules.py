@@ -155,8 +155,8 @@ class Rule:
 
 def read_rules(
     entry: Entry | None, place: str, unchecked: list[str], kind: str = ""
-) -> tuple[Rule, ...]:
-    """The rules of a `quality` list.
+) -> list[tuple[Rule, Entry]]:
+    """The rules of a `quality` list, each with the entry that a mistake is named at.
 
     Args:
         entry: The list.
@@ -167,13 +167,6 @@ def read_rules(
     Raises:
         UserError: The standard has no such entry, or the rule can never be kept.
     """
-    return tuple(rule for rule, _ in located_rules(entry, place, unchecked, kind))
-
-
-def located_rules(
-    entry: Entry | None, place: str, unchecked: list[str], kind: str = ""
-) -> list[tuple[Rule, Entry]]:
-    """The rules of a `quality` list, each with the entry that a mistake is named at."""
     rules: list[tuple[Rule, Entry]] = []
     for item in entry.items() if entry else []:
         values = _entries(item, place, unchecked)
