@@ -57,14 +57,11 @@ def translated(pattern: str) -> str:
     return text
 
 
-def shortened(text: str, most: int = 60) -> str:
+def shortened(text: str) -> str:
     """A text that fits into a line."""
-    line = text if text.isprintable() else repr(text)[1:-1]
-    return shorten(line, most)
+    return shorten(text if text.isprintable() else repr(text)[1:-1])
 
 
-def listed(texts: tuple[str, ...], most: int = 8) -> str:
+def listed(texts: tuple[str, ...]) -> str:
     """Texts in a message; an empty one, or blanks, would not be seen without quotes."""
-    return enumerated(
-        [value if value.strip() == value != "" else f"'{value}'" for value in texts], most
-    )
+    return enumerated([text if text.strip() == text != "" else f"'{text}'" for text in texts], 8)
