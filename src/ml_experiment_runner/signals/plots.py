@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 def draw_steps(
     axes: Axes, edges: NDArray[Any], shares: Sequence[NDArray[Any]], colours: Sequence[str]
 ) -> None:
-    """Shares of the rows in bins, before and after; after has the thicker outline.
-
-    Args:
-        axes: Where to.
-        edges: Of the bins, numbers or times.
-        shares: Of before and of after.
-        colours: Of before and of after.
-    """
+    """Shares of the rows in bins, before and after; after has the thicker outline."""
     for heights, colour, width in zip(shares, colours, (1.0, 1.8), strict=True):
         axes.stairs(heights, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
         axes.stairs(heights, edges, color=colour, linewidth=width)

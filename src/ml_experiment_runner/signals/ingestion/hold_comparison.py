@@ -8,25 +8,8 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.contract.contract import Contract, Field
-from ml_experiment_runner.signals.snapshots import profile
-from ml_experiment_runner.signals.snapshots.diff import (
-    FIFTH,
-    GAP,
-    LAST_FIFTH,
-    MEDIAN,
-    gap,
-    moved,
-    null_share,
-    quantile_range,
-    shares,
-)
-from ml_experiment_runner.signals.snapshots.profile import (
-    LARGEST,
-    ColumnProfile,
-    Floats,
-    PartitionProfile,
-    show,
-)
+from ml_experiment_runner.signals.snapshots import diff, profile
+from ml_experiment_runner.signals.snapshots.profile import ColumnProfile, Floats, PartitionProfile
 
 PAST = 24  # partitions: two years of months
 YEAR = 12  # partitions that "before" is
@@ -116,15 +99,21 @@ def quantile_facts(
 ) -> list[tuple[str, str, str]]:
     """Mean and quantiles of both, as texts."""
     facts = [
-        (name, quantile_range(before, levels, type_), quantile_range(delivery, levels, type_))
+        (
+            name,
+            diff.quantile_range(before, levels, type_),
+            diff.quantile_range(delivery, levels, type_),
+        )
         for name, levels in (
-            ("median", (MEDIAN,)),
-            ("middle 90 %", (FIFTH, LAST_FIFTH)),
+            ("median", (diff.MEDIAN,)),
+            ("middle 90 %", (diff.FIFTH, diff.LAST_FIFTH)),
             ("least … greatest", (0, -1)),
         )
     ]
     if before.mean is not None and delivery.mean is not None:
-        facts.insert(0, ("mean", show(before.mean, type_), show(delivery.mean, type_)))
+        facts.insert(
+            0, ("mean", profile.show(before.mean, type_), profile.show(delivery.mean, type_))
+        )
     return facts
 
 
@@ -133,17 +122,19 @@ def quantiles_by_partition(field: Field, rows: ReportRows) -> Lines:
 
     def numbers(partition: PartitionProfile) -> tuple[float, ...]:
         quantiles = partition.columns[field.name].quantiles
-        return tuple(quantiles[level] for level in (MEDIAN, FIFTH, LAST_FIFTH) if quantiles)
+        return tuple(
+            quantiles[level] for level in (diff.MEDIAN, diff.FIFTH, diff.LAST_FIFTH) if quantiles
+        )
 
     return _by_partition("Median and middle 90 % by partition", field.type, rows, numbers)
 
 
 def changed_share_by_partition(field: Field, rows: ReportRows) -> Lines:
     """Share of the value that moved most, by partition."""
-    value = moved(rows.before.columns[field.name], rows.delivery.columns[field.name])[0]
+    value = diff.moved(rows.before.columns[field.name], rows.delivery.columns[field.name])[0]
     return _by_partition(
         f"Share of “{value}” by partition", "share", rows,
-        lambda partition: (100 * shares(partition.columns[field.name]).get(value, 0.0),),
+        lambda partition: (100 * diff.shares(partition.columns[field.name]).get(value, 0.0),),
     )  # fmt: skip
 
 
@@ -151,7 +142,7 @@ def nulls_by_partition(field: Field, rows: ReportRows) -> Lines:
     """Share of rows without a value, by partition."""
     return _by_partition(
         "Share of the rows without a value, by partition", "share", rows,
-        lambda partition: (100 * null_share(partition, field.name),),
+        lambda partition: (100 * diff.null_share(partition, field.name),),
     )  # fmt: skip
 
 
@@ -182,7 +173,7 @@ def histogram(field: Field, rows: ReportRows) -> Histogram:
         .to_physical()
         .cast(pl.Float64)
         .to_numpy()
-        .clip(-LARGEST, LARGEST)
+        .clip(-profile.LARGEST, profile.LARGEST)
         / _second(field)
         for frame in rows.frames
     )
@@ -208,7 +199,7 @@ def _second(field: Field) -> float:
 
 def value_shares(before: ColumnProfile, delivery: ColumnProfile) -> list[dict[str, Any]]:
     """Shares of the values that moved most."""
-    old, new = shares(before), shares(delivery)
+    old, new = diff.shares(before), diff.shares(delivery)
     longest = max([*old.values(), *new.values()], default=1.0)
     return [
         {
@@ -219,7 +210,7 @@ def value_shares(before: ColumnProfile, delivery: ColumnProfile) -> list[dict[st
             ],
             "new": value not in old and not before.others,
         }
-        for value in moved(before, delivery)[:MOST_VALUES]
+        for value in diff.moved(before, delivery)[:MOST_VALUES]
     ]
 
 
@@ -230,8 +221,8 @@ def field_differences(
     differences = []
     for field in contract.fields:
         old, new = rows.before.columns[field.name], rows.delivery.columns[field.name]
-        size = gap(old, new)
-        usual = max(gap(old, rows.past[name].columns[field.name]) for name in rows.year)
+        size = diff.gap(old, new)
+        usual = max(diff.gap(old, rows.past[name].columns[field.name]) for name in rows.year)
         if field.name != contract.event_time and not field.classification:
             is_named = field.name in named
             differences.append({"name": field.name, "size": size, "usual": usual,
@@ -251,7 +242,7 @@ def correlation_gaps(rows: ReportRows) -> list[dict[str, Any]]:
             part.correlations.get(pair, 0.0) for part in (rows.before, rows.delivery)
         )
         beyond = max(delivery - max(usual), min(usual) - delivery)
-        if beyond >= GAP:  # no month of the past is as far from the delivery
+        if beyond >= diff.GAP:  # no month of the past is as far from the delivery
             gaps.append({"fields": pair, "before": before, "delivery": delivery, "beyond": beyond,
                          "usual": (min(usual), max(usual))})  # fmt: skip
     return sorted(gaps, key=lambda gap: -gap["beyond"])
