@@ -44,6 +44,9 @@ def month(number: int) -> pl.DataFrame:
 PAST = {f"2024-{number:02}": month(number).lazy() for number in range(1, 9)}
 
 
+MARKS = {"past": "p", "delivery": "c"}
+
+
 class Page(HTMLParser):
     """A page's text, its drawings and what it would load."""
 
@@ -52,6 +55,8 @@ class Page(HTMLParser):
         self.source = path.read_text(encoding="utf-8")
         self.words: list[str] = []
         self.drawn: list[str] = []
+        self.groups: list[str] = []
+        self.shapes: dict[str, str] = {}  # of the marks
         self.loaded: list[str] = []
         self.feed(self.source.partition("</style>")[2])
         self.text = re.sub(r"\s+", " ", " ".join(self.words))
@@ -60,10 +65,18 @@ class Page(HTMLParser):
         values = {name: value or "" for name, value in attributes}
         if tag == "svg":
             self.drawn.append("")
-        if tag == "circle":
-            self.drawn[-1] += values["class"][0]
+        if tag == "g":
+            self.groups.append(values.get("class", ""))
+        if tag == "path" and "id" in values:
+            self.shapes |= {group: values["d"] for group in self.groups if group in MARKS}
+        if tag == "use":  # a mark
+            self.drawn[-1] += "".join(MARKS.get(group, "") for group in self.groups)
         self.loaded += [values[name] for name in ("src", "href") if name in values]
         assert "nan" not in str(attributes), tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "g":
+            self.groups.pop()
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)

@@ -91,6 +91,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def enumerated(texts: Sequence[str], most: int) -> str:
+    """The first texts, with an ellipsis where there are more."""
+    return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")
+
+
 def shorten(text: str, most: int = 60) -> str:
     """The text, cut to a length with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -210,7 +210,7 @@ def unchecked(kind: str, rule: Any) -> list[str]:
     """What is said to be not checked of a field's rule, or of a table's if it has no type."""
     found: list[str] = []
     quality = parse(f"quality: {json.dumps([rule])}", PATH).find("quality")
-    assert read_rules(quality, "it", found, kind) == ()
+    assert read_rules(quality, "it", found, kind) == []
     return [each.removeprefix("quality of it: ") for each in found]
 
 

@@ -40,6 +40,12 @@ def test_it_draws_a_breached_field_over_the_partitions(report: Report) -> None:
     assert "the delivery, 2024-09, 700 rows" in page.text
 
 
+def test_delivery_is_told_apart_without_colour(report: Report) -> None:
+    shapes = report(CELSIUS, SAID).shapes
+    assert "C" in shapes["past"]  # curves
+    assert "C" not in shapes["delivery"]
+
+
 def test_changed_partition_stands_beside_what_it_was(report: Report) -> None:
     page = report(CELSIUS, SAID, past={**PAST, "2024-09": month(9).lazy()})
     assert page.drawn[0] == "p" * 9 + "c"

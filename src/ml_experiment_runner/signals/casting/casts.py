@@ -148,7 +148,7 @@ def loads(text: str, *, strict: bool = False) -> Any:
         strict: NaN and Infinity, which Python writes and JSON does not have, are refused.
 
     Raises:
-        ValueError: It is no JSON, or has a key twice.
+        ValueError: It is not valid JSON, or has a duplicate key.
     """
     return (STRICT if strict else DECODER).decode(text)
 
@@ -181,7 +181,7 @@ def _booleans(series: pl.Series) -> pl.Series:
     if series.dtype.is_numeric():
         texts = exact_numbers.plain(series.cast(pl.String))
     elif series.dtype != pl.String:
-        return _none(series, pl.Boolean())
+        return exact_numbers.nulls(series, pl.Boolean())
     texts = texts.str.to_lowercase()
     # the pair that the first value is of: another one would be another way to write it
     first = texts.drop_nulls().head(1)
@@ -197,7 +197,7 @@ def _strings(series: pl.Series) -> pl.Series:
         return series.cast(pl.String)
     if dtype == pl.Binary:
         return _texts_of_bytes(series)
-    return _none(series, pl.String())
+    return exact_numbers.nulls(series, pl.String())
 
 
 def _texts_of_bytes(series: pl.Series) -> pl.Series:
@@ -223,7 +223,7 @@ def _json(series: pl.Series, kind: str) -> pl.Series:
         compacts = pl.Series(_of_texts(texts, start), dtype=pl.String)
         return series.replace_strict(texts, compacts, default=None, return_dtype=pl.String)
     if not dtype.is_nested() or _has(dtype, (pl.Duration, pl.Binary, pl.Object)):
-        return _none(series, pl.String())
+        return exact_numbers.nulls(series, pl.String())
     is_fine = pl.Series([False] * len(series))
     if (coarse := _in_microseconds(dtype)) != dtype:
         shorter = series.cast(coarse, strict=False)
@@ -269,7 +269,3 @@ def _in_microseconds(dtype: Any) -> Any:
     if isinstance(dtype, pl.Array):
         return pl.Array(_in_microseconds(dtype.inner), dtype.shape[0])
     return pl.List(_in_microseconds(dtype.inner)) if isinstance(dtype, pl.List) else dtype
-
-
-def _none(series: pl.Series, dtype: pl.DataType) -> pl.Series:
-    return pl.Series(series.name, [None] * len(series), dtype)

@@ -26,7 +26,7 @@ def integers(series: pl.Series) -> pl.Series:
         texts = series.cast(pl.String).str.replace(r"\.0*$", "")
         return texts.cast(pl.Int64, strict=False)
     if dtype != pl.String:
-        return _none(series, pl.Int64())
+        return nulls(series, pl.Int64())
     values = series.cast(pl.Int64, strict=False)
     if values.null_count() == series.null_count():
         return values
@@ -50,7 +50,7 @@ def numbers(series: pl.Series) -> pl.Series:
         return values.set(~is_exact, None)
     if dtype.is_decimal():
         return _of_texts(series.cast(pl.String))
-    return _of_texts(series) if dtype == pl.String else _none(series, pl.Float64())
+    return _of_texts(series) if dtype == pl.String else nulls(series, pl.Float64())
 
 
 def plain(texts: pl.Series) -> pl.Series:
@@ -146,5 +146,6 @@ def _nan(value: object) -> str:
     return "; list NaN under nullValues if it stands for nothing"
 
 
-def _none(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+def nulls(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """As many nulls as a series has values."""
     return pl.Series(series.name, [None] * len(series), dtype)

@@ -243,7 +243,7 @@ def value_text(value: object, contract: Contract) -> str:
 def moment_text(moment: datetime, contract: Contract) -> str:
     """A moment in the contract's time zone."""
     try:
-        return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m-%d %H:%M}"
+        return f"{contract.local(moment):%Y-%m-%d %H:%M}"
     except OverflowError:  # at the ends of the calendar
         return f"{moment:%Y-%m-%d %H:%M}"
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from ml_experiment_runner.holds.holds import Violation
-from ml_experiment_runner.project.text import percent, time_span
+from ml_experiment_runner.project.text import enumerated, percent, time_span
 from ml_experiment_runner.signals.checks.conditions import (
     Condition,
     conditions,
@@ -67,7 +67,7 @@ def broken(
             for violation in _copies(contract, frame, partition)
         ],
     ]
-    firsts = [_first(violations) for violations in by_check if violations]
+    firsts = [in_first_partition(violations) for violations in by_check if violations]
     return [*firsts, *repeated(contract, delivery, unchanged or {})]
 
 
@@ -82,7 +82,9 @@ def lateness(contract: Contract, last_event: datetime | None, now: datetime) -> 
         f"the last event is of {moment_text(last_event, contract)}, "
         f"{time_span(now - last_event)} ago; new ones are due within {time_span(due)}"
     )
-    return Violation("freshness", contract.event_time, message, _month(last_event, contract))
+    return Violation(
+        "freshness", contract.event_time, message, f"{contract.local(last_event):%Y-%m}"
+    )
 
 
 def is_growing(contract: Contract, partition: str, now: datetime) -> bool:
@@ -171,7 +173,7 @@ def _unfinished(
     last = delivery[newest].select(pl.max(contract.event_time)).item()
     if last is None or last.year >= datetime.max.year:
         return None
-    day = last.astimezone(ZoneInfo(contract.time_zone)).date()
+    day = contract.local(last).date()
     return newest if (day + timedelta(days=1)).month == day.month else None
 
 
@@ -228,16 +230,10 @@ def _copies(contract: Contract, frame: pl.DataFrame, partition: str) -> list[Vio
     return [Violation("duplicates", None, message, partition)]
 
 
-def _first(violations: list[Violation]) -> Violation:
-    """One violation for all partitions that a rule is broken in."""
+def in_first_partition(violations: Sequence[Violation]) -> Violation:
+    """One violation for all partitions that have it."""
     first, *more = violations
     if not more:
         return first
-    also = ", ".join(violation.partition for violation in more[:3]) + (
-        ", …" if len(more) > 3 else ""
-    )
+    also = enumerated([violation.partition for violation in more], 3)
     return Violation(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
-
-
-def _month(moment: datetime, contract: Contract) -> str:
-    return f"{moment.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"

@@ -5,11 +5,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.project.errors import UserError
@@ -196,6 +197,10 @@ class Contract:
             if self.contact in (UNKNOWN, self.owner)
             else (f"{self.owner} ({self.contact})")
         )
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the contract's time zone."""
+        return moment.astimezone(ZoneInfo(self.time_zone))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -12,11 +12,8 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract, Contracts
 from ml_experiment_runner.signals.contract.people import people
-from ml_experiment_runner.signals.contract.source_configuration import (
-    NOWHERE,
-    SourceConfiguration,
-    parse,
-)
+from ml_experiment_runner.signals.contract.server_entry import read_servers
+from ml_experiment_runner.signals.contract.source_configuration import NOWHERE, SourceConfiguration
 from ml_experiment_runner.signals.contract.table import Table, read_table
 from ml_experiment_runner.signals.contract.timeliness import read_times
 from ml_experiment_runner.signals.odcs import standard
@@ -177,7 +174,7 @@ def _source_configuration(
             "'servers' is missing: say where the data come from"
         ))  # fmt: skip
         return NOWHERE
-    return parse(servers, (table.name, table.source_name), custom.get("server"), reading)
+    return read_servers(servers, (table.name, table.source_name), custom.get("server"), reading)
 
 
 def _status(entry: Entry | None, reading: Reading) -> str:

@@ -94,7 +94,7 @@ def _acted_on(
                 )
         reading.unchecked.add(f"slaProperties {shorten(name)}")
     chosen: dict[str, Mapping[str, Entry]] = {}
-    if not table.fields:  # which table it is, or what it holds, has to be said first
+    if not table.fields:  # the table or its fields are missing, which another mistake says
         return chosen
     has_moments = any(field.type == "timestamp" for field in table.fields)
     if event_time is None and not has_moments:  # nothing that they could count from

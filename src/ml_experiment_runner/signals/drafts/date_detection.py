@@ -63,7 +63,7 @@ def find(texts: pl.Series) -> Found | None:
         if parts not in fitting and not _read(given, pattern).has_nulls():
             fitting[parts] = pattern
     patterns = tuple(fitting.values())
-    return Found(patterns, _kind(patterns[0])) if patterns else None
+    return Found(patterns, date_patterns.parse(patterns[0]).type) if patterns else None
 
 
 def find_epoch(name: str, numbers: pl.Series, now: datetime) -> Found | None:
@@ -88,12 +88,8 @@ def find_epoch(name: str, numbers: pl.Series, now: datetime) -> Found | None:
     return None
 
 
-def _kind(pattern: str) -> str:
-    return "timestamp" if date_patterns.parse(pattern).has_clock else "date"
-
-
 def _read(texts: pl.Series, pattern: str) -> pl.Series:
-    if _kind(pattern) == "date":
+    if date_patterns.parse(pattern).type == "date":
         return times.dates(texts, pattern)
     return times.moments(texts, "UTC", pattern)
 

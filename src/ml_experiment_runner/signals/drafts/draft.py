@@ -282,7 +282,7 @@ def _in_source(column: InferredColumn) -> list[str]:
         lines.append(f"  logicalTypeOptions: {_entry(format=_quoted(column.format))}")
     if not column.formats:
         return lines
-    kind = "timestamp" if date_patterns.parse(column.formats[0]).has_clock else "date"
+    kind = date_patterns.parse(column.formats[0]).type
     return [
         *lines,
         f"  # every value may be a date in {' and in '.join(column.formats)}: write one as",

@@ -1,4 +1,8 @@
-"""Schema inference: the types of fields, the key and the event time, from rows."""
+"""Schema inference: the types of fields, the key and the event time, from rows.
+
+polars' own inference does not fit a contract: it reads `007` as 7, `+1` as a text, `1e400` as
+infinity, `0.1234567890123456789` as the nearest float and `01/02/2024` as 1 February.
+"""
 
 import itertools
 import math
@@ -24,7 +28,7 @@ NULLS = (
     *("NA", "N/A", "n/a", "#N/A", "NULL", "Null", "null", "NaN", "nan", "NaT", "None", "none"),
     *("nil", "-", "--", "?", "."),
 )
-"""Texts that stand for nothing, where the rest of a column is no text."""
+"""Texts that mean null in a column of another type."""
 PERSONAL = re.compile(
     r"e_?mail|phone|mobile|(^|_)(tel|fax|ssn|iban|passport|surname|birth|dob|geb)(_|$)"
     r"|birth_?(day|date|year)|date_?of_?birth|geburts_?(tag|datum|jahr)|geb_?dat"

@@ -260,7 +260,7 @@ class ChangedRows(Detector):
         )
         for name in model.columns:
             if name not in key and both.height >= 30:
-                # what was not known before and is now is no change, as when an order was closed
+                # a value instead of null is not a change, as when an order was closed
                 was = pl.col(name)
                 changed = was.is_not_null() & was.ne_missing(pl.col(f"{name}\0now"))
                 share = float(both.select(changed.mean()).item())

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from threadpoolctl import threadpool_limits
@@ -123,7 +122,7 @@ def _since(contract: Contract, recorded: Snapshot | None) -> datetime | None:
     if recorded is None or recorded.last_event is None or contract.event_time is None:
         return None
     # a row is known its delay after it happened, so rows that much older may have come since
-    month = (recorded.last_event - contract.delay).astimezone(ZoneInfo(contract.time_zone))
+    month = contract.local(recorded.last_event - contract.delay)
     begin = month.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     return begin.astimezone(UTC)
 
@@ -144,7 +143,7 @@ def _have_moved(
 
 def _older(contract: Contract, recorded: Snapshot, since: datetime) -> dict[str, str]:
     """The recorded partitions before `since`, with their content hash."""
-    first = f"{since.astimezone(ZoneInfo(contract.time_zone)):%Y-%m}"
+    first = f"{contract.local(since):%Y-%m}"
     return {name: content for name, content in recorded.partitions.items() if name < first}
 
 

@@ -173,7 +173,7 @@ def _release(contract: Contract, hold: Hold) -> tuple[int, list[str]] | None:
 
 
 def combined_error(failed: Sequence[Exception]) -> Exception:
-    """One error for all; one that is no user's mistake goes first, as it needs its traceback."""
+    """One error for all; a bug goes first, as it needs its traceback."""
     bugs = [error for error in failed if not isinstance(error, UserError)]
     if bugs or len(failed) == 1:
         return (bugs or failed)[0]

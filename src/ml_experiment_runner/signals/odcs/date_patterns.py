@@ -64,6 +64,11 @@ class Pattern:
     has_clock: bool
     has_day: bool
 
+    @property
+    def type(self) -> str:
+        """The type of what it writes."""
+        return "timestamp" if self.has_clock else "date"
+
 
 def parse(pattern: str) -> Pattern:
     """What a pattern says.

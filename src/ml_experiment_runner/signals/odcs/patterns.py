@@ -2,7 +2,7 @@
 
 import re
 
-from ml_experiment_runner.project.text import shorten
+from ml_experiment_runner.project.text import enumerated, shorten
 from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
 CLASSES = {
@@ -57,13 +57,11 @@ def translated(pattern: str) -> str:
     return text
 
 
-def shortened(text: str, most: int = 60) -> str:
+def shortened(text: str) -> str:
     """A text that fits into a line."""
-    line = text if text.isprintable() else repr(text)[1:-1]
-    return shorten(line, most)
+    return shorten(text if text.isprintable() else repr(text)[1:-1])
 
 
-def listed(texts: tuple[str, ...], most: int = 8) -> str:
+def listed(texts: tuple[str, ...]) -> str:
     """Texts in a message; an empty one, or blanks, would not be seen without quotes."""
-    shown = [text if text.strip() == text != "" else f"'{text}'" for text in texts[:most]]
-    return ", ".join(shown) + (", …" if len(texts) > most else "")
+    return enumerated([text if text.strip() == text != "" else f"'{text}'" for text in texts], 8)

@@ -1,6 +1,6 @@
 """Quality rules of ODCS: what is counted in a table, and how many of it there may be.
 
-What belongs to other tools (SQL, texts, engines) is no mistake: it is listed as not checked.
+What belongs to other tools (SQL, texts, engines) is listed as not checked.
 """
 
 import difflib
@@ -115,7 +115,7 @@ class Rule:
 
     @property
     def rows(self) -> tuple[int | None, int | None] | None:
-        """Least and greatest number of rows that it allows; None if that is no range."""
+        """Least and greatest number of rows that it allows; None if it allows no range."""
         low, high = self.bounds[0], self.bounds[-1]
         if self.operator == "mustNotBe" and low == 0:
             return 1, None
@@ -155,8 +155,8 @@ class Rule:
 
 def read_rules(
     entry: Entry | None, place: str, unchecked: list[str], kind: str = ""
-) -> tuple[Rule, ...]:
-    """The rules of a `quality` list.
+) -> list[tuple[Rule, Entry]]:
+    """The rules of a `quality` list, each with the entry that a mistake is named at.
 
     Args:
         entry: The list.
@@ -167,13 +167,6 @@ def read_rules(
     Raises:
         UserError: The standard has no such entry, or the rule can never be kept.
     """
-    return tuple(rule for rule, _ in located_rules(entry, place, unchecked, kind))
-
-
-def located_rules(
-    entry: Entry | None, place: str, unchecked: list[str], kind: str = ""
-) -> list[tuple[Rule, Entry]]:
-    """The rules of a `quality` list, each with the entry that a mistake is named at."""
     rules: list[tuple[Rule, Entry]] = []
     for item in entry.items() if entry else []:
         values = _entries(item, place, unchecked)

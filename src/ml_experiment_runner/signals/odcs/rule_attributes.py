@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_experiment_runner.project.suggestions import nearest
-from ml_experiment_runner.signals.odcs.quality_rules import Rule, located_rules
+from ml_experiment_runner.signals.odcs.quality_rules import Rule, read_rules
 from ml_experiment_runner.signals.odcs.type_options import says_of_values
 from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
@@ -16,7 +16,7 @@ def table_rules(
     least: list[int] = []
     most: list[int] = []
     others = []
-    for rule, entry in located_rules(quality, name, unchecked):
+    for rule, entry in read_rules(quality, name, unchecked):
         for name in rule.properties:
             if name not in fields:
                 raise entry.mistake(
@@ -48,7 +48,7 @@ def field_rules(
     Where a share of null or invalid values is tolerated, the field says so itself.
     """
     name = values["name"].text()
-    rules = located_rules(values.get("quality"), name, unchecked, kind)
+    rules = read_rules(values.get("quality"), name, unchecked, kind)
     attributes: dict[str, Any] = {}
     others = []
     # those that name no values are about all that the field says of them

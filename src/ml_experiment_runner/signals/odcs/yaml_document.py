@@ -1,7 +1,7 @@
 """A YAML document whose entries know their line, so that a mistake names it.
 
 Only the tree comes from the YAML library; what a scalar means follows from where it is expected.
-So `NO` stays a text and `1_000` is no number, as YAML 1.2 has it.
+So `NO` and `1_000` stay texts, as in YAML 1.2.
 """
 
 import contextlib
@@ -108,7 +108,7 @@ class Entry:
         """The entries by key.
 
         Raises:
-            UserError: A key is unknown, stands twice or is missing.
+            UserError: A key is unknown, duplicate or missing.
         """
         known = tuple(known)
         if not self.is_mapping:
@@ -241,7 +241,7 @@ def read(path: Path) -> Entry:
     """The root of a YAML file.
 
     Raises:
-        UserError: It cannot be read or is no YAML.
+        UserError: It cannot be read or is not valid YAML.
     """
     place = f"{path.parent.name}/{path.name}"
     try:
@@ -263,7 +263,7 @@ def parse(text: str, path: Path) -> Entry:
     """The root of a YAML text that is in this file, or will be.
 
     Raises:
-        UserError: It is no YAML, or larger or deeper than a contract can be.
+        UserError: It is not valid YAML, or larger or deeper than a contract can be.
     """
     place = f"{path.parent.name}/{path.name}"
     try:

@@ -29,7 +29,7 @@ def check_bounds(text: str, place: str) -> None:
 
     Raises:
         UserError: It is too large, too deep, holds several documents, or aliases that blow it up.
-        yaml.YAMLError: It is no YAML.
+        yaml.YAMLError: It is not valid YAML.
     """
     if len(text) > SIZE:
         raise UserError(

@@ -6,7 +6,6 @@ overdue. What follows from either stands in its contract.
 
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from ml_experiment_runner.holds import holds
 from ml_experiment_runner.project.text import time_span
@@ -45,7 +44,7 @@ def availability(contract: Contract, pin: str | None, now: datetime) -> Availabi
         now: When the run takes place.
 
     Raises:
-        UserError: There is no such version, or the contract has a run stop now.
+        UserError: The version is unknown, or the contract has a run stop now.
     """
     if pin is not None:
         return Availability(versions.pinned(contract, pin)[0], pin)
@@ -69,7 +68,7 @@ def availability(contract: Contract, pin: str | None, now: datetime) -> Availabi
         )  # fmt: skip
     last = ""
     if recorded.last_event:
-        last = f" of {recorded.last_event.astimezone(ZoneInfo(contract.time_zone)):%Y-%m-%d}"
+        last = f" of {contract.local(recorded.last_event):%Y-%m-%d}"
     notice = f"{contract.name} is {what}; the run goes on with the last good snapshot{last}"
     if (recorded.version, recorded.schema_hash) == (
         contract.version,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ml_experiment_runner.project.text import enumerated
 from ml_experiment_runner.signals.snapshots import profile
 from ml_experiment_runner.signals.snapshots.profile import (
     LEVELS,
@@ -266,7 +267,7 @@ def _value_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -
         alone = [value for value in column.top if value not in other.top]
         # of too many values only the frequent are listed: another may have been there all along
         if alone and not other.others:
-            texts.append(f"{what}: {', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}")
+            texts.append(f"{what}: {enumerated(alone, 5)}")
     old, new = shares(before), shares(after)
     return texts + [
         f"{value} {old[value]:.1%} → {new[value]:.1%}"
@@ -276,15 +277,16 @@ def _value_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -
 
 
 def _quantile_differences(before: ColumnProfile, after: ColumnProfile, kind: str) -> list[str]:
-    median = [_range(column, (MEDIAN,), kind) for column in (before, after)]
-    middle = [_range(column, (FIFTH, LAST_FIFTH), kind) for column in (before, after)]
+    median = [quantile_range(column, (MEDIAN,), kind) for column in (before, after)]
+    middle = [quantile_range(column, (FIFTH, LAST_FIFTH), kind) for column in (before, after)]
     figures = [("median", *median), ("5-95 %", *middle)]
     if before.mean is not None and after.mean is not None and median[0] == median[1]:
         figures[0] = ("mean", show(before.mean, kind), show(after.mean, kind))
     return [f"{name} {old} → {new}" for name, old, new in figures if old != new]
 
 
-def _range(column: ColumnProfile, at: Sequence[int], kind: str) -> str:
+def quantile_range(column: ColumnProfile, at: Sequence[int], kind: str) -> str:
+    """Quantiles of a field of this type, for a person."""
     return " … ".join(show(column.quantiles[level], kind) for level in at)
 
 

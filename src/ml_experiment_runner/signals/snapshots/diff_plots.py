@@ -10,8 +10,10 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from numpy.typing import NDArray
 
+from ml_experiment_runner.project.colours import BLUE, GREY, ORANGE
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.odcs.values import NUMERIC
+from ml_experiment_runner.signals.plots import draw_steps
 from ml_experiment_runner.signals.snapshots.diff import (
     FIFTH,
     LAST_FIFTH,
@@ -25,7 +27,6 @@ from ml_experiment_runner.signals.snapshots.diff import (
 )
 from ml_experiment_runner.signals.snapshots.profile import ColumnProfile, moment
 
-BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 MOST, MOST_GAPS = 6, 8  # more would not be readable
 BINS = 32
 LONGEST = 16  # characters of a value
@@ -132,13 +133,8 @@ def _histogram(axes: Axes, columns: Sequence[ColumnProfile], kind: str) -> None:
         low, high = low - 0.5, high + 0.5
     width = (high - low) / BINS
     edges = np.linspace(low - width, high + width, BINS + 3)
-    for column, color in zip(columns, (GREY, BLUE), strict=True):
-        share = 100 * np.diff(below(column, edges))
-        axes.stairs(share, _times(edges, kind), fill=True, color=color, alpha=0.3)
-        axes.stairs(share, _times(edges, kind), color=color, linewidth=1.2)
-    axes.set_yticks([])
-    axes.set_ylim(bottom=0)
-    axes.spines["left"].set_visible(False)
+    shares_in_bins = [np.diff(below(column, edges)) for column in columns]
+    draw_steps(axes, _times(edges, kind), shares_in_bins, (GREY, BLUE))
 
 
 def _bars(axes: Axes, columns: tuple[ColumnProfile, ColumnProfile]) -> None:

@@ -20,6 +20,7 @@ import yaml
 
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
+from ml_experiment_runner.project.text import enumerated
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.odcs.yaml_document import Loader
 
@@ -295,7 +296,7 @@ def _changed(root: Path, recorded: Snapshot, manifest: Mapping[str, str]) -> Use
         differing = sorted(
             name for name in was | dict(manifest) if was.get(name) != manifest.get(name)
         )
-        names = f" ({', '.join(differing[:3])}{', …' if len(differing) > 3 else ''})"
+        names = f" ({enumerated(differing, 3)})"
     return UserError(
         f"signal {recorded.signal}: the files in {folder}{names} were changed by hand after they "
         f"were received.\nRestore them: python -m dvc checkout --force {folder}.dvc"

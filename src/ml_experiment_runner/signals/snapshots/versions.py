@@ -136,7 +136,7 @@ def check(before: Contract, now: Contract) -> None:
         UserError: It does not; names the reason and the version to write.
     """
     old, new = numbers(before.version), numbers(now.version)
-    # a draft promises nothing yet, and once versions could be any text
+    # a draft promises nothing yet, and the order of versions without numbers is unknown
     if not old or not new or before.status in ("proposed", "draft"):
         return
     if new < old:
@@ -189,7 +189,7 @@ def pinned(contract: Contract, version: str) -> tuple[Contract, Snapshot]:
     """Contract and snapshot of a version.
 
     Raises:
-        UserError: There is no such version; names the nearest.
+        UserError: The version is unknown; names the nearest.
     """
     files = kept(contract)
     if version not in files:

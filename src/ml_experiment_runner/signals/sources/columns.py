@@ -21,7 +21,7 @@ def loads(data: bytes) -> dict[str, list[Any]]:
     """The columns of JSON lines, with numbers as they are written; null where a row lacks one.
 
     Raises:
-        ValueError: There is none, or a line is no object; says so.
+        ValueError: There is none, or a line is not an object; says so.
     """
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
@@ -118,7 +118,7 @@ def _text(value: Any, *, nested: bool) -> str | None:
     """A value as text; None where it has none.
 
     Raises:
-        ValueError: It holds what is no Unicode or no JSON.
+        ValueError: It is not valid Unicode or JSON.
     """
     if value is None or isinstance(value, bytes):
         return None
@@ -127,7 +127,7 @@ def _text(value: Any, *, nested: bool) -> str | None:
     if isinstance(value, dict | list):
         return casts.compact(value) if nested else None
     text = str(value)
-    text.encode()  # a lone surrogate of JSON's is no text
+    text.encode()  # fails for a lone surrogate, which JSON allows
     return text
 
 

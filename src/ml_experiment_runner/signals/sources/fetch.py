@@ -31,8 +31,8 @@ def fetch_rows(contract: Contract, since: datetime | None = None) -> pl.DataFram
         frame = generated_key.add(frame, contract)
         schema.check_rows(frame, contract, contract.source)
     except SchemaViolation as error:
-        came = rows.write_ipc(None).getvalue()
-        error.content = hashlib.blake2b(came, digest_size=16).hexdigest()
+        content = rows.write_ipc(None).getvalue()
+        error.content = hashlib.blake2b(content, digest_size=16).hexdigest()
         raise
     if since is not None:  # a source may be generous, as at an hour that comes twice
         frame = frame.filter(pl.col(str(contract.event_time)) >= since)

@@ -113,8 +113,8 @@ def _here(server: SourceConfiguration, root: Path) -> list[File]:
             return in_folder(path, written, server.options["format"])
         if os.path.lexists(path):
             return [File(path, written)]
-        if is_pattern(given) and (found := _matching(path, written, server.options["format"])):
-            return found
+        if is_pattern(given) and (matching := _matching(path, written, server.options["format"])):
+            return matching
         beside = (
             [neighbour.name for neighbour in path.parent.iterdir()] if path.parent.is_dir() else []
         )

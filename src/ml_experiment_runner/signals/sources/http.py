@@ -243,7 +243,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: It is not a valid address.
     """
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)

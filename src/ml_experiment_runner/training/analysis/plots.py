@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ml_experiment_runner.project.colours import BLUE, GREY, ORANGE
 from ml_experiment_runner.training.analysis.backward_elimination import EliminationResult, Worth
-from ml_experiment_runner.training.plots.model_plots import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from ml_experiment_runner.training.analysis.effects import Effect

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ml_experiment_runner.project.colours import BLUE, GREY, ORANGE
 from ml_experiment_runner.training.arrays import BinaryLabels, Floats
 from ml_experiment_runner.training.thresholds.policies import curve
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ml_experiment_runner.training.evaluation.slices import Slice
 
 
-BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
 COLOURS = (BLUE, ORANGE, "#3a8f5c", "#8a5bb5", "#b0902a", "#b5496b")
 MAX_BARS = 12  # more names would not be readable
 
