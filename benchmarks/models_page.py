@@ -36,7 +36,7 @@ order.
   before. Fitting is what the record calls `seconds/fit`; it includes loading the library and
   predicting validation and test part. Of the rest, measuring importance takes the longer the more
   slowly a model predicts.
-- Memory is the most that the process and its children, such as the one that delivers the record,
+- Memory is the most that the process and its children, such as the one that syncs the record,
   have held at once, looked at ten times a second; what two of them share counts twice. `dummy`
   shows what is there before any fit.
 - Where there are repetitions, their metrics were equal to the last digit, or this page would not

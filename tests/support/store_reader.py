@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def delivery_processes(place: Path) -> list[Any]:
-    """The delivery processes at work for a place; each was started by a test."""
+def sync_workers(place: Path) -> list[Any]:
+    """The sync workers at work for a place; each was started by a test."""
     import psutil
 
     found = []

@@ -25,5 +25,5 @@ def mlflow_inline(run: "Run") -> Iterator[None]:
     finally:
         os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow takes it away when it has read it
         if "mlflow" in sys.modules:
-            # or MLflow would end it with the process, over the status that delivery has set
+            # or MLflow would end it with the process, over the status that the sync has set
             sys.modules["mlflow"].end_run()

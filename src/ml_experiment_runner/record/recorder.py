@@ -154,7 +154,7 @@ class Recorder:
         output_example: Any,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record the fitted model, at once: it is delivered while the run goes on.
+        """Record the fitted model, at once: it is synced while the run goes on.
 
         A run that is resumed keeps the model that it has recorded before.
 

@@ -20,7 +20,7 @@ from ml_experiment_runner.record.console import Console
 from ml_experiment_runner.record.journal import Journal
 from ml_experiment_runner.record.recorder import Recorder
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.record.sync.markers import read_json
 from ml_experiment_runner.record.system_metrics import SystemMetrics
 
@@ -37,16 +37,16 @@ class Run(Recorder):
         parent: Id of the run that it belongs to, such as a sweep's.
         overrides: Hydra's overrides of this job.
         config: The composed config.
-        delivery: Who brings the record to MLflow.
+        sync_client: Syncs the record to MLflow.
         children: Runs within this one.
-        ended: Whether the end stands in the record, so that all of it can be delivered.
+        ended: Whether the end stands in the record, so that all of it can be synced.
     """
 
     def __init__(
         self,
         config: DictConfig,
         folder: Path,
-        delivery: Delivery,
+        sync_client: SyncClient,
         goes_on: bool = False,
         recorded: RecordedRun | None = None,
     ) -> None:
@@ -64,7 +64,7 @@ class Run(Recorder):
         self.overrides: list[str] = []
         self._before: dict[str, Path] = {}  # runs within it of before it was resumed
         self.config = config
-        self.delivery = delivery
+        self.sync_client = sync_client
         self._settled = False
         self._console: Console | None = None
         self._system: SystemMetrics | None = None
@@ -90,44 +90,44 @@ class Run(Recorder):
         folder: Path,
         command: list[str],
         overrides: list[str],
-        delivery: Delivery | None = None,
+        sync_client: SyncClient | None = None,
         parent: str | None = None,
     ) -> "Run":
-        """Open the record and begin to deliver it.
+        """Open the record and begin to sync it.
 
         Args:
             config: The composed config.
             folder: The run's folder, `<outputs>/<experiment>/<date>/<time>-<id>`.
             command: The command as it was typed.
             overrides: Hydra's overrides of this job.
-            delivery: The delivery of the whole sweep; without it the run starts its own.
+            sync_client: That of the whole sweep; without it the run starts its own.
             parent: Id of the run that this one belongs to, such as a sweep's.
         """
-        run = cls(config, folder.resolve(), delivery or Delivery.start(config))
+        run = cls(config, folder.resolve(), sync_client or SyncClient.start(config))
         name = " ".join(folder.resolve().relative_to(Path(config.outputs).resolve()).parts[1:])
         run._open(name, parent, overrides)
         run._observe(command)
         return run
 
     @classmethod
-    def resume(cls, config: DictConfig, folder: Path, delivery: Delivery) -> "Run":
+    def resume(cls, config: DictConfig, folder: Path, sync_client: SyncClient) -> "Run":
         """Go on with the record of a run that has ended, or was stopped.
 
         Args:
             config: A configuration with the same `outputs` and `tracking`.
             folder: The run's folder.
-            delivery: Who brings what is added to MLflow.
+            sync_client: Syncs what is added to MLflow.
         """
-        run = cls(config, folder.resolve(), delivery, goes_on=True)
+        run = cls(config, folder.resolve(), sync_client, goes_on=True)
         # in this order: whoever is about to take its marker away sees that the journal has grown
         writer = run._journal.writer()
         run._journal.write("resume", writer=writer)
-        delivery.register(run.id, run.folder, writer)
+        sync_client.register(run.id, run.folder, writer)
         return run
 
     @classmethod
     def reopen(
-        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+        cls, config: DictConfig, folder: Path, overrides: list[str], sync_client: SyncClient
     ) -> "Run":
         """Go on with a run that has not finished, so that its task can be called once more.
 
@@ -135,12 +135,12 @@ class Run(Recorder):
             config: The composed config, which must be that of the record.
             folder: The run's folder.
             overrides: Hydra's overrides.
-            delivery: Who brings what is added to MLflow.
+            sync_client: Syncs what is added to MLflow.
 
         Raises:
             UserError: The configuration is another than that of the record.
         """
-        run = cls._reopened(config, folder.resolve(), overrides, delivery)
+        run = cls._reopened(config, folder.resolve(), overrides, sync_client)
         # of the code as it was; what it is now is looked up again
         (run.folder / "artifacts" / "uncommitted.patch").unlink(missing_ok=True)
         run._observe(None)
@@ -148,7 +148,7 @@ class Run(Recorder):
 
     @classmethod
     def _reopened(
-        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+        cls, config: DictConfig, folder: Path, overrides: list[str], sync_client: SyncClient
     ) -> "Run":
         recorded = read_run(folder)
         values = {name: str(value) for name, value in _flat(_masked(config)).items()}
@@ -159,7 +159,7 @@ class Run(Recorder):
                     f"resume={recorded.id}: {name} was {before} in this run and is {value} now. A "
                     "run keeps its configuration: restore conf/, or start a new run"
                 )
-        run = cls(config, folder, delivery, goes_on=True, recorded=recorded)
+        run = cls(config, folder, sync_client, goes_on=True, recorded=recorded)
         if read_run(folder).ended != recorded.ended:  # before this process had the journal's lock
             run._journal.close()
             raise UserError(f"run {recorded.id}: another process has just gone on with it")
@@ -167,7 +167,7 @@ class Run(Recorder):
         run._before = {each.name: each.folder for each in _runs_within(recorded)}
         writer = run._journal.writer()
         run._journal.write("resume", writer=writer)
-        delivery.register(run.id, run.folder, writer)
+        sync_client.register(run.id, run.folder, writer)
         run.log_params({name: value for name, value in values.items() if name not in PLACES})
         return run
 
@@ -185,12 +185,12 @@ class Run(Recorder):
         """
         config = config or self.config
         if (before := self._before.pop(name, None)) is not None:
-            child = Run._reopened(config, before, self.overrides, self.delivery)
+            child = Run._reopened(config, before, self.overrides, self.sync_client)
             self.children.append(child)
         else:
             number = len(self.children) + len(self._before)
             folder = self.folder / f"{number}-{secrets.token_hex(4)}"
-            child = Run(config, folder, self.delivery)
+            child = Run(config, folder, self.sync_client)
             self.children.append(child)
             child._open(name, self.id, self.overrides)
         try:
@@ -211,7 +211,7 @@ class Run(Recorder):
         self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
         writer = self._journal.writer()
-        self.delivery.register(self.id, self.folder, writer)
+        self.sync_client.register(self.id, self.folder, writer)
         self._journal.write(
             "start",
             id=self.id,
@@ -295,12 +295,12 @@ class Run(Recorder):
                 self._console.stop()
             try:
                 reason = _reason(error) if error else None
-                was_given_up = not self.delivery.is_registered(self.id)
+                was_given_up = not self.sync_client.is_registered(self.id)
                 writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
                 if was_given_up:  # taken for dead, as after an hour in which the machine slept
-                    self.delivery.register(self.id, self.folder, writer)
+                    self.sync_client.register(self.id, self.folder, writer)
             finally:
                 self._journal.close()
 
@@ -320,7 +320,7 @@ class Run(Recorder):
 
     def mlflow_run_id(self, seconds: float = 60) -> str:
         """Wait for the run to exist in MLflow; for user code that calls `mlflow` itself."""
-        return self.delivery.created(self.folder, seconds)
+        return self.sync_client.wait_until_created(self.folder, seconds)
 
 
 def _user() -> str:

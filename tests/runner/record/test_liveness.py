@@ -46,7 +46,7 @@ def only_record(outputs: Path) -> Path:
 @needs_containers
 def test_run_in_another_container_is_running_and_then_finished(place: Path, start: Any) -> None:
     end = place / "end"
-    start(place, until=end).stdout.readline()  # its delivery serves the other's run too
+    start(place, until=end).stdout.readline()  # its worker syncs the other's run too
     inside = start(place, within=CONTAINER, seconds=3)
     record = inside.stdout.readline().split()[1]
     folder = next(each for each in folders(place / "outputs") if each.name.endswith(record))
@@ -54,7 +54,7 @@ def test_run_in_another_container_is_running_and_then_finished(place: Path, star
         assert read_run(folder).status == "RUNNING"
         assert dict(StoreFile(place).runs()).get(record, "RUNNING") == "RUNNING"
         time.sleep(0.1)
-    assert "delivered" in inside.communicate(timeout=60)[0]
+    assert "synced" in inside.communicate(timeout=60)[0]
     end.touch()
     assert read_run(folder).status == "FINISHED"
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
@@ -143,7 +143,7 @@ def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) ->
     marker.write_text(json.dumps({**content, "writer": NOBODY}))  # as if its process were gone
     wait_until(lambda: dict(StoreFile(place).runs())[record] == "KILLED")
     end.touch()
-    assert "delivered" in worker.communicate(timeout=60)[0]
+    assert "synced" in worker.communicate(timeout=60)[0]
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
     assert_complete(place)
 

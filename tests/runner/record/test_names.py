@@ -208,7 +208,7 @@ def store(
 
 def sent(store: Any, folder: Path, files: dict[str, str], names: list[str]) -> Any:
     """What MLflow has of a run that recorded these names, each with a value of its own."""
-    from ml_experiment_runner.record.sync.mlflow_store import StoredRun
+    from ml_experiment_runner.record.sync.run_sync import RunSync
 
     recorder = recording(folder)
     recorder._journal.write(
@@ -223,7 +223,7 @@ def sent(store: Any, folder: Path, files: dict[str, str], names: list[str]) -> A
         recorder.log_text(text, name)
     (folder / "console.log").write_text("")
     recorder._journal.write("end", status="FINISHED", error=None)
-    run = StoredRun(store, folder, folder)
+    run = RunSync(store, folder, folder)
     while run.advance():
         pass
     noted = read_run(folder)

@@ -10,9 +10,9 @@ from ml_experiment_runner.record.journal import Event, read_events
 from ml_experiment_runner.record.names import mlflow_name, mlflow_path
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
 from ml_experiment_runner.record.sync.markers import read_json
-from ml_experiment_runner.record.sync.mlflow_store import PARAM_LENGTH, tags_of
+from ml_experiment_runner.record.sync.mlflow_entities import PARAM_LENGTH, tag_values
 
-if TYPE_CHECKING:  # the store imports MLflow, with what it needs in the environment
+if TYPE_CHECKING:  # imported before, with its environment
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -54,7 +54,7 @@ def _of_values(stored: "Run", recorded: RecordedRun, events: Sequence[Event]) ->
     for name, value in recorded.params.items():
         if stored.data.params.get(mlflow_name(name)) != value[:PARAM_LENGTH]:
             yield f"param {name}"
-    for name in tags_of(events):  # their values may have been edited there
+    for name in tag_values(events):  # their values may have been edited there
         if mlflow_name(name) not in stored.data.tags:
             yield f"tag {name}"
     for name in recorded.points:

@@ -145,8 +145,8 @@ def _mlflow_type(kind: pyarrow.DataType, is_missing: bool) -> DataType | AnyType
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:
-    path = folder / "metadata.json"  # runs of before have none
-    return (json.loads(path.read_text(encoding="utf-8")) or None) if path.exists() else None
+    metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    return metadata or None
 
 
 class _Recording(Unpickler):
