@@ -18,7 +18,7 @@ PICTURE = """\
 Orange: worse than the best, flight for flight.
 """
 HOW = """\
-Flights out of New York in 2013: all models learn from January to October and are judged on
+Flights out of New York in 2013: all models learn from January to October and are evaluated on
 December; thresholds, of which nothing is seen here, are learned from November. All get the same 20
 features, those of `experiment=ensemble`: timetable, weather and aircraft. Each is fitted with the
 parameters that the template has; none was tuned for this page, so tuning may well change the

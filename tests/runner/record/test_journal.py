@@ -90,7 +90,7 @@ journal.write("end")
 FULL_AS_IT_GOES_ON = """
 path.write_bytes(b'{"kind":"start"}\\n{"kind":"met')
 room(path.stat().st_size)
-journal = Journal(path, goes_on=True)
+journal = Journal(path, resumed=True)
 room(resource.RLIM_INFINITY)
 journal.write("resume")
 journal.write("end")
@@ -125,7 +125,7 @@ def test_journal_goes_on_after_a_line_torn_by_another(
             super().__init__(journal)
 
     monkeypatch.setattr("ml_experiment_runner.record.journal.WriterLock", Lock)
-    journal = Journal(path, goes_on=True)
+    journal = Journal(path, resumed=True)
     journal.write("resume")
     journal.close()
     assert [event["kind"] for event in all_events(path)] == ["start", "resume"]

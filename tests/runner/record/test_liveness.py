@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ml_experiment_runner.record.journal import Journal
-from ml_experiment_runner.record.process_identity import STILL, WriterLock, identity
+from ml_experiment_runner.record.process_identity import SILENCE, WriterLock, identity
 from ml_experiment_runner.record.run_reader import folders, read_run
 from support.folders import NOBODY, write_run
 from support.store_reader import StoreFile, assert_complete
@@ -74,9 +74,6 @@ HERE = identity()
 WRITERS = {
     "this process": (HERE, True),
     "ended process": (NOBODY, False),
-    "record of before there were locks": (
-        {key: value for key, value in NOBODY.items() if key not in ("namespace", "locks")}, False,
-    ),
     "container that holds locks": ({**NOBODY, "namespace": "pid:[1]", "locks": True}, "lock"),
     "container without locks": ({**NOBODY, "namespace": "pid:[1]"}, "lock or heartbeat"),
     "container of another name": ({**NOBODY, "host": "other", "locks": True}, "lock"),
@@ -97,7 +94,7 @@ def test_status_follows_process_lock_and_heartbeat(
     journal = folder / "journal.jsonl"
     lock = WriterLock(journal) if is_locked else None
     if is_silent:
-        long_ago = time.time() - STILL - 1
+        long_ago = time.time() - SILENCE - 1
         os.utime(journal, (long_ago, long_ago))
     alive = {"lock": is_locked, "lock or heartbeat": is_locked or not is_silent}.get(rule, rule)
     assert read_run(folder).status == ("RUNNING" if alive else "KILLED")
@@ -125,10 +122,10 @@ def test_run_that_another_process_writes_is_not_resumed(place: Path, start: Any)
     folder = only_record(place / "outputs")
     before = (folder / "journal.jsonl").stat().st_size
     with pytest.raises(BlockingIOError):
-        Journal(folder / "journal.jsonl", goes_on=True)
+        Journal(folder / "journal.jsonl", resumed=True)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    Journal(folder / "journal.jsonl", goes_on=True).close()
+    Journal(folder / "journal.jsonl", resumed=True).close()
     assert (folder / "journal.jsonl").stat().st_size >= before
 
 

@@ -84,11 +84,11 @@ def test_no_two_names_are_one_in_mlflow(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("", "is empty"),
+        ("", "must not be empty"),
         ("a\0b", "NUL"),
         ("a\ud800", "surrogate"),
-        ("x" * 251, "has 251 characters in MLflow, which takes 250"),
-        ("@" * 40, "has 280 characters in MLflow, which takes 250"),
+        ("x" * 251, "must have at most 250 characters in MLflow, got 251"),
+        ("@" * 40, "must have at most 250 characters in MLflow, got 280"),
     ],
 )
 def test_name_that_cannot_be_is_refused_where_it_is_given(
@@ -212,8 +212,9 @@ def sent(store: Any, folder: Path, files: dict[str, str], names: list[str]) -> A
 
     recorder = recording(folder)
     recorder._journal.write(
-        "start", id=folder.name, experiment="names/x", name="n", user="u", package="p", model=False
-    )
+        "start", id=folder.name, experiment="names/x", name="n", depth=1, parent=None, user="u",
+        package="p", model=False,
+    )  # fmt: skip
     for number, name in enumerate(names):
         recorder.log_metric(name, number)
         recorder.log_params({name: number})

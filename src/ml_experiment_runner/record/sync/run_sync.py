@@ -14,7 +14,7 @@ from typing import TypeVar
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.secrets import mask
 from ml_experiment_runner.record.journal import Event, now, read_events
-from ml_experiment_runner.record.names import mlflow_path, named_so
+from ml_experiment_runner.record.names import mlflow_path, renamed_copy
 from ml_experiment_runner.record.sync import mlflow_entities
 from ml_experiment_runner.record.sync.fault_points import fault
 from ml_experiment_runner.record.sync.markers import read_json
@@ -197,17 +197,17 @@ class RunSync:
     def _upload(self, path: str, name: str) -> None:
         file = self._folder / path
         try:
-            if not file.is_file():
-                self._log(f"{path} no longer exists and was not sent")
-                return
             file.open("rb").close()
+        except FileNotFoundError:
+            self._log(f"{path} no longer exists and was not sent")
+            return
         except OSError as error:
             self._note_refusal(f"the file {name}", error)
             return
-        place, _, own = mlflow_path(name).rpartition("/")
-        with upload_timeout(), named_so(file, own) as named:
+        folder, _, name = mlflow_path(name).rpartition("/")
+        with upload_timeout(), renamed_copy(file, name) as upload:
             self._send(
-                [named], 1, lambda _: self._client.log_artifact(self._id, named, place or None)
+                [upload], 1, lambda _: self._client.log_artifact(self._id, upload, folder or None)
             )
 
     def _send_model(self, event: Event) -> None:
