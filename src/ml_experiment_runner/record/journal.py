@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,12 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
         if isinstance(event, dict):
             events.append(event)
     return events, offset + len(data)
+
+
+def all_events(path: Path, offset: int = 0) -> Iterator[Event]:
+    """Read all complete events from an offset on."""
+    events, end = read_events(path, offset)
+    while end > offset:
+        yield from events
+        offset = end
+        events, end = read_events(path, offset)

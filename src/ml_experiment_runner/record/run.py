@@ -115,10 +115,7 @@ class Run(Recorder):
             sync_client: Syncs what is added to MLflow.
         """
         run = cls(config, folder.resolve(), sync_client, resumed=True)
-        # in this order: a worker about to remove its marker sees that the journal has grown
-        writer = run._journal.writer()
-        run._journal.write("resume", writer=writer)
-        sync_client.register(run.id, run.folder, writer)
+        run._register_resumption()
         return run
 
     @classmethod
@@ -161,9 +158,7 @@ class Run(Recorder):
             raise UserError(f"run {recorded.id} was resumed by another process at the same time")
         run.parent, run.overrides = recorded.parent, overrides
         run._earlier_children = {child.name: child.folder for child in _children_of(recorded)}
-        writer = run._journal.writer()
-        run._journal.write("resume", writer=writer)
-        sync_client.register(run.id, run.folder, writer)
+        run._register_resumption()
         run.log_params({name: value for name, value in values.items() if name not in LOCATIONS})
         return run
 
@@ -227,6 +222,12 @@ class Run(Recorder):
         self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
+
+    def _register_resumption(self) -> None:
+        # in this order: a worker about to remove its marker sees that the journal has grown
+        writer = self._journal.writer()
+        self._journal.write("resume", writer=writer)
+        self.sync_client.register(self.id, self.folder, writer)
 
     def _observe(self, command: list[str] | None) -> None:
         """Begin to observe the process: see `Observation`."""

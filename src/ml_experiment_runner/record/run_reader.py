@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ml_experiment_runner.config.metrics import RENAMED
 from ml_experiment_runner.config.schema import RENAMED_KEYS
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.record.journal import Event, read_events
+from ml_experiment_runner.record.journal import Event, all_events
 from ml_experiment_runner.record.process_identity import is_at_work
 
 if TYPE_CHECKING:
@@ -187,15 +187,10 @@ def read_run(folder: Path) -> RecordedRun:
     folder = folder.resolve()
     run = RecordedRun(folder, folder.name.rpartition("-")[2])
     journal = folder / "journal.jsonl"
-    offset, writer = 0, None
-    while True:
-        events, end = read_events(journal, offset)
-        if end == offset:
-            break
-        offset = end
-        for event in events:
-            writer = event.get("writer", writer)
-            run._take(event)
+    writer = None
+    for event in all_events(journal):
+        writer = event.get("writer", writer)
+        run._take(event)
     run.artifacts = list(dict.fromkeys(run.artifacts))  # a file may be written twice
     if run.status == "RUNNING" and not (writer and is_at_work(writer, journal)):
         run.status = "KILLED"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.record.journal import Event, read_events
+from ml_experiment_runner.record.journal import Event, all_events
 from ml_experiment_runner.record.names import mlflow_name, mlflow_path
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
 from ml_experiment_runner.record.sync.markers import read_json
@@ -29,7 +29,7 @@ def missing(client: "MlflowClient", mlflow_run_id: str, folder: Path) -> str | N
         Exception: Any error of the store, such as that it has no such run.
     """
     stored, recorded = client.get_run(mlflow_run_id), read_run(folder)
-    events = list(_events(folder / "journal.jsonl"))
+    events = list(all_events(folder / "journal.jsonl"))
     missing_items = itertools.chain(
         _of_its_end(stored, recorded),
         _of_values(stored, recorded, events),
@@ -46,7 +46,7 @@ def _of_its_end(stored: "Run", recorded: RecordedRun) -> Iterator[str]:
     if refused := stored.data.tags.get("record.refused"):
         yield f"what it refused ({refused})"
     sent = read_json(recorded.folder / "delivery.json").get("offset", 0)
-    if any(_events(recorded.folder / "journal.jsonl", sent)):
+    if any(all_events(recorded.folder / "journal.jsonl", sent)):
         yield "the end of its journal"
 
 
@@ -81,14 +81,6 @@ def _of_files(
             yield f"artifact {name}"
     if any(event["kind"] == "model" for event in events) and not _has_model(client, stored):
         yield "its model"
-
-
-def _events(journal: Path, offset: int = 0) -> Iterator[Event]:
-    events, end = read_events(journal, offset)
-    while end > offset:
-        yield from events
-        offset = end
-        events, end = read_events(journal, offset)
 
 
 def _is_same(stored: float | None, recorded: float) -> bool:
