@@ -71,7 +71,7 @@ class Run(Recorder):
             raise UserError(f"{folder} already holds the record of another run") from None
         except BlockingIOError:
             raise UserError(
-                f"run {self.id} is still running: another process writes its record"
+                f"run {self.id} is still at work: another process writes its record"
             ) from None
         except OSError as error:
             raise UserError(

@@ -509,7 +509,7 @@ def test_token_for_the_store_is_in_no_file_of_the_sync(
     run = do(config, lambda run: run.log_metric("a", 1.0))
     pending = run.sync_client.wait([run.id])
     assert pending is not None
-    assert pending.startswith(f"pending: the MLflow store http://127.0.0.1:{refusing} ")
+    assert pending.startswith(f"pending: upload to the MLflow store http://127.0.0.1:{refusing} ")
     assert not held(tmp_path, *PIECES)
     assert not [piece for piece in PIECES if piece in pending]
 
