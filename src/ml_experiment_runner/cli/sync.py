@@ -8,7 +8,7 @@ from pathlib import Path
 from ml_experiment_runner.project import repository
 from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.record.sync.embedded_store import store_file, unported
-from ml_experiment_runner.record.sync.markers import is_working, read_json, trouble
+from ml_experiment_runner.record.sync.markers import failure_reason, is_working, read_json
 from ml_experiment_runner.record.sync.store_address import real_address
 
 _PATIENCE = 6.0  # Seconds without progress in a store that does not answer.
@@ -62,7 +62,7 @@ def _send(client: SyncClient, run_ids: set[str]) -> str | None:
         client.wait(rest, 0.2)
         if client.broken:
             return client.broken
-        reason = trouble(client.pending, rest)
+        reason = failure_reason(client.pending, rest)
         if reason and time.monotonic() - moved > _PATIENCE:
             return reason
     return None

@@ -26,9 +26,9 @@ from ml_experiment_runner.record.sync.embedded_store import portable
 from ml_experiment_runner.record.sync.markers import (
     OTHER_WORKER,
     URI_VARIABLE,
+    failure_reason,
     markers_locked,
     read_json,
-    trouble,
 )
 from ml_experiment_runner.record.sync.store_address import store_key
 
@@ -112,7 +112,7 @@ class SyncClient:
         away: float | None = None
         while any(marker.exists() for marker in markers):
             now = time.monotonic()
-            reason = trouble(self.pending, run_ids)
+            reason = failure_reason(self.pending, run_ids)
             away = (away or now) if reason else None
             if away is not None and now - away > _PATIENCE:
                 return f"pending: {reason}; send it with `python run.py sync`"
@@ -144,7 +144,7 @@ class SyncClient:
         while time.monotonic() - begin < seconds:
             if run_id := read_json(folder / "delivery.json").get("mlflow_run_id"):
                 return str(run_id)
-            reason = trouble(self.pending, [])
+            reason = failure_reason(self.pending, [])
             if reason and time.monotonic() - begin > _PATIENCE:
                 break
             self._start_worker(pause=1.0)

@@ -35,10 +35,10 @@ def is_working(marker: Path) -> bool:
     return is_at_work(content["writer"], marker.parents[2] / content["folder"] / "journal.jsonl")
 
 
-def trouble(pending: Path, run_ids: Iterable[str]) -> str | None:
+def failure_reason(pending: Path, run_ids: Iterable[str]) -> str | None:
     """Why the store does not answer, or one of these runs cannot be synced, at the moment."""
-    troubles = read_json(pending / "status.json")
-    reason = next((troubles[name] for name in (STORE, *run_ids) if name in troubles), None)
+    failures = read_json(pending / "status.json")
+    reason = next((failures[name] for name in (STORE, *run_ids) if name in failures), None)
     if reason is None and shutil.disk_usage(pending).free < BLOCK:
         return "the disk is full"  # and has no room for the worker to say so
     return reason

@@ -50,13 +50,13 @@ class RunSync:
         self._folder = folder
         self._journal = folder / "journal.jsonl"
         self.finished = self._dropped = False
-        noted = read_json(folder / "delivery.json")
-        self._mlflow_run_id: str | None = noted.get("mlflow_run_id")
-        self._offset: int = noted.get("offset", 0)
+        state = read_json(folder / "delivery.json")
+        self._mlflow_run_id: str | None = state.get("mlflow_run_id")
+        self._offset: int = state.get("offset", 0)
         self._start: Event = {}
-        self._time: int = noted.get("time", 0)
-        self._refusal: str | None = noted.get("refused")
-        self._experiment: str | None = noted.get("mlflow_experiment_id")
+        self._time: int = state.get("time", 0)
+        self._refusal: str | None = state.get("refused")
+        self._experiment: str | None = state.get("mlflow_experiment_id")
         if self._mlflow_run_id and not self._exists():  # The store was replaced by a new one.
             self._mlflow_run_id, self._offset = None, 0
         if self._offset:
@@ -88,7 +88,7 @@ class RunSync:
             self._drop("it was deleted in MLflow")
             return True
         self._offset = offset
-        self._note()
+        self._save_state()
         return True
 
     def close_dead(self) -> None:
@@ -158,7 +158,7 @@ class RunSync:
             )
             fault("after_create_run")
             self._mlflow_run_id = created.info.run_id
-        self._note()
+        self._save_state()
         return True
 
     def _send_events(self, events: Sequence[Event]) -> None:
@@ -240,15 +240,15 @@ class RunSync:
         with suppress(OSError):
             self._log(f"not synced any further: {reason}")
 
-    def _note(self) -> None:
-        noted = {
+    def _save_state(self) -> None:
+        state = {
             "mlflow_run_id": self._mlflow_run_id,
             "mlflow_experiment_id": self._experiment,
             "refused": self._refusal,
             "offset": self._offset,
             "time": self._time,
         }
-        write_atomically(self._folder / "delivery.json", json.dumps(noted))
+        write_atomically(self._folder / "delivery.json", json.dumps(state))
 
     def _log(self, line: str) -> None:
         with (self._folder / "delivery.log").open("a", encoding="utf-8") as file:

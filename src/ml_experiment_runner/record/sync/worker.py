@@ -74,7 +74,7 @@ class SyncWorker:
         self._shown = unported(read_json(pending / "store.json").get("uri", ""), self._outputs)
         self._store: Store | None = None
         self._runs: dict[str, RunSync] = {}
-        self._trouble: dict[str, _Trouble] = {}
+        self._failures: dict[str, _Failure] = {}
 
     def markers(self) -> list[Path]:
         """The markers of pending runs, the newest first."""
@@ -92,8 +92,8 @@ class SyncWorker:
         while True:
             if self._parent.gone.is_set() and not alone:
                 alone = True
-                for trouble in self._trouble.values():
-                    trouble.until = 0.0  # One last attempt.
+                for failure in self._failures.values():
+                    failure.retry_at = 0.0  # One last attempt.
             markers = self.markers()
             if not self._round(markers):
                 if alone and self._given_up(markers):
@@ -101,8 +101,8 @@ class SyncWorker:
                 time.sleep(_IDLE)
 
     def _given_up(self, markers: list[Path]) -> bool:
-        """Whether all that is pending is in trouble, and no run that still works among it."""
-        stuck = STORE in self._trouble or all(path.stem in self._trouble for path in markers)
+        """Whether all that is pending fails, and no run among it still works."""
+        stuck = STORE in self._failures or all(path.stem in self._failures for path in markers)
         return stuck and not any(is_working(path) for path in markers)
 
     def _round(self, markers: list[Path]) -> bool:
@@ -111,7 +111,7 @@ class SyncWorker:
         if self._try(STORE, self._open):
             for marker in markers:
                 busy |= self._try(marker.stem, partial(self._advance, marker))
-                if STORE in self._trouble:
+                if STORE in self._failures:
                     return False
             awaited = any(run.awaits_model for run in self._runs.values())
             if self._store and awaited and not busy:
@@ -120,8 +120,8 @@ class SyncWorker:
 
     def _try(self, name: str, action: Callable[[], bool]) -> bool:
         """Do something unless it failed a moment ago; publish the reason of a failure."""
-        trouble = self._trouble.get(name)
-        if trouble and time.monotonic() < trouble.until:
+        failure = self._failures.get(name)
+        if failure and time.monotonic() < failure.retry_at:
             return False
         try:
             result = action()
@@ -129,12 +129,12 @@ class SyncWorker:
             self._runs.pop(name, None)  # What is not noted will be sent again.
             if name != STORE and not self._answers():
                 name, self._store = STORE, None
-            pause = trouble.pause * 2 if trouble else _FIRST_PAUSE
-            self._trouble[name] = _Trouble(self._explain(error), min(pause, _LONGEST_PAUSE))
+            pause = failure.pause * 2 if failure else _FIRST_PAUSE
+            self._failures[name] = _Failure(self._explain(error), min(pause, _LONGEST_PAUSE))
             self._publish()
             return False
-        if trouble:
-            del self._trouble[name]
+        if failure:
+            del self._failures[name]
             self._publish()
         return result
 
@@ -144,7 +144,7 @@ class SyncWorker:
             from ml_experiment_runner.record.sync.mlflow_store import Store
 
             # A slow store gets more time with every attempt.
-            set_timeout(5 + 10 * (self._trouble[STORE].pause if STORE in self._trouble else 0.0))
+            set_timeout(5 + 10 * (self._failures[STORE].pause if STORE in self._failures else 0.0))
             self._store = Store(os.environ[URI_VARIABLE])
             gc.freeze()
             gc.enable()
@@ -179,9 +179,9 @@ class SyncWorker:
         return busy
 
     def _publish(self) -> None:
-        troubles = {name: trouble.reason for name, trouble in self._trouble.items()}
+        reasons = {name: failure.reason for name, failure in self._failures.items()}
         with suppress(OSError):  # a full disk, which those who wait meet too
-            write_atomically(self._pending / "status.json", json.dumps(troubles))
+            write_atomically(self._pending / "status.json", json.dumps(reasons))
 
     def _explain(self, error: Exception) -> str:
         """The error in one line; all of it goes into delivery.log."""
@@ -193,13 +193,13 @@ class SyncWorker:
         return f"upload to the MLflow store {self._shown} failed ({mask(detail)[:200]})"
 
 
-class _Trouble:
-    """Something that failed, and when to try it again."""
+class _Failure:
+    """A failed action, and when to try it again."""
 
     def __init__(self, reason: str, pause: float) -> None:
         self.reason = reason
         self.pause = pause
-        self.until = time.monotonic() + pause
+        self.retry_at = time.monotonic() + pause
 
 
 class _Parent(threading.Thread):
