@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ml_experiment_runner.project.atomic import write_atomically
+from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import mask
 from ml_experiment_runner.record.journal import Event, now, read_events
-from ml_experiment_runner.record.names import mlflow_path, renamed_copy
+from ml_experiment_runner.record.names import checked_artifact, mlflow_path, renamed_copy
 from ml_experiment_runner.record.sync import mlflow_entities
 from ml_experiment_runner.record.sync.fault_points import fault
 from ml_experiment_runner.record.sync.markers import read_json
@@ -197,11 +198,12 @@ class RunSync:
     def _upload(self, path: str, name: str) -> None:
         file = self._folder / path
         try:
+            checked_artifact(name)  # an edited journal must not lead out of the artifacts
             file.open("rb").close()
         except FileNotFoundError:
             self._log(f"{path} no longer exists and was not sent")
             return
-        except OSError as error:
+        except (UserError, OSError) as error:
             self._note_refusal(f"the file {name}", error)
             return
         folder, _, name = mlflow_path(name).rpartition("/")
