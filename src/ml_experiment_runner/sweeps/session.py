@@ -24,7 +24,7 @@ class SweepStopped(BaseException):
 
 
 class Session:
-    """The runs of one `python run.py`, their errors, and the delivery of their records.
+    """The runs of one `python run.py`, their errors, and the sync of their records.
 
     Attributes:
         runs: Runs of this process, with that of a sweep.
@@ -99,7 +99,7 @@ class Session:
         from ml_experiment_runner.record.sync.client import SyncClient
         from ml_experiment_runner.sweeps.other_processes import launcher_of
 
-        if self.delivery is None:
+        if self.sync_client is None:
             self.sync_client = SyncClient.start(config)  # first: its imports take as long as ours
         check_job(config)
         resume_collector()
@@ -180,7 +180,7 @@ class Session:
             from ml_experiment_runner.record.sync.client import SyncClient
             from ml_experiment_runner.sweeps.sweep import Sweep
 
-            if self.delivery is None:
+            if self.sync_client is None:
                 self.sync_client = SyncClient.start(config)
             self.fail_fast = config.fail_fast
             try:
@@ -213,8 +213,8 @@ class Session:
 
     def close(self) -> None:
         """Waits until the records are in MLflow, or prints in one line why they are pending."""
-        if self.delivery is not None:
-            # a record whose end could not be written is delivered when this process is gone
+        if self.sync_client is not None:
+            # a record whose end could not be written is synced when this process is gone
             patience = 1.0 if self.interrupted else None
             runs = [member for run in self.runs for member in run.family()]
             ended = [*self.remote_runs, *(run.id for run in runs if run.ended)]
