@@ -156,7 +156,7 @@ def points(bench: Bench, project: Path, store: Store) -> None:
     def ours() -> dict[str, float]:
         count = str(bench.size.points)
         call = bench.clock.run(project, "run.py", "task=points", POINTS=count)
-        delivered(project, call)
+        expect_synced(project, call)
         expect_points(store, call, bench.size.points)
         end = call.begin + call.seconds
         begin = call.number(r"loop begins at ([\d.]+)")
@@ -208,7 +208,7 @@ def iris(bench: Bench) -> None:
     def sweep() -> dict[str, float]:
         values = ",".join(map(str, strengths))
         call = bench.clock.run(project, "run.py", "-m", *mine, f"model.C={values}")
-        delivered(project, call)
+        expect_synced(project, call)
         _, *runs = store.arrived(call.begin, 1 + len(strengths))  # the sweep's own, and its jobs'
         for strength, run in zip(strengths, runs, strict=True):
             complete(run.figures, run.models)
@@ -304,7 +304,7 @@ def check_jobs(
     project: Path, store: Store, call: Call, seen: dict[float, dict[str, dict[str, float]]]
 ) -> None:
     """The jobs of our sweep as the store has them."""
-    delivered(project, call)
+    expect_synced(project, call)
     _, *runs = store.arrived(call.begin, 1 + call.output.count(" run "))
     for run in runs:
         complete(run.figures, run.models)
@@ -335,7 +335,7 @@ def check_ours(
     project: Path, store: Store, call: Call, count: int
 ) -> tuple[dict[str, float], float]:
     """The metrics of our run as the store has them, and when its first fit began."""
-    delivered(project, call)
+    expect_synced(project, call)
     (run,) = store.arrived(call.begin, count)
     complete(run.figures, run.models)
     journal = max(
@@ -346,7 +346,7 @@ def check_ours(
     return run.metrics, begin / 1000
 
 
-def delivered(project: Path, call: Call) -> None:
+def expect_synced(project: Path, call: Call) -> None:
     """`run.py` must not have returned before its record had arrived."""
     if "pending" in call.output or list(project.glob("outputs/.pending/*/*.run")):
         sys.exit(f"the record was still pending:\n{call.output}")

@@ -18,7 +18,7 @@ PICTURE = """\
 Orange: worse than the best, flight for flight.
 """
 HOW = """\
-Flights out of New York in 2013: all models learn from January to October and are judged on
+Flights out of New York in 2013: all models learn from January to October and are evaluated on
 December; thresholds, of which nothing is seen here, are learned from November. All get the same 20
 features, those of `experiment=ensemble`: timetable, weather and aircraft. Each is fitted with the
 parameters that the template has; none was tuned for this page, so tuning may well change the
@@ -36,7 +36,7 @@ order.
   before. Fitting is what the record calls `seconds/fit`; it includes loading the library and
   predicting validation and test part. Of the rest, measuring importance takes the longer the more
   slowly a model predicts.
-- Memory is the most that the process and its children, such as the one that delivers the record,
+- Memory is the most that the process and its children, such as the one that syncs the record,
   have held at once, looked at ten times a second; what two of them share counts twice. `dummy`
   shows what is there before any fit.
 - Where there are repetitions, their metrics were equal to the last digit, or this page would not

@@ -126,7 +126,7 @@ class TemplatesBench:
         several = ("-m",) if len(values) > 1 else ()
         words = (*subject.ours, f"model.C={','.join(map(str, values))}")
         call = self.clock.run(subject.project, "run.py", *several, *words)
-        measures.delivered(subject.project, call)
+        measures.expect_synced(subject.project, call)
         return call
 
     def hydra_run(self, way: Way, subject: Subject, values: list[float]) -> Call:

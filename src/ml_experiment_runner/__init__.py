@@ -8,7 +8,7 @@ from ml_experiment_runner.project.moved_names import answer_old_imports
 answer_old_imports()
 
 # Read when OpenMP and OpenBLAS are loaded: waiting threads sleep. By default they spin, and one
-# other busy process (the delivery, a second test) makes a fit several times slower.
+# other busy process (the sync worker, a second test) makes a fit several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 

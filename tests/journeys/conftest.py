@@ -9,7 +9,7 @@ import pytest
 
 from support.baking import IDENTITY, copy_template, git, run_cookiecutter
 from support.journey import Project, copy
-from support.store_reader import delivery_processes
+from support.store_reader import sync_workers
 
 os.environ.update(IDENTITY)
 
@@ -56,7 +56,7 @@ def project(received: Path, make: Callable[[Path], Project]) -> Project:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[[Path], Project]]:
-    """Copies a project; none of its delivery processes survives the test."""
+    """Copies a project; none of its sync workers survives the test."""
     yield lambda source: Project(copy(source, tmp_path))
-    for process in delivery_processes(tmp_path):
+    for process in sync_workers(tmp_path):
         process.kill()

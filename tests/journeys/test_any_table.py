@@ -21,7 +21,7 @@ from support import python_path
 from support.baking import copy_template, run_cookiecutter
 from support.journey import Project
 from support.shapes import SHAPES, Shape, write
-from support.store_reader import delivery_processes
+from support.store_reader import sync_workers
 
 DRAFT = """\
 import json, sys, traceback
@@ -84,7 +84,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     assert made.code == 0, made.output
     project = Project(made.project)
     yield follow(project)
-    for process in delivery_processes(project.root):
+    for process in sync_workers(project.root):
         process.kill()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.journey import QUICK, Project, content, judged
-from support.store_reader import StoreFile, assert_complete, delivery_processes
+from support.store_reader import StoreFile, assert_complete, sync_workers
 from support.tracking_server import Server
 from support.waiting import wait_until
 
@@ -76,14 +76,14 @@ def test_killed_run_is_in_mlflow_once_with_all_it_had(project: Project, times: i
     project.run(*BASELINE)
     usual = time.monotonic() - begin
     draw = random.Random(times)
-    victims = ("training", "delivery", "both")
+    victims = ("training", "sync", "both")
     for number in range(times):
         process = project.start(*BASELINE)
         time.sleep(draw.uniform(0, 1.2 * usual))
         if victims[number % 3] != "training":
-            for each in delivery_processes(project.root):
+            for each in sync_workers(project.root):
                 each.kill()
-        if victims[number % 3] != "delivery":
+        if victims[number % 3] != "sync":
             process.kill()
         process.communicate(timeout=120)
     project.run("sync")
@@ -102,7 +102,7 @@ def test_interrupt_gives_the_prompt_back(project: Project, moment: str) -> None:
         wait_until(lambda: any(b'"loss"' in (f / "journal.jsonl").read_bytes()
                                for f in project.folders()))  # fmt: skip
     else:
-        wait_until(lambda: delivery_processes(project.root))
+        wait_until(lambda: sync_workers(project.root))
     begin = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # As the terminal does: to all in the foreground.
     _, errors = process.communicate(timeout=30)
@@ -228,13 +228,13 @@ def test_disk_that_fills_is_told_in_a_line(project: Project, free: tuple[int, ..
     assert "RUNNING" not in statuses
 
 
-def test_sweep_has_a_run_for_each_value_and_one_delivery(project: Project) -> None:
+def test_sweep_has_a_run_for_each_value_and_one_sync_worker(project: Project) -> None:
     process = project.start("-m", *BASELINE, "seed=1,2,3")
     served = set()
     while process.poll() is None:
         locked = project.root.glob("outputs/.pending/*/lock")
         if any(locked):
-            served |= {each.pid for each in delivery_processes(project.root)}
+            served |= {each.pid for each in sync_workers(project.root)}
         time.sleep(0.05)
     assert process.returncode == 0, process.communicate()
     assert len(served) == 1

@@ -194,7 +194,7 @@ def test_turn_to_celsius_is_found_and_not_trained_on(
     assert "held/weather" not in {*moved.data.tags, *pinned.data.tags}
 
     compared = project.run("signals", "diff", "weather", "1.0.0", "2.0.0").stdout
-    assert re.search(r"^  temp +100% +2013-01 +unit °F → °C", compared, re.MULTILINE)
+    assert re.search(r"^temp +100% +2013-01 +unit °F → °C", compared, re.MULTILINE)
     shown = project.run("signals").stdout.partition("\nweather\n")[2]
     assert re.search(r"^  version +2\.0\.0; kept: 1\.0\.0$", shown, re.MULTILINE)
     assert re.search(r"^  held +no$", shown, re.MULTILINE)

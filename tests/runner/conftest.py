@@ -13,7 +13,7 @@ import pytest
 from ml_experiment_runner.project.repository import MARKS
 from support import ROOT, python_path
 from support.data_project import DataProject, build, replace
-from support.store_reader import delivery_processes
+from support.store_reader import sync_workers
 
 WORKER = Path(__file__).resolve().parents[1] / "support" / "worker.py"
 
@@ -151,15 +151,15 @@ def start(little_project: Path) -> Iterator[Start]:
         process.kill()
         process.wait()
     for place in places:
-        for process in delivery_processes(place):
+        for process in sync_workers(place):
             process.kill()
 
 
 @pytest.fixture
-def deliver(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def sync(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Runs the command `sync`."""
 
-    def deliver(place: Path, environment: dict[str, str] | None = None) -> Any:
+    def sync(place: Path, environment: dict[str, str] | None = None) -> Any:
         code = (
             "import sys; from ml_experiment_runner.cli.sync import sync; "
             "sys.exit(sync(['--outputs', sys.argv[1]]))"
@@ -173,4 +173,4 @@ def deliver(little_project: Path) -> Callable[..., "subprocess.CompletedProcess[
             timeout=120,
         )
 
-    return deliver
+    return sync

@@ -48,10 +48,10 @@ def a_run(
     """A recorded run whose score is the truth with so much noise."""
     ours = np.random.default_rng(int(name[-1])).normal(size=ROWS)
     score = 1 / (1 + np.exp(-(TRUTH + noise * ours)))
-    judged = evaluate(TaskType.BINARY, LABEL, score, None, 50, 0)
+    metrics = evaluate(TaskType.BINARY, LABEL, score, None, 50, 0)
     folder = write_run(
         outputs, f"{experiment}/2026-11-0{day}/10-00-00-{name}",
-        metrics={f"{split}/{key}": value for key, value in judged.items()
+        metrics={f"{split}/{key}": value for key, value in metrics.items()
                  for split in ("validation", "test")} | {"seconds/fit": 200.0},
         params=params, **{"dataset.judged": data},
     )  # fmt: skip

@@ -61,6 +61,8 @@ def write_run(
         id=folder.name[-8:],
         experiment=f"flights/{experiment}",
         name=" ".join(name),
+        depth=len(name),
+        parent=None,
         package="own",
         writer=writer or NOBODY,
     )

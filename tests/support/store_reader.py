@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def delivery_processes(place: Path) -> list[Any]:
-    """The delivery processes at work for a place; each was started by a test."""
+def sync_workers(place: Path) -> list[Any]:
+    """The sync workers at work for a place; each was started by a test."""
     import psutil
 
     found = []
@@ -33,15 +33,11 @@ def _parent(process: Any) -> int | None:
 
 def journals(place: Path) -> dict[str, list[dict[str, Any]]]:
     """Events of every run that began, by its id."""
-    from ml_experiment_runner.record.journal import read_events
+    from ml_experiment_runner.record.journal import all_events
 
     found = {}
     for path in place.glob("outputs/**/journal.jsonl"):
-        events, offset = [], 0
-        while (part := read_events(path, offset))[0]:
-            events += part[0]
-            offset = part[1]
-        if events:
+        if events := list(all_events(path)):
             found[events[0]["id"]] = events
     return found
 

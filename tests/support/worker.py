@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 
 options = dict(word.split("=", 1) for word in sys.argv[1:])
 place = Path(options["place"])
@@ -117,13 +117,13 @@ def main() -> None:
         config.tracking.uri = options["uri"]
     if "key" in options:
         config.model.key = options["key"]
-    delivery = Delivery.start(config)
+    client = SyncClient.start(config)
     identities = []
     patience = None
     for turn in range(int(options.get("runs", 1))):
         name = f"10-00-00-{secrets.token_hex(4)}"
         folder = place / "outputs" / "baseline" / "2026-01-01" / name
-        run = Run.start(config, folder, sys.argv, ["model.C=0.5"], delivery)
+        run = Run.start(config, folder, sys.argv, ["model.C=0.5"], client)
         identities.append(run.id)
         print("started", run.id, flush=True)
         try:
@@ -137,15 +137,15 @@ def main() -> None:
             run.finish("FINISHED")
         if "again" in options:
             if turn == 0:
-                delivery.wait(identities)  # from now on it is at work
+                client.wait(identities)  # from now on it is at work
             time.sleep(turn * float(options["again"]))
-            run = Run.resume(config, folder, delivery)
+            run = Run.resume(config, folder, client)
             run.log_tag("again", "yes")
             run.finish("FINISHED")
     ended = time.perf_counter()
     if "nested" in options:
         identities = [each.id for each in run.family()]
-    print(delivery.wait(identities, patience) or "delivered")
+    print(client.wait(identities, patience) or "synced")
     print(f"waited {time.perf_counter() - ended:.3f}")
     print("mlflow imported" if "mlflow" in sys.modules else "no mlflow")
 

@@ -12,7 +12,7 @@ from ml_experiment_runner.config.options import options
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.text import duration, show
 from ml_experiment_runner.record.experiment_time import days_left, overdue
-from ml_experiment_runner.record.ranking import best_run, chosen_objective, judged_on
+from ml_experiment_runner.record.ranking import best_run, chosen_objective, evaluated_rows
 from ml_experiment_runner.record.run_reader import RecordedRun, runs_of
 
 
@@ -66,7 +66,7 @@ def _facts(name: str, config: DictConfig) -> dict[str, str]:
     if best:
         facts["best"] = _result(best, config.objective)
         versions = [f"{dataset['signal']} {dataset['version']}" for dataset in best.datasets]
-        facts["data"] = f"{judged_on(best)}, {', '.join(versions)}"
+        facts["data"] = f"{evaluated_rows(best)}, {', '.join(versions)}"
     return facts
 
 

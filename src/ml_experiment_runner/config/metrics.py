@@ -103,6 +103,20 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if 1e4 <= size < 1e15 else f"{value:.4g}"
 
 
+def with_interval(
+    value: float, low: float | None = None, high: float | None = None, *, sign: str = ""
+) -> str:
+    """A metric's value with its interval, if it has one; `sign` is `+` for a difference."""
+    return f"{value:{sign},.4f}  {interval(low, high, sign)}".rstrip()
+
+
+def interval(low: float | None, high: float | None, sign: str = "") -> str:
+    """An interval in brackets; nothing if there is none."""
+    if low is None or high is None or math.isnan(low):
+        return ""
+    return f"[{low:{sign},.4f}, {high:{sign},.4f}]"
+
+
 def main_metric(task_type: str) -> str:
     """The metric that models of a task type are compared by."""
     return "r2" if task_type == "regression" else "roc_auc"

@@ -1,38 +1,65 @@
-"""What a config changes in the defaults."""
+"""The config diff: keys whose values differ between two configurations."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from ml_experiment_runner.config.options import folder, option_file
 from ml_experiment_runner.config.schema import TOP_LEVEL, Config
 
-Change = list[str | None]
+
+class ChangedKey(NamedTuple):
+    """A key and its two values; None where it has none."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        before, after = ("-" if value is None else value for value in self[1:])
+        return f"{self.key} {before} → {after}"
 
 
-def changes(config: DictConfig) -> list[Change]:
-    """Every key whose value differs from that of a run without any words.
-
-    The defaults are read as plain files: composing a second time would cost ten times as much.
-
-    Args:
-        config: A composed config.
-
-    Returns:
-        Key, default and value in the order of the config; None where there is none. The keys of
-        `experiment` say what the run is for and are left out.
-    """
-    said = {key: value for key, value in _defaults().items() if key in TOP_LEVEL}
-    typed = OmegaConf.merge(OmegaConf.structured(Config), said)
-    before, after = (_flat(OmegaConf.to_container(each, resolve=False)) for each in (typed, config))
+def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[ChangedKey]:
+    """The keys whose values differ, in the order of the second mapping."""
     return [
-        [key, before.get(key), after.get(key)]
+        ChangedKey(key, before.get(key), after.get(key))
         for key in {**after, **before}
         if before.get(key) != after.get(key)
-        and before.get(key) != "???"
-        and not key.startswith(("experiment.", "hydra."))
     ]
+
+
+def changed_defaults(config: DictConfig) -> list[ChangedKey]:
+    """The keys of a composed config whose values differ from the defaults.
+
+    The defaults are read as plain files: composing a second time would cost ten times as much.
+    The keys of `experiment` say what the run is for and are left out.
+    """
+    defaults = {key: value for key, value in _defaults().items() if key in TOP_LEVEL}
+    typed = OmegaConf.merge(OmegaConf.structured(Config), defaults)
+    before, after = (
+        {key: _text(value)
+         for key, value in flat(OmegaConf.to_container(values, resolve=False)).items()
+         if value not in (None, {})}
+        for values in (typed, config)
+    )  # fmt: skip
+    return [
+        change
+        for change in changed_keys(before, after)
+        if change.before != "???" and not change.key.startswith(("experiment.", "hydra."))
+    ]
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested keys as `group.key`."""
+    if not isinstance(node, dict) or not node:
+        return {prefix: node}
+    values: dict[str, Any] = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
 
 
 def _defaults() -> dict[str, Any]:
@@ -64,17 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _flat(node: Any, prefix: str = "") -> dict[str, str]:
-    """Values as text by dotted key."""
-    if not isinstance(node, dict) or not node:
-        return {} if node is None or node == {} else {prefix: _text(node)}
-    flat: dict[str, str] = {}
-    for key, value in node.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
-
-
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(_text(one) for one in value) + "]"
+        return "[" + ", ".join(_text(item) for item in value) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)

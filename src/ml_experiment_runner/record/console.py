@@ -21,7 +21,7 @@ class Console:
 
     Args:
         path: The copy.
-        mask: Takes out of a text what must not be kept.
+        mask: Masks the secrets of a text.
     """
 
     def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
@@ -49,13 +49,13 @@ class Console:
 def open_standard_streams() -> None:
     """Makes stdin, stdout and stderr usable whatever they are: closed, a pipe, a full disk.
 
-    Where one is closed, as by `>&-` or a service manager, the next file that is opened would get
-    its number, and what libraries print would go into that file.
+    Where a stream is closed, as by `>&-` or a service manager, the next file that is opened would
+    get its number, and what libraries print would go into that file.
     """
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # the lowest free number is given, which is this one
+        except OSError:  # open() takes the lowest free number, which is this
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
@@ -66,7 +66,7 @@ def open_standard_streams() -> None:
 
 
 class _MaskedFile:
-    """A text file that takes no secrets and no colours."""
+    """A text file from which secrets and colours are removed."""
 
     def __init__(self, path: Path, mask: Callable[[str], str]) -> None:
         self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
@@ -75,7 +75,7 @@ class _MaskedFile:
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        """Write whole lines, and keep the rest: a secret may come in pieces."""
+        """Write whole lines, and hold back the rest: a secret may be written in pieces."""
         with self._lock:
             self._rest += text
             end = max(self._rest.rfind("\n"), self._rest.rfind("\r")) + 1
@@ -92,20 +92,20 @@ class _MaskedFile:
             self._file.flush()
 
     def close(self) -> None:
-        """Write what has no end of a line, and close."""
+        """Write the last, unfinished line, and close."""
         with self._lock, suppress(OSError):
             self._keep(self._rest)
             self._file.close()
 
     def _keep(self, text: str) -> None:
-        with suppress(OSError):  # a full disk: whatever else the run writes there tells it
+        with suppress(OSError):  # a full disk, which the run's other files report
             self._file.write(self._mask(_ESCAPES.sub("", text)))
 
 
 class Output:
-    """A terminal, or where its text is led to: secrets are masked.
+    """A standard stream that masks secrets.
 
-    Its reader may go away, as with `| head`, or its disk be full: what is left to say is dropped.
+    Where its reader goes away, as with `| head`, or its disk is full, the text is dropped.
     """
 
     def __init__(self, stream: Any, mask: Callable[[Any], Any] = mask) -> None:
@@ -121,7 +121,7 @@ class Output:
         return len(text)
 
     def writelines(self, lines: Iterable[Any]) -> None:
-        """Write one after the other."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 
@@ -131,7 +131,7 @@ class Output:
         return Output(self._stream.buffer, mask_bytes)
 
     def detach(self) -> "Output":
-        """The same for bytes, when the text's own is no longer needed."""
+        """The same for bytes; this one cannot be used any more."""
         return Output(self._stream.detach(), mask_bytes)
 
     def flush(self) -> None:

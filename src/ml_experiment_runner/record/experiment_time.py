@@ -1,4 +1,4 @@
-"""How much of an experiment's time is left."""
+"""The days that are left of an experiment's time."""
 
 import datetime
 
@@ -8,7 +8,7 @@ from ml_experiment_runner.record.findings import Finding
 
 
 def overdue(name: str, config: DictConfig) -> list[Finding]:
-    """A finding if the time set aside for an active experiment is over.
+    """A finding if the last day of an active experiment is over.
 
     Args:
         name: The experiment's.
@@ -21,15 +21,15 @@ def overdue(name: str, config: DictConfig) -> list[Finding]:
     if days <= 0:
         return []
     message = (
-        f"{name} was to end on {experiment.until}, {days} days ago; close it with a status and a "
-        f"conclusion in conf/experiment/{name}.yaml, or give it more time"
+        f"experiment {name} was due on {experiment.until}, {days} days ago; set a status and a "
+        f"conclusion in conf/experiment/{name}.yaml, or a later experiment.until"
     )
     evidence = {"until": experiment.until, "days": days, "owner": experiment.owner}
     return [Finding("overdue_experiment", name, message, evidence)]
 
 
 def days_left(until: str | None) -> str:
-    """Days up to the last day set for an experiment; `overdue` behind it."""
+    """Days until an experiment's last day; `overdue by` after it."""
     if until is None:
         return "-"
     days = (datetime.date.fromisoformat(until) - datetime.date.today()).days

@@ -35,12 +35,12 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         run: One of
             its id, or the beginning of it;
             its folder;
-            `last`: the last run, whatever became of it, runs that only receive signals and runs
+            `last`: the last run, whatever became of it, runs that only ingest signals and runs
             within others left out;
-            `best`: the best finished run on the rows that the latest was judged on, debug runs left
-            out;
-            an experiment's name, or `best:<experiment>`: the experiment's best run. Of a task that
-            judges no model the name is that of its last finished run;
+            `best`: the best finished run on the rows that the latest was evaluated on, debug runs
+            left out;
+            an experiment's name, or `best:<experiment>`: the experiment's best run. For a task that
+            evaluates no model it is the last finished run;
             `last:<experiment>`: the experiment's last run.
 
     Raises:
@@ -54,13 +54,13 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         return named
     known = {folder.name.rpartition("-")[2]: folder for folder in all_folders}
     if not known:
-        raise UserError(f"{run}: no such run; there is none in {outputs} yet")
-    found = [folder for name, folder in known.items() if text and name.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(_shown(folder, outputs) for folder in found[-5:])
-        raise UserError(f"{run}: {len(found)} runs begin so ({names}); type more of it")
+        raise UserError(f"{run}: no such run; {outputs} has no run yet")
+    matching = [folder for name, folder in known.items() if text and name.startswith(text)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(_shown(folder, outputs) for folder in matching[-5:])
+        raise UserError(f"{run}: {len(matching)} run ids begin so ({names}); type more of it")
     import difflib
 
     experiments = (folder.relative_to(outputs).parts[0] for folder in all_folders)
@@ -71,12 +71,12 @@ def find_run(outputs: Path, run: str | Path) -> Path:
     if near:
         hint = "the nearest: " + ", ".join(shown[name] for name in near)
     else:
-        hint = "the latest: " + ", ".join(_shown(one, outputs) for one in list(known.values())[-3:])
+        hint = "the latest: " + ", ".join(_shown(last, outputs) for last in all_folders[-3:])
     raise UserError(f"{run}: no such run in {outputs}; {hint}")
 
 
 def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:
-    """The run that `last`, `best` or the name of an experiment means; None for another text."""
+    """The run that `last`, `best` or an experiment's name stands for; None for another text."""
     by_experiment: dict[str, list[Path]] = {}
     for folder in all_folders:
         by_experiment.setdefault(folder.relative_to(outputs).parts[0], []).append(folder)
@@ -103,16 +103,16 @@ def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:
         best = max(finished, key=lambda run: run.started, default=None)
     if best is None:
         last = "last" if text == "best" else f"last:{experiment}"
-        raise UserError(f"{text}: no finished run was judged on a whole test split; `{last}` names "
-                        "the last run as it is")  # fmt: skip
+        raise UserError(f"{text}: no finished run was evaluated on a whole test split; `{last}` is "
+                        "the last run, whatever became of it")  # fmt: skip
     return best.folder
 
 
 def _last(chosen: list[Path], outputs: Path) -> Path | None:
-    """The last run that was typed and began, if possible one that does not only receive signals."""
-    typed = [each for each in chosen if len(each.relative_to(outputs).parts) == 3] or chosen
+    """The last run that began and is within no other, if possible one that does not only ingest."""
+    top_level = [folder for folder in chosen if len(folder.relative_to(outputs).parts) == 3]
     last = None
-    for folder in reversed(typed):
+    for folder in reversed(top_level or chosen):
         run = read_run(folder)
         if run.has_begun and not run.is_ingest:
             return folder

@@ -1,4 +1,4 @@
-"""Findings: what a task noticed and a team should know, kept with its evidence in the record."""
+"""Findings: what a task noticed, with its evidence, in the record."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Finding:
     Attributes:
         kind: What was looked for, such as `worthless_signal` or `overdue_experiment`.
         subject: What it is about, such as a signal's or an experiment's name.
-        message: What was found, with numbers, in one line.
+        message: What was noticed, with numbers, in one line.
         evidence: The numbers behind it; any JSON values.
     """
 
@@ -31,9 +31,9 @@ class Finding:
 
 def record(run: "Run", findings: Iterable[Finding]) -> None:
     """Writes findings into a run's record, as `findings.json`; none makes no file."""
-    found = [asdict(finding) for finding in findings]
-    if found:
-        run.log_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", FILE)
+    entries = [asdict(finding) for finding in findings]
+    if entries:
+        run.log_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", FILE)
 
 
 def recorded(folder: Path) -> list[Finding]:
@@ -41,4 +41,4 @@ def recorded(folder: Path) -> list[Finding]:
     path = folder / "artifacts" / FILE
     if not path.is_file():
         return []
-    return [Finding(**found) for found in json.loads(path.read_text(encoding="utf-8"))]
+    return [Finding(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]

@@ -1,4 +1,4 @@
-"""Lets code that calls `mlflow.*` itself write into the run's own record in MLflow."""
+"""Has code that calls `mlflow.*` itself write into the run's own MLflow run."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def mlflow_inline(run: "Run") -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow takes it away when it has read it
+        os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow removes it when it has read it
         if "mlflow" in sys.modules:
-            # or MLflow would end it with the process, over the status that delivery has set
+            # or MLflow would end the run at exit, and overwrite its status
             sys.modules["mlflow"].end_run()

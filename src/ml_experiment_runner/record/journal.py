@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ml_experiment_runner.record.process_identity import WriterLock, identity
 Event = dict[str, Any]
 
 LARGEST_STEP = 2**63 - 1
-"""What the column of an MLflow store holds."""
+"""The largest step that an MLflow store holds."""
 
 _CHUNK = 1024 * 1024  # Bytes read at once: about 10,000 metric points.
 
@@ -31,13 +32,13 @@ class Journal:
 
     Secrets are masked here, whoever writes.
 
-    A new journal refuses a file that exists: two runs never share a folder. One that goes on needs
-    it, and that no other process writes it.
+    A new journal refuses a file that exists: two runs never share a folder. A resumed one needs the
+    file, and that no other process writes it.
     """
 
-    def __init__(self, path: Path, goes_on: bool = False) -> None:
+    def __init__(self, path: Path, resumed: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        if goes_on:
+        if resumed:
             flags &= ~(os.O_CREAT | os.O_EXCL)
         self._path = path
         self._descriptor = os.open(path, flags, 0o666)
@@ -47,19 +48,19 @@ class Journal:
             os.close(self._descriptor)
             raise
         self._names: dict[str, str] = {}
-        # it was killed while it wrote; looked at under the lock: until then another may write
-        self._is_torn = goes_on and not path.read_bytes().endswith(b"\n")
+        # a kill may have torn the last line; read under the lock: before, another may write
+        self._is_torn = resumed and not path.read_bytes().endswith(b"\n")
 
     def write(self, kind: str, **values: Any) -> None:
         """Append an event of any kind."""
-        # the runner's own keys are no secrets, even where one is the same word
+        # the runner's own keys stay, also where a secret is the same word
         masked = {name: mask_within(value) for name, value in values.items()}
         event = {"kind": kind, "time": now(), **masked}
         line = json.dumps(event, ensure_ascii=False, default=lambda value: mask(str(value)))
         self._append(line + "\n")
 
     def metric(self, name: str, value: float, step: int) -> None:
-        """Append a metric; the line is put together by hand because this is called in loops."""
+        """Append a metric; the line is formatted by hand because this is called in loops."""
         encoded = self._names.get(name)
         if encoded is None:
             encoded = self._names[name] = json.dumps(checked_name(name, "metric"))
@@ -75,7 +76,7 @@ class Journal:
         )
 
     def writer(self) -> dict[str, Any]:
-        """Who writes it."""
+        """The identity of the process that writes it."""
         return identity(locks=self._lock.held)
 
     def touch(self) -> None:
@@ -91,11 +92,11 @@ class Journal:
 
     def _append(self, line: str) -> None:
         data = line.encode("utf-8", "replace")
-        if self._is_torn:  # the torn line ends first, so that this one is not a part of it
+        if self._is_torn:  # end the torn line first, so that this one is not appended to it
             data = b"\n" + data
         written = os.write(self._descriptor, data)
         self._is_torn = written != len(data)
-        if self._is_torn:  # the disk is full, and has no room for the end of the line either
+        if self._is_torn:  # the disk is full
             raise OSError(errno.ENOSPC, "no space left for the run's journal")
 
 
@@ -105,7 +106,7 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
     A last line without its end is left for the next call; a torn one further up is skipped.
 
     Returns:
-        The events and the offset to go on from (the same one when there is nothing new).
+        The events and the offset to continue from (the same one when there is nothing new).
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -120,3 +121,12 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
         if isinstance(event, dict):
             events.append(event)
     return events, offset + len(data)
+
+
+def all_events(path: Path, offset: int = 0) -> Iterator[Event]:
+    """Read all complete events from an offset on."""
+    events, end = read_events(path, offset)
+    while end > offset:
+        yield from events
+        offset = end
+        events, end = read_events(path, offset)

@@ -1,4 +1,4 @@
-"""Tells whether the process that writes a record still lives."""
+"""The identity of the process that writes a record, and whether it is still alive."""
 
 import os
 import socket
@@ -14,15 +14,15 @@ try:
 except ImportError:  # Windows, where an open file is locked for readers too
     fcntl = None  # type: ignore[assignment]
 
-STILL = 15 * 60
+SILENCE = 15 * 60
 """Seconds without a line in its journal after which another machine's run counts as dead."""
-PATIENCE = 1.0  # seconds; whoever only looks whether a lock is held, holds it for an instant
+PATIENCE = 1.0  # seconds; a reader that checks the lock holds it for an instant
 
 
 class WriterLock:
-    """Held on a journal by the process that writes it, and let go by the kernel when that ends.
+    """A lock on a journal of the process that writes it; the kernel releases it when that ends.
 
-    Containers on one machine see it too, who cannot see each other's processes.
+    It is also seen by containers on one machine, which cannot see each other's processes.
 
     Attributes:
         held: False where the file system has no locks.
@@ -58,7 +58,7 @@ class WriterLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Lets go of it; in a forked process, of the copy only."""
+        """Releases it; in a forked process, the copy only."""
         descriptor, self._descriptor = self._descriptor, -1
         self.held = False
         if descriptor >= 0:
@@ -73,15 +73,15 @@ def _release_all() -> None:
         lock.release()
 
 
-if fcntl is not None:  # a worker that outlives the run would make it look alive
+if fcntl is not None:  # a forked worker that outlives the run would make it look alive
     os.register_at_fork(after_in_child=_release_all)
 
 
 def is_at_work(writer: dict[str, Any], journal: Path) -> bool:
-    """Whether a run's process lives.
+    """Whether a run's process is alive.
 
-    A process that can be seen from here is asked for. In another container of this machine, it
-    lives while it holds its journal's lock; elsewhere, while its journal grows.
+    A process of this container or machine is looked up. In another container of this machine, it
+    is alive while it holds its journal's lock; on another machine, while its journal grows.
 
     Args:
         writer: The process's `identity`.
@@ -89,18 +89,17 @@ def is_at_work(writer: dict[str, Any], journal: Path) -> bool:
     """
     here = identity()
     is_same_kernel = writer["boot"] == here["boot"]
-    if is_same_kernel and all(writer.get(key, here[key]) == here[key]
-                              for key in ("host", "namespace")):  # fmt: skip
-        return bool(writer["started"] == _started(writer["pid"]))
+    if is_same_kernel and all(writer[key] == here[key] for key in ("host", "namespace")):
+        return bool(writer["started"] == _start_time(writer["pid"]))
     if _is_locked(journal):
         return True
-    if is_same_kernel and writer.get("locks"):
+    if is_same_kernel and writer["locks"]:
         return False
-    return journal.exists() and time.time() - journal.stat().st_mtime < STILL
+    return journal.exists() and time.time() - journal.stat().st_mtime < SILENCE
 
 
 def identity(locks: bool = False) -> dict[str, Any]:
-    """Who this process is, so that another process can tell whether it still lives.
+    """The identity of this process, by which another process can tell whether it is alive.
 
     Args:
         locks: Whether it holds its journal's lock.
@@ -111,7 +110,7 @@ def identity(locks: bool = False) -> dict[str, Any]:
         "boot": _boot(),
         "namespace": _namespace(),
         "pid": pid,
-        "started": _started(pid),
+        "started": _start_time(pid),
         "locks": locks,
     }
 
@@ -149,7 +148,7 @@ def _namespace() -> str:
         return ""
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """When the process was started, in the system's own unit; None if there is no such process."""
     if sys.platform == "linux":  # 20 ms cheaper than importing psutil in every run.
         try:

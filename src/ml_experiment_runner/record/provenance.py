@@ -1,4 +1,4 @@
-"""Finds out what a run was made from; git is asked beside the run and costs it nothing."""
+"""Provenance: what a run was made from; git is asked in a thread beside the run."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ from ml_experiment_runner.project.runner_pin import pin_line
 from ml_experiment_runner.project.secrets import mask_addresses
 
 LARGEST_FILE = 5 * 1024 * 1024
-"""Bytes; a larger untracked file stays out of the patch and is named instead."""
+"""Bytes; a larger untracked file is named instead of being in the patch."""
 
 LARGEST_SUM = 20 * 1024 * 1024
-"""Bytes of untracked files in all; what is beyond is named too."""
+"""Bytes of all untracked files in the patch; the others are named."""
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
@@ -48,8 +48,8 @@ def lock_file(root: Path) -> tuple[Path, str] | None:
 
 def extras() -> list[str]:
     """The runner's extras that were chosen when this environment was set up."""
-    noted = Path(sys.prefix, "extras.txt")  # by tools/setup.py
-    return sorted(noted.read_text(encoding="utf-8").split()) if noted.is_file() else []
+    file = Path(sys.prefix, "extras.txt")  # written by tools/setup.py
+    return sorted(file.read_text(encoding="utf-8").split()) if file.is_file() else []
 
 
 def _runner(root: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def _runner(root: Path, facts: dict[str, Any]) -> dict[str, Any]:
 class Git(threading.Thread):
     """Reads commit, uncommitted changes and the runner's origin in the background.
 
-    Each is handed over when found.
+    Each is handed over as soon as it is known.
 
     Attributes:
         knows_changes: Whether all that the project's git says has been handed over.
 
     Args:
         root: The project's root.
-        outputs: The folder of run folders: records are no part of what a run was made from.
+        outputs: The folder for runs, which stays out of the patch.
         note: Called with name and value: runner, extras, git_commit, git_dirty, git_left_out.
         patch: Called with the uncommitted changes, untracked files included, if there are any.
     """
@@ -108,8 +108,8 @@ class Git(threading.Thread):
             self._note("git_commit", "none: git is not installed")
             return
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
-            self._note("git_commit", f"none: {said or 'not a git repository'}")
+            reason = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+            self._note("git_commit", f"none: {reason or 'not a git repository'}")
             return
         self._note("git_commit", commit or "none: nothing committed yet")
         try:
@@ -133,24 +133,24 @@ class Git(threading.Thread):
             listing = ("ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/")
             files = self._git(*listing, environment=environment).split(b"\0")
             top = Path(os.fsdecode(self._git("rev-parse", "--show-toplevel").rstrip(b"\r\n")))
-            taken: list[bytes] = []
-            room = LARGEST_SUM
+            included: list[bytes] = []
+            remaining = LARGEST_SUM
             left_out: list[str] = []
             for file in filter(None, files):
                 path = top / os.fsdecode(file)
                 if path.is_relative_to(self._outputs):
                     continue
                 size = path.lstat().st_size
-                if size > min(LARGEST_FILE, room):
+                if size > min(LARGEST_FILE, remaining):
                     left_out.append(os.fsdecode(file))
                 else:
-                    room -= size
-                    taken.append(b":(top,literal)" + file)
+                    remaining -= size
+                    included.append(b":(top,literal)" + file)
             if left_out:
                 self._note("git_left_out", left_out)
-            if taken:
+            if included:
                 add = ("add", "-N", "--pathspec-from-file=-", "--pathspec-file-nul")
-                self._git(*add, environment=environment, stdin=b"\0".join(taken))
+                self._git(*add, environment=environment, stdin=b"\0".join(included))
             return self._git(
                 *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"),
                 *("--src-prefix=a/", "--dst-prefix=b/", base),
@@ -161,7 +161,7 @@ class Git(threading.Thread):
         self, *arguments: str, environment: dict[str, str] | None = None, stdin: bytes = b""
     ) -> bytes:
         """Run git in the root; an empty answer to `rev-parse -q` means that there is no commit."""
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", *arguments],
             cwd=self._root,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
@@ -169,6 +169,7 @@ class Git(threading.Thread):
             capture_output=True,
             start_new_session=True,  # Ctrl-C is for the run, not for git.
         )
-        if done.returncode and not (done.returncode == 1 and arguments[0] == "rev-parse"):
-            raise subprocess.CalledProcessError(done.returncode, done.args, stderr=done.stderr)
-        return done.stdout
+        no_commit = completed.returncode == 1 and arguments[0] == "rev-parse"
+        if not no_commit:
+            completed.check_returncode()
+        return completed.stdout

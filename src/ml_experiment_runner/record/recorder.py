@@ -1,4 +1,4 @@
-"""What tasks and user code record with; all of it goes to the run's own folder."""
+"""The recorder: what tasks and user code record with, into the run's own folder."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Writes values and files of a record, without secrets.
 
-    What a run that is resumed has recorded before is not recorded twice.
+    A run that is resumed does not record again what it has recorded before.
 
     Attributes:
         folder: Where the record is written first.
@@ -45,14 +45,14 @@ class Recorder:
         self._has_model = recorded is not None and recorded.has_model
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record what does not change in a run; saying another value later is an error."""
+        """Record what does not change in a run; another value for the same name is an error."""
         named = mask_keys(params).items()
         texts = {checked_name(name, "param"): mask(str(value)) for name, value in named}
         new = {name: text for name, text in texts.items() if name not in self._params}
         for name, text in texts.items():
             if self._params.setdefault(name, text) != text:
                 raise ValueError(
-                    f"param {name!r} is {self._params[name]!r} already and cannot become {text!r}"
+                    f"param {name!r} is already {self._params[name]!r} and cannot become {text!r}"
                 )
         if new or self._recorded is None:
             self._journal.write("params", values=new)
@@ -120,7 +120,7 @@ class Recorder:
             }
         )
         known = self._recorded.datasets if self._recorded else []
-        if not any(dataset.items() <= each.items() for each in known):
+        if not any(dataset.items() <= event.items() for event in known):
             self._journal.write("dataset", **dataset)
 
     def log_text(self, text: str, name: str) -> None:
@@ -154,7 +154,7 @@ class Recorder:
         output_example: Any,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record the fitted model, at once: it is delivered while the run goes on.
+        """Record the fitted model, at once: it is synced while the run goes on.
 
         A run that is resumed keeps the model that it has recorded before.
 
@@ -171,7 +171,7 @@ class Recorder:
             log.info("the model that was recorded before the run was resumed is kept")
             return
         if self._has_model:
-            raise ValueError("the run has a model already; a run records one")
+            raise ValueError("the run already has a model; a run records only one")
         self._has_model = True
         import cloudpickle
         import numpy
@@ -200,12 +200,12 @@ class Recorder:
         yield
         seconds = time.perf_counter() - begin
         log.info("%s  %.1f s", name, seconds)
-        self.log_metric(metric, seconds, self._next_step(metric))
+        self.log_metric(metric, seconds, self.next_step(metric))
 
     def progress(
         self, items: Iterable[T], description: str, total: int | None = None
     ) -> Iterator[T]:
-        """Go through items with a progress bar on a terminal, silently anywhere else."""
+        """Iterate over items with a progress bar on a terminal, silently anywhere else."""
         import sys
 
         terminal = sys.__stderr__  # Not the copy: a bar has no place in console.log.
@@ -218,17 +218,13 @@ class Recorder:
         console = RichConsole(file=terminal)
         yield from track(items, description, total, console=console, transient=True)
 
-    def _next_step(self, name: str) -> int:
+    def next_step(self, name: str) -> int:
         """The first step of a metric that was not recorded before the run was resumed."""
         points = self._recorded.points.get(name, []) if self._recorded else []
         return max((point.step + 1 for point in points), default=0)
 
-    def _keep(self, path: str, text: str) -> None:
-        """Write a text file of the record."""
-        self._target(path).write_text(mask(text), encoding="utf-8")
-        self._journal.write("artifact", path=path, name=path.removeprefix("artifacts/"))
-
-    def _keep_patch(self, patch: bytes) -> None:
+    def log_patch(self, patch: bytes) -> None:
+        """Record the uncommitted changes as `artifacts/uncommitted.patch`."""
         masked, files = mask_patch(patch)
         if files:
             self.log_provenance("git_masked", files)
@@ -236,6 +232,11 @@ class Recorder:
         self._journal.write(
             "artifact", path="artifacts/uncommitted.patch", name="uncommitted.patch"
         )
+
+    def _keep(self, path: str, text: str) -> None:
+        """Write a text file of the record."""
+        self._target(path).write_text(mask(text), encoding="utf-8")
+        self._journal.write("artifact", path=path, name=path.removeprefix("artifacts/"))
 
     def _target(self, path: str) -> Path:
         target = self.folder / mask(path)  # as the journal has it

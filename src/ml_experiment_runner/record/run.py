@@ -1,9 +1,8 @@
-"""The run, from its beginning to its end."""
+"""The run: opens its record, resumes and closes it."""
 
 import getpass
 import os
 import secrets
-import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -12,20 +11,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ml_experiment_runner.project import repository
 from ml_experiment_runner.project.errors import UserError, full_disk
 from ml_experiment_runner.project.secrets import mask, mask_within, register_addresses
-from ml_experiment_runner.record import provenance
-from ml_experiment_runner.record.console import Console
+from ml_experiment_runner.record.config_diff import flat
 from ml_experiment_runner.record.journal import Journal
+from ml_experiment_runner.record.observation import Observation
 from ml_experiment_runner.record.recorder import Recorder
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.record.sync.markers import read_json
-from ml_experiment_runner.record.system_metrics import SystemMetrics
 
-PLACES = ("outputs", "tracking.uri")
-"""Keys of the config that another place of the project changes."""
+LOCATIONS = ("outputs", "tracking.uri")
+"""Keys of the config that change where the project is moved."""
 
 
 class Run(Recorder):
@@ -37,50 +34,49 @@ class Run(Recorder):
         parent: Id of the run that it belongs to, such as a sweep's.
         overrides: Hydra's overrides of this job.
         config: The composed config.
-        delivery: Who brings the record to MLflow.
+        sync_client: Syncs the record to MLflow.
         children: Runs within this one.
-        ended: Whether the end stands in the record, so that all of it can be delivered.
+        ended: Whether the end stands in the record, so that all of it can be synced.
     """
 
     def __init__(
         self,
         config: DictConfig,
         folder: Path,
-        delivery: Delivery,
-        goes_on: bool = False,
+        sync_client: SyncClient,
+        resumed: bool = False,
         recorded: RecordedRun | None = None,
     ) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
         outputs = Path(config.outputs).resolve()
         if len(outputs.parents) + 3 > len(folder.parents) or not folder.is_relative_to(outputs):
             raise UserError(
-                f"hydra.run.dir: {folder} is no run's folder; it must be "
-                f"{outputs}/<experiment>/<date>/<time>-<id> (leave hydra.run.dir as it is)"
+                f"hydra.run.dir must be {outputs}/<experiment>/<date>/<time>-<id>, got {folder}; "
+                "remove the override of hydra.run.dir"
             )
         self.experiment = folder.relative_to(outputs).parts[0]
         self.ended = False
         self.children: list[Run] = []
         self.parent: str | None = None
         self.overrides: list[str] = []
-        self._before: dict[str, Path] = {}  # runs within it of before it was resumed
+        self._earlier_children: dict[str, Path] = {}  # by name, of a run that is resumed
         self.config = config
-        self.delivery = delivery
-        self._settled = False
-        self._console: Console | None = None
-        self._system: SystemMetrics | None = None
-        self._git: provenance.Git | None = None
+        self.sync_client = sync_client
+        self._observation: Observation | None = None
         try:
             (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-            journal = Journal(folder / "journal.jsonl", goes_on)
+            journal = Journal(folder / "journal.jsonl", resumed)
             super().__init__(folder, journal, recorded)
         except FileExistsError:
-            raise UserError(f"{folder} holds the record of another run already") from None
+            raise UserError(f"{folder} already holds the record of another run") from None
         except BlockingIOError:
-            raise UserError(f"run {self.id} is still at work: another process writes it") from None
+            raise UserError(
+                f"run {self.id} is still at work: another process writes its record"
+            ) from None
         except OSError as error:
             raise UserError(
                 f"the run's folder cannot be written: {folder} ({error.strerror}); "
-                "choose another place with outputs=<folder>"
+                "choose another one with outputs=<folder>"
             ) from None
 
     @classmethod
@@ -90,85 +86,80 @@ class Run(Recorder):
         folder: Path,
         command: list[str],
         overrides: list[str],
-        delivery: Delivery | None = None,
+        sync_client: SyncClient | None = None,
         parent: str | None = None,
     ) -> "Run":
-        """Open the record and begin to deliver it.
+        """Open the record and begin to sync it.
 
         Args:
             config: The composed config.
             folder: The run's folder, `<outputs>/<experiment>/<date>/<time>-<id>`.
             command: The command as it was typed.
             overrides: Hydra's overrides of this job.
-            delivery: The delivery of the whole sweep; without it the run starts its own.
+            sync_client: That of the whole sweep; without it the run starts its own.
             parent: Id of the run that this one belongs to, such as a sweep's.
         """
-        run = cls(config, folder.resolve(), delivery or Delivery.start(config))
+        run = cls(config, folder.resolve(), sync_client or SyncClient.start(config))
         name = " ".join(folder.resolve().relative_to(Path(config.outputs).resolve()).parts[1:])
         run._open(name, parent, overrides)
         run._observe(command)
         return run
 
     @classmethod
-    def resume(cls, config: DictConfig, folder: Path, delivery: Delivery) -> "Run":
-        """Go on with the record of a run that has ended, or was stopped.
+    def resume(cls, config: DictConfig, folder: Path, sync_client: SyncClient) -> "Run":
+        """Append to the record of a run that has ended, or was stopped.
 
         Args:
             config: A configuration with the same `outputs` and `tracking`.
             folder: The run's folder.
-            delivery: Who brings what is added to MLflow.
+            sync_client: Syncs what is added to MLflow.
         """
-        run = cls(config, folder.resolve(), delivery, goes_on=True)
-        # in this order: whoever is about to take its marker away sees that the journal has grown
-        writer = run._journal.writer()
-        run._journal.write("resume", writer=writer)
-        delivery.register(run.id, run.folder, writer)
+        run = cls(config, folder.resolve(), sync_client, resumed=True)
+        run._register_resumption()
         return run
 
     @classmethod
     def reopen(
-        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+        cls, config: DictConfig, folder: Path, overrides: list[str], sync_client: SyncClient
     ) -> "Run":
-        """Go on with a run that has not finished, so that its task can be called once more.
+        """Resume a run that has not finished, so that its task can be called again.
 
         Args:
             config: The composed config, which must be that of the record.
             folder: The run's folder.
             overrides: Hydra's overrides.
-            delivery: Who brings what is added to MLflow.
+            sync_client: Syncs what is added to MLflow.
 
         Raises:
-            UserError: The configuration is another than that of the record.
+            UserError: The configuration differs from that of the record.
         """
-        run = cls._reopened(config, folder.resolve(), overrides, delivery)
-        # of the code as it was; what it is now is looked up again
+        run = cls._reopened(config, folder.resolve(), overrides, sync_client)
+        # it is of the code as it was, which is compared with git again
         (run.folder / "artifacts" / "uncommitted.patch").unlink(missing_ok=True)
         run._observe(None)
         return run
 
     @classmethod
     def _reopened(
-        cls, config: DictConfig, folder: Path, overrides: list[str], delivery: Delivery
+        cls, config: DictConfig, folder: Path, overrides: list[str], sync_client: SyncClient
     ) -> "Run":
         recorded = read_run(folder)
-        values = {name: str(value) for name, value in _flat(_masked(config)).items()}
+        values = {name: str(value) for name, value in flat(_masked(config)).items()}
         for name, value in values.items():
             before = recorded.params.get(name, value)
-            if before != value and name not in PLACES:
+            if before != value and name not in LOCATIONS:
                 raise UserError(
                     f"resume={recorded.id}: {name} was {before} in this run and is {value} now. A "
                     "run keeps its configuration: restore conf/, or start a new run"
                 )
-        run = cls(config, folder, delivery, goes_on=True, recorded=recorded)
+        run = cls(config, folder, sync_client, resumed=True, recorded=recorded)
         if read_run(folder).ended != recorded.ended:  # before this process had the journal's lock
             run._journal.close()
-            raise UserError(f"run {recorded.id}: another process has just gone on with it")
+            raise UserError(f"run {recorded.id} was resumed by another process at the same time")
         run.parent, run.overrides = recorded.parent, overrides
-        run._before = {each.name: each.folder for each in _runs_within(recorded)}
-        writer = run._journal.writer()
-        run._journal.write("resume", writer=writer)
-        delivery.register(run.id, run.folder, writer)
-        run.log_params({name: value for name, value in values.items() if name not in PLACES})
+        run._earlier_children = {child.name: child.folder for child in _children_of(recorded)}
+        run._register_resumption()
+        run.log_params({name: value for name, value in values.items() if name not in LOCATIONS})
         return run
 
     @contextmanager
@@ -184,13 +175,13 @@ class Run(Recorder):
             config: Its configuration, if it is another.
         """
         config = config or self.config
-        if (before := self._before.pop(name, None)) is not None:
-            child = Run._reopened(config, before, self.overrides, self.delivery)
+        if (before := self._earlier_children.pop(name, None)) is not None:
+            child = Run._reopened(config, before, self.overrides, self.sync_client)
             self.children.append(child)
         else:
-            number = len(self.children) + len(self._before)
+            number = len(self.children) + len(self._earlier_children)
             folder = self.folder / f"{number}-{secrets.token_hex(4)}"
-            child = Run(config, folder, self.delivery)
+            child = Run(config, folder, self.sync_client)
             self.children.append(child)
             child._open(name, self.id, self.overrides)
         try:
@@ -211,7 +202,7 @@ class Run(Recorder):
         self.parent, self.overrides = parent, overrides
         # In this order: a run that began is registered, and one that did not leaves no trace.
         writer = self._journal.writer()
-        self.delivery.register(self.id, self.folder, writer)
+        self.sync_client.register(self.id, self.folder, writer)
         self._journal.write(
             "start",
             id=self.id,
@@ -227,36 +218,24 @@ class Run(Recorder):
         config = _masked(self.config)
         self._keep("config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
         self.log_text(OmegaConf.to_yaml(mask_within(overrides)), "overrides.yaml")
-        self.log_params(_flat(config))
+        self.log_params(flat(config))
         self.log_provenance("overrides", overrides)
         self.log_provenance("seed", self.config.seed)
         self.log_provenance("threads", self.config.threads)
 
-    def _observe(self, command: list[str] | None) -> None:
-        """Begin to keep what happens around the run: console, load, code and machine.
+    def _register_resumption(self) -> None:
+        # in this order: a worker about to remove its marker sees that the journal has grown
+        writer = self._journal.writer()
+        self._journal.write("resume", writer=writer)
+        self.sync_client.register(self.id, self.folder, writer)
 
-        Args:
-            command: As it was typed; None for a run that keeps the one that it began with.
-        """
-        self._console = Console(self.folder / "console.log", mask)
-        self._system = SystemMetrics(self._sample, self._next_step("system/cpu_percent"))
-        self._system.start()
-        root = repository.root()
+    def _observe(self, command: list[str] | None) -> None:
+        """Begin to observe the process: see `Observation`."""
         outputs = Path(self.config.outputs).resolve()
-        self._git = provenance.Git(root, outputs, self.log_provenance, self._keep_patch)
-        self._git.start()
-        if origin := os.environ.get("RUNNER_RERUN_OF"):
-            self.log_tag("rerun.of", origin)
-        for key, value in provenance.machine().items():
-            self.log_provenance(key, value)
-        if command is not None:
-            self.log_provenance("command", shlex.join(command))
-        if lock := provenance.lock_file(root):
-            self.log_artifact(lock[0], "requirements.lock")
-            self.log_provenance("lock_sha256", lock[1])
+        self._observation = Observation(self, outputs, self._sample, command)
 
     def _sample(self, name: str, value: float, step: int) -> None:
-        """Keep what was measured of the machine: a sign of life, also for the runs within."""
+        """Record a sample of the load: a sign of life, also for the runs within."""
         self._journal.metric(name, value, step)
         for run in self.family():
             if run is not self and not run.ended:
@@ -264,12 +243,8 @@ class Run(Recorder):
 
     def settle(self, seconds: float = 10) -> None:
         """Wait for what is still being looked up, so that a reader of the record finds it."""
-        if self._settled or self._git is None:
-            return
-        self._settled = True
-        self._git.join(seconds)
-        if self._git.is_alive() and not self._git.knows_changes:
-            self.log_provenance("git_dirty", f"not known: git took more than {seconds:g} s")
+        if self._observation:
+            self._observation.settle(seconds)
 
     def finish(self, status: str, error: BaseException | None = None) -> None:
         """Close the record.
@@ -278,7 +253,7 @@ class Run(Recorder):
             status: FINISHED, FAILED or KILLED.
             error: What ended the run, if anything did; its traceback becomes an artifact.
         """
-        # a full disk ended it: that is told, and not that it is still full
+        # where a full disk ended it, that error is reported and not a second one
         is_full = suppress(OSError) if full_disk(error) else nullcontext()
         with is_full:
             self._close(status, error)
@@ -287,40 +262,40 @@ class Run(Recorder):
         try:
             if error is not None:
                 self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
-            self.settle(1 if status == "KILLED" else 10)  # who stopped it wants the prompt back
-        finally:  # whatever is wrong with the disk, the end is tried
-            if self._system:
-                self._system.stop()
-            if self._console:
-                self._console.stop()
+            self.settle(1 if status == "KILLED" else 10)  # whoever stopped it waits for the prompt
+        finally:  # the end is written even where the disk fails
+            if self._observation:
+                self._observation.stop()
             try:
                 reason = _reason(error) if error else None
-                was_given_up = not self.delivery.is_registered(self.id)
+                was_given_up = not self.sync_client.is_registered(self.id)
                 writer = self._journal.writer()
                 self._journal.write("end", status=status, error=reason)
                 self.ended = True
-                if was_given_up:  # taken for dead, as after an hour in which the machine slept
-                    self.delivery.register(self.id, self.folder, writer)
+                if (
+                    was_given_up
+                ):  # it was taken for dead, as after an hour in which the machine slept
+                    self.sync_client.register(self.id, self.folder, writer)
             finally:
                 self._journal.close()
 
     def refused(self) -> str | None:
-        """What MLflow would not take of this record, and why."""
-        refused = read_json(self.folder / "delivery.json").get("refused")
-        return None if refused is None else str(refused)
+        """What MLflow refused of this record, and why."""
+        refusal = read_json(self.folder / "delivery.json").get("refused")
+        return None if refusal is None else str(refusal)
 
     def mlflow_page(self) -> str | None:
-        """Where a server shows the run, as soon as it is there; None for an embedded store."""
+        """The run's page on an MLflow server, once it is there; None for an embedded store."""
         base = mask(str(self.config.tracking.uri))
-        noted = read_json(self.folder / "delivery.json")
-        if not base.startswith("http") or not noted.get("mlflow_experiment_id"):
+        state = read_json(self.folder / "delivery.json")
+        if not base.startswith("http") or not state.get("mlflow_experiment_id"):
             return None
-        place = f"experiments/{noted['mlflow_experiment_id']}/runs/{noted['mlflow_run_id']}"
-        return f"{base.rstrip('/')}/#/{place}"
+        page = f"experiments/{state['mlflow_experiment_id']}/runs/{state['mlflow_run_id']}"
+        return f"{base.rstrip('/')}/#/{page}"
 
     def mlflow_run_id(self, seconds: float = 60) -> str:
         """Wait for the run to exist in MLflow; for user code that calls `mlflow` itself."""
-        return self.delivery.created(self.folder, seconds)
+        return self.sync_client.wait_until_created(self.folder, seconds)
 
 
 def _user() -> str:
@@ -344,16 +319,6 @@ def _masked(config: DictConfig) -> Any:
     return mask_within(values)
 
 
-def _runs_within(recorded: RecordedRun) -> list[RecordedRun]:
+def _children_of(recorded: RecordedRun) -> list[RecordedRun]:
     runs = [read_run(path.parent) for path in recorded.folder.glob("*/journal.jsonl")]
     return [run for run in runs if run.parent == recorded.id]
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested keys as `group.key`."""
-    if not isinstance(node, dict) or not node:
-        return {prefix: node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat

@@ -1,4 +1,4 @@
-"""Reads what a run left behind in its folder."""
+"""Reads a recorded run from its folder."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ml_experiment_runner.config.metrics import RENAMED
 from ml_experiment_runner.config.schema import RENAMED_KEYS
 from ml_experiment_runner.project.errors import UserError
-from ml_experiment_runner.record.journal import Event, read_events
+from ml_experiment_runner.record.journal import Event, all_events
 from ml_experiment_runner.record.process_identity import is_at_work
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Point(NamedTuple):
 
 @dataclass
 class RecordedRun:
-    """A run as its journal tells it.
+    """A run as its journal has it.
 
     Attributes:
         folder: Where its record lies.
@@ -43,7 +43,7 @@ class RecordedRun:
         status: FINISHED, FAILED, KILLED or RUNNING.
         error: What ended it, if anything did.
         started: In the time zone of this machine.
-        ended: The same; the last sign of life where it did not end by itself.
+        ended: The same; the time of the last event where it was killed.
         params: Flat config and what tasks logged.
         tags: Texts by name.
         provenance: What the run was made from.
@@ -78,7 +78,7 @@ class RecordedRun:
     def metrics(self) -> dict[str, float]:
         """The last value of each metric: the one of the highest step, as in MLflow.
 
-        A metric that was called otherwise before has its present name.
+        A renamed metric has its present name.
         """
         return {RENAMED.get(name, name): self.series(name)[-1].value for name in self.points}
 
@@ -96,17 +96,17 @@ class RecordedRun:
 
     @property
     def seconds(self) -> float:
-        """How long it was at work; the time before it was resumed does not count."""
+        """How long it ran; the time between an end and a resumption does not count."""
         return (self.ended - self.started).total_seconds() - self.idle
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything stands in its journal; it was killed before where nothing does."""
+        """Whether its journal has an event; a run that was killed at once has none."""
         return self.ended > _EPOCH
 
     @property
     def is_ingest(self) -> bool:
-        """Whether it only receives signals."""
+        """Whether it only ingests signals."""
         return "'signals'" in self.params.get("task.uses", "")
 
     def series(self, name: str) -> list[Point]:
@@ -119,7 +119,7 @@ class RecordedRun:
 
     @cached_property
     def _known(self) -> set[tuple[str, int, str]]:
-        """All points, to look one up at once; values as text: what is no number is not itself."""
+        """All points, for a fast lookup; values as text, because NaN is not equal to itself."""
         return {
             (name, point.step, repr(point.value))
             for name, points in self.points.items()
@@ -135,7 +135,7 @@ class RecordedRun:
             best = self.tags.get("sweep.best")  # of a sweep's own run, its best job
             hint = f"; the best job of this sweep is {best}" if best not in (None, "true") else ""
             raise UserError(
-                f"run {self.id} ({self.status}) has no model: {path} is not there{hint}"
+                f"run {self.id} ({self.status}) has no model: {path} does not exist{hint}"
             )
         with path.open("rb") as file:
             return Unpickler(file).load()  # the run's own folder, written by this project
@@ -160,26 +160,25 @@ class RecordedRun:
             case "model":
                 self.has_model = True
             case "end" | "resume":
-                self._turn(event)
-        self.ended = _moment(event)
+                self._end_or_resume(event)
+        self.ended = _time_of(event)
 
     def _begin(self, event: Event) -> None:
         self.id = event["id"]
         self.project, _, self.experiment = event["experiment"].rpartition("/")
-        self.name, self.parent = event["name"], event.get("parent")
-        above = list(self.folder.parents)  # A copied folder may lie less deep.
-        depth = event.get("depth", len(self.name.split(" ")))
-        self.outputs = above[min(depth, len(above) - 1)]
-        self.started = _moment(event)
+        self.name, self.parent = event["name"], event["parent"]
+        parents = list(self.folder.parents)  # A copied folder may lie less deep.
+        self.outputs = parents[min(event["depth"], len(parents) - 1)]
+        self.started = _time_of(event)
 
-    def _turn(self, event: Event) -> None:
-        """Takes the end of the run, or that it goes on after one."""
+    def _end_or_resume(self, event: Event) -> None:
+        """Takes the end of the run, or its resumption."""
         self.status, self.error = event.get("status", "RUNNING"), event.get("error")
         if event["kind"] == "resume":
-            self.idle += (_moment(event) - self.ended).total_seconds()
+            self.idle += (_time_of(event) - self.ended).total_seconds()
 
 
-def _moment(event: Event) -> datetime:
+def _time_of(event: Event) -> datetime:
     return datetime.fromtimestamp(event["time"] / 1000, UTC).astimezone()
 
 
@@ -188,16 +187,11 @@ def read_run(folder: Path) -> RecordedRun:
     folder = folder.resolve()
     run = RecordedRun(folder, folder.name.rpartition("-")[2])
     journal = folder / "journal.jsonl"
-    offset, writer = 0, None
-    while True:
-        events, end = read_events(journal, offset)
-        if end == offset:
-            break
-        offset = end
-        for event in events:
-            writer = event.get("writer", writer)
-            run._take(event)
-    run.artifacts = list(dict.fromkeys(run.artifacts))  # one may have been written again
+    writer = None
+    for event in all_events(journal):
+        writer = event.get("writer", writer)
+        run._take(event)
+    run.artifacts = list(dict.fromkeys(run.artifacts))  # a file may be written twice
     if run.status == "RUNNING" and not (writer and is_at_work(writer, journal)):
         run.status = "KILLED"
     return run
@@ -206,16 +200,16 @@ def read_run(folder: Path) -> RecordedRun:
 def folders(outputs: Path) -> list[Path]:
     """Every run's folder, the oldest first; runs within a run lie in its folder."""
 
-    def found() -> Iterator[Path]:
+    def run_folders() -> Iterator[Path]:
         level = [path for path in subfolders(outputs) if not path.name.startswith(".")]
         for depth in range(2, 6):
             level = [path for folder in level for path in subfolders(folder)]
             if depth > 2:
                 yield from (path for path in level if (path / "journal.jsonl").exists())
 
-    # the tenth job of a sweep comes after the ninth
+    # natural order: the tenth job of a sweep after the ninth
     return sorted(
-        found(),
+        run_folders(),
         key=lambda folder: [part.zfill(32) for part in folder.relative_to(outputs).parts[1:]],
     )
 
@@ -235,4 +229,4 @@ def runs_of(folder: Path) -> list[RecordedRun]:
     Args:
         folder: `outputs/<experiment>`.
     """
-    return [read_run(each) for each in folders(folder.parent) if each.is_relative_to(folder)]
+    return [read_run(path) for path in folders(folder.parent) if path.is_relative_to(folder)]

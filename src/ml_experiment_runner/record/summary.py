@@ -1,4 +1,4 @@
-"""What a person reads on the terminal when a run starts and when it ends."""
+"""The summary of a run on the terminal, at its start and at its end."""
 
 import sys
 import traceback
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.config.metrics import number
+from ml_experiment_runner.config.metrics import number, with_interval
 from ml_experiment_runner.project.errors import UserError, full_disk, is_interrupt
 from ml_experiment_runner.project.repository import root
 from ml_experiment_runner.project.text import show_table
@@ -21,7 +21,7 @@ HEADLINES = (
 
 
 def opening(run: "Run") -> None:
-    """Prints the experiment, its question, the data, the model and what was changed."""
+    """Prints the experiment, its question, the data, the model and the overrides."""
     config = run.config
     rows = {"experiment": run.experiment}
     if config.experiment.question:
@@ -33,31 +33,30 @@ def opening(run: "Run") -> None:
         rows["data"] = f"{data.spine}: {data.label} from {len(data.features)} features"
     if "model" in uses:
         names = [config.model[key] for key in ("_target_", "_regressor_") if key in config.model]
-        rows["model"] = ", of a number ".join(name.rpartition(".")[2] for name in names)
+        rows["model"] = ", for regression ".join(name.rpartition(".")[2] for name in names)
         if "member" in config.model:
             rows["model"] += f" of {config.model.member._target_.rpartition('.')[2]}"
-    changed = [word for word in run.overrides if not word.startswith("+experiment=")]
-    if changed:
-        rows["changed"] = " ".join(changed)
+    overrides = [override for override in run.overrides if not override.startswith("+experiment=")]
+    if overrides:
+        rows["changed"] = " ".join(overrides)
     _print_table(rows)
 
 
 def closing(run: "Run", metrics: Mapping[str, float]) -> None:
-    """Prints the metrics with their intervals, the threshold and where the record lies."""
-    parts = [part for part in ("validation", "test") if f"{part}/rows" in metrics]
-    if parts:
-        rows_of_metrics = []
+    """Prints the metrics with their intervals, the threshold and the paths of the record."""
+    splits = [split for split in ("validation", "test") if f"{split}/rows" in metrics]
+    if splits:
+        table = []
         for name in HEADLINES:
-            if any(f"{part}/{name}" in metrics for part in parts):
-                baseline = metrics.get(f"{parts[-1]}/{name}/baseline")
-                told = [_with_interval(metrics, f"{part}/{name}") for part in parts]
-                told.append("" if baseline is None else f"{baseline:,.4f}")
-                rows_of_metrics.append((name, *told))
-        show_table(("", *parts, "baseline"), rows_of_metrics)
+            if any(f"{split}/{name}" in metrics for split in splits):
+                baseline = metrics.get(f"{splits[-1]}/{name}/baseline")
+                values = [_with_interval(metrics, f"{split}/{name}") for split in splits]
+                table.append((name, *values, "" if baseline is None else f"{baseline:,.4f}"))
+        show_table(("", *splits, "baseline"), table)
     elif metrics:
         _print_table({name: number(value) for name, value in metrics.items()})
-    rows = _repeated(metrics)
-    if any(f"{part}/base_rate" in metrics for part in parts):
+    rows = _means(metrics)
+    if any(f"{split}/base_rate" in metrics for split in splits):
         rows["threshold"] = (
             f"{metrics['threshold']:.4f}" if "threshold" in metrics else "no valid threshold"
         )
@@ -75,7 +74,7 @@ def closing(run: "Run", metrics: Mapping[str, float]) -> None:
 
 
 def failed(run: "Run", error: BaseException) -> None:
-    """Prints a user's mistake in a line or two, anything else with its traceback."""
+    """Prints a user's mistake in a line or two, any other error with its traceback."""
     if full := full_disk(error):
         print(full, file=sys.stderr)
     elif isinstance(error, UserError):
@@ -89,29 +88,27 @@ def failed(run: "Run", error: BaseException) -> None:
 
 def shown(path: object) -> str:
     """A path as a person would type it from the project's root."""
-    place = Path(str(path))
-    return (place.relative_to(root()) if place.is_relative_to(root()) else place).as_posix()
+    absolute = Path(str(path))
+    is_within = absolute.is_relative_to(root())
+    return (absolute.relative_to(root()) if is_within else absolute).as_posix()
 
 
-def _repeated(metrics: Mapping[str, float]) -> dict[str, str]:
+def _means(metrics: Mapping[str, float]) -> dict[str, str]:
     """The main metric over folds and over seeds."""
     rows = {}
-    for judged, word in (("cv", "folds"), ("seeds/test", "seeds")):
+    for prefix, repeated in (("cv", "folds"), ("seeds/test", "seeds")):
         for name in ("roc_auc", "r2"):
-            key = f"{judged}/{name}"
+            key = f"{prefix}/{name}"
             if f"{key}/sd" in metrics:
-                told = f"{name} {metrics[key]:.4f} ± {metrics[f'{key}/sd']:.4f}"
-                rows[word] = f"{told} over {metrics[f'{key}/count']:.0f} fits"
+                mean = f"{name} {metrics[key]:.4f} ± {metrics[f'{key}/sd']:.4f}"
+                rows[repeated] = f"{mean} over {metrics[f'{key}/count']:.0f} fits"
     return rows
 
 
 def _with_interval(metrics: Mapping[str, float], name: str) -> str:
     if name not in metrics:
         return "-"
-    text = f"{metrics[name]:,.4f}"
-    if f"{name}/low" in metrics:
-        text += f"  [{metrics[f'{name}/low']:,.4f}, {metrics[f'{name}/high']:,.4f}]"
-    return text
+    return with_interval(metrics[name], *(metrics.get(f"{name}/{end}") for end in ("low", "high")))
 
 
 def _print_table(rows: Mapping[str, str]) -> None:

@@ -31,18 +31,18 @@ class SystemMetrics(threading.Thread):
     def run(self) -> None:
         """What the thread does."""
         samples = _samples()
-        next(samples)  # The first one only opens the interval that CPU use is measured over.
+        next(samples)  # The first call starts the interval over which CPU use is measured.
         step, done = self._first_step, False
         while not done:
             done = self._stopped.wait(INTERVAL if step > self._first_step else 1.0)
-            with suppress(OSError):  # a full disk, which the task meets too
+            with suppress(OSError):  # a full disk, which stops the task too
                 for name, value in next(samples).items():
                     self._log(f"system/{name}", value, step)
             step += 1
 
 
 def _samples() -> Iterator[dict[str, float]]:
-    """What this process and its machine use; percentages of the whole machine, sizes in MiB."""
+    """Load of this process and its machine; percentages of the whole machine, sizes in MiB."""
     import psutil
 
     process = psutil.Process()
@@ -74,5 +74,5 @@ def _gpus() -> list[tuple[Any, Any]]:
             (pynvml, pynvml.nvmlDeviceGetHandleByIndex(number))
             for number in range(pynvml.nvmlDeviceGetCount())
         ]
-    except Exception:  # Not installed, no driver, no card: all mean that there is none to watch.
+    except Exception:  # Not installed, no driver, no device: there is none to sample.
         return []

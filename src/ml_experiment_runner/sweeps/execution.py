@@ -52,13 +52,13 @@ def execute(run: "Run") -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from ml_experiment_runner.record import summary
-    from ml_experiment_runner.record.config_diff import changes
+    from ml_experiment_runner.record.config_diff import changed_defaults
     from ml_experiment_runner.record.inline import mlflow_inline
     from ml_experiment_runner.record.profiling import profiled
     from ml_experiment_runner.training.pruning import Pruned
 
     try:
-        run.log_provenance("changes", changes(run.config))
+        run.log_provenance("changes", changed_defaults(run.config))
         summary.opening(run)
         with threadpool_limits(run.config.threads), mlflow_inline(run), profiled(run):
             metrics: dict[str, float] = get_method(run.config.task._target_)(run.config, run)

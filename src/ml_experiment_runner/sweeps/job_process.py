@@ -20,7 +20,7 @@ from ml_experiment_runner.project.errors import ObjectiveError, UserError
 from ml_experiment_runner.project.repository import read_environment
 from ml_experiment_runner.project.secrets import mask
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.sweeps.execution import execute, resume_collector, score
 from ml_experiment_runner.sweeps.job_check import check_job
 from ml_experiment_runner.training.pruning import Pruned
@@ -83,10 +83,10 @@ def work(job: Job) -> Outcome:
     with _silence():
         try:
             check_job(config)
-            delivery = Delivery.start(config, serves=False)
+            sync_client = SyncClient.start(config, starts_worker=False)
             resume_collector()
             run = Run.start(
-                config, folder_of(job), job.command, job.overrides, delivery, job.parent
+                config, folder_of(job), job.command, job.overrides, sync_client, job.parent
             )
         except UserError as error:
             return Outcome(job.number, job.overrides, error=_masked(error))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ml_experiment_runner.record.run import Run
-    from ml_experiment_runner.record.sync.client import Delivery
+    from ml_experiment_runner.record.sync.client import SyncClient
     from ml_experiment_runner.sweeps.other_processes import OtherProcesses
     from ml_experiment_runner.sweeps.sweep import Sweep
 
@@ -24,7 +24,7 @@ class SweepStopped(BaseException):
 
 
 class Session:
-    """The runs of one `python run.py`, their errors, and the delivery of their records.
+    """The runs of one `python run.py`, their errors, and the sync of their records.
 
     Attributes:
         runs: Runs of this process, with that of a sweep.
@@ -34,7 +34,7 @@ class Session:
         remote_runs: Ids of runs in other processes.
         command: What was typed.
         resumes: Whether a run is resumed.
-        delivery: Sends the records to MLflow.
+        sync_client: Sends the records to MLflow.
         sweep: The sweep that the runs belong to.
         launcher: Runs jobs in other processes; None where this process does.
         fail_fast: Whether the first error stops the sweep.
@@ -48,7 +48,7 @@ class Session:
         self.held = False
         self.remote_runs: list[str] = []
         self.command = [Path(sys.argv[0]).name, *map(as_typed, sys.argv[1:])]
-        self.delivery: Delivery | None = None
+        self.sync_client: SyncClient | None = None
         self.sweep: Sweep | None = None
         self.launcher: OtherProcesses | None = None
         self.fail_fast = False
@@ -96,11 +96,11 @@ class Session:
         from hydra.core.hydra_config import HydraConfig
 
         from ml_experiment_runner.record.run import Run
-        from ml_experiment_runner.record.sync.client import Delivery
+        from ml_experiment_runner.record.sync.client import SyncClient
         from ml_experiment_runner.sweeps.other_processes import launcher_of
 
-        if self.delivery is None:
-            self.delivery = Delivery.start(config)  # first: its imports take as long as ours
+        if self.sync_client is None:
+            self.sync_client = SyncClient.start(config)  # first: its imports take as long as ours
         check_job(config)
         resume_collector()
         overrides = typed_overrides(HydraConfig.get())
@@ -110,12 +110,12 @@ class Session:
                 _remove_empty(folder, Path(config.outputs))
                 return self.finished_before(overrides)
             parent = sweep.parent.id
-            return Run.start(config, folder, self.command, overrides, self.delivery, parent)
+            return Run.start(config, folder, self.command, overrides, self.sync_client, parent)
         if launcher := launcher_of(HydraConfig.get()):
             return self.launch(launcher, config, folder, overrides)
         if self.resumes:
-            return Run.reopen(config, folder, overrides, self.delivery)
-        return Run.start(config, folder, self.command, overrides, self.delivery)
+            return Run.reopen(config, folder, overrides, self.sync_client)
+        return Run.start(config, folder, self.command, overrides, self.sync_client)
 
     def execute(self, run: "Run") -> float | None:
         """Runs the task of an opened run and returns its objective."""
@@ -177,14 +177,14 @@ class Session:
         """
         _remove_multirun_file(folder)
         if self.sweep is None:
-            from ml_experiment_runner.record.sync.client import Delivery
+            from ml_experiment_runner.record.sync.client import SyncClient
             from ml_experiment_runner.sweeps.sweep import Sweep
 
-            if self.delivery is None:
-                self.delivery = Delivery.start(config)
+            if self.sync_client is None:
+                self.sync_client = SyncClient.start(config)
             self.fail_fast = config.fail_fast
             try:
-                self.sweep = Sweep.start(config, folder, self.command, self.delivery)
+                self.sweep = Sweep.start(config, folder, self.command, self.sync_client)
             except UserError as error:
                 print(error, file=sys.stderr)
                 self.errors.append(error)
@@ -213,12 +213,12 @@ class Session:
 
     def close(self) -> None:
         """Waits until the records are in MLflow, or prints in one line why they are pending."""
-        if self.delivery is not None:
-            # a record whose end could not be written is delivered when this process is gone
+        if self.sync_client is not None:
+            # a record whose end could not be written is synced when this process is gone
             patience = 1.0 if self.interrupted else None
             runs = [member for run in self.runs for member in run.family()]
             ended = [*self.remote_runs, *(run.id for run in runs if run.ended)]
-            if pending := self.delivery.wait(ended, patience):
+            if pending := self.sync_client.wait(ended, patience):
                 print(pending, file=sys.stderr)
             for run in runs:
                 if refused := run.refused():

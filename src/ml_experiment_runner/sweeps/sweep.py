@@ -12,7 +12,7 @@ from ml_experiment_runner.config.metrics import objective
 from ml_experiment_runner.project.errors import RefusedError
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.record.run_reader import RecordedRun, folders, read_run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.sweeps.job_result import JobResult, best_of, over_seeds, show_results
 from ml_experiment_runner.training.pruning import STUDY
 
@@ -44,7 +44,7 @@ class Sweep:
 
     @classmethod
     def start(
-        cls, config: DictConfig, folder: Path, command: list[str], delivery: Delivery
+        cls, config: DictConfig, folder: Path, command: list[str], sync_client: SyncClient
     ) -> "Sweep":
         """Opens the sweep's run; one that is in the folder already is resumed.
 
@@ -52,12 +52,12 @@ class Sweep:
             config: The configuration of its first job.
             folder: `hydra.sweep.dir`.
             command: What was typed.
-            delivery: Sends the records of all of its jobs to MLflow.
+            sync_client: Sends the records of all of its jobs to MLflow.
         """
         if (folder / "journal.jsonl").exists():
-            return cls(Run.resume(config, folder, delivery), config.objective)
+            return cls(Run.resume(config, folder, sync_client), config.objective)
         overrides = [word for word in command[1:] if word not in ("-m", "--multirun")]
-        parent = Run.start(config, folder, command, overrides, delivery)
+        parent = Run.start(config, folder, command, overrides, sync_client)
         parent.log_provenance(OVERRIDES, overrides)
         return cls(parent, config.objective)
 
@@ -171,7 +171,7 @@ class Sweep:
         for result in results:
             is_best = result.run.id == best.run.id
             if is_best or result.run.tags.get(BEST) == "true":
-                child = Run.resume(self.parent.config, result.run.folder, self.parent.delivery)
+                child = Run.resume(self.parent.config, result.run.folder, self.parent.sync_client)
                 child.log_tag(BEST, "true" if is_best else "false")
                 child.finish(result.run.status)
                 self.parent.children.append(child)

@@ -28,28 +28,28 @@ def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]
     from ml_experiment_runner.config.composition import compose
     from ml_experiment_runner.record.find_run import load_run
     from ml_experiment_runner.record.run import Run
-    from ml_experiment_runner.record.sync.client import Delivery
+    from ml_experiment_runner.record.sync.client import SyncClient
     from ml_experiment_runner.sweeps.execution import execute
 
     place = tmp_path_factory.mktemp("runs")
     here = (f"outputs={place}/outputs", f"tracking.uri=sqlite:///{place}/mlflow.db")
     numbers = itertools.count()
-    deliveries: list[Delivery] = []
+    clients: list[SyncClient] = []
     runs: list[str] = []
 
     def run_one(*overrides: str) -> "RecordedRun":
         config = compose(*overrides, *here, "tracking=local")
-        if not deliveries:
-            deliveries.append(Delivery.start(config))
+        if not clients:
+            clients.append(SyncClient.start(config))
         folder = Path(config.outputs) / "tests" / "today" / f"run-{next(numbers):08x}"
-        run = Run.start(config, folder, ["pytest"], list(overrides), deliveries[0])
+        run = Run.start(config, folder, ["pytest"], list(overrides), clients[0])
         execute(run)
         runs.append(run.id)
         return load_run(str(folder))
 
     yield run_one
-    for delivery in deliveries:
-        problem = delivery.wait(runs)
+    for client in clients:
+        problem = client.wait(runs)
         if problem is not None:
             raise UserError(f"a record could not be synced to MLflow: {problem}\n"
                             "Check MLflow with python run.py doctor")  # fmt: skip

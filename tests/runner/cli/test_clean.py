@@ -19,7 +19,8 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.process_identity import identity
 from ml_experiment_runner.record.rerun.worktree import is_in_use
 from ml_experiment_runner.record.run_reader import folders
-from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
+from ml_experiment_runner.record.sync.mlflow_store import Store
+from ml_experiment_runner.record.sync.run_sync import RunSync
 from support.folders import make_old, write_run
 from support.killed import KILLED, Commands
 
@@ -31,8 +32,8 @@ def project(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def delivered(project: Path, place: str, *more: dict[str, str]) -> Path:
-    """An old run that is in the store as the delivery process brings it there."""
+def synced(project: Path, place: str, *more: dict[str, str]) -> Path:
+    """An old run that is in the store as the sync worker brings it there."""
     uri = f"sqlite:///{project}/mlflow.db"
     folder = write_run(project / "outputs", place, params={"tracking.uri": uri}, commit="0123")
     (folder / "artifacts/plots").mkdir()
@@ -55,7 +56,7 @@ def delivered(project: Path, place: str, *more: dict[str, str]) -> Path:
     (folder / "journal.jsonl").write_text("".join(lines))
     pending = project / "outputs/.pending/key"
     pending.mkdir(parents=True, exist_ok=True)
-    run = StoredRun(Store(uri), folder, pending)
+    run = RunSync(Store(uri), folder, pending)
     while run.advance():
         pass
     assert run.finished
@@ -74,18 +75,18 @@ def artifacts(client: MlflowClient, folder: Path) -> Path:
 def test_clean_changes_nothing_without_yes(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    folder = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
     assert clean([]) == 0
     assert "would remove 1 folders" in (output := capsys.readouterr().out)
     assert "outputs/a/2020-01-01/10-00-00-aaaa1111" in output
     assert (folder / "journal.jsonl").exists()
 
 
-def test_clean_removes_old_delivered_runs_and_empty_folders(
+def test_clean_removes_old_synced_runs_and_empty_folders(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    single = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
-    job = delivered(project, "a/2020-01-02/10-00-00-bbbb2222/0-cccc3333")
+    single = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
+    job = synced(project, "a/2020-01-02/10-00-00-bbbb2222/0-cccc3333")
     recent = write_run(project / "outputs", "b/2020-01-02/10-00-00-dddd4444")
     clean(["--yes"])
     assert not single.parent.exists()
@@ -97,8 +98,8 @@ def test_clean_removes_old_delivered_runs_and_empty_folders(
 def test_clean_removes_a_run_with_all_within_it_or_none(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parent = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
-    child = delivered(project, "a/2020-01-01/10-00-00-aaaa1111/0-bbbb2222")
+    parent = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
+    child = synced(project, "a/2020-01-01/10-00-00-aaaa1111/0-bbbb2222")
     (note := child / "delivery.json").rename(aside := project / "aside.json")
     clean(["--yes"])
     assert parent.exists()
@@ -115,18 +116,18 @@ def test_clean_removes_a_run_with_all_within_it_or_none(
 def test_clean_never_removes_an_only_copy(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pending = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    pending = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
     (project / "outputs/.pending/key/aaaa1111.run").write_text("{}")
-    deleted = delivered(project, "a/2020-01-01/10-00-00-bbbb2222")
+    deleted = synced(project, "a/2020-01-01/10-00-00-bbbb2222")
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")
     client.delete_run(run_id(deleted))
-    unended = delivered(project, "a/2020-01-01/10-00-00-cccc3333")
+    unended = synced(project, "a/2020-01-01/10-00-00-cccc3333")
     client.update_run(run_id(unended), status="RUNNING")
-    emptied = delivered(project, "a/2020-01-01/10-00-00-dddd4444")
+    emptied = synced(project, "a/2020-01-01/10-00-00-dddd4444")
     shutil.rmtree(artifacts(client, emptied))
-    unknown = delivered(project, "a/2020-01-01/10-00-00-eeee5555")
+    unknown = synced(project, "a/2020-01-01/10-00-00-eeee5555")
     (unknown / "delivery.json").unlink()
-    refused = delivered(project, "a/2020-01-01/10-00-00-ffff6666")
+    refused = synced(project, "a/2020-01-01/10-00-00-ffff6666")
     client.set_tag(run_id(refused), "record.refused", "the model")
     clean(["--yes"])
     assert all(path.exists() for path in (pending, deleted, unended, emptied, unknown, refused))
@@ -137,7 +138,7 @@ def test_clean_never_removes_an_only_copy(
 
 
 def test_clean_keeps_runs_whose_store_is_gone(project: Path) -> None:
-    folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    folder = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
     (project / "mlflow.db").unlink()
     clean(["--yes"])
     assert folder.exists()
@@ -209,7 +210,7 @@ LOST = {
 def test_clean_keeps_a_run_that_mlflow_has_not_all_of(
     project: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    folder = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
     place = LOST[what]
     if place == "journal":
         with (folder / "journal.jsonl").open("a") as file:
@@ -236,7 +237,7 @@ def test_clean_keeps_a_run_whose_model_mlflow_has_not(
 
     monkeypatch.setattr("ml_experiment_runner.record.sync.models.log_model", log_model)
     model = {"kind": "model", "path": "model"}
-    folder = delivered(project, "a/2020-01-01/10-00-00-aaaa1111", model)
+    folder = synced(project, "a/2020-01-01/10-00-00-aaaa1111", model)
     clean([])
     assert "would remove 1" in capsys.readouterr().out
     _lose(project, "delete from logged_model_tags where tag_key = 'record.model'")
@@ -263,9 +264,9 @@ def commands() -> Iterator[Commands]:
 
 def _old_runs(project: Path) -> Path:
     """Old runs, one within another, and what else is to be removed; a copy of them."""
-    delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
-    delivered(project, "a/2020-01-02/10-00-00-bbbb2222")
-    delivered(project, "a/2020-01-02/10-00-00-bbbb2222/0-cccc3333")
+    synced(project, "a/2020-01-01/10-00-00-aaaa1111")
+    synced(project, "a/2020-01-02/10-00-00-bbbb2222")
+    synced(project, "a/2020-01-02/10-00-00-bbbb2222/0-cccc3333")
     (project / "outputs/a/2020-01-02/11-00-00-dddd4444/artifacts").mkdir(parents=True)
     (project / "data/cache").mkdir(parents=True)
     (project / "data/cache/f.parquet").write_bytes(b"1234")
@@ -440,7 +441,7 @@ def test_clean_removes_folders_of_runs_that_never_began(
 BEGIN = """
 from pathlib import Path
 from omegaconf import OmegaConf
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.record.run import Run
 
 Run._observe = lambda *_: None
@@ -449,7 +450,7 @@ config = OmegaConf.create({
     "task": {"uses": []}, "tracking": {"uri": f"sqlite:///{Path.cwd()}/mlflow.db"},
 })
 folder = Path("outputs/a/2020-01-01/10-00-00-aaaa1111")
-Run.start(config, folder, ["run.py"], [], Delivery.start(config, serves=False))
+Run.start(config, folder, ["run.py"], [], SyncClient.start(config, starts_worker=False))
 """
 
 
@@ -475,7 +476,7 @@ def test_clean_removes_a_run_that_was_killed_as_it_began(project: Path, commands
 
 
 def _send(project: Path, folder: Path) -> None:
-    run = StoredRun(Store(f"sqlite:///{project}/mlflow.db"), folder, project)
+    run = RunSync(Store(f"sqlite:///{project}/mlflow.db"), folder, project)
     while run.advance():
         pass
     run.close_dead()
@@ -508,7 +509,7 @@ def test_clean_keeps_a_run_that_is_about_to_begin(
 
 
 def test_clean_removes_a_sweep_with_a_job_that_never_began(project: Path) -> None:
-    sweep = delivered(project, "a/2020-01-01/10-00-00-aaaa1111")
+    sweep = synced(project, "a/2020-01-01/10-00-00-aaaa1111")
     job = write_run(sweep, "0-bbbb2222")
     (job / "journal.jsonl").write_text("")
     make_old(sweep)

@@ -104,7 +104,7 @@ def a_run(number: int, value: float, data: str, **params: str) -> RecordedRun:
         status="FINISHED",
         started=NOON + timedelta(hours=number),
         params={"debug.rows": "None", "debug.overfit": "False", **params},
-        provenance={"dataset.fingerprint": data},
+        provenance={"dataset.judged": data},
         points={"validation/roc_auc": [Point(0, 0, value)], "test/rows": [Point(0, 0, 9)]},
     )
 
@@ -152,7 +152,7 @@ def test_overdue_experiment_is_marked_and_found(capsys: pytest.CaptureFixture[st
     assert experiments([]) == 0
     output = capsys.readouterr().out
     assert output.count("overdue by") == 1
-    assert "overdue: late was to end on 2026-01-31" in output
+    assert "overdue: experiment late was due on 2026-01-31" in output
     assert "budget 2 working days" in output
     (finding,) = experiments_command.overdue("late", composition.compose("experiment=late"))
     assert (finding.kind, finding.subject) == ("overdue_experiment", "late")

@@ -74,10 +74,10 @@ def test_compare_never_ranks_runs_on_other_rows_together(
     a_run(outputs, "aaaa1111", 1.0)
     a_run(outputs, "bbbb2222", 0.1, data="others", **{"dataset.label": "later"})
     output, page = told(capsys, outputs, "aaaa1111", "bbbb2222")
-    assert output.count("judged on ") == 3
+    assert output.count("evaluated on ") == 3
     assert "worse" not in output.replace("worse than the best", "")
     assert "dataset.label late → later" in output
-    assert "Runs that were judged on other rows are not ranked together." in output
+    assert "Runs that were evaluated on different rows are not ranked together." in output
     assert "not ranked together" in page
 
 
@@ -121,8 +121,8 @@ def test_compare_by_a_metric_of_which_less_is_better(
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [((), "no finished run yet"), (("weather",), "weather: the experiment has no run yet"),
-     (("zzzz",), "zzzz: no such run")],
+    [((), "no finished run was evaluated"), (("zzzz",), "zzzz: no such run"),
+     (("weather",), "weather: the experiment has no run yet")],
 )  # fmt: skip
 def test_compare_without_runs_says_what_to_do(outputs: Path, words, says) -> None:
     (outputs / "weather").mkdir(parents=True)

@@ -34,7 +34,7 @@ from ml_experiment_runner.project.repository import read_environment
 from ml_experiment_runner.project.secrets import mask, register, watch_resolver
 from ml_experiment_runner.record.console import Console, Output
 from ml_experiment_runner.record.run import Run
-from ml_experiment_runner.record.sync.client import Delivery
+from ml_experiment_runner.record.sync.client import SyncClient
 from ml_experiment_runner.sweeps import job_process
 from ml_experiment_runner.sweeps.job_process import Job
 
@@ -344,9 +344,9 @@ def do(
     config: Any, work: Callable[[Run], object], words: Sequence[str] = (), **options: Any
 ) -> Run:
     """A run whose record is complete."""
-    delivery = Delivery.start(config, **options)
+    client = SyncClient.start(config, **options)
     folder = Path(config.outputs) / "default" / "2026-01-01" / f"10-00-00-{os.urandom(4).hex()}"
-    run = Run.start(config, folder, ["run.py", *words], list(words), delivery)
+    run = Run.start(config, folder, ["run.py", *words], list(words), client)
     try:
         work(run)
     except Exception as error:
@@ -428,7 +428,7 @@ def test_record_holds_no_secret_in_any_form(
         patch.setenv("OF_OURS", value)
         config = configuration(place, key="${oc.env:OF_OURS}", inside="<${oc.env:'OF_OURS'}>")
         words = [f"model.key={value}", f"model.key={value!r}"]
-        run = do(config, leaks(value, tmp_path_factory.mktemp("own")), words, serves=False)
+        run = do(config, leaks(value, tmp_path_factory.mktemp("own")), words, starts_worker=False)
     core = base64.b64encode(value.strip().encode()).decode()[:-4]
     assert not held(place, *PIECES, core)
     told = (run.folder / "artifacts" / "traceback.txt").read_text()
@@ -449,7 +449,7 @@ def test_store_holds_no_secret_in_any_form(
         run = do(configuration(place, key="${oc.env:OF_OURS}"), leaks(value, own))
     finally:
         note.unlink()
-    assert run.delivery.wait([run.id, *(child.id for child in run.children)]) is None
+    assert run.sync_client.wait([run.id, *(child.id for child in run.children)]) is None
     assert not held(place, *PIECES, "unkn0wn-to-us")
     patch = (run.folder / "artifacts" / "uncommitted.patch").read_text()
     assert "+password: ***\n+by: ***\n+seed: 7\n" in patch
@@ -493,23 +493,23 @@ def test_token_that_the_http_client_quotes_is_masked(
         connection.request("GET", f"/?code={quote(token)}", headers=header)
         raise PermissionError(connection.getresponse().read())
 
-    run = do(configuration(tmp_path, token="${oc.env:SHOP_TOKEN}"), ask, serves=False)
+    run = do(configuration(tmp_path, token="${oc.env:SHOP_TOKEN}"), ask, starts_worker=False)
     assert not held(tmp_path, *PIECES)
     shown = "Invalid header value b'Bearer ***" if end else "not Bearer *** at /?code=***"
     assert shown in (run.folder / "artifacts" / "traceback.txt").read_text()
 
 
 @pytest.mark.usefixtures("repository")
-def test_token_for_the_store_is_in_no_file_of_the_delivery(
+def test_token_for_the_store_is_in_no_file_of_the_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing: int
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "Zq7W-t0ken/kX9vJ2\n")
     config = configuration(tmp_path)
     config.tracking.uri = f"http://127.0.0.1:{refusing}"
     run = do(config, lambda run: run.log_metric("a", 1.0))
-    pending = run.delivery.wait([run.id])
+    pending = run.sync_client.wait([run.id])
     assert pending is not None
-    assert pending.startswith(f"pending: the MLflow store http://127.0.0.1:{refusing} ")
+    assert pending.startswith(f"pending: upload to the MLflow store http://127.0.0.1:{refusing} ")
     assert not held(tmp_path, *PIECES)
     assert not [piece for piece in PIECES if piece in pending]
 
@@ -530,7 +530,7 @@ def test_password_with_a_slash_is_masked_for_any_driver(
         print(make_url(address).render_as_string(hide_password=False))
         raise ValueError(urlsplit(address).port)  # which it shows up to the slash
 
-    run = do(configuration(tmp_path, address="${oc.env:WAREHOUSE}"), ask, serves=False)
+    run = do(configuration(tmp_path, address="${oc.env:WAREHOUSE}"), ask, starts_worker=False)
     assert not held(tmp_path, *PIECES)
     assert "postgresql://me:***@other/db ***" in (run.folder / "console.log").read_text()
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from ml_experiment_runner.config.schema import Config
 from ml_experiment_runner.record.card.page import write_card
 from ml_experiment_runner.record.card.section import Place, Section
-from ml_experiment_runner.record.config_diff import changes
+from ml_experiment_runner.record.config_diff import changed_defaults
 from support.folders import METRICS, write_run
 from support.html_page import Page
 
@@ -126,11 +126,11 @@ def test_card_shows_what_differs_from_the_defaults(
             "model": {"_target_": "Tree", "depth": 3, "names": ["a", 1], "leaves": True},
         },
     )
-    differences = changes(config)
+    differences = changed_defaults(config)
     assert differences == [
-        ["model.leaves", None, "true"],
-        ["seed", "0", "1"],
-        ["model.width", "2", None],
+        ("model.leaves", None, "true"),
+        ("seed", "0", "1"),
+        ("model.width", "2", None),
     ]
     assert (
         "model.leaves\N{EN DASH}true"

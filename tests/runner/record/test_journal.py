@@ -11,17 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_experiment_runner.record.journal import Journal, read_events
+from ml_experiment_runner.record.journal import Journal, all_events, read_events
 from ml_experiment_runner.record.process_identity import WriterLock
 from support import SOURCE
-
-
-def all_events(path: Path) -> list[dict[str, object]]:
-    events, offset = [], 0
-    while (part := read_events(path, offset))[0]:
-        events += part[0]
-        offset = part[1]
-    return events
 
 
 def test_journal_keeps_ten_thousand_points_when_killed(tmp_path: Path) -> None:
@@ -35,7 +27,7 @@ def test_journal_keeps_ten_thousand_points_when_killed(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     done = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(SOURCE)})
     assert done.returncode == -signal.SIGKILL
-    events = all_events(path)
+    events = list(all_events(path))
     assert [event["step"] for event in events] == list(range(10_000))
     assert [event["value"] for event in events] == [step / 7 for step in range(10_000)]
 
@@ -90,7 +82,7 @@ journal.write("end")
 FULL_AS_IT_GOES_ON = """
 path.write_bytes(b'{"kind":"start"}\\n{"kind":"met')
 room(path.stat().st_size)
-journal = Journal(path, goes_on=True)
+journal = Journal(path, resumed=True)
 room(resource.RLIM_INFINITY)
 journal.write("resume")
 journal.write("end")
@@ -125,7 +117,7 @@ def test_journal_goes_on_after_a_line_torn_by_another(
             super().__init__(journal)
 
     monkeypatch.setattr("ml_experiment_runner.record.journal.WriterLock", Lock)
-    journal = Journal(path, goes_on=True)
+    journal = Journal(path, resumed=True)
     journal.write("resume")
     journal.close()
     assert [event["kind"] for event in all_events(path)] == ["start", "resume"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ml_experiment_runner.record.journal import Journal
-from ml_experiment_runner.record.process_identity import STILL, WriterLock, identity
+from ml_experiment_runner.record.process_identity import SILENCE, WriterLock, identity
 from ml_experiment_runner.record.run_reader import folders, read_run
 from support.folders import NOBODY, write_run
 from support.store_reader import StoreFile, assert_complete
@@ -46,15 +46,15 @@ def only_record(outputs: Path) -> Path:
 @needs_containers
 def test_run_in_another_container_is_running_and_then_finished(place: Path, start: Any) -> None:
     end = place / "end"
-    start(place, until=end).stdout.readline()  # its delivery serves the other's run too
+    start(place, until=end).stdout.readline()  # its worker syncs the other's run too
     inside = start(place, within=CONTAINER, seconds=3)
     record = inside.stdout.readline().split()[1]
     folder = next(each for each in folders(place / "outputs") if each.name.endswith(record))
-    while '"kind": "end"' not in (folder / "journal.jsonl").read_text():
-        assert read_run(folder).status == "RUNNING"
-        assert dict(StoreFile(place).runs()).get(record, "RUNNING") == "RUNNING"
+    while (status := read_run(folder).status) != "FINISHED":
+        assert status == "RUNNING"
+        assert dict(StoreFile(place).runs()).get(record, "RUNNING") in ("RUNNING", "FINISHED")
         time.sleep(0.1)
-    assert "delivered" in inside.communicate(timeout=60)[0]
+    assert "synced" in inside.communicate(timeout=60)[0]
     end.touch()
     assert read_run(folder).status == "FINISHED"
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
@@ -74,9 +74,6 @@ HERE = identity()
 WRITERS = {
     "this process": (HERE, True),
     "ended process": (NOBODY, False),
-    "record of before there were locks": (
-        {key: value for key, value in NOBODY.items() if key not in ("namespace", "locks")}, False,
-    ),
     "container that holds locks": ({**NOBODY, "namespace": "pid:[1]", "locks": True}, "lock"),
     "container without locks": ({**NOBODY, "namespace": "pid:[1]"}, "lock or heartbeat"),
     "container of another name": ({**NOBODY, "host": "other", "locks": True}, "lock"),
@@ -97,7 +94,7 @@ def test_status_follows_process_lock_and_heartbeat(
     journal = folder / "journal.jsonl"
     lock = WriterLock(journal) if is_locked else None
     if is_silent:
-        long_ago = time.time() - STILL - 1
+        long_ago = time.time() - SILENCE - 1
         os.utime(journal, (long_ago, long_ago))
     alive = {"lock": is_locked, "lock or heartbeat": is_locked or not is_silent}.get(rule, rule)
     assert read_run(folder).status == ("RUNNING" if alive else "KILLED")
@@ -125,10 +122,10 @@ def test_run_that_another_process_writes_is_not_resumed(place: Path, start: Any)
     folder = only_record(place / "outputs")
     before = (folder / "journal.jsonl").stat().st_size
     with pytest.raises(BlockingIOError):
-        Journal(folder / "journal.jsonl", goes_on=True)
+        Journal(folder / "journal.jsonl", resumed=True)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    Journal(folder / "journal.jsonl", goes_on=True).close()
+    Journal(folder / "journal.jsonl", resumed=True).close()
     assert (folder / "journal.jsonl").stat().st_size >= before
 
 
@@ -143,7 +140,7 @@ def test_run_taken_for_dead_is_finished_when_it_ends(place: Path, start: Any) ->
     marker.write_text(json.dumps({**content, "writer": NOBODY}))  # as if its process were gone
     wait_until(lambda: dict(StoreFile(place).runs())[record] == "KILLED")
     end.touch()
-    assert "delivered" in worker.communicate(timeout=60)[0]
+    assert "synced" in worker.communicate(timeout=60)[0]
     assert dict(StoreFile(place).runs())[record] == "FINISHED"
     assert_complete(place)
 

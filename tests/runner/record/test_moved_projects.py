@@ -11,7 +11,7 @@ import pytest
 
 from ml_experiment_runner.cli import doctor
 from ml_experiment_runner.record.sync import embedded_store
-from support.store_reader import StoreFile, assert_complete, delivery_processes
+from support.store_reader import StoreFile, assert_complete, sync_workers
 from support.waiting import wait_until
 
 NAMES = ["per%cent", "per%20cent", "que?stion=1", "ha#sh", "spa ce", "Zürich 東京", "a+b&c'd"]
@@ -63,8 +63,8 @@ def register(place: Path) -> None:
 
 def run(start: Any, place: Path) -> None:
     output = start(place, model="plain").communicate(timeout=120)[0]
-    assert "delivered" in output, output
-    wait_until(lambda: not delivery_processes(place))
+    assert "synced" in output, output
+    wait_until(lambda: not sync_workers(place))
 
 
 def files(place: Path) -> dict[str, bytes]:
@@ -170,39 +170,39 @@ def test_project_behind_a_link_was_not_moved(recorded: Path, tmp_path: Path, sta
 
 
 def test_runs_pending_when_the_project_moved_go_to_where_it_is(
-    recorded: Path, tmp_path: Path, start: Any, deliver: Any
+    recorded: Path, tmp_path: Path, start: Any, sync: Any
 ) -> None:
     start(recorded, end="kill").wait(timeout=60)
-    for process in delivery_processes(recorded):
+    for process in sync_workers(recorded):
         process.kill()
-    wait_until(lambda: not delivery_processes(recorded))
+    wait_until(lambda: not sync_workers(recorded))
     assert list(recorded.glob("outputs/.pending/*/*.run"))
     new = tmp_path / "new"
     copied(recorded, new)
     before = files(recorded)
-    done = deliver(new)
-    assert (done.returncode, "1 delivered" in done.stdout) == (0, True), done.stdout
+    done = sync(new)
+    assert (done.returncode, "1 synced" in done.stdout) == (0, True), done.stdout
     assert len(StoreFile(new).runs()) == 2
     assert_complete(new)
     assert files(recorded) == before
 
 
 def test_runs_pending_for_a_store_that_is_gone_make_no_new_one(
-    recorded: Path, tmp_path: Path, start: Any, deliver: Any
+    recorded: Path, tmp_path: Path, start: Any, sync: Any
 ) -> None:
     apart = tmp_path / "apart"
     apart.mkdir()
     start(recorded, uri=f"sqlite:///{apart}/mlflow.db", end="kill").wait(timeout=60)
-    for process in delivery_processes(recorded):
+    for process in sync_workers(recorded):
         process.kill()
-    wait_until(lambda: not delivery_processes(recorded))
+    wait_until(lambda: not sync_workers(recorded))
     apart.rename(tmp_path / "moved")
-    done = deliver(recorded)
+    done = sync(recorded)
     assert done.returncode == 1
     assert f"ln -s <where it is> {apart}" in done.stdout
     assert not apart.exists()
     apart.symlink_to(tmp_path / "moved")
-    assert "1 delivered" in deliver(recorded).stdout
+    assert "1 synced" in sync(recorded).stdout
 
 
 def test_copied_store_keeps_what_only_the_old_place_has(

@@ -167,25 +167,25 @@ def test_find_run_by_id_beginning_folder_and_last(tmp_path: Path) -> None:
 def several(tmp_path: Path) -> dict[str, Path]:
     """Runs of three experiments, a sweep with its job, and a reception of signals at the end."""
 
-    def judged(value: float, **params: str) -> dict[str, object]:
+    def scored(value: float, **params: str) -> dict[str, object]:
         metrics = {"validation/roc_auc": value, "validation/log_loss": value, "test/rows": 9.0}
         return {"metrics": metrics, "params": params, "dataset.judged": "rows"}
 
     day = "2026-11-0"
     return {
-        "good": write_run(tmp_path, f"baseline/{day}1/10-00-00-aaaa1111", **judged(0.9)),
-        "poor": write_run(tmp_path, f"baseline/{day}2/10-00-00-bbbb1111", **judged(0.6)),
+        "good": write_run(tmp_path, f"baseline/{day}1/10-00-00-aaaa1111", **scored(0.9)),
+        "poor": write_run(tmp_path, f"baseline/{day}2/10-00-00-bbbb1111", **scored(0.6)),
         "debug": write_run(tmp_path, f"baseline/{day}3/10-00-00-cccc1111",
-                           **judged(0.99, **{"debug.rows": "2000"})),
+                           **scored(0.99, **{"debug.rows": "2000"})),
         "failed": write_run(tmp_path, f"baseline/{day}4/10-00-00-dddd1111", "FAILED"),
-        "worst": write_run(tmp_path, f"weather/{day}5/10-00-00-eeee1111", **judged(0.5)),
+        "worst": write_run(tmp_path, f"weather/{day}5/10-00-00-eeee1111", **scored(0.5)),
         "least": write_run(tmp_path, f"loss/{day}5/11-00-00-ffff1111",
-                           **judged(0.2, objective="validation/log_loss")),
+                           **scored(0.2, objective="validation/log_loss")),
         "more": write_run(tmp_path, f"loss/{day}5/12-00-00-abcd1111",
-                          **judged(0.3, objective="validation/log_loss")),
+                          **scored(0.3, objective="validation/log_loss")),
         "own": write_run(tmp_path, f"bowl/{day}6/10-00-00-aaaa2222", metrics={"height": 1.0}),
         "sweep": write_run(tmp_path, f"weather/{day}7/10-00-00-bbbb2222", metrics={}),
-        "job": write_run(tmp_path, f"weather/{day}7/10-00-00-bbbb2222/0-cccc2222", **judged(0.7)),
+        "job": write_run(tmp_path, f"weather/{day}7/10-00-00-bbbb2222/0-cccc2222", **scored(0.7)),
         "ingest": write_run(tmp_path, f"ingest/{day}8/10-00-00-dddd2222", metrics={"rows/a": 3.0},
                             params={"task.uses": "['signals']"}),
     }  # fmt: skip
@@ -203,7 +203,7 @@ def several(tmp_path: Path) -> dict[str, Path]:
         ("best:baseline", "good"),
         ("weather", "job"),
         ("loss", "least"),  # its own objective, of which less is better
-        ("bowl", "own"),  # no model is judged: the last that has finished
+        ("bowl", "own"),  # no model is evaluated: the last that has finished
         ("ingest", "ingest"),
         ("dddd2", "ingest"),
     ],
@@ -226,7 +226,7 @@ def test_find_run_last_is_one_that_began(
         find_run(tmp_path, "last:new")
 
 
-def test_find_run_best_of_all_is_judged_as_the_latest(
+def test_find_run_best_of_all_is_evaluated_as_the_latest(
     tmp_path: Path, several: dict[str, Path]
 ) -> None:
     for gone in ("least", "more"):
@@ -242,7 +242,7 @@ def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
     write_run(tmp_path, params={"debug.rows": "2000"})
     with pytest.raises(UserError, match=r"^baseline: no finished run .*`last:baseline`"):
         find_run(tmp_path, "baseline")
-    with pytest.raises(UserError, match=r"^best: no finished run .*`last` names"):
+    with pytest.raises(UserError, match=r"^best: no finished run .*`last` is"):
         find_run(tmp_path, "best")
     with pytest.raises(
         UserError, match=r"^best:weather: the experiment has no run yet; .*=weather"
@@ -255,11 +255,11 @@ def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_a_project")
 def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is none in"):
+    with pytest.raises(UserError, match="has no run yet"):
         find_run(tmp_path, "aaaa1111")
     write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa1111")
     write_run(tmp_path, "weather/2026-11-01/10-00-00-aaaa2222")
-    with pytest.raises(UserError, match=r"2 runs begin so .*aaaa1111.*aaaa2222"):
+    with pytest.raises(UserError, match=r"2 run ids begin so .*aaaa1111.*aaaa2222"):
         find_run(tmp_path, "aaaa")
     with pytest.raises(UserError, match="the nearest: aaaa2222"):
         find_run(tmp_path, "aaaa2223")

@@ -152,11 +152,11 @@ def test_checkout_with_lost_changes_is_told(project: RecordedProject, tmp_path: 
     facts = {"version": "0.0.8", "source": "folder", "commit": "c" * 40, "changed": True,
              "digest": "0", "address": str(tmp_path), "editable": True}  # fmt: skip
     project.change_provenance(runner=facts)
-    with pytest.raises(UserError, match=r"(?s)with local changes.*in no commit.*\n.*--here"):
+    with pytest.raises(UserError, match=r"(?s)with uncommitted changes.*\n.*--here"):
         rerun(["aaaa1111"])
     del facts["digest"], facts["changed"]
     project.change_provenance(runner=facts)
-    with pytest.raises(UserError, match="whose state the record does not say"):
+    with pytest.raises(UserError, match="whose state is not recorded"):
         rerun(["aaaa1111"])
 
 

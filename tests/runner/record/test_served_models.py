@@ -162,7 +162,7 @@ def record(folder: Path, config: DictConfig, dataset: Dataset, estimator: Any) -
 
 
 def save(folder: Path) -> Any:
-    """As the delivery saves it."""
+    """As the sync worker saves it."""
     from mlflow.models import Model
 
     from ml_experiment_runner.record.sync.models import _save

@@ -64,7 +64,7 @@ def plain_plots(run: Run, *_: Any) -> None:
 
 @pytest.fixture
 def config(project: DataProject, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
-    monkeypatch.setattr("ml_experiment_runner.record.config_diff.changes", lambda *_: [])
+    monkeypatch.setattr("ml_experiment_runner.record.config_diff.changed_defaults", lambda *_: [])
     monkeypatch.setattr(run_plots, "log_plots", plain_plots)
     config = OmegaConf.merge(
         project.config(slices=["shop"]),

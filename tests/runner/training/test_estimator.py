@@ -131,12 +131,13 @@ def test_model_whose_extra_is_not_installed_says_what_to_type(monkeypatch) -> No
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
 def test_saved_boosting_loads_without_the_repository(name, tmp_path) -> None:
-    """As the delivery saves it; skops takes none of these, so their own bytes go in a pickle."""
+    """As the sync worker saves it; skops takes none of these, so their own bytes go in a pickle."""
     pipeline, expected, _ = fitted(model(name), TaskType.BINARY)
     features, _ = rows(TaskType.BINARY)
     (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(pipeline, protocol=5))
     features.head(5).write_parquet(tmp_path / "input_example.parquet")
     np.save(tmp_path / "output_example.npy", pipeline.predict_proba(features.head(5)))
+    (tmp_path / "metadata.json").write_text("{}")
     save = """
         import sys; from pathlib import Path; from mlflow.models import Model
         from ml_experiment_runner.record.sync.models import _save

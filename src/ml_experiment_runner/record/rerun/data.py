@@ -1,4 +1,4 @@
-"""The recorded snapshots, brought into a rerun's worktree."""
+"""Checks the recorded snapshots out into a rerun's worktree."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def bring_data(recorded: RecordedRun, project: Path) -> None:
         if path.suffix == ".dvc":
             targets.append(target.relative_to(project).as_posix())
     local = root() / ".dvc" / "config.local"
-    if local.is_file():  # Where a remote is and how to enter it is this machine's matter.
+    if local.is_file():  # This machine's remotes and their credentials.
         shutil.copyfile(local, project / ".dvc" / "config.local")
     cache = run_dvc(root(), "cache", "dir").stdout.strip()
     run_dvc(project, "config", "--local", "cache.dir", cache)
@@ -37,15 +37,15 @@ def bring_data(recorded: RecordedRun, project: Path) -> None:
         pulled = run_dvc(project, "pull", "--quiet", *targets)
         if pulled.returncode:
             print("note: neither DVC's cache nor its remote has all of the recorded data; what is "
-                  "missing is received again from its source")  # fmt: skip
+                  "missing is ingested again from its source")  # fmt: skip
     names = [target.removeprefix("data/").removesuffix(".dvc") for target in targets]
     names = [name.removeprefix("signals/").removeprefix("versions/") for name in names]
     print(f"data: {', '.join(names)} as recorded")
 
 
 def _point_to_remotes(project: Path) -> None:
-    """A remote that is a folder beside this repository lies elsewhere from the worktree."""
+    """Correct the paths of remotes that are relative to this repository."""
     for line in run_dvc(root(), "remote", "list").stdout.splitlines():
-        found = re.fullmatch(r"(\S+)\s+(.*?)(?:\s+\(default\))?", line)
-        if found and "://" not in found.group(2):
-            run_dvc(project, "remote", "modify", "--local", found.group(1), "url", found.group(2))
+        remote = re.fullmatch(r"(\S+)\s+(.*?)(?:\s+\(default\))?", line)
+        if remote and "://" not in remote[2]:
+            run_dvc(project, "remote", "modify", "--local", remote[1], "url", remote[2])

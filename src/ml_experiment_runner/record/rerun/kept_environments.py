@@ -24,13 +24,13 @@ from ml_experiment_runner.record.rerun.processes import clean_environment
 from ml_experiment_runner.record.rerun.requirements import LOCK, SETUP, Requirements
 
 STAMP = "environment.json"
-"""Written last, and touched at each use: a folder without it is not a whole environment."""
+"""Written last, and touched at each use: a folder without it is incomplete."""
 LOG = "setup.log"
 _LOCKS = ".locks"
 
 
 def environments_folder() -> Path:
-    """Where they are kept: beside the other caches, which git, DVC and Docker pass over."""
+    """The folder of kept environments, among the caches that git, DVC and Docker ignore."""
     return root() / "data" / "cache" / "environments"
 
 
@@ -41,11 +41,11 @@ def python_of(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def kept_environment(then: Requirements) -> Iterator[Path]:
-    """An environment, built where it is not there yet; nobody removes it until the block ends.
+def kept_environment(requirements: Requirements) -> Iterator[Path]:
+    """A kept environment, which is built if it is missing and not removed until the block ends.
 
     Args:
-        then: What it is made from.
+        requirements: What it is made from.
 
     Yields:
         Its folder, which holds `.venv`.
@@ -54,21 +54,21 @@ def kept_environment(then: Requirements) -> Iterator[Path]:
         UserError: It cannot be built.
     """
     for name in (SETUP, LOCK):
-        if name not in then.files:
+        if name not in requirements.files:
             raise UserError(f"{name} is missing in the recorded commit")
-    place = environments_folder().resolve() / then.key()
-    building = _building(place)
+    folder = environments_folder().resolve() / requirements.key()
+    building = _building(folder)
     try:
         building.acquire(timeout=0.1)
     except Timeout:
         print("another rerun builds this environment; waiting for it", flush=True)
         building.acquire()
     try:
-        if not (place / STAMP).is_file():
-            _build(place, then)
-        attempt = place / json.loads((place / STAMP).read_text(encoding="utf-8"))["folder"]
-        os.utime(place / STAMP)
-        user = FileLock(place.parent / _LOCKS / f"{place.name}-{secrets.token_hex(4)}.lock")
+        if not (folder / STAMP).is_file():
+            _build(folder, requirements)
+        attempt = folder / json.loads((folder / STAMP).read_text(encoding="utf-8"))["folder"]
+        os.utime(folder / STAMP)
+        user = FileLock(folder.parent / _LOCKS / f"{folder.name}-{secrets.token_hex(4)}.lock")
         user.acquire()
     finally:
         building.release()
@@ -84,69 +84,69 @@ def kept_environments() -> list[tuple[Path, float]]:
 
     Times are seconds since 1970.
     """
-    found = []
-    for place in sorted(environments_folder().glob("[0-9a-f]*")):
+    environments = []
+    for folder in sorted(environments_folder().glob("[0-9a-f]*")):
         with contextlib.suppress(FileNotFoundError):
-            stamp = place / STAMP
-            found.append((place, (stamp if stamp.is_file() else place).stat().st_mtime))
-    return found
+            stamp = folder / STAMP
+            environments.append((folder, (stamp if stamp.is_file() else folder).stat().st_mtime))
+    return environments
 
 
-def is_environment_in_use(place: Path) -> bool:
-    """Whether a rerun builds it or works in it; a killed one does not."""
+def is_environment_in_use(folder: Path) -> bool:
+    """Whether a rerun builds it or works in it."""
     try:
-        with _building(place).acquire(timeout=0):
-            return _has_users(place)
+        with _building(folder).acquire(timeout=0):
+            return _has_users(folder)
     except Timeout:
         return True
 
 
-def remove_environment(place: Path) -> None:
-    """Remove a kept environment; one that was taken away in part is not taken for a whole one.
+def remove_environment(folder: Path) -> None:
+    """Remove a kept environment; a partly removed one is incomplete and will be built again.
 
     Raises:
         BlockingIOError: It is in use.
     """
     try:
-        with _building(place).acquire(timeout=0):
-            if _has_users(place):
+        with _building(folder).acquire(timeout=0):
+            if _has_users(folder):
                 raise BlockingIOError
-            (place / STAMP).unlink(missing_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
+            (folder / STAMP).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         raise BlockingIOError from None
 
 
-def _build(place: Path, then: Requirements) -> None:
-    """Have the set-up of then create `.venv` in a folder of its own, which the stamp names.
+def _build(folder: Path, requirements: Requirements) -> None:
+    """Have the recorded set-up create `.venv` in a new folder, which the stamp names.
 
-    Each attempt has another one: the set-up of a rerun that was killed may still write to its own.
+    Each attempt has its own: the set-up of a rerun that was killed may still write to its folder.
     """
-    pin = then.pin_to_install()
-    if place.exists():
-        print("an earlier set-up of this environment was interrupted; beginning again")
-        shutil.rmtree(place, ignore_errors=True)
-    attempt = next(path for path in (place / str(n) for n in count(1)) if not path.exists())
-    for name, content in then.files.items():
+    pin = requirements.pin_to_install()
+    if folder.exists():
+        print("an earlier set-up of this environment was interrupted; starting again")
+        shutil.rmtree(folder, ignore_errors=True)
+    attempt = next(path for path in (folder / str(n) for n in count(1)) if not path.exists())
+    for name, content in requirements.files.items():
         path = attempt / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (attempt / "src").mkdir(exist_ok=True)
-    if pin is not None and pin != then.pin:
+    if pin is not None and pin != requirements.pin:
         (attempt / PIN).write_text(f"{pin}\n", encoding="utf-8")
     runner = mask_addresses(pin) if pin else "the project's own src/runner"
     print(f"building the recorded environment in {os.path.relpath(attempt, root())}, once")
-    print(f"  packages: {', '.join(then.locks)}; runner: {runner}", flush=True)
+    print(f"  packages: {', '.join(requirements.locks)}; runner: {runner}", flush=True)
     started = time.monotonic()
-    _set_up(attempt, then)
-    facts = {"folder": attempt.name, "pin": pin and mask_addresses(pin), "locks": then.locks,
-             "extras": then.extras or ()}  # fmt: skip
-    write_atomically(place / STAMP, json.dumps(facts))
+    _set_up(attempt, requirements)
+    facts = {"folder": attempt.name, "pin": pin and mask_addresses(pin),
+             "locks": requirements.locks, "extras": requirements.extras or ()}  # fmt: skip
+    write_atomically(folder / STAMP, json.dumps(facts))
     print(f"  built in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _set_up(folder: Path, then: Requirements) -> None:
-    """Call the set-up; what it prints is progress, and its errors go to a file."""
+def _set_up(folder: Path, requirements: Requirements) -> None:
+    """Call the set-up; its output is progress, and its errors go to a file."""
     # above it, git would find today's repository, where another runner may be remembered
     variables = clean_environment(GIT_CEILING_DIRECTORIES=str(folder.parent))
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
@@ -154,16 +154,16 @@ def _set_up(folder: Path, then: Requirements) -> None:
     log = folder / LOG
     with log.open("w", encoding="utf-8") as errors:
         done = subprocess.run(
-            [sys.executable, SETUP, *(then.extras or ())], cwd=folder, env=variables,
+            [sys.executable, SETUP, *(requirements.extras or ())], cwd=folder, env=variables,
             stdin=subprocess.DEVNULL, stderr=errors, check=False,
         )  # fmt: skip
     if done.returncode or not python_of(folder).exists():
-        said = log.read_text(encoding="utf-8", errors="replace")
-        raise UserError(f"{_reason(said)} (see {os.path.relpath(log, root())})")
+        log_text = log.read_text(encoding="utf-8", errors="replace")
+        raise UserError(f"{_reason(log_text)} (see {os.path.relpath(log, root())})")
 
 
 def _reason(log: str) -> str:
-    """The sentence of a set-up's errors that says most about what went wrong."""
+    """The sentence of a set-up's errors that best names the cause."""
     lines = [re.sub(r"^\W+", "", line) for line in log.splitlines()]
     lines = [line for line in lines if line and "lines above" not in line]
     marked = [line for line in lines if re.match(r"(?i)(fatal|error|cause|caused by)\b.*:", line)]
@@ -172,23 +172,23 @@ def _reason(log: str) -> str:
     return mask_addresses(first).rstrip(".")[:300]
 
 
-def _building(place: Path) -> FileLock:
-    """Whoever has it may build or remove the environment, and look who works in it.
+def _building(folder: Path) -> FileLock:
+    """The lock for building or removing an environment, and for looking up who works in it.
 
-    Its file stays: two processes would have a lock each where one removed it.
+    Its file stays: if it was removed, two processes could each hold a lock.
     """
-    folder = place.parent / _LOCKS
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{place.name}.lock")
+    locks = folder.parent / _LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{folder.name}.lock")
 
 
-def _has_users(place: Path) -> bool:
-    """Whether a rerun works in it; what killed ones left behind is removed.
+def _has_users(folder: Path) -> bool:
+    """Whether a rerun works in it; lock files of killed reruns are removed.
 
-    The caller has the lock of `_building`, so that no rerun is about to begin.
+    The caller holds the lock of `_building`, so that no rerun is about to start.
     """
     in_use = False
-    for path in (place.parent / _LOCKS).glob(f"{place.name}-*.lock"):
+    for path in (folder.parent / _LOCKS).glob(f"{folder.name}-*.lock"):
         try:
             with FileLock(path).acquire(timeout=0):
                 path.unlink(missing_ok=True)

@@ -9,11 +9,11 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.repository import ROOT, root
 
 _OF_PARENT = (ROOT, "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-"""Variables that lead to today's project, packages and Python."""
+"""Variables that point to today's project, packages and Python."""
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This process's variables without those that lead to today's code.
+    """This process's variables without those that point to today's code.
 
     Args:
         more: Variables to add.
@@ -25,11 +25,11 @@ def clean_environment(**more: str) -> dict[str, str]:
 def run_program(
     *command: str, folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and keep what it prints.
+    """Run a program and capture its output.
 
     Args:
         command: The program and its arguments.
-        folder: Where it works; by default, in the project.
+        folder: Its working directory; by default, the project.
         environment: All of its variables; by default, those of this process.
 
     Raises:
@@ -40,14 +40,14 @@ def run_program(
             command, cwd=folder or root(), env=environment, capture_output=True, text=True
         )
     except FileNotFoundError:
-        raise UserError(f"{command[0]} is not installed, and a rerun needs it") from None
+        raise UserError(f"a rerun needs {command[0]}, which is not installed") from None
 
 
 def git_output(*arguments: str, folder: Path | None = None) -> str:
-    """What git prints.
+    """The output of a git command.
 
     Raises:
-        UserError: It failed; with the first line that it gives as the reason.
+        UserError: It failed; with the first line of its errors.
     """
     done = run_program("git", *arguments, folder=folder)
     if done.returncode:

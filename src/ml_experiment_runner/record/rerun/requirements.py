@@ -1,4 +1,4 @@
-"""What a recorded run's environment was made from: locks, extras, and the runner."""
+"""The requirements of a recorded run's environment: locks, extras, and the runner."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from ml_experiment_runner.record.run_reader import RecordedRun
 LOCK = "requirements.lock"
 SETUP = "tools/setup.py"
 VENDORED = "src/runner/__init__.py"
-"""What a project of before the runner was a package has."""
+"""A file that only projects with a vendored runner have."""
 _COPIED = (
     *("tools/*.py", "requirements*.lock", PIN, "pyproject.toml", "uv.toml"),
     *("src/runner/requirements-build.lock", "src/runner/extras/*.txt"),
 )
-"""What `tools/setup.py` reads, in this version and in those before."""
+"""What `tools/setup.py` reads, in this version and in vendored ones."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Requirements:
     """What an environment is made from.
 
     Attributes:
-        files: Content of what its set-up reads, by path in the project.
-        locks: The names among them that say which packages it holds.
-        extras: The chosen extras of the runner; None where the record does not say.
-        runner: The recorded runner; empty where the record does not say.
-        pin: The line that pinned the runner then; None where the project had none.
+        files: Content of the files that its set-up reads, by path in the project.
+        locks: The names of the locks among them.
+        extras: The chosen extras of the runner; None where they are not recorded.
+        runner: The recorded runner; empty where it is not recorded.
+        pin: The line that pinned the runner; None where the project had none.
         is_vendored: Whether the runner was among the project's own code.
     """
 
@@ -47,7 +47,7 @@ class Requirements:
     is_vendored: bool
 
     def key(self) -> str:
-        """A name for the environment, the same for equal locks, extras, runner and Python."""
+        """A key of the environment, the same for equal locks, extras, runner and Python."""
         build = [name for name in self.files if name.endswith("-build.lock")]
         content = {name: hashlib.sha256(self.files[name]).hexdigest()
                    for name in sorted({*self.locks, *build})}  # fmt: skip
@@ -56,26 +56,26 @@ class Requirements:
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
 
     def pin_to_install(self) -> str | None:
-        """The requirement that gives the runner of then again; None where it is vendored.
+        """The requirement that installs the recorded runner; None where it is vendored.
 
         Raises:
-            UserError: It cannot be had again, because nobody kept its code.
+            UserError: Its code was not kept.
         """
         if self.is_vendored:
             return None
         if not self.runner or (self.pin and _names(self.pin, self.runner)):
             if self.pin:
                 return self.pin
-            raise UserError(f"neither the record nor {PIN} of then names the runner")
+            raise UserError(f"neither the record nor its {PIN} names the runner")
         return _requirement(self.runner)
 
 
 def requirements_of(recorded: RecordedRun, project: Path) -> Requirements:
-    """What the environment of a recorded run was made from.
+    """The requirements of a recorded run's environment.
 
     Args:
         recorded: The run.
-        project: Its project as it was then.
+        project: Its project at the recorded commit.
     """
     files = {
         path.relative_to(project).as_posix(): path.read_bytes()
@@ -83,8 +83,8 @@ def requirements_of(recorded: RecordedRun, project: Path) -> Requirements:
         for path in sorted(project.glob(pattern))
     }
     kept = recorded.folder / "artifacts" / LOCK
-    noted = recorded.provenance.get("lock_sha256")
-    if kept.is_file() and hashlib.sha256(files.get(LOCK, b"")).hexdigest() != noted:
+    recorded_hash = recorded.provenance.get("lock_sha256")
+    if kept.is_file() and hashlib.sha256(files.get(LOCK, b"")).hexdigest() != recorded_hash:
         files[LOCK] = kept.read_bytes()  # as where git ignores it
     is_vendored = (project / VENDORED).is_file()
     chosen = recorded.provenance.get("extras")
@@ -101,31 +101,31 @@ def requirements_of(recorded: RecordedRun, project: Path) -> Requirements:
     )
 
 
-def differences(then: Requirements, today: Path, runner: Facts) -> Iterator[str]:
-    """What of an environment is another one today, in words.
+def differences(requirements: Requirements, today: Path, runner: Facts) -> Iterator[str]:
+    """What differs between a recorded environment and today's, for people.
 
     Args:
-        then: What it was made from.
+        requirements: What it was made from.
         today: The project as it is.
         runner: The runner that is installed.
     """
-    for name in then.locks:
+    for name in requirements.locks:
         path = today / name
-        if not path.is_file() or path.read_bytes() != then.files[name]:
+        if not path.is_file() or path.read_bytes() != requirements.files[name]:
             yield name
-    if missing := sorted(set(then.extras or ()) - set(extras())):
+    if missing := sorted(set(requirements.extras or ()) - set(extras())):
         yield f"extras {' '.join(missing)}"
-    if then.is_vendored:
+    if requirements.is_vendored:
         return
-    if then.runner:
-        if not same_runner(then.runner, runner):
-            yield f"runner ({describe(then.runner)}; today {describe(runner)})"
-    elif then.pin != pin_line(today):
-        yield f"runner ({then.pin or 'not pinned'})"
+    if requirements.runner:
+        if not same_runner(requirements.runner, runner):
+            yield f"runner ({describe(requirements.runner)}; today {describe(runner)})"
+    elif requirements.pin != pin_line(today):
+        yield f"runner ({requirements.pin or 'not pinned'})"
 
 
 def same_runner(one: Facts, other: Facts) -> bool:
-    """Whether two runners have the same code, as far as their origin tells."""
+    """Whether two runners have the same code, by digest, commit, or version and origin."""
     if "digest" in one and "digest" in other:
         return bool(one["digest"] == other["digest"])
     if one.get("commit") and other.get("commit"):
@@ -138,7 +138,7 @@ def same_runner(one: Facts, other: Facts) -> bool:
 
 
 def _names(pin: str, runner: Facts) -> bool:
-    """Whether a pin's line gives a runner of the same code."""
+    """Whether a pin's line installs a runner with the same code."""
     if commit := runner.get("commit"):
         return not runner.get("changed") and f"@{commit}" in pin
     version = re.match(r"[\w.-]+\s*==\s*([^\s;]+)", pin)
@@ -146,7 +146,7 @@ def _names(pin: str, runner: Facts) -> bool:
 
 
 def _requirement(runner: Facts) -> str:
-    """The line that installs a recorded runner which the project's pin does not name."""
+    """The requirement of a recorded runner that the project's pin does not name."""
     address, source = str(runner.get("address", "")), runner["source"]
     if source == "index":
         return f"{DISTRIBUTION}=={runner['version']}"
@@ -159,36 +159,34 @@ def _requirement(runner: Facts) -> str:
     folder = Path(address)
     if runner.get("commit") and runner.get("changed") is False:
         return f"{DISTRIBUTION} @ git+{folder.as_uri()}@{runner['commit']}"
-    if "digest" not in runner:  # as where the run was killed as it began
-        raise UserError(
-            f"the runner was the checkout {folder}, whose state the record does not say"
-        )
+    if "digest" not in runner:  # as where the run was killed at its start
+        raise UserError(f"the runner was the checkout {folder}, whose state is not recorded")
     if digest(folder / "src" / PACKAGE) == runner["digest"]:
         return f"{DISTRIBUTION} @ {folder.as_uri()}"
-    raise UserError(f"the runner was the checkout {folder} with local changes, which are in no "
-                    "commit, and it has changed since")  # fmt: skip
+    raise UserError(f"the runner was the checkout {folder} with uncommitted changes, and it has "
+                    "changed since")  # fmt: skip
 
 
 def _lock_of(extra: str) -> str:
-    """Of a vendored project, the file that holds the packages of an extra."""
+    """The lock of an extra in a vendored project."""
     return f"requirements-{extra}.lock"
 
 
 def _vendored_extras(recorded: RecordedRun, files: Mapping[str, bytes]) -> list[str]:
     """The extras that the run's classes come from, and those that are chosen today.
 
-    Records of then do not say which were installed.
+    Vendored runs did not record which were installed.
     """
     targets = {value.partition(".")[0].lower().replace("_", "-")
                for name, value in recorded.params.items() if name.endswith("_target_")}  # fmt: skip
     base = _locked_names(files.get(LOCK, b""))
-    found = []
+    chosen = []
     for path in sorted(files):
         if match := re.fullmatch(r"src/runner/extras/([\w-]+)\.txt", path):
             names = _locked_names(files.get(_lock_of(match[1]), b"")) - base
             if targets & names or match[1] in extras():
-                found.append(match[1])
-    return found
+                chosen.append(match[1])
+    return chosen
 
 
 def _locked_names(lock: bytes) -> set[str]:

@@ -22,13 +22,13 @@ WORKTREES = ".rerun"
 
 @contextlib.contextmanager
 def worktree(recorded: RecordedRun) -> Iterator[Path]:
-    """The project as it was, in a folder of its own; today's files and index are not touched.
+    """The project at the recorded commit, in a folder of its own; today's files are not touched.
 
     Yields:
         The folder of the project's `run.py`; it is removed when the block ends.
 
     Raises:
-        UserError: The commit or the uncommitted changes are not here, or git fails.
+        UserError: The commit or the uncommitted changes are missing, or git fails.
     """
     commit = _commit(recorded)
     place = recorded.outputs / WORKTREES / f"{recorded.id}-{secrets.token_hex(4)}"
@@ -36,7 +36,7 @@ def worktree(recorded: RecordedRun) -> Iterator[Path]:
     lock = _lock(place)
     lock.acquire()
     try:
-        # No hook of the user's runs for a checkout that is none of theirs.
+        # The user's hooks do not run for this checkout.
         git_output("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach",
                    str(place), commit)  # fmt: skip
         patched = _apply_changes(recorded, place)
@@ -49,20 +49,20 @@ def worktree(recorded: RecordedRun) -> Iterator[Path]:
 
 
 def _commit(recorded: RecordedRun) -> str:
-    """The full id of the commit that a run was made from, which this repository has."""
-    commit = str(recorded.provenance.get("git_commit", "none: the record does not say"))
+    """The full id of a run's commit, which this repository must have."""
+    commit = str(recorded.provenance.get("git_commit", "none: not recorded"))
     if commit.startswith("none"):
-        raise UserError(f"{recorded.id} cannot be run again; its commit is {commit}")
+        raise UserError(f"run {recorded.id} cannot be run again; its commit is {commit}")
     if run_program("git", "cat-file", "-e", commit + "^{commit}").returncode:
         raise UserError(
-            f"{recorded.id} was made from commit {commit}, which is not in this repository; "
+            f"run {recorded.id} was made from commit {commit}, which is not in this repository; "
             f"get it with `git fetch origin {commit}`"
         )
     return commit
 
 
 def _apply_changes(recorded: RecordedRun, place: Path) -> bool:
-    """Make the recorded uncommitted changes in a worktree; whether there are any."""
+    """Apply the recorded uncommitted changes to a worktree; returns whether there are any."""
     patch = recorded.folder / "artifacts" / "uncommitted.patch"
     masked = recorded.provenance.get("git_masked", [])
     if masked:
@@ -75,7 +75,7 @@ def _apply_changes(recorded: RecordedRun, place: Path) -> bool:
 
 
 def _apply(patch: Path, place: Path, masked: list[str]) -> None:
-    """Make the changes that a patch holds; masked, a line that git has is another one there."""
+    """Apply a patch; git refuses one in which a line that it has was masked."""
     try:
         git_output("apply", "--whitespace=nowarn", str(patch), folder=place)
     except UserError as error:
@@ -89,8 +89,8 @@ def _apply(patch: Path, place: Path, masked: list[str]) -> None:
 
 
 def remove_worktree(place: Path) -> None:
-    """Remove a rerun's worktree, its folder and git's note of it, whatever is left of them."""
-    # forced twice: git locks one while it makes it, and a kill leaves it locked
+    """Remove what is left of a rerun's worktree: its folder and git's entry."""
+    # forced twice: git locks a worktree while it creates it, and a kill leaves it locked
     if run_program("git", "worktree", "remove", "--force", "--force", str(place)).returncode:
         shutil.rmtree(place, ignore_errors=True)
         run_program("git", "worktree", "unlock", str(place))
@@ -99,7 +99,7 @@ def remove_worktree(place: Path) -> None:
 
 
 def is_in_use(place: Path) -> bool:
-    """Whether the rerun that made a worktree still works; a killed one does not."""
+    """Whether the rerun that made a worktree is still running."""
     from filelock import Timeout
 
     try:

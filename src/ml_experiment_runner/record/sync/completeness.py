@@ -1,4 +1,4 @@
-"""Whether an MLflow store holds all of a run's record: compares the journal with what is there."""
+"""Whether an MLflow store holds all of a run's record: compares the journal with the store."""
 
 import itertools
 import math
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_experiment_runner.record.journal import Event, read_events
+from ml_experiment_runner.record.journal import Event, all_events
 from ml_experiment_runner.record.names import mlflow_name, mlflow_path
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
 from ml_experiment_runner.record.sync.markers import read_json
-from ml_experiment_runner.record.sync.mlflow_store import PARAM_LENGTH, tags_of
+from ml_experiment_runner.record.sync.mlflow_entities import PARAM_LENGTH, tag_values
 
-if TYPE_CHECKING:  # the store imports MLflow, with what it needs in the environment
+if TYPE_CHECKING:  # imported before, with its environment
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -26,16 +26,16 @@ def missing(client: "MlflowClient", mlflow_run_id: str, folder: Path) -> str | N
         folder: The run's folder.
 
     Raises:
-        Exception: Whatever is wrong with the store, such as that it has no such run.
+        Exception: Any error of the store, such as that it has no such run.
     """
     stored, recorded = client.get_run(mlflow_run_id), read_run(folder)
-    events = list(_events(folder / "journal.jsonl"))
-    lacks = itertools.chain(
+    events = list(all_events(folder / "journal.jsonl"))
+    missing_items = itertools.chain(
         _of_its_end(stored, recorded),
         _of_values(stored, recorded, events),
         _of_files(client, stored, folder, events),
     )
-    return next(lacks, None)
+    return next(missing_items, None)
 
 
 def _of_its_end(stored: "Run", recorded: RecordedRun) -> Iterator[str]:
@@ -46,7 +46,7 @@ def _of_its_end(stored: "Run", recorded: RecordedRun) -> Iterator[str]:
     if refused := stored.data.tags.get("record.refused"):
         yield f"what it refused ({refused})"
     sent = read_json(recorded.folder / "delivery.json").get("offset", 0)
-    if any(_events(recorded.folder / "journal.jsonl", sent)):
+    if any(all_events(recorded.folder / "journal.jsonl", sent)):
         yield "the end of its journal"
 
 
@@ -54,19 +54,19 @@ def _of_values(stored: "Run", recorded: RecordedRun, events: Sequence[Event]) ->
     for name, value in recorded.params.items():
         if stored.data.params.get(mlflow_name(name)) != value[:PARAM_LENGTH]:
             yield f"param {name}"
-    for name in tags_of(events):  # their values may have been edited there
+    for name in tag_values(events):  # their values may have been edited there
         if mlflow_name(name) not in stored.data.tags:
             yield f"tag {name}"
     for name in recorded.points:
         points = [point for point in recorded.series(name) if not math.isinf(point.value)]
         last = [point.value for point in points if point.step == points[-1].step]
         there = stored.data.metrics.get(mlflow_name(name))
-        if points and not any(_is_same(there, each) for each in last):
+        if points and not any(_is_same(there, value) for value in last):
             yield f"metric {name}"
     inputs = stored.inputs.dataset_inputs if stored.inputs else []
-    read = {(each.dataset.name, each.dataset.digest) for each in inputs}
+    datasets = {(item.dataset.name, item.dataset.digest) for item in inputs}
     for event in recorded.datasets:
-        if (event["signal"], event["md5"]) not in read:
+        if (event["signal"], event["md5"]) not in datasets:
             yield f"dataset {event['signal']}"
 
 
@@ -83,30 +83,26 @@ def _of_files(
         yield "its model"
 
 
-def _events(journal: Path, offset: int = 0) -> Iterator[Event]:
-    while (part := read_events(journal, offset))[1] > offset:
-        yield from part[0]
-        offset = part[1]
-
-
-def _is_same(one: float | None, other: float) -> bool:
-    return one is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+def _is_same(stored: float | None, recorded: float) -> bool:
+    if stored is None:
+        return False
+    return stored == recorded or (math.isnan(stored) and math.isnan(recorded))
 
 
 def _files(client: "MlflowClient", mlflow_run_id: str) -> Iterator[str]:
     folders: list[str | None] = [None]
     while folders:
-        for each in client.list_artifacts(mlflow_run_id, folders.pop()):
-            if each.is_dir:
-                folders.append(each.path)
+        for entry in client.list_artifacts(mlflow_run_id, folders.pop()):
+            if entry.is_dir:
+                folders.append(entry.path)
             else:
-                yield each.path
+                yield entry.path
 
 
 def _has_model(client: "MlflowClient", stored: "Run") -> bool:
     """Whether the model that the runner has sent is there, with its files."""
     outputs = stored.outputs.model_outputs if stored.outputs else []
-    models = [client.get_logged_model(each.model_id) for each in outputs]
+    models = [client.get_logged_model(output.model_id) for output in outputs]
     return any(
         model.tags.get("record.model") == "true"
         and model.status.name == "READY"

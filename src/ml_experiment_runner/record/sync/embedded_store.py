@@ -29,14 +29,14 @@ _PLACES = (
     ("tags", "value", "key = 'record.folder'"),
     ("trace_tags", "value", "key = 'mlflow.artifactLocation'"),
 )
-"""Table, column and condition of everything that is a path."""
+"""Table, column and condition of all paths in a store."""
 
 
 def store_file(uri: str) -> Path | None:
     """The file of an embedded store; None for any other store.
 
-    A path is taken as it stands where its folder is there: `%`, `?` and `#` are letters of it. Else
-    it is an address as SQLAlchemy reads it.
+    A path is taken literally where its folder exists: `%`, `?` and `#` belong to it. Otherwise it
+    is an address as SQLAlchemy reads it.
     """
     if not uri.startswith(_SCHEME):
         return None
@@ -48,10 +48,10 @@ def store_file(uri: str) -> Path | None:
 
 
 def address(uri: str) -> str:
-    """A store's address as MLflow takes it.
+    """A store's address for MLflow.
 
-    Of an address that starts with `sqlite:///` MLflow makes the folder as it stands there, even if
-    SQLAlchemy reads a letter's code in it; so such a path has the driver's name before it.
+    MLflow creates the folder of an address that starts with `sqlite:///` literally, even where
+    SQLAlchemy decodes `%`; so such a path has the driver's name before it.
     """
     file = store_file(uri)
     if file is None:
@@ -62,7 +62,7 @@ def address(uri: str) -> str:
 
 
 def moved_with(path: Path, before: Path, now: Path) -> Path:
-    """Where a path is after the folder for runs, and the project around it, has been moved.
+    """A recorded path after the folder for runs, and the project around it, has been moved.
 
     Args:
         path: As it was recorded.
@@ -83,9 +83,9 @@ def recorded_store(uri: str, before: Path, now: Path) -> str:
 
 
 def portable(uri: str, outputs: Path) -> str:
-    """An address that a move of the project leaves true: the store's, seen from the run folders.
+    """An address that survives a move of the project: relative to the folder for runs.
 
-    A store that is not beside them, or is none of a file, keeps its address.
+    A store that is not beside it, or is no file, keeps its address.
     """
     file = store_file(uri)
     if file is None or not file.is_relative_to(outputs.parent):
@@ -94,7 +94,7 @@ def portable(uri: str, outputs: Path) -> str:
 
 
 def unported(uri: str, outputs: Path) -> str:
-    """The address that `portable` was given, for where the run folders are now."""
+    """The reverse of `portable`, for where the folder for runs is now."""
     start = _SCHEME + _OUTPUTS
     if not uri.startswith(start):
         return uri
@@ -106,8 +106,8 @@ class Correction:
     """What was corrected in a store.
 
     Attributes:
-        homes: Where the store lay before.
-        count: How many paths lead here now that led there.
+        homes: The folders where the store was before.
+        count: How many paths were changed.
     """
 
     homes: tuple[Path, ...]
@@ -115,9 +115,9 @@ class Correction:
 
 
 def correct(file: Path) -> Correction:
-    """Make the paths in a store lead to where it lies, all of them or none.
+    """Correct the paths in a store that was moved, all of them or none.
 
-    A path stays where only its old place has something: the artifacts were not moved along.
+    A path stays where only its old target exists: then the artifacts were not moved along.
     """
     with FileLock(f"{file}.lock"), _opened(file) as connection:
         here = file.resolve().parent
@@ -148,14 +148,14 @@ class Stray:
 
 
 def strays(file: Path) -> list[Stray]:
-    """Runs of the record that have ended and whose artifacts are elsewhere, or nowhere."""
+    """Ended runs of the record whose artifacts are elsewhere or missing."""
     query = (
         "select t.value, r.artifact_uri from runs r join tags t on t.run_uuid = r.run_uuid "
         "where t.key = 'record.id' and r.lifecycle_stage = 'active' "
         "and r.status in ('FINISHED', 'FAILED', 'KILLED')"
     )
     here = file.resolve().parent
-    found = []
+    elsewhere = []
     with _opened(file) as connection:
         for run, uri in connection.execute(query):
             path = _path(uri)
@@ -163,8 +163,8 @@ def strays(file: Path) -> list[Stray]:
                 continue
             exists = path.is_dir()
             if not exists or not path.resolve().is_relative_to(here):
-                found.append(Stray(run, path, exists))
-    return found
+                elsewhere.append(Stray(run, path, exists))
+    return elsewhere
 
 
 @contextlib.contextmanager
@@ -177,9 +177,9 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _homes(connection: sqlite3.Connection, here: Path) -> Iterator[Path]:
-    """Folders in which the store lay before, by the artifacts that should lie beside it."""
+    """Folders in which the store was before, by the artifacts that should be beside it."""
     if not _has(connection, "experiments", "artifact_location"):
-        return  # it is empty, and MLflow will make it
+        return  # it is empty, and MLflow will create its tables
     beside = (here / ARTIFACTS).as_uri() + "/"
     query = (
         "select name, artifact_location, 0 from experiments union "
@@ -237,7 +237,7 @@ def _correct_column(
 
 
 def _corrected(text: str | None, here: Path, homes: tuple[Path, ...], keeps: bool) -> str | None:
-    """A path as it is now, in the form that it had."""
+    """A corrected path, as an address or a path as it was."""
     path = _path(text) if text else None
     if text is None or path is None:
         return text
@@ -252,7 +252,7 @@ def _corrected(text: str | None, here: Path, homes: tuple[Path, ...], keeps: boo
 
 
 def _path(text: str) -> Path | None:
-    """A path of this machine, or an address that says one; None for any other address."""
+    """An absolute path, or that of a `file:` address; None for any other address."""
     if text.startswith("file:"):
         parts = urlsplit(text)
         return None if parts.netloc not in ("", "localhost") else Path(url2pathname(parts.path))

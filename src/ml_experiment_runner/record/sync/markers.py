@@ -1,4 +1,4 @@
-"""What is pending for a store: a marker for each run, and why something does not arrive."""
+"""What is pending for a store: a marker for each run, and why the sync fails."""
 
 import json
 import shutil
@@ -11,21 +11,19 @@ from filelock import FileLock
 from ml_experiment_runner.record.process_identity import is_at_work
 
 URI_VARIABLE = "RUNNER_STORE_URI"
-"""The store's address reaches the delivery process here and nowhere else: it may hold a secret."""
+"""The variable that hands the store's address, which may hold a secret, to the sync worker."""
 
-
-SERVED_ELSEWHERE = 3
-"""Exit code of a delivery process that found another one at work."""
-
+OTHER_WORKER = 3
+"""Exit code of a sync worker that found another one at work."""
 
 STORE = "store"
-"""The name, among those of runs in the status file, of the store as a whole."""
+"""The key of the store as a whole, beside those of runs, in the status file."""
 
 BLOCK = 4096  # bytes: less holds no file
 
 
 def markers_locked(pending: Path) -> FileLock:
-    """Held while a marker is written or taken away: a run may go on just as it is closed."""
+    """Held while a marker is written or removed: a run may be resumed just as it is closed."""
     return FileLock(pending / "markers.lock")
 
 
@@ -37,10 +35,10 @@ def is_working(marker: Path) -> bool:
     return is_at_work(content["writer"], marker.parents[2] / content["folder"] / "journal.jsonl")
 
 
-def trouble(pending: Path, run_ids: Iterable[str]) -> str | None:
-    """Why the store, or one of these runs, cannot be delivered at the moment."""
-    troubles = read_json(pending / "status.json")
-    reason = next((troubles[name] for name in (STORE, *run_ids) if name in troubles), None)
+def failure_reason(pending: Path, run_ids: Iterable[str]) -> str | None:
+    """Why the store does not answer, or one of these runs cannot be synced, at the moment."""
+    failures = read_json(pending / "status.json")
+    reason = next((failures[name] for name in (STORE, *run_ids) if name in failures), None)
     if reason is None and shutil.disk_usage(pending).free < BLOCK:
         return "the disk is full"  # and has no room for the worker to say so
     return reason

@@ -1,4 +1,4 @@
-"""Logs a run's model in MLflow so that it loads in a fresh process without this repo."""
+"""Logs a run's model in MLflow so that it loads in a fresh process without the project."""
 
 import importlib
 import importlib.metadata
@@ -30,13 +30,13 @@ _IF_LOADED = ("polars", "scipy")
 
 
 class ModelError(Exception):
-    """The model cannot be read or saved; trying again would not help."""
+    """The model cannot be read or saved; another attempt would fail too."""
 
 
 def log_model(
     client: MlflowClient, experiment_id: str, run_id: str, folder: Path, package: str
 ) -> None:
-    """Log the model once, however often this is called; what was left half done is completed.
+    """Log the model once, however often this is called; complete what an earlier call began.
 
     Args:
         client: The store.
@@ -50,15 +50,16 @@ def log_model(
     """
     # user code may log models of its own into this run: ours has a tag
     ours = f"source_run_id = '{run_id}' AND tags.`record.model` = 'true'"
-    found = client.search_logged_models([experiment_id], ours)
-    logged = found[0] if found else client.create_logged_model(
+    existing = client.search_logged_models([experiment_id], ours)
+    logged = existing[0] if existing else client.create_logged_model(
         experiment_id, "model", run_id, tags={"record.model": "true"}
     )  # fmt: skip
     fault("after_create_model")
     if logged.status == LoggedModelStatus.READY:
         return
     outputs = client.get_run(run_id).outputs
-    if logged.model_id not in [each.model_id for each in (outputs and outputs.model_outputs) or []]:
+    linked = (outputs and outputs.model_outputs) or []
+    if logged.model_id not in [output.model_id for output in linked]:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     with tempfile.TemporaryDirectory(prefix="runner-") as temporary:
         target = Path(temporary) / "model"
@@ -78,7 +79,7 @@ def log_model(
 
 
 def _save(target: Path, description: Model, folder: Path, package: str) -> None:
-    """Write the model as MLflow keeps it: with skops, or with cloudpickle what skops cannot."""
+    """Write the model in MLflow's format: with skops, or with cloudpickle what skops cannot."""
     estimator, modules = _read(folder / "model.pkl")
     example = pandas.read_parquet(folder / "input_example.parquet")
     output = numpy.load(folder / "output_example.npy", allow_pickle=False)
@@ -89,7 +90,7 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
         "pip_requirements": _requirements(modules),
         "code_paths": _code(modules, package) or None,
         "metadata": _metadata(folder),
-        # what was given as the output example is what the served model answers
+        # the served model answers like the output example
         "pyfunc_predict_fn": "predict_proba" if output.ndim == 2 else "predict",
     }
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -111,11 +112,11 @@ def _save(target: Path, description: Model, folder: Path, package: str) -> None:
 
 
 def _signature(path: Path, example: pandas.DataFrame, output: Any) -> ModelSignature:
-    """What the model takes and gives; a column that is missing in the example may be missing.
+    """The model's inputs and outputs; a column with nulls in the example may be missing.
 
-    Whole numbers that may be missing are doubles, as pandas has them, and truth values that may be
-    missing are of any type: MLflow makes False of a null that is to be one. Types are those of the
-    file: of a column without any value pandas does not know them.
+    Integers that may be missing are doubles, as in pandas, and booleans that may be missing are of
+    any type, because MLflow would turn a null into False. Types are those of the file: pandas does
+    not know that of a column without any value.
     """
     types = pyarrow.parquet.read_schema(path)
     columns = []
@@ -131,7 +132,7 @@ def _signature(path: Path, example: pandas.DataFrame, output: Any) -> ModelSigna
 
 
 def _mlflow_type(kind: pyarrow.DataType, is_missing: bool) -> DataType | AnyType | None:
-    """MLflow's type for numbers, texts and truth values; None for any other."""
+    """MLflow's type for numbers, strings and booleans; None for any other."""
     is_type = pyarrow.types
     if is_type.is_boolean(kind):
         return AnyType() if is_missing else DataType.boolean
@@ -145,8 +146,8 @@ def _mlflow_type(kind: pyarrow.DataType, is_missing: bool) -> DataType | AnyType
 
 
 def _metadata(folder: Path) -> dict[str, Any] | None:
-    path = folder / "metadata.json"  # runs of before have none
-    return (json.loads(path.read_text(encoding="utf-8")) or None) if path.exists() else None
+    metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    return metadata or None
 
 
 class _Recording(Unpickler):
@@ -168,7 +169,7 @@ def _read(path: Path) -> tuple[Any, set[str]]:
 
 
 def _code(modules: set[str], package: str) -> list[str]:
-    """Folders of the user's package and of the runner, if a class of the model is from there."""
+    """Folders of the user's package and of the runner, if the model has a class of theirs."""
     tops = {module.partition(".")[0] for module in modules} & {package, "ml_experiment_runner"}
     return [str(Path(str(importlib.import_module(top).__file__)).parent) for top in sorted(tops)]
 
@@ -183,7 +184,7 @@ def _requirements(modules: set[str]) -> list[str]:
             continue
         try:
             pinned.append(f"{distribution}=={importlib.metadata.version(distribution)}")
-        except importlib.metadata.PackageNotFoundError:  # Named otherwise, or the project's own.
+        except importlib.metadata.PackageNotFoundError:  # another import name, or the project's own
             for name in importlib.metadata.packages_distributions().get(distribution, []):
                 pinned.append(f"{name}=={importlib.metadata.version(name)}")
     return pinned

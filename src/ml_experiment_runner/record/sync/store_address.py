@@ -1,4 +1,4 @@
-"""The address of a tracking store: shown without its secret, and found again when it is needed."""
+"""The address of a tracking store: masked in the record, and unmasked from the environment."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from ml_experiment_runner.record.sync.embedded_store import portable
 
 
 def store_key(uri: str, outputs: Path | None = None) -> str:
-    """Names a store; the same one after its password has changed, or the project's place.
+    """Names a store; the name survives a change of its password and a move of the project.
 
     Args:
         uri: Its real address.
@@ -23,12 +23,12 @@ def store_key(uri: str, outputs: Path | None = None) -> str:
 def real_address(
     shown: str, is_meant: Callable[[str], bool], outputs: Path | None = None
 ) -> str | None:
-    """The address as it was before it was masked, if the environment still gives it.
+    """The unmasked address, if the environment still has it.
 
     Args:
-        shown: As it stands in the record.
-        is_meant: Whether an address is the one, by its `store_key`.
-        outputs: What the `store_key` is made with.
+        shown: As it is in the record.
+        is_meant: Whether a `store_key` is that of the store.
+        outputs: The folder for runs, for the `store_key`.
     """
     if MASK not in shown:
         return shown
@@ -37,7 +37,7 @@ def real_address(
 
 
 def _known() -> Iterator[str]:
-    """Addresses in the environment, and those that conf/tracking/ puts together from it."""
+    """Addresses in the environment, and those that conf/tracking/ composes from it."""
     yield from os.environ.values()
     from ml_experiment_runner.config.composition import compose
     from ml_experiment_runner.config.options import options

@@ -1,4 +1,4 @@
-"""Compare two versions of a signal field by field, from their profiles: a table and a picture."""
+"""Compares two versions of a signal field by field, from their profiles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,42 +107,6 @@ def compare(before: Profile, after: Profile, names: tuple[str, str]) -> Comparis
         tuple(sorted(changes, key=lambda change: -change.size)),
         tuple(sorted(gaps, key=lambda gap: -abs(gap.after - gap.before))),
     )
-
-
-def to_text(comparison: Comparison) -> str:
-    """The comparison as a table for a terminal."""
-    before, after, common = comparison.before, comparison.after, comparison.common
-    same = sum(before.partitions[name].content == after.partitions[name].content for name in common)
-    lines = [
-        f"{after.signal}  {comparison.names[0]} → {comparison.names[1]}",
-        f"  rows        {before.whole.rows:,} → {after.whole.rows:,}",
-        f"  compared    {_partitions(common)}, {same} of them with the same rows"
-        if common
-        else "  compared    all rows: no partition is in both",
-    ]
-    for name, version, other in (("only before", before, after), ("only after", after, before)):
-        if common and (
-            alone := tuple(part for part in version.partitions if part not in other.partitions)
-        ):
-            lines.append(f"  {name:<11} {_partitions(alone)}")
-    rows = [
-        (change.field, f"{change.size:.0%}", change.since, "; ".join(change.texts))
-        for change in comparison.changes
-    ]
-    if rows:
-        lines += ["", *_table([("field", "changed", "since", "what differs"), *rows])]
-    if comparison.gaps:
-        pairs = [
-            (" ~ ".join(gap.fields), f"{gap.before:+.2f} → {gap.after:+.2f}")
-            for gap in comparison.gaps[:8]
-        ]
-        more = len(comparison.gaps) - len(pairs)
-        lines += ["", *_table([("rank correlation", ""), *pairs])]
-        lines += [f"  … and {more} more"] if more else []
-    changed = {change.field for change in comparison.changes}
-    if same_fields := [name for name in after.fields if name not in changed]:
-        lines += ["", f"the same  {', '.join(same_fields)}"]
-    return "\n".join(lines)
 
 
 def distance(before: ColumnProfile, after: ColumnProfile) -> float:
@@ -294,18 +258,3 @@ def _size(name: str, before: PartitionProfile, after: PartitionProfile) -> tuple
     """How different a field's values are, and its share of nulls."""
     values = distance(before.columns[name], after.columns[name])
     return values, abs(null_share(after, name) - null_share(before, name))
-
-
-def _partitions(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return f"1 partition, {names[0]}"
-    return f"{len(names)} partitions, {min(names)} … {max(names)}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return [
-        "  " + "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)),
-                          row[-1]]).rstrip()
-        for row in rows
-    ]  # fmt: skip

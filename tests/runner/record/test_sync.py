@@ -23,9 +23,9 @@ from support.folders import write_run
 from support.store_reader import (
     StoreFile,
     assert_complete,
-    delivery_processes,
     journals,
     points,
+    sync_workers,
 )
 from support.tracking_server import Server
 from support.waiting import wait_until
@@ -51,7 +51,7 @@ def test_finished_run_is_complete_in_mlflow(place: Path, start: Any) -> None:
     worker = start(place, model="plain", points=2500)
     output = worker.communicate(timeout=60)[0]
     assert worker.returncode == 0
-    assert "delivered" in output
+    assert "synced" in output
     assert "no mlflow" in output
     assert_complete(place)
     mlflow = client(place)
@@ -112,11 +112,11 @@ def test_interrupted_run_is_killed_and_its_process_soon_back(place: Path, start:
     assert only_run(client(place)).info.status == "KILLED"
 
 
-def test_killed_run_keeps_all_of_ten_thousand_points(place: Path, start: Any, deliver: Any) -> None:
+def test_killed_run_keeps_all_of_ten_thousand_points(place: Path, start: Any, sync: Any) -> None:
     worker = start(place, points=10_000, end="kill")
     worker.wait(timeout=60)
     assert worker.returncode == -signal.SIGKILL
-    done = deliver(place)
+    done = sync(place)
     assert done.returncode == 0, done.stdout
     assert_complete(place)
     run = only_run(client(place))
@@ -124,21 +124,21 @@ def test_killed_run_keeps_all_of_ten_thousand_points(place: Path, start: Any, de
     assert len([row for row in StoreFile(place).points() if row[1] == "loss"]) == 10_000
 
 
-def test_deliver_twice_changes_nothing(place: Path, start: Any, deliver: Any) -> None:
+def test_sync_twice_changes_nothing(place: Path, start: Any, sync: Any) -> None:
     start(place, model="plain").communicate(timeout=60)
     before = sorted(StoreFile(place).points()), StoreFile(place).models()
     (folder,) = place.glob("outputs/baseline/*/*")
     record = folder.name[-8:]
-    # As if delivery had been stopped before it noted anything.
+    # As if the sync had been stopped before it noted anything.
     (folder / "delivery.json").unlink()
     (pending,) = place.glob("outputs/.pending/*/")
     marker = {"folder": str(folder.relative_to(place / "outputs")), "writer": dead_writer()}
     (pending / f"{record}.run").write_text(json.dumps(marker))
-    done = deliver(place)
-    assert (done.returncode, "1 delivered" in done.stdout) == (0, True), done.stdout
+    done = sync(place)
+    assert (done.returncode, "1 synced" in done.stdout) == (0, True), done.stdout
     assert (sorted(StoreFile(place).points()), StoreFile(place).models()) == before
     assert_complete(place)
-    assert "0 delivered" in deliver(place).stdout
+    assert "0 synced" in sync(place).stdout
 
 
 def dead_writer() -> dict[str, Any]:
@@ -147,7 +147,7 @@ def dead_writer() -> dict[str, Any]:
 
 def test_run_elsewhere_is_not_killed_while_it_may_live(place: Path, start: Any) -> None:
     start(place, end="kill", points=10).wait(timeout=60)
-    wait_until(lambda: not delivery_processes(place))
+    wait_until(lambda: not sync_workers(place))
     (folder,) = place.glob("outputs/baseline/*/*")
     (pending,) = place.glob("outputs/.pending/*/")
     marker = {
@@ -158,7 +158,7 @@ def test_run_elsewhere_is_not_killed_while_it_may_live(place: Path, start: Any) 
     path.write_text(json.dumps(marker))
     (folder / "delivery.json").unlink(missing_ok=True)
     client(place).set_terminated(only_run(client(place)).info.run_id, "RUNNING")
-    process = delivery(place)
+    process = sync_worker(place)
     time.sleep(4)
     assert only_run(client(place)).info.status == "RUNNING"
     assert path.exists()
@@ -169,7 +169,7 @@ def test_run_elsewhere_is_not_killed_while_it_may_live(place: Path, start: Any) 
     process.kill()
 
 
-def delivery(place: Path) -> "subprocess.Popen[bytes]":
+def sync_worker(place: Path) -> "subprocess.Popen[bytes]":
     (pending,) = place.glob("outputs/.pending/*/")
     return subprocess.Popen(
         [sys.executable, "-m", "ml_experiment_runner.record.sync.worker", str(pending)],
@@ -185,48 +185,48 @@ def delivery(place: Path) -> "subprocess.Popen[bytes]":
 def test_eight_first_runs_at_once_are_eight_complete_runs(tmp_path: Path, start: Any) -> None:
     workers = [start(tmp_path, points=20) for _ in range(8)]
     outputs = [worker.communicate(timeout=120)[0] for worker in workers]
-    assert all("delivered" in output for output in outputs), outputs
+    assert all("synced" in output for output in outputs), outputs
     assert len(journals(tmp_path)) == 8
     assert_complete(tmp_path)
 
 
-def test_one_delivery_process_serves_a_whole_sweep(place: Path, start: Any) -> None:
+def test_one_sync_worker_serves_a_whole_sweep(place: Path, start: Any) -> None:
     workers = [start(place, points=10, runs=3, seconds=1) for _ in range(2)]
     at_work: set[int] = set()
     while any(worker.poll() is None for worker in workers):
-        for process in delivery_processes(place):
+        for process in sync_workers(place):
             with contextlib.suppress(psutil.Error):  # One that finds another at work leaves soon.
                 if process.memory_info().rss > 100 * 2**20:
                     at_work.add(process.pid)
         time.sleep(0.1)
     assert len(journals(place)) == 6
     assert len(at_work) == 1
-    wait_until(lambda: not delivery_processes(place))
+    wait_until(lambda: not sync_workers(place))
     assert_complete(place)
 
 
-def test_delivery_killed_before_noting_makes_one_run(place: Path, start: Any) -> None:
+def test_sync_killed_before_noting_makes_one_run(place: Path, start: Any) -> None:
     worker = start(place, {"RUNNER_FAULT": "after_create_run"}, points=10)
     output = worker.communicate(timeout=90)[0]
-    # The fault strikes once: the next delivery process finds the run and has none to create.
+    # The fault strikes once: the next sync worker finds the run and has none to create.
     assert worker.returncode == 0
-    assert "delivered" in output
+    assert "synced" in output
     assert_complete(place)
 
 
 @pytest.mark.parametrize("point", ["after_batch", "before_end", "after_create_model"])
-def test_delivery_killed_elsewhere_sends_the_rest_later(
-    place: Path, start: Any, deliver: Any, point: str
+def test_sync_killed_elsewhere_sends_the_rest_later(
+    place: Path, start: Any, sync: Any, point: str
 ) -> None:
     worker = start(place, {"RUNNER_FAULT": point}, points=10, model="plain")
     assert "pending" in worker.communicate(timeout=90)[0]
-    assert deliver(place).returncode == 0
+    assert sync(place).returncode == 0
     assert_complete(place)
 
 
 def test_run_going_on_while_it_is_closed_arrives_whole(place: Path, start: Any) -> None:
     output = start(place, points=10, runs=30, again=0.004).communicate(timeout=90)[0]
-    assert "delivered" in output
+    assert "synced" in output
     mlflow = client(place)
     runs = mlflow.search_runs([each.experiment_id for each in mlflow.search_experiments()])
     assert [run.data.tags.get("again") for run in runs] == ["yes"] * 30
@@ -234,9 +234,7 @@ def test_run_going_on_while_it_is_closed_arrives_whole(place: Path, start: Any) 
     assert_complete(place)
 
 
-def test_journal_that_ends_within_a_line_is_delivered(
-    place: Path, start: Any, deliver: Any
-) -> None:
+def test_journal_that_ends_within_a_line_is_synced(place: Path, start: Any, sync: Any) -> None:
     start(place, points=10).communicate(timeout=60)
     (folder,) = place.glob("outputs/baseline/*/*")
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
@@ -246,8 +244,8 @@ def test_journal_that_ends_within_a_line_is_delivered(
     (pending,) = place.glob("outputs/.pending/*/")
     marker = {"folder": str(folder.relative_to(place / "outputs")), "writer": dead_writer()}
     (pending / f"{folder.name[-8:]}.run").write_text(json.dumps(marker))
-    done = deliver(place)
-    assert (done.returncode, "1 delivered" in done.stdout) == (0, True), done.stdout
+    done = sync(place)
+    assert (done.returncode, "1 synced" in done.stdout) == (0, True), done.stdout
     assert not markers(place)
     assert only_run(client(place)).info.status == "KILLED"
 
@@ -255,13 +253,14 @@ def test_journal_that_ends_within_a_line_is_delivered(
 @pytest.mark.parametrize("ends", [None, "FAILED"])
 @pytest.mark.parametrize("size", [1, 2_000_000])
 def test_torn_line_holds_up_nothing(place: Path, size: int, ends: str | None) -> None:
-    from ml_experiment_runner.record.sync.mlflow_store import Store, StoredRun
+    from ml_experiment_runner.record.sync.mlflow_store import Store
+    from ml_experiment_runner.record.sync.run_sync import RunSync
 
     folder = write_run(place, status=None)
     text = (folder / "journal.jsonl").read_text()
     text = text.replace('"kind": "start"', '"kind": "start", "user": "ada"')
     (folder / "journal.jsonl").write_text(text)
-    run = StoredRun(Store(f"sqlite:///{place}/mlflow.db"), folder, place)
+    run = RunSync(Store(f"sqlite:///{place}/mlflow.db"), folder, place)
     while run.advance():
         pass
     with (folder / "journal.jsonl").open("a") as file:
@@ -298,14 +297,14 @@ class Reader(threading.Thread):
             self.looks += 1
 
 
-@pytest.mark.parametrize("victim", ["training", "delivery", "both"])
+@pytest.mark.parametrize("victim", ["training", "sync", "both"])
 def test_every_run_arrives_once_whoever_is_killed_and_when(
-    place: Path, start: Any, deliver: Any, victim: str
+    place: Path, start: Any, sync: Any, victim: str
 ) -> None:
     begin = time.monotonic()
     undisturbed = start(place, points=200, seconds=1, model="plain")
     output = undisturbed.communicate(timeout=60)[0]
-    assert "delivered" in output, output
+    assert "synced" in output, output
     usual = time.monotonic() - begin
     reader = Reader(place)
     reader.start()
@@ -314,14 +313,14 @@ def test_every_run_arrives_once_whoever_is_killed_and_when(
     for moment in moments:
         worker = start(place, points=200, seconds=1, model="plain")
         time.sleep(moment / 1000 * 1.2 * usual)
-        if victim in ("delivery", "both"):
-            for process in delivery_processes(place):
+        if victim in ("sync", "both"):
+            for process in sync_workers(place):
                 process.kill()
         if victim in ("training", "both"):
             worker.kill()
         worker.communicate(timeout=60)
-    wait_until(lambda: not delivery_processes(place))
-    done = deliver(place)
+    wait_until(lambda: not sync_workers(place))
+    done = sync(place)
     assert done.returncode == 0, done.stdout
     assert_complete(place)
     reader.done.set()
@@ -356,14 +355,14 @@ def content(run: Any, mlflow: Any) -> dict[str, Any]:
 
 
 def test_server_that_goes_away_gets_the_same_content_later(
-    place: Path, start: Any, deliver: Any
+    place: Path, start: Any, sync: Any
 ) -> None:
     from mlflow import MlflowClient
 
     server = Server(place)
     try:
         options = {"points": 300, "model": "plain", "uri": server.uri}
-        assert "delivered" in start(place, **options).communicate(timeout=90)[0]
+        assert "synced" in start(place, **options).communicate(timeout=90)[0]
         worker = start(place, **options, seconds=4)
         wait_until(lambda: len(StoreFile(place).runs()) == 2)
         server.stop()
@@ -375,10 +374,10 @@ def test_server_that_goes_away_gets_the_same_content_later(
         waited = float(output.split("waited ")[1].split()[0])
         assert waited < 15  # some 3 with the machine to itself
         begin = time.monotonic()
-        assert deliver(place).returncode == 1
+        assert sync(place).returncode == 1
         assert time.monotonic() - begin < 15
         server.start()
-        assert deliver(place).returncode == 0
+        assert sync(place).returncode == 0
         mlflow = MlflowClient(server.uri)
         experiment = mlflow.get_experiment_by_name("little/baseline")
         undisturbed, disturbed = mlflow.search_runs(
@@ -392,7 +391,7 @@ def test_server_that_goes_away_gets_the_same_content_later(
 
 def test_runs_within_a_run_are_its_children_in_mlflow(place: Path, start: Any) -> None:
     output, _ = start(place, nested=1).communicate(timeout=120)
-    assert "delivered" in output
+    assert "synced" in output
     assert_complete(place)
     experiment = client(place).get_experiment_by_name("little/baseline")
     found = client(place).search_runs([experiment.experiment_id])
@@ -410,7 +409,7 @@ def test_runs_within_a_run_are_its_children_in_mlflow(place: Path, start: Any) -
     assert {run.outputs for run in recorded} == {place / "outputs"}
 
 
-def test_locked_database_delays_only_the_delivery(place: Path, start: Any, deliver: Any) -> None:
+def test_locked_database_delays_only_the_sync(place: Path, start: Any, sync: Any) -> None:
     import sqlite3
 
     connection = sqlite3.connect(place / "mlflow.db", isolation_level=None)
@@ -422,13 +421,13 @@ def test_locked_database_delays_only_the_delivery(place: Path, start: Any, deliv
     assert "locked" in output
     connection.execute("rollback")
     connection.close()
-    assert deliver(place).returncode == 0
+    assert sync(place).returncode == 0
     assert_complete(place)
 
 
-def test_next_run_delivers_what_is_pending(place: Path, start: Any) -> None:
+def test_next_run_syncs_what_is_pending(place: Path, start: Any) -> None:
     start(place, end="kill").wait(timeout=60)
-    for process in delivery_processes(place):
+    for process in sync_workers(place):
         process.kill()
     assert markers(place)
     start(place, seconds=3).communicate(timeout=60)
@@ -484,7 +483,7 @@ def test_secrets_are_nowhere_in_the_record_but_reach_the_store(place: Path, star
         uri="${oc.env:OWN_URI}",
         note=f"http://me:{password}@host/",
     )
-    assert "delivered" in worker.communicate(timeout=60)[0]
+    assert "synced" in worker.communicate(timeout=60)[0]
     run = only_run(client(place))
     assert run.data.params["model.key"] == "***"
     assert run.data.params["tracking.uri"] == "***"
@@ -520,7 +519,7 @@ def test_experiment_deleted_in_mlflow_comes_back(place: Path, start: Any) -> Non
     mlflow = client(place)
     experiment = only_run(mlflow).info.experiment_id
     mlflow.delete_experiment(experiment)
-    assert "delivered" in start(place).communicate(timeout=60)[0]
+    assert "synced" in start(place).communicate(timeout=60)[0]
     assert mlflow.get_experiment(experiment).lifecycle_stage == "active"
 
 
@@ -553,23 +552,23 @@ def test_what_mlflow_refuses_does_not_keep_the_rest_back(place: Path, start: Any
     ids=["outside", "too long", "too large"],
 )
 def test_one_bad_record_does_not_keep_the_others_back(
-    place: Path, start: Any, deliver: Any, event: dict[str, Any]
+    place: Path, start: Any, sync: Any, event: dict[str, Any]
 ) -> None:
     start(place, points=2).communicate(timeout=60)
-    (delivered,) = folders(place / "outputs")
+    (synced,) = folders(place / "outputs")
     (pending,) = place.glob("outputs/.pending/*/")
-    first, *rest = (delivered / "journal.jsonl").read_text().splitlines()
+    first, *rest = (synced / "journal.jsonl").read_text().splitlines()
     line = json.dumps({"time": json.loads(first)["time"], **event})
     for name, added in (("aaaa0000", [line]), ("bbbb0000", [])):
-        folder = shutil.copytree(delivered, delivered.with_name(f"10-00-01-{name}"))
+        folder = shutil.copytree(synced, synced.with_name(f"10-00-01-{name}"))
         (folder / "delivery.json").unlink()
-        lines = [first.replace(delivered.name[-8:], name), *added, *rest]
+        lines = [first.replace(synced.name[-8:], name), *added, *rest]
         (folder / "journal.jsonl").write_text("\n".join(lines) + "\n")
         (folder / "e.txt").write_text("of another place")
         marker = {"folder": str(folder.relative_to(place / "outputs")), "writer": dead_writer()}
         (pending / f"{name}.run").write_text(json.dumps(marker))
-    done = deliver(place)
-    assert done.stdout.splitlines()[-1] == "2 delivered", done.stdout
+    done = sync(place)
+    assert done.stdout.splitlines()[-1] == "2 synced", done.stdout
     statuses = dict(StoreFile(place).runs())
     assert (statuses["aaaa0000"], statuses["bbbb0000"]) == ("FINISHED", "FINISHED")
     assert "record.refused" in {tag for run in runs_of(place) for tag in run.data.tags}
