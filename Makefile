@@ -1,4 +1,5 @@
 # Nothing but Python 3.11 to 3.13, git and make is needed. Each target is one script in tools/.
+# Tests run in three processes on two cores, because they often wait for processes that they start.
 PYTHON ?= python3
 SEED ?= 2026
 
@@ -8,9 +9,9 @@ help:       ## this list
 demo:       ## a project on real flights in build/demo, trained and recorded
 	$(PYTHON) tools/demo.py
 test:       ## all tests that cover a promise once
-	$(PYTHON) tools/prepare.py -m pytest -n 2 $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 3 $(ARGS)
 test-long:  ## the whole of it
-	$(PYTHON) tools/prepare.py -m pytest -n 2 -m long $(ARGS)
+	$(PYTHON) tools/prepare.py -m pytest -n 3 -m long $(ARGS)
 coverage:   ## what the tests reach of the runner; ARGS=tests/runner/holds
 	$(PYTHON) tools/coverage_report.py $(ARGS)
 bench:      ## every claim of speed, beside its alternative; ARGS=models, templates or join

@@ -15,7 +15,7 @@ def main() -> None:
     prepare()
     (ROOT / "build" / "coverage").mkdir(parents=True, exist_ok=True)
     run("-m", "coverage", "erase")
-    run("-m", "coverage", "run", "-m", "pytest", "-n", "2", *sys.argv[1:])
+    run("-m", "coverage", "run", "-m", "pytest", "-n", "3", *sys.argv[1:])
     run("-m", "coverage", "combine", "--quiet")
     run("-m", "coverage", "html", "--quiet")
     run("-m", "coverage", "report", "--skip-covered", "--sort", "cover")
