@@ -196,8 +196,8 @@ def reason(output: str) -> str:
 def cannot_install(runner: Runner, error: str) -> str:
     """The message for a runner that cannot be installed, in one line."""
     return (
-        f"Cannot install the runner from {runner.description} ({error}). Write a reachable address, "
-        f"version or wheel to {PIN.name}, or use a checkout or a wheel: "
+        f"Cannot install the runner from {runner.description} ({error}). Write a reachable "
+        f"address, version or wheel to {PIN.name}, or use a checkout or a wheel: "
         'make setup ARGS="--runner <folder or wheel>"'
     )
 
@@ -302,7 +302,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("tools/setup.py", description="Create or update .venv.")
     parser.add_argument("extras", nargs="*", help="extras of the runner: boosting, deep, ray")
     parser.add_argument("--runner", help="a checkout or a wheel to use from now on, or pin")
-    parser.add_argument("--python", nargs=argparse.REMAINDER, help="only run the environment's Python")
+    parser.add_argument("--python", nargs=argparse.REMAINDER, help="run the environment's Python")
     options = parser.parse_args(arguments)
     if options.python is not None:
         return subprocess.run([python(), *options.python], cwd=ROOT, check=False).returncode
