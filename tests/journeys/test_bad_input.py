@@ -46,7 +46,7 @@ WRONG_CONFIG = {
     "unknown experiment in a sweep": (["-m", "experiment=baseline,wether"], "wether", "'weather'"),
     "wrong type later in a sweep": (["-m", "seed=1,abc"], "seed must be a whole number", "'abc'"),
     "unknown choice later in a sweep": (["-m", "model=dummy,dumy"], "model=dumy", "'dummy'"),
-    "no option": (["--experiment=baseline"], "--experiment", "experiment=<value>"),
+    "no option": (["--experiment=baseline"], "--experiment", "experiment=VALUE"),
     "no folder of a run": (["hydra.run.dir=."], "hydra.run.dir", "<time>-<id>"),
     "no day": (["experiment.until=2027-02-31"], "experiment.until", "2027-01-31"),
     "unknown task": (["task=trian"], "task=trian", "'train'"),

@@ -178,7 +178,7 @@ def test_rerun_says_plainly_what_it_cannot_have(project: Project) -> None:
     change_journal(folder, git_commit="none: nothing committed yet")
     done = project.run("rerun", folder.name[-8:], code=2)
     assert "its commit is none: nothing committed yet" in done.stderr
-    assert "no such run" in project.run("rerun", "nothing", code=2).stderr
+    assert "unknown run 'nothing'" in project.run("rerun", "nothing", code=2).stderr
     assert len(project.folders()) == 2
 
 

@@ -446,7 +446,7 @@ def finished(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("resume=zzzz",), "no such run"),
+        (("resume=zzzz",), "unknown run 'zzzz'"),
         (("resume=zzzz", "seed=1"), "leave out seed=1"),
     ],
 )

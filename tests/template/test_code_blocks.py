@@ -184,7 +184,7 @@ def check(words):
         return
     if "=" not in words[0] and words[0][0] not in "+-~":
         if words[0] not in COMMANDS:
-            raise UserError("no such command")
+            raise UserError("unknown command")
         return
     config = compose(*(first(word, is_sweep) for word in words))
     check_model(config)

@@ -397,7 +397,7 @@ def test_extra_is_installed_when_chosen_and_stays(light):
     refused = set_up(light, "rays")
     assert (refused.returncode, refused.stderr) == (
         1,
-        "rays: no such extra; choose from boosting, ray.\n",
+        "unknown extra 'rays'; choose from boosting, ray.\n",
     )
 
 

@@ -277,7 +277,7 @@ def chosen_extras(root: Path, known: Sequence[str], typed: Sequence[str]) -> lis
     """The extras that were typed or were installed before."""
     for name in typed:
         if name not in known:
-            sys.exit(f"{name}: no such extra; choose from {', '.join(known) or 'none'}.")
+            sys.exit(f"unknown extra '{name}'; choose from {', '.join(known) or 'none'}.")
     file = root / ".venv" / "extras.txt"
     installed = file.read_text(encoding="utf-8").split() if file.exists() else []
     return [name for name in known if name in {*typed, *installed}]

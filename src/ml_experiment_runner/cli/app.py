@@ -78,7 +78,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         from ml_experiment_runner.project.suggestions import nearest
 
-        raise UserError(f"{name}: no such command. {nearest(name, COMMANDS)} "
+        raise UserError(f"unknown command '{name}'. {nearest(name, COMMANDS)} "
                         "To choose a task, type task=NAME.")  # fmt: skip
     module = importlib.import_module(f"ml_experiment_runner.cli.{name}")
     return int(getattr(module, name)(arguments))

@@ -114,7 +114,7 @@ def _check_options(arguments: Sequence[str]) -> None:
         is_number = re.match(r"-\d", option)
         if option.startswith("-") and option not in OPTIONS and not is_number:
             key = option.lstrip("-")
-            raise UserError(f"{option}: no such option. {nearest(option, OPTIONS)} "
+            raise UserError(f"unknown option {option}. {nearest(option, OPTIONS)} "
                             f"Keys of conf/ have no dashes: {key}=VALUE")  # fmt: skip
 
 

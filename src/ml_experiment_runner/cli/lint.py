@@ -26,7 +26,7 @@ def lint(arguments: list[str]) -> int:
     names = parser.parse_args(arguments).checks
     for name in names:
         if name not in CHECKS:
-            parser.error(f"{name}: no such check; choose from {', '.join(CHECKS)}")
+            parser.error(f"unknown check '{name}'; choose from {', '.join(CHECKS)}")
     failed = False
     for name in names or CHECKS:
         done = subprocess.run(

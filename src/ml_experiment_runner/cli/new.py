@@ -68,7 +68,7 @@ def _parse(arguments: list[str], copied: list[str]) -> argparse.Namespace:
         option.add_argument("--from", dest="source", required=True, metavar="OPTION",
                             help=", ".join(options(group)))  # fmt: skip
     if arguments and not arguments[0].startswith("-") and arguments[0] not in kinds.choices:
-        raise UserError(f"{arguments[0]}: no such group. {nearest(arguments[0], kinds.choices)}")
+        raise UserError(f"unknown group '{arguments[0]}'. {nearest(arguments[0], kinds.choices)}")
     return parser.parse_args(arguments)
 
 
@@ -91,7 +91,7 @@ def _copy(given: argparse.Namespace) -> int:
     path = folder() / group / f"{name}.yaml"
     origin = option_file(group, given.source) if given.source in options(group) else None
     if origin is None:
-        raise UserError(f"--from {given.source}: no such option of {group}. "
+        raise UserError(f"--from: unknown option {group}={given.source}. "
                         f"{nearest(given.source, options(group))}")  # fmt: skip
     if path.exists():
         raise UserError(f"conf/{group}/{name}.yaml already exists: edit it or choose another name")
@@ -178,7 +178,7 @@ def _body_of(name: str) -> str:
     path = folder() / "experiment" / f"{name}.yaml"
     if not path.exists():
         raise UserError(
-            f"--from {name}: no such experiment. {nearest(name, options('experiment'))}"
+            f"--from: unknown experiment '{name}'. {nearest(name, options('experiment'))}"
         )
     lines = path.read_text(encoding="utf-8").splitlines()[2:]
     lines = [line for line in lines if not line.startswith("# started from ")]

@@ -54,7 +54,7 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         return named
     known = {folder.name.rpartition("-")[2]: folder for folder in all_folders}
     if not known:
-        raise UserError(f"{run}: no such run; {outputs} has no run yet")
+        raise UserError(f"unknown run '{run}': {outputs} has no run yet")
     matching = [folder for name, folder in known.items() if text and name.startswith(text)]
     if len(matching) == 1:
         return matching[0]
@@ -72,7 +72,7 @@ def find_run(outputs: Path, run: str | Path) -> Path:
         hint = "the nearest: " + ", ".join(shown[name] for name in near)
     else:
         hint = "the latest: " + ", ".join(_shown(last, outputs) for last in all_folders[-3:])
-    raise UserError(f"{run}: no such run in {outputs}; {hint}")
+    raise UserError(f"unknown run '{run}' in {outputs}; {hint}")
 
 
 def _named(text: str, all_folders: list[Path], outputs: Path) -> Path | None:

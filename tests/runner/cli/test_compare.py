@@ -121,7 +121,7 @@ def test_compare_by_a_metric_of_which_less_is_better(
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [((), "no finished run was evaluated"), (("zzzz",), "zzzz: no such run"),
+    [((), "no finished run was evaluated"), (("zzzz",), "unknown run 'zzzz'"),
      (("weather",), "weather: the experiment has no run yet")],
 )  # fmt: skip
 def test_compare_without_runs_says_what_to_do(outputs: Path, words, says) -> None:

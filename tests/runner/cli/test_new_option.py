@@ -88,9 +88,9 @@ def test_copy_that_replaces_the_runners_option_says_so(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("modle mine --from dummy", "modle: no such group. Did you mean 'model'"),
-        ("model mine --from dumy", "--from dumy: no such option of model. Did you mean 'dummy'"),
-        ("model mine --from ../dataset/flights", "no such option of model"),
+        ("modle mine --from dummy", "unknown group 'modle'. Did you mean 'model'"),
+        ("model mine --from dumy", "--from: unknown option model=dumy. Did you mean 'dummy'"),
+        ("model mine --from ../dataset/flights", "unknown option model=../dataset/flights"),
         (
             "model My-Model --from dummy",
             "model name must have at most 100 lower case letters, digits and _",

@@ -222,7 +222,7 @@ def test_find_run_last_is_one_that_began(
     assert find_run(tmp_path, "last") == several["sweep"]
     assert find_run(tmp_path, "last:weather") == several["sweep"]
     assert find_run(tmp_path, "weather") == several["job"]
-    with pytest.raises(UserError, match="last:new: no such run"):
+    with pytest.raises(UserError, match="unknown run 'last:new'"):
         find_run(tmp_path, "last:new")
 
 
@@ -249,7 +249,7 @@ def test_find_run_says_why_a_name_has_no_run(tmp_path: Path) -> None:
     ):
         find_run(tmp_path, "best:weather")
     for text in ("first:baseline", "last:", "best:nothing", ":", "../baseline"):
-        with pytest.raises(UserError, match="no such run"):
+        with pytest.raises(UserError, match="unknown run"):
             find_run(tmp_path, text)
 
 
@@ -267,5 +267,5 @@ def test_find_run_names_what_there_is_instead(tmp_path: Path) -> None:
         find_run(tmp_path, "wether")
     with pytest.raises(UserError, match=r"the latest: aaaa1111 \(weather, 2026-11-01 10-00-00\)"):
         find_run(tmp_path, "xyz")
-    with pytest.raises(UserError, match="no such run"):
+    with pytest.raises(UserError, match="unknown run"):
         find_run(tmp_path, "")

@@ -281,7 +281,7 @@ def test_merged_signals_are_one_group() -> None:
         ),
         ({"groups": {"a": ["flights", "weather"]}}, "an ensemble needs two"),
         ({"groups": {"a": "flights"}}, "must list the signals or features of each group"),
-        ({"members": {"moon": LINEAR}}, "model.members.moon: there is no such group"),
+        ({"members": {"moon": LINEAR}}, "model.members: unknown group 'moon'"),
         ({"member": LINEAR | {"D": 1}}, "model.member.D: LogisticRegression has no parameter"),
         (
             {"members": {"weather": LINEAR | {"C": -1}}},

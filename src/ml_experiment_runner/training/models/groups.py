@@ -41,7 +41,7 @@ def check_ensemble(config: DictConfig, plan: Plan) -> None:
         )
     for group in config.model.members:
         if group not in {*groups, *(configured or plan.contracts)}:
-            raise UserError(f"model.members.{group}: there is no such group. "
+            raise UserError(f"model.members: unknown group '{group}'. "
                             f"{nearest(str(group), groups)}")  # fmt: skip
     check_members(config)
 
