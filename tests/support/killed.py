@@ -196,7 +196,7 @@ def _end(asked: dict[str, Any], answer: int) -> NoReturn:
         steps.pauses = False
         return subprocess.CompletedProcess(arguments, code, "", "dvc failed")
 
-    publishing.dvc = in_process
+    publishing.run_dvc = in_process
     code = _run(asked["code"])
     steps.pauses = True
     os.write(answer, str(steps.made).encode())

@@ -26,6 +26,7 @@ import pytest
 
 from ml_experiment_runner.cli.holds import holds as holds_command
 from ml_experiment_runner.holds import holds
+from ml_experiment_runner.project import dvc as dvc_module
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.contract.contract import Contract, SchemaViolation
@@ -929,7 +930,7 @@ def test_publication_that_stopped_at_its_worst_is_put_back(
     text = path.read_text()
     with received.source("visits").open("a") as file:
         file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
-    real = publish_module.dvc
+    real = publish_module.run_dvc
 
     def stopped(root: Path, arguments: list[str]) -> Any:
         assert arguments[0] != "pull", "the cache has it: nobody needs to be asked"
@@ -941,7 +942,7 @@ def test_publication_that_stopped_at_its_worst_is_put_back(
             raise KeyboardInterrupt
         return real(root, arguments)
 
-    monkeypatch.setattr(publish_module, "dvc", stopped)
+    monkeypatch.setattr(publish_module, "run_dvc", stopped)
     with pytest.raises(KeyboardInterrupt):
         ingest(received.config(), Recorder())  # type: ignore[arg-type]
     received.source("visits").rename(received.source("visits").with_suffix(".away"))
@@ -983,12 +984,12 @@ def test_another_dvc_at_work_is_waited_for_and_then_named(
     lock.write_text(json.dumps({"write": {str(received.root / "data/signals/visits"): work}}))
     with received.source("visits").open("a") as file:
         file.write("2024-02-02T12:01:00Z,a,1,1,true,5\n")
-    monkeypatch.setattr(publish_module, "PATIENCE", 1)
+    monkeypatch.setattr(dvc_module, "PATIENCE", 1)
     with pytest.raises(
         UserError, match=f"another DVC is at work here, process {os.getpid()}: push"
     ):
         ingest(received.config(), Recorder())  # type: ignore[arg-type]
-    monkeypatch.setattr(publish_module, "PATIENCE", 60)
+    monkeypatch.setattr(dvc_module, "PATIENCE", 60)
     threading.Timer(2, lock.unlink).start()
     ingest(received.config(), Recorder())  # type: ignore[arg-type]
     assert _whole("visits") == content(received, "visits")
@@ -997,14 +998,14 @@ def test_another_dvc_at_work_is_waited_for_and_then_named(
 def test_first_publication_that_stopped_leaves_nothing_behind(
     fresh: DataProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = publish_module.dvc
+    real = publish_module.run_dvc
 
     def stopped(root: Path, arguments: list[str]) -> Any:
         real(root, arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(publish_module, "dvc", stopped)
+        patch.setattr(publish_module, "run_dvc", stopped)
         with pytest.raises(KeyboardInterrupt):
             load_snapshots(["shops"])
     fresh.source("shops").rename(fresh.source("shops").with_suffix(".away"))
@@ -1019,11 +1020,10 @@ def test_first_publication_that_stopped_leaves_nothing_behind(
 def test_dvc_ends_with_the_run_that_started_it(received: DataProject) -> None:
     note = received.root / "child"
     process = received.python(f"""
-        from ml_experiment_runner.project import repository
-        from ml_experiment_runner.signals.snapshots import writer
+        from ml_experiment_runner.project import dvc, repository
         own = "open({str(note)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
-        writer.DVC = writer.DVC.partition("from dvc")[0] + own
-        writer.dvc(repository.root(), [])
+        dvc.PROGRAM = dvc.PROGRAM.partition("from dvc")[0] + own
+        dvc.run_dvc(repository.root(), [])
     """)
     deadline = time.monotonic() + 30
     while not (note.exists() and note.read_text()):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, FunctionLoader
 
 from ml_experiment_runner.config.metrics import number
+from ml_experiment_runner.project.text import duration
 from ml_experiment_runner.record.card.section import Place, Section
 from ml_experiment_runner.record.run_reader import RecordedRun, read_run
 
@@ -100,7 +101,7 @@ def environment(templates: Path) -> Environment:
     )
     environment.filters |= {
         "day": lambda time: f"{time.day} {time:%B %Y}",
-        "duration": _duration,
+        "duration": duration,
         "known": lambda value: "\N{EN DASH}" if value in (None, "None") else value,
         "number": number,
         "share": lambda value: f"{100 * value:.1f}\N{NO-BREAK SPACE}%",
@@ -170,11 +171,3 @@ def _system(run: RecordedRun) -> dict[str, str]:
 def _pieces(text: object) -> list[str]:
     """Cuts a text where a line may be broken: after a dot, a comma, a slash or =."""
     return re.findall(r"[^.,/=]*[.,/=]+|[^.,/=]+", str(text))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

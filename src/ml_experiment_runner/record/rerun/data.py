@@ -4,8 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+from ml_experiment_runner.project.dvc import run_dvc
 from ml_experiment_runner.project.repository import root
-from ml_experiment_runner.record.rerun.processes import run_dvc
 from ml_experiment_runner.record.run_reader import RecordedRun
 
 
@@ -30,11 +30,11 @@ def bring_data(recorded: RecordedRun, project: Path) -> None:
     local = root() / ".dvc" / "config.local"
     if local.is_file():  # This machine's remotes and their credentials.
         shutil.copyfile(local, project / ".dvc" / "config.local")
-    cache = run_dvc(root(), "cache", "dir").stdout.strip()
-    run_dvc(project, "config", "--local", "cache.dir", cache)
-    if run_dvc(project, "checkout", "--quiet", *targets).returncode:
+    cache = run_dvc(root(), ["cache", "dir"]).stdout.strip()
+    run_dvc(project, ["config", "--local", "cache.dir", cache])
+    if run_dvc(project, ["checkout", "--quiet", *targets]).returncode:
         _point_to_remotes(project)
-        pulled = run_dvc(project, "pull", "--quiet", *targets)
+        pulled = run_dvc(project, ["pull", "--quiet", *targets])
         if pulled.returncode:
             print("note: neither DVC's cache nor its remote has all of the recorded data; what is "
                   "missing is ingested again from its source")  # fmt: skip
@@ -45,7 +45,7 @@ def bring_data(recorded: RecordedRun, project: Path) -> None:
 
 def _point_to_remotes(project: Path) -> None:
     """Correct the paths of remotes that are relative to this repository."""
-    for line in run_dvc(root(), "remote", "list").stdout.splitlines():
+    for line in run_dvc(root(), ["remote", "list"]).stdout.splitlines():
         remote = re.fullmatch(r"(\S+)\s+(.*?)(?:\s+\(default\))?", line)
         if remote and "://" not in remote[2]:
-            run_dvc(project, "remote", "modify", "--local", remote[1], "url", remote[2])
+            run_dvc(project, ["remote", "modify", "--local", remote[1], "url", remote[2]])

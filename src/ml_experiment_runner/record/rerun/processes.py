@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from ml_experiment_runner.project.errors import UserError
@@ -55,10 +54,3 @@ def git_output(*arguments: str, folder: Path | None = None) -> str:
         command = next(word for word in arguments if word in ("worktree", "apply", "rev-parse"))
         raise UserError(f"git {command} failed: {lines[0]}")
     return done.stdout
-
-
-def run_dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run this environment's DVC in a project."""
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    command = (sys.executable, "-m", "dvc", *arguments)
-    return run_program(*command, folder=folder, environment=environment)

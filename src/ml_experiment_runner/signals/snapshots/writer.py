@@ -3,12 +3,8 @@
 import contextlib
 import io
 import logging
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,29 +13,13 @@ from pathlib import Path
 import polars as pl
 
 from ml_experiment_runner.project.atomic import write_atomically
+from ml_experiment_runner.project.dvc import run_dvc
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.record.run import Run
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.snapshots import profile_file, versions
 from ml_experiment_runner.signals.snapshots import snapshot as snapshots
 from ml_experiment_runner.signals.snapshots.snapshot import Snapshot
-
-DVC = """
-import os, sys, threading
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-import psutil
-def is_alive(pid):  # a killed process that nobody waits for, as in many containers, holds no lock
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-psutil.pid_exists = is_alive
-from dvc.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-# seconds in which somebody's own `dvc push` or `dvc status` may end
-PATIENCE = 30
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +122,7 @@ def _has_to_be_tracked(contract: Contract, written: Mapping[str, Publication]) -
 
 def _track(contracts: Sequence[Contract]) -> None:
     folders = [f"data/signals/{contract.name}" for contract in contracts]
-    added = dvc(contracts[0].root, ["add", *folders])
+    added = run_dvc(contracts[0].root, ["add", *folders])
     if added.returncode:
         raise _dvc_failed(added.stderr)
 
@@ -165,7 +145,7 @@ def restore(contracts: Sequence[Contract]) -> None:
     tracked = [contract for contract in halted if snapshots.dvc_file(contract).exists()]
     if tracked:
         files = [f"data/signals/{contract.name}.dvc" for contract in tracked]
-        dvc(tracked[0].root, ["checkout", "--force", *files])
+        run_dvc(tracked[0].root, ["checkout", "--force", *files])
     for contract in halted:
         recorded = snapshots.recorded(contract)
         try:
@@ -188,53 +168,8 @@ def pull(wanted: Sequence[tuple[Contract, Snapshot]]) -> None:
         log.info("getting %s with DVC", names)
         root = missing[0][0].root
         files = [snapshot.file.relative_to(root).as_posix() for _, snapshot in missing]
-        if dvc(root, ["pull", *files]).returncode:
+        if run_dvc(root, ["pull", *files]).returncode:
             log.info("DVC has no copy")
-
-
-def dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Runs DVC in a process of its own: importing it would cost every run half a second.
-
-    What an earlier kill, another DVC or a missing git repository put in its way is cleared first.
-    """
-    done = _call_dvc(root, arguments)
-    if "Unable to read RWLock-file" in done.stderr:
-        # cut off by a kill while DVC wrote it; it only says who is at work, and nobody is
-        log.info("DVC was killed while it wrote .dvc/tmp/rwlock: starting that file anew")
-        (root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
-        done = _call_dvc(root, arguments)
-    until = time.monotonic() + PATIENCE
-    while " is busy, it is being blocked by" in done.stderr and time.monotonic() < until:
-        log.info("waiting for another DVC that is at work here")
-        time.sleep(1)
-        done = _call_dvc(root, arguments)
-    if "is not a git repository" in done.stderr:
-        log.info("no git repository here: telling DVC to work without (.dvc/config.local)")
-        _call_dvc(root, ["config", "--local", "core.no_scm", "true"])
-        done = _call_dvc(root, arguments)
-    return done
-
-
-def _call_dvc(root: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Runs DVC once; it ends with this process, however that ends.
-
-    DVC reads a pipe whose other end closes with this process: one that went on alone would track
-    what the next run is putting in place.
-    """
-    reading, writing = os.pipe()
-    try:
-        return subprocess.run(
-            [sys.executable, "-c", DVC, *arguments],
-            cwd=root,
-            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-            stdin=reading,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        os.close(reading)
-        os.close(writing)
 
 
 def _write(delivery: Delivery) -> Publication:
