@@ -358,7 +358,7 @@ def test_messages_show_no_classified_value(
     assert "such as" not in str(error.value)
 
 
-def test_prediction_time_in_a_local_time_zone_is_the_same_instant(project: DataProject) -> None:
+def test_prediction_time_in_a_local_zone_is_the_same_instant(project: DataProject) -> None:
     local = ".dt.convert_time_zone('America/New_York').dt.truncate('1d')"
     project.features('pl.col("visits.at") + pl', f'pl.col("visits.at"){local} + pl')
     data = load_dataset(project.config())
