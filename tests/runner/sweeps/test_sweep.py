@@ -58,7 +58,8 @@ def test_picture_has_a_line_for_each_job() -> None:
         "validation/roc_auc", "model", "rate",
     ]  # fmt: skip
     ticks = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
-    assert {"tree", "linear"} <= ticks
+    assert {"tree", "linear", *(job.values["rate"] for job in jobs)} <= ticks
+    assert min(lines.get_cmap()(0.0)[:3]) < 0.9, "the worst job's line can be seen"
     assert "log" in {axes.get_yscale() for axes in figure.axes}
 
 
