@@ -447,7 +447,7 @@ def finished(folder: Path) -> dict[str, bytes]:
     ("words", "says"),
     [
         (("resume=zzzz",), "unknown run 'zzzz'"),
-        (("resume=zzzz", "seed=1"), "leave out seed=1"),
+        (("resume=zzzz", "seed=1"), "remove seed=1"),
     ],
 )
 def test_sweep_that_cannot_be_resumed_says_why(project: Project, words, says) -> None:
