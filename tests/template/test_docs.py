@@ -119,7 +119,7 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
         importlib.import_module(f"ml_experiment_runner.signals.{name}") for name in names
     )
     text = (ROOT / "docs" / "reference" / "contracts.md").read_text(encoding="utf-8")
-    server = importlib.import_module("ml_experiment_runner.signals.contract.source_configuration")
+    server = importlib.import_module("ml_experiment_runner.signals.contract.server_entry")
     words = {*table.TYPES, *server.FORMATS, *standard.VERSIONS, *timeliness.SLA_PROPERTIES}
     for shape in ("contract", "description", "server", "table", "property", "team", "support"):
         words |= {*standard.SHAPES[shape]}
