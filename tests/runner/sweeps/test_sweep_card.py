@@ -32,6 +32,6 @@ def test_card_shows_jobs_the_best_first(
     assert "jobs/failed1" in text
     places = [text.index(run) for run in order]
     assert places == sorted(places)
-    assert f"{best}best{DEPTHS[best]:.4f}{best[-1]}11 min 3 s" in text
+    assert f"{best}best{DEPTHS[best]:.4f}{best[-1]}163.0 s" in text
     assert "cccc3333FAILED\N{EN DASH}" in text
     assert "20.7000 ± 0.01003" in text
