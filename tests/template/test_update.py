@@ -179,9 +179,9 @@ PINS = {
         f"ml-experiment-runner @ git+ssh://git@mirror.example.com:22/ml/t@{'3' * 40}  # ours\n",
         f"ml-experiment-runner @ git+ssh://git@mirror.example.com:22/ml/t@{NEWER}  # ours\n",
     ),
-    "own index": (
-        "--index-url https://index.example.com/ours\nml-experiment-runner==0.2.0\n",
-        "--index-url https://index.example.com/ours\nml-experiment-runner==0.3.0\n",
+    "own wheels": (
+        "--find-links ../wheels\nml-experiment-runner==0.2.0\n",
+        "--find-links ../wheels\nml-experiment-runner==0.3.0\n",
     ),
     "with hashes": (
         "ml-experiment-runner==0.2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n",
