@@ -6,6 +6,8 @@ from typing import Any
 import polars as pl
 from injection import Injection
 
+HOUR = 3600 * 10**9  # nanoseconds
+
 
 def _recoded(injection: Injection, codes: dict[Any, Any]) -> pl.DataFrame:
     return injection.replaced(injection.values.replace(codes))
@@ -80,7 +82,7 @@ def damaged_encoding(injection: Injection) -> pl.DataFrame:
     values = injection.values
     new = values.map_elements(_misread, return_dtype=pl.String)
     if not (new != values).any():
-        accents = dict(zip("aeiou", "áéíóú", strict=True))
+        accents = dict(zip("aeiouAEIOU", "áéíóúÁÉÍÓÚ", strict=True))
         new = values.str.replace_many(list(accents), list(accents.values()))
         new = new.map_elements(_misread, return_dtype=pl.String)
     return injection.replaced(new, injection.some(injection.size["share"]))
@@ -122,8 +124,11 @@ def identifiers_reissued(injection: Injection) -> pl.DataFrame:
 
 
 def calendar_shifted(injection: Injection) -> pl.DataFrame:
-    """The weekday, month or date after the right one."""
+    """The weekday, month or date after the right one; of a time of day, an hour later."""
     values, where = injection.values, injection.some(injection.size["share"])
+    if values.dtype == pl.Time:
+        later = (values.to_physical() + HOUR) % (24 * HOUR)
+        return injection.replaced(later.cast(pl.Time), where)
     if values.dtype.is_temporal():
         return injection.replaced(values + timedelta(days=1), where)
     known = sorted(injection.table.rows[injection.field].drop_nulls().unique().to_list())
@@ -135,10 +140,6 @@ def calendar_shifted(injection: Injection) -> pl.DataFrame:
 
 def day_month_swapped(injection: Injection) -> pl.DataFrame:
     """The fourth of May is the fifth of April, where there is such a day."""
-    values = injection.values
-    new = pl.select(
-        pl.when(values.dt.day() <= 12)
-        .then(pl.date(values.dt.year(), values.dt.day(), values.dt.month()))
-        .otherwise(values)
-    ).to_series()
-    return injection.replaced(new)
+    days = injection.values.drop_nulls().unique().to_list()
+    swapped = {day: day.replace(month=day.day, day=day.month) for day in days if day.day <= 12}
+    return _recoded(injection, swapped)

@@ -72,6 +72,8 @@ def clipped(injection: Injection) -> pl.DataFrame:
 
 def _low(injection: Injection) -> pl.Series:
     least = injection.values.quantile(injection.size["quantile"], "nearest")
+    if least is None:
+        return injection.some(0.0)
     return (injection.values < least).fill_null(value=False)
 
 

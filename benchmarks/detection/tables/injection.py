@@ -105,7 +105,12 @@ class Injection:
         Args:
             rank: Which value, 0 for the most frequent; None draws one of the first three.
         """
-        names = [name for name in groups(self.table) if name != self.fault.field]
+        names = [
+            name for name in groups(self.table)
+            if name != self.fault.field and self.rows[name].drop_nulls().len()
+        ]  # fmt: skip
+        if not names:
+            return "", self.some(0.0)
         name = names[int(self.rng.integers(len(names)))]
         codes = self.codes(name)
         if rank is None:

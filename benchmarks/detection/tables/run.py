@@ -10,7 +10,9 @@ import functools
 import json
 import multiprocessing
 import os
+import sys
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -177,9 +179,9 @@ def do(job: Job) -> list[Trial]:
     for number in job.numbers:
         delivery = every[number]
         clean, known = trial(delivery, delivery.rows)
+        clean.real = clean.held and _is_find(clean, delivery)
+        found.append(clean)
         if not job.with_faults:
-            clean.real = clean.held and _is_find(clean, delivery)
-            found.append(clean)
             continue
         for at, fault in enumerate(faults(delivery.table, [job.seed, number])):
             if fault.kind in job.kinds:
@@ -234,17 +236,19 @@ def jobs(arguments: argparse.Namespace, name: str) -> Iterator[Job]:
         else:
             clean = [each.number for each in listed[1:] if each.rows.height >= FEW]
             clean = clean[: FAULTS["weeks"]]
-        if not arguments.faults_only:
-            for start in range(0, len(clean), CHUNK):
-                numbers = tuple(clean[start : start + CHUNK])
-                yield Job(name, every, numbers, False, arguments.seed, ())
+        faulty = with_faults(listed, clean, arguments.deliveries)
         if arguments.clean_only or (every == "week" and not arguments.faults_in_weeks):
-            continue
+            faulty = []
+        if not arguments.faults_only:
+            rest = [number for number in clean if number not in faulty]
+            for start in range(0, len(rest), CHUNK):
+                numbers = tuple(rest[start : start + CHUNK])
+                yield Job(name, every, numbers, False, arguments.seed, ())
         kinds = tuple(
             kind for kind in arguments.kinds
             if arguments.half != "tuning" or not is_reporting_only(kind)
         )  # fmt: skip
-        for number in with_faults(listed, clean, arguments.deliveries):
+        for number in faulty:
             yield Job(name, every, (number,), True, arguments.seed, kinds)
 
 
@@ -281,8 +285,15 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
         running = {pool.submit(do, job): job for job in todo}
+        failed = 0
         for future in as_completed(running):
-            mine = future.result()
+            try:
+                mine = future.result()
+            except Exception:
+                traceback.print_exc()
+                failed += 1
+                print(f"failed: {running[future]}", flush=True)
+                continue
             found += mine
             if not arguments.quiet:
                 print(_line(running[future], mine, time.monotonic() - start), flush=True)
@@ -300,10 +311,12 @@ def main() -> None:
     print(f"{time.monotonic() - start:.0f} s with {arguments.jobs} processes")
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
+    if failed:
+        sys.exit(f"{failed} of {len(todo)} jobs failed: what is told above is without them")
 
 
 def _line(job: Job, mine: list[Trial], seconds: float) -> str:
-    asked = [each for each in mine if each.visible]
+    asked = [each for each in mine if each.visible and (each.fault or not job.with_faults)]
     held = sum(each.held for each in asked)
     what = "faults held" if job.with_faults else "clean held"
     return (
