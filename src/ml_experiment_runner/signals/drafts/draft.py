@@ -16,7 +16,7 @@ from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import mask, mask_addresses, register_addresses
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.contract import generated_key
-from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
+from ml_experiment_runner.signals.contract.contract import SEMANTIC_TYPES, UNKNOWN, Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.contract.dialect import Dialect
 from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
@@ -208,10 +208,10 @@ servers:
 
 # Ranges, values, shares of nulls and rows are what these data have, with room around. Say
 # - {_about_key(table.keys)}
-# - what nobody knows yet when a prediction is made:
-#     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
-# - what a number counts:
-#     customProperties: [{_entry(property="unit", value="mph")}]
+# - whether a semanticType is another: {", ".join(SEMANTIC_TYPES)}
+# and in the customProperties of a field
+# - what nobody knows yet when a prediction is made, {{property: knownAfterEvent, value: true}}
+# - what a number counts, {{property: unit, value: mph}}
 {unnamed}schema:
   - name: {name}
     logicalType: object
@@ -257,7 +257,18 @@ def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl
         lines.append("  required: true")
     if column.personal:
         lines.append("  classification: restricted  # it may be about a person")
-    rules = []
+    if meaning := table.semantic_types.get(column.name):
+        custom = _entry(property="semanticType", value=meaning)
+        lines.append(f"  customProperties: [{custom}]")
+    return "\n".join(f"      {line}" for line in [*lines, *_rules_of(column, table, partitions)])
+
+
+def _rules_of(
+    column: InferredColumn, table: InferredTable, partitions: Sequence[pl.DataFrame]
+) -> list[str]:
+    """The lines on which values a field may have, and how many may be missing."""
+    lines, rules = [], []
+    key = table.keys[0] if table.keys else ()
     if column.name not in (*key, *table.times[:1]):
         if bounds := _range(column):
             lines.append(f"  logicalTypeOptions: {bounds}")
@@ -270,7 +281,7 @@ def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl
         rules.append(_share("invalidValues", "0.1", arguments=listed))
     if rules:
         lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
-    return "\n".join(f"      {line}" for line in lines)
+    return lines
 
 
 def _in_source(column: InferredColumn) -> list[str]:
@@ -347,7 +358,8 @@ def _times(table: InferredTable) -> str:
         also = f"  # or {_listed(others)}" if others else ""
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
-        custom.append(f"{zone}  # of times without an offset")
+        seen = f", or {table.zone}, whose clock some fields repeat" if table.zone != "UTC" else ""
+        custom.append(f"{zone}  # of times without an offset{seen}")
         sections = DAILY if table.daily else TIMELY
     if table.nulls:
         custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))
