@@ -69,10 +69,9 @@ DENSE = 10
 WIDE = 10_000
 """Whole numbers of a wider range are amounts, unless their name says what they count."""
 NAMES_KINDS = re.compile(
-    r"(?i:(^|[\W_])(code|type|class|subclass|kind|category|zip|zip_?code|post_?code|store|shop"
-    r"|station|dept|department|region|zone|district|route|line|platform|status|state|season"
-    r"|weather|weathersit|sector|segment|group|cluster|vendor|carrier))s?$"
-    r"|[a-z](Code|Type|Class|SubClass|Kind|Category|Store|Station|Zone|Status)$"
+    r"(?i)(^|[\W_])(code|type|class|subclass|kind|category|zip|store|shop|station|stop|department"
+    r"|dept|region|zone|district|precinct|ward|county|route|line|lane|track|platform|gate|status"
+    r"|state|season|weather|weathersit|sector|segment|group|cluster|vendor|carrier|channel)s?$"
 )
 """What names end with whose numbers name a kind or a place."""
 COUNTED = re.compile(
@@ -80,13 +79,17 @@ COUNTED = re.compile(
     r"|casual|registered|passengers|population|cases|deaths|customers|orders|units|births"
     r"|entries|exits|views|clicks|seats)([\W_]|$)"
 )
+"""What names say whose numbers count things, however many."""
 MEASURED = re.compile(
     r"(?i)(^|[\W_])(price|amount|cost|fare|fee|tip|tax|toll|total|revenue|income|salary|cents|value"
-    r"|distance|length|width|height|depth|area|size|weight|mass|temp|temperature|pressure|humidity"
-    r"|humid|hum|dewp|wind|speed|visib|visibility|precip|rain|snow|cloud|radiation|load|power"
-    r"|energy|volume|level|time|delay|duration|seconds|minutes|rate|ratio|share|percent|pct|score"
-    r"|sqft|lat|lon|latitude|longitude|elevation|altitude|year)(\d*)([\W_]|$)"
+    r"|distance|length|width|height|depth|diameter|area|size|weight|mass|temp|temperature|pressure"
+    r"|humidity|humid|hum|dewp|wind|speed|vis|visib|visibility|precip|rain|snow|cloud|radiation"
+    r"|load|power|energy|volume|level|time|delay|duration|seconds|minutes|rate|ratio|share|percent"
+    r"|pct|score|sqft|lat|lon|latitude|longitude|elevation|altitude|year)\d*([\W_]|$)"
 )
+"""What names say whose numbers measure something."""
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where a word of a name begins that is written as in `orderId`."""
 
 
 def semantic_types(contract: Contract, frame: pl.DataFrame) -> dict[str, str]:
@@ -151,8 +154,8 @@ def _type(field: Field, values: pl.Series, rows: int, is_whole_key: bool) -> str
 def _is_switch(values: pl.Series) -> bool:
     if not (values.dtype.is_numeric() or values.dtype == pl.String):
         return False
-    few = values.unique()
-    return len(few) == 2 and set(few.cast(pl.String).str.to_lowercase()) in SWITCHES
+    few = set(values.unique().head(3).cast(pl.String).str.to_lowercase())
+    return few in SWITCHES or (len(few) == 1 and few < {"no", "yes", "false", "true"})
 
 
 def _type_of_texts(values: pl.Series) -> str:
@@ -184,17 +187,18 @@ def _type_of_numbers(field: Field, values: pl.Series, rows: int) -> str:
     different, count = values.n_unique(), len(values)
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     has_many = different > max(MANY, MANY_OF_ROWS * count)
-    is_counted = COUNTED.search(field.name) is not None
+    name = HUMP.sub("_", field.name)
+    is_counted = COUNTED.search(name) is not None
     if NAMES_THINGS.search(field.name) and not is_counted:
-        return IDENTIFIER if has_many else CODE
+        return IDENTIFIER if different > MANY else CODE
     if field.key:
         return IDENTIFIER if has_many else CODE
-    if NAMES_KINDS.search(field.name) and not has_many and low >= 0:
+    if NAMES_KINDS.search(name) and not has_many and low >= 0:
         return CODE
     is_given = different > UNIQUE * count and high - low < DENSE * rows and count > 20
     if field.type == "integer" and is_given and (values.diff().drop_nulls() > 0).mean() > UNIQUE:  # type: ignore[operator]
         return IDENTIFIER
-    if low < 0 or (MEASURED.search(field.name) and not is_counted):
+    if low < 0 or (MEASURED.search(name) and not is_counted):
         return QUANTITY
     if field.type == "number" and not is_counted:
         return QUANTITY
@@ -222,7 +226,7 @@ class _Clock:
 
     Attributes:
         parts: Its parts by name; none where there is no event time.
-        dates: The local days.
+        whole: What fields of a day and of a time of day are compared with, by their type.
     """
 
     def __init__(self, moments: pl.Series | None, time_zone: str) -> None:
@@ -230,8 +234,8 @@ class _Clock:
         if moments is None or moments.is_empty():
             return
         local = moments.dt.convert_time_zone(time_zone).dt
-        self.dates = local.date()
-        day = self.dates.to_physical().cast(pl.Int64).to_numpy()
+        self.whole = {"date": local.date(), "time": local.time()}
+        day = self.whole["date"].to_physical().cast(pl.Int64).to_numpy()
         whole = {name: getattr(local, name)().cast(pl.Int64).to_numpy() for name in PARTS}
         cycles = {
             "year": whole["year"],
@@ -245,10 +249,11 @@ class _Clock:
 
     def is_repeated_by(self, field: Field, values: pl.Series) -> bool:
         """Whether a field follows from one part of the clock."""
-        if not self.parts or field.type in ("timestamp", "time", *NESTED):
+        if not self.parts or field.type in ("timestamp", *NESTED):
             return False
-        if field.type == "date":
-            return bool((values == self.dates).fill_null(False).mean() >= 1 - EXCEPTIONS)  # type: ignore[operator]
+        if field.type in self.whole:
+            same = int((values == self.whole[field.type]).sum())
+            return same >= (1 - EXCEPTIONS) * len(values)
         if values.head(4 * DAYS).n_unique() > DAYS:
             return False
         different = values.unique(maintain_order=True)
@@ -257,7 +262,6 @@ class _Clock:
         codes = values.replace_strict(different, range(len(different))).to_numpy()
         usual = np.bincount(codes).max() / len(codes)
         worst = min(EXCEPTIONS, EXPLAINED * (1 - usual)) if len(different) > 1 else 0.0
-        numbers = _clock_numbers(different)[codes]
         for name, part in self.parts.items():
             pairs = np.bincount(part.places * len(different) + codes,
                                 minlength=part.count * len(different))  # fmt: skip
@@ -267,7 +271,7 @@ class _Clock:
             if part.returns >= CYCLES and len(different) > 1:
                 return True
             is_named = len(different) > 1 or name in ("year", field.name.lower())
-            if is_named and _is_same(name, part.values, numbers):
+            if is_named and _is_same(name, part.values, _clock_numbers(different)[codes]):
                 return True
         return False
 

@@ -28,7 +28,8 @@ def hourly(
 
 
 def types_of(frame: pl.DataFrame, zone: str = "UTC", **of_fields: str) -> dict[str, str]:
-    kinds = {pl.String: "string", pl.Boolean: "boolean", pl.Float64: "number", pl.Date: "date"}
+    kinds = {pl.String: "string", pl.Boolean: "boolean", pl.Float64: "number", pl.Date: "date",
+             pl.Time: "time"}  # fmt: skip
     fields = [
         Field(name, kinds.get(type(dtype), "integer"), key=name in of_fields.get("key", ""))
         for name, dtype in frame.schema.items()
@@ -51,6 +52,7 @@ def test_fields_that_repeat_the_local_clock_are_calendar(zone: str) -> None:
         is_weekend=(local.weekday() > 5).cast(pl.Int64),
         working=local.weekday() <= 5,
         day=local.date(),
+        clock=local.time(),
         peak=pl.when(local.hour().is_in([7, 8, 17, 18])).then(pl.lit("peak")).otherwise(None),
         # of which the clock says nothing, or not in every row
         level=local.date().rank("dense") % 5,
@@ -62,7 +64,7 @@ def test_fields_that_repeat_the_local_clock_are_calendar(zone: str) -> None:
     calendar = {name for name, meaning in types.items() if meaning == "calendar"}
     assert calendar == {
         *("year", "mnth", "month_name", "quarter", "hr", "weekday", "day_name", "is_weekend"),
-        *("working", "day", "peak"),
+        *("working", "day", "clock", "peak"),
     }
 
 
