@@ -50,8 +50,6 @@ ZONES = (
 """Time zones that are tried where fields are called as parts of a clock."""
 FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
 """All sets of so many fields are tried, of so many; a larger key is put together field by field."""
-MANY, SPARSE = 20, 1000
-"""From so many rows on, whole numbers up to so many times their number are taken for ids."""
 PAIRS = 3.0
 """If fewer pairs of rows than these were the same by chance, it says nothing that none is."""
 DENSE = 10
@@ -80,18 +78,6 @@ class InferredColumn:
     format: str | None = None
     formats: tuple[str, ...] = ()
 
-    @property
-    def names_things(self) -> bool:
-        """Whether its values identify things, so that new things bring new values."""
-        if NAMES_THINGS.search(self.name):
-            return True
-        given = self.values.drop_nulls()
-        if self.type != "integer" or len(given) < MANY:
-            return False
-        # far more numbers than rows, and nearly each but once
-        largest = int(given.max())  # type: ignore[arg-type]
-        return largest > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
-
 
 @dataclass(frozen=True)
 class InferredTable:
@@ -115,6 +101,10 @@ class InferredTable:
     daily: bool
     semantic_types: Mapping[str, str]
     zone: str
+
+    def column(self, name: str) -> InferredColumn:
+        """The field of this name."""
+        return next(column for column in self.columns if column.name == name)
 
     def partitions(self) -> list[pl.DataFrame]:
         """The rows by month of the event time."""
