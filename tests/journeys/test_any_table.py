@@ -174,9 +174,9 @@ def activate(project: Project) -> dict[str, Contract]:
         text = text.replace("channel: unknown", "channel: desk").replace(
             "status: draft", "status: active"
         )
-        after = "customProperties: [{property: knownAfterEvent, value: true}]"
         for name in ("good", "helped"):
-            text = text.replace(f"- name: {name}\n", f"- name: {name}\n        {after}\n")
+            text = re.sub(rf"(- name: {name}\n(?: {{8}}.*\n)*? +customProperties: \[)",
+                          r"\g<1>{property: knownAfterEvent, value: true}, ", text)  # fmt: skip
         if path.stem in keys:
             text = with_key(text, keys[path.stem])
         zone = {s.name: s.zone for s in SHAPES}.get(path.stem, "UTC")

@@ -219,6 +219,12 @@ def test_rows_may_have_one_bound_alone(
         ("property: latency", "property: latancy", "latancy", "Did you mean 'latency'?"),
         ("property: knownAfterEvent", "property: knownAfterEvnt", "Evnt",
          "Did you mean 'knownAfterEvent'?"),
+        ("property: semanticType", "property: semanticTyp", "Typ,", "Did you mean 'semanticType'?"),
+        ("value: flag", "value: flags", "flags", "unknown value 'flags'. Did you mean 'flag'?"),
+        ("value: flag", "value: kind", "value: kind", "Available: calendar, code, count"),
+        ("value: flag", "value: text", "value: text", "does not fit 'okta' of logicalType integer"),
+        ("property: unit, value: °F", "property: semanticType, value: [code]", "[code]",
+         "must be a text"),
     ],
 )  # fmt: skip
 def test_contradiction_is_named_with_its_line(

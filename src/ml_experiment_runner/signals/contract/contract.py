@@ -25,6 +25,8 @@ TYPES = (
 )
 NESTED = ("object", "array")
 """Types whose values are JSON texts."""
+SEMANTIC_TYPES = ("identifier", "code", "quantity", "count", "calendar", "flag", "text")
+"""What values stand for, whatever type they are stored as."""
 UNKNOWN = "unknown"
 """The placeholder of a draft for what only a person knows."""
 
@@ -80,6 +82,7 @@ class Field:
             list, multiple, length, pattern and format.
         tolerated_nulls: Share of rows, 0 to 1, that may be null; None for no bound.
         physical_name: Its name in the source; None if it is the same.
+        semantic_type: One of SEMANTIC_TYPES; None to tell it from the rows.
         time_zone: The zone of its times without an offset, if not the contract's time zone.
         format: How the source writes dates and times, such as `dd/MM/yyyy`; None for ISO 8601.
     """
@@ -112,6 +115,7 @@ class Field:
     physical_name: str | None = None
     format: str | None = None
     time_zone: str | None = None
+    semantic_type: str | None = None
 
     @property
     def source_name(self) -> str:

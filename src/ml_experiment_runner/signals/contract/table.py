@@ -6,16 +6,21 @@ from dataclasses import dataclass, replace
 
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.contract import generated_key
-from ml_experiment_runner.signals.contract.contract import TYPES, Field
+from ml_experiment_runner.signals.contract.contract import (
+    NESTED,
+    SEMANTIC_TYPES,
+    TYPES,
+    Field,
+)
 from ml_experiment_runner.signals.contract.physical_types import logical_type
 from ml_experiment_runner.signals.odcs.quality_rules import Rule
 from ml_experiment_runner.signals.odcs.reading import Reading, custom_properties
 from ml_experiment_runner.signals.odcs.rule_attributes import field_rules, table_rules
 from ml_experiment_runner.signals.odcs.type_options import read_options
-from ml_experiment_runner.signals.odcs.values import NO_NAME, NUMERIC
+from ml_experiment_runner.signals.odcs.values import NO_NAME, NUMERIC, TIMES
 from ml_experiment_runner.signals.odcs.yaml_document import Entry
 
-CUSTOM_OF_FIELD = ("unit", "knownAfterEvent", generated_key.PROPERTY)
+CUSTOM_OF_FIELD = ("unit", "knownAfterEvent", "semanticType", generated_key.PROPERTY)
 COMPUTED = ("measure", "dimension")
 """What a semantic layer computes from the table's columns, and no row holds."""
 NAMED_BY = ("name", "physicalName")
@@ -211,6 +216,7 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
     options |= field_rules(values, kind, options, unchecked, required=required)
     reading.unchecked.add_texts(unchecked)
     secret = values.get("classification")
+    meaning = custom.get("semanticType")
     return Field(
         name=name,
         type=kind,
@@ -221,6 +227,7 @@ def _field(entry: Entry, values: Mapping[str, Entry], reading: Reading) -> Field
         classification=secret.text() if secret else None,
         unit=unit.text() if unit else None,
         physical_name=physical.written if physical and physical.text() else None,
+        semantic_type=_semantic_type(meaning, kind, name) if meaning else None,
         unique="unique" in values and values["unique"].flag(),
         **options,
     )
@@ -247,6 +254,17 @@ def _type(values: Mapping[str, Entry], name: str) -> str:
             f"'{shorten(name)}'"
         )
     return derived
+
+
+def _semantic_type(entry: Entry, kind: str, name: str) -> str:
+    """What the values stand for, which has to fit their type."""
+    meaning = entry.choice(SEMANTIC_TYPES)
+    fitting = {"quantity": (*NUMERIC, *TIMES), "count": NUMERIC, "text": ("string", *NESTED)}
+    if kind not in fitting.get(meaning, TYPES):
+        raise entry.mistake(
+            f"semanticType {meaning} does not fit '{shorten(name)}' of logicalType {kind}"
+        )
+    return meaning
 
 
 def _required(values: Mapping[str, Entry], name: str, reading: Reading) -> tuple[bool, bool]:

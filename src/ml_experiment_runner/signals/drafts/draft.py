@@ -1,33 +1,28 @@
 """Drafts the contract of a new signal from its data; what only a person knows stays open."""
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path, PurePosixPath
-
-import polars as pl
 
 from ml_experiment_runner.project.atomic import write_atomically
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.project.secrets import mask, mask_addresses, register_addresses
 from ml_experiment_runner.signals.checks.quality import broken
 from ml_experiment_runner.signals.contract import generated_key
-from ml_experiment_runner.signals.contract.contract import UNKNOWN, Contract
+from ml_experiment_runner.signals.contract.contract import SEMANTIC_TYPES, UNKNOWN, Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.contract.dialect import Dialect
 from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
-from ml_experiment_runner.signals.drafts import table
+from ml_experiment_runner.signals.drafts import promises, table
 from ml_experiment_runner.signals.drafts.schema_inference import (
     InferredColumn,
     InferredTable,
     infer_schema,
 )
 from ml_experiment_runner.signals.odcs import date_patterns
-from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from ml_experiment_runner.signals.snapshots import snapshot
 from ml_experiment_runner.signals.sources import fetch, file_content, file_locations
@@ -35,14 +30,6 @@ from ml_experiment_runner.signals.sources import fetch, file_content, file_locat
 GUESSED = "  # a guess: other encodings of one byte a letter look the same"
 NO_HEADER = "# No line has the names of the columns: these are the columns in order.\n"
 STORES = {"s3": "s3", "az": "azure", "abfs": "azure", "abfss": "azure"}
-CODES = 20
-"""A text with at most so many values is taken for a code …"""
-ROWS_A_CODE = 50
-"""… if there are so many rows for each."""
-VERSION = r"^[vV]?\d+(\.\d+)+\b"
-"""A text of this form is a version, and there will be others."""
-FEW, RISING = 20, 0.9
-"""From so many rows on, numbers of this rank correlation with the row are taken for counters."""
 WORDS = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_]([\w ./-]*\w)?", re.I)
 """What YAML takes for a text without quotes."""
 
@@ -179,8 +166,7 @@ def _server(server: SourceConfiguration, dialect: Dialect) -> str:
 
 
 def _text(name: str, place: str, server: str, table: InferredTable) -> str:
-    partitions = table.partitions()
-    fields = "\n".join(_field(column, table, partitions) for column in table.columns)
+    fields = "\n".join(_field(column, table) for column in table.columns)
     if not table.keys:
         fields = f"{_generated_key(table)}\n{fields}"
     unnamed = NO_HEADER if "property: header, value: none" in server else ""
@@ -206,20 +192,28 @@ support:
 servers:
   - {server}
 
-# Ranges, values, shares of nulls and rows are what these data have, with room around. Say
+# Rules are only what rows of any later month will keep too: add those that you know. Say
 # - {_about_key(table.keys)}
-# - what nobody knows yet when a prediction is made:
-#     customProperties: [{_entry(property="knownAfterEvent", value="true")}]
-# - what a number counts:
-#     customProperties: [{_entry(property="unit", value="mph")}]
+# - whether a semanticType is another: {", ".join(SEMANTIC_TYPES)}
+# and in the customProperties of a field
+# - what nobody knows yet when a prediction is made, {{property: knownAfterEvent, value: true}}
+# - what a number counts, {{property: unit, value: mph}}
 {unnamed}schema:
   - name: {name}
     logicalType: object
-    quality:
-      - {_entry(metric="rowCount", mustBeBetween=str(_rows(partitions)))}
-    properties:
+{_volume(table)}    properties:
 {fields}
 {_times(table)}"""
+
+
+def _volume(table: InferredTable) -> str:
+    """The lines on how many rows a partition has."""
+    time = table.times[0] if table.times else None
+    fewest = promises.fewest_rows(table.partitions(), time)
+    if not fewest:
+        return ""
+    rule = _entry(metric="rowCount", mustBeGreaterOrEqualTo=str(fewest))
+    return f"    quality:\n      - {rule}\n"
 
 
 def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
@@ -241,12 +235,7 @@ def _generated_key(table: InferredTable) -> str:
         customProperties: [{custom}]  # a digest of the row: no fields tell the rows apart"""
 
 
-def _rows(partitions: Sequence[pl.DataFrame]) -> list[int]:
-    heights = [part.height for part in partitions]
-    return [min(heights) // 2, 2 * max(heights)]
-
-
-def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl.DataFrame]) -> str:
+def _field(column: InferredColumn, table: InferredTable) -> str:
     lines = [f"- name: {_quoted(column.name)}", *_in_source(column)]
     key = table.keys[0] if table.keys else ()
     if column.name in key:
@@ -257,20 +246,33 @@ def _field(column: InferredColumn, table: InferredTable, partitions: Sequence[pl
         lines.append("  required: true")
     if column.personal:
         lines.append("  classification: restricted  # it may be about a person")
-    rules = []
+    if meaning := table.semantic_types.get(column.name):
+        custom = _entry(property="semanticType", value=meaning)
+        lines.append(f"  customProperties: [{custom}]")
+    return "\n".join(f"      {line}" for line in [*lines, *_rules_of(column, table)])
+
+
+def _rules_of(column: InferredColumn, table: InferredTable) -> list[str]:
+    """The lines on which values a field may have, and how many may be missing."""
+    lines, rules = [], []
+    key = table.keys[0] if table.keys else ()
+    meaning = table.semantic_types.get(column.name)
     if column.name not in (*key, *table.times[:1]):
-        if bounds := _range(column):
-            lines.append(f"  logicalTypeOptions: {bounds}")
+        least, most = promises.bounds(column, meaning)
+        bounds = {"minimum": least, "maximum": most}
+        given = {name: f"{bound:g}" for name, bound in bounds.items() if bound is not None}
+        if given:
+            lines.append(f"  logicalTypeOptions: {_entry(**given)}")
             rules.append(_share("invalidValues", "0.1"))
-        worst = max(part[column.name].null_count() / part.height for part in partitions)
-        if (percent := math.ceil(150 * worst) + 1) < 100:
+        if (percent := promises.tolerated_nulls(column)) is not None:
             rules.append(_share("nullValues", str(percent)))
-    if values := _values(column):
+    times = table.column(table.times[0]).values if table.times else None
+    if values := promises.valid_values(column, meaning, times):
         listed = _entry(validValues=f"[{_listed(values)}]")
         rules.append(_share("invalidValues", "0.1", arguments=listed))
     if rules:
         lines += ["  quality:", *(f"    - {rule}" for rule in rules)]
-    return "\n".join(f"      {line}" for line in lines)
+    return lines
 
 
 def _in_source(column: InferredColumn) -> list[str]:
@@ -290,54 +292,6 @@ def _in_source(column: InferredColumn) -> list[str]:
     ]
 
 
-def _range(column: InferredColumn) -> str:
-    """The values' range with half as much around it, in round numbers; never below 0 for once."""
-    if column.type not in NUMERIC or column.personal or column.names_things:
-        return ""
-    values = column.values.drop_nulls().cast(pl.Float64)
-    if values.n_unique() < 2 or _grows(values):
-        return ""
-    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
-    if not math.isfinite(2 * (high - low)):
-        return ""
-    step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
-    if column.type == "integer":
-        step = max(step, 1.0)
-    least = math.floor((low - (high - low) / 2) / step) * step
-    most = math.ceil((high + (high - low) / 2) / step) * step
-    least = max(least, 0.0) if low >= 0 else least
-    return _entry(minimum=_number(least), maximum=_number(most))
-
-
-def _grows(values: pl.Series) -> bool:
-    """Whether numbers rise with the rows, as counters and readings of meters do."""
-    if len(values) < FEW:
-        return False
-    rows = pl.int_range(len(values), eager=True)
-    rise = pl.select(pl.corr(rows, values, method="spearman")).item()
-    return bool(rise > RISING)
-
-
-def _number(value: float) -> str:
-    return (
-        f"{Decimal(f'{value or 0:.15g}'):f}"  # no 1e-9: what reads contracts may take it for a text
-    )
-
-
-def _values(column: InferredColumn) -> list[str]:
-    """The values of a code, if it looks as if there were no others to come."""
-    if column.type != "string" or column.personal or column.names_things:
-        return []
-    given = column.values.drop_nulls()
-    values = given.unique().sort().to_list()
-    if not 0 < len(values) <= min(CODES, len(column.values) // ROWS_A_CODE):
-        return []
-    is_known_early = given.head(len(given) // 2).n_unique() == len(values)
-    if not is_known_early or given.str.contains(VERSION).sum() > len(given) / 2:
-        return []
-    return values if all(value == value.strip() and value for value in values) else []
-
-
 def _times(table: InferredTable) -> str:
     """The draft's lines about time and null values."""
     custom = []
@@ -347,7 +301,8 @@ def _times(table: InferredTable) -> str:
         also = f"  # or {_listed(others)}" if others else ""
         custom.append(_entry(property="eventTime", value=_quoted(time)) + also)
         zone = _entry(property="timeZone", value="UTC")
-        custom.append(f"{zone}  # of times without an offset")
+        seen = f", or {table.zone}, whose clock some fields repeat" if table.zone != "UTC" else ""
+        custom.append(f"{zone}  # of times without an offset{seen}")
         sections = DAILY if table.daily else TIMELY
     if table.nulls:
         custom.append(_entry(property="nullValues", value=f"[{_listed(table.nulls)}]"))

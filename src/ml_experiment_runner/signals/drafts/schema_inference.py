@@ -7,7 +7,7 @@ infinity, `0.1234567890123456789` as the nearest float and `01/02/2024` as 1 Feb
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from ml_experiment_runner.signals.checks.conditions import CLOCKS
 from ml_experiment_runner.signals.contract.contract import NESTED, Field
 from ml_experiment_runner.signals.drafts import date_detection
 from ml_experiment_runner.signals.odcs.values import NO_NAME
+from ml_experiment_runner.signals.semantic_types import CALENDAR, NAMES_THINGS, infer
 
 if TYPE_CHECKING:
     from ml_experiment_runner.signals.drafts.raw_table import Raw
@@ -38,15 +39,17 @@ PERSONAL = re.compile(
 MAIL_OR_PHONE = (
     r"^([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)[\d\s()./-]{7,20}|\(?0\d+[\s()./-][\d\s()./-]{4,})$"
 )
-IDENTIFIER = re.compile(
-    r"(?i:(^|[\W_])(id|ids|uuid|guid|key|pk|fk|no|nr|num|number|ref|reference|account|zip|zip_?code"
-    r"|post_?code|phone|sku|ean|isbn|hash))$|[a-z](Id|ID|Key|No|Nr|Ref)$"
+OF_CLOCK = re.compile(
+    r"(?i)(^|[\W_])(year|month|day|hour|weekday|dow|hr|mnth)$|[a-z](Month|Day|Hour)$"
 )
-"""What names of fields end with that tell things apart."""
+ZONES = (
+    *("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
+    *("Europe/London", "Europe/Berlin", "Europe/Helsinki", "Asia/Kolkata", "Asia/Shanghai"),
+    *("Asia/Tokyo", "Australia/Sydney", "America/Sao_Paulo"),
+)
+"""Time zones that are tried where fields are called as parts of a clock."""
 FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
 """All sets of so many fields are tried, of so many; a larger key is put together field by field."""
-MANY, SPARSE = 20, 1000
-"""From so many rows on, whole numbers up to so many times their number are taken for ids."""
 PAIRS = 3.0
 """If fewer pairs of rows than these were the same by chance, it says nothing that none is."""
 DENSE = 10
@@ -75,18 +78,6 @@ class InferredColumn:
     format: str | None = None
     formats: tuple[str, ...] = ()
 
-    @property
-    def names_things(self) -> bool:
-        """Whether its values identify things, so that new things bring new values."""
-        if IDENTIFIER.search(self.name):
-            return True
-        given = self.values.drop_nulls()
-        if self.type != "integer" or len(given) < MANY:
-            return False
-        # far more numbers than rows, and nearly each but once
-        largest = int(given.max())  # type: ignore[arg-type]
-        return largest > SPARSE * len(given) and given.n_unique() > 0.9 * len(given)
-
 
 @dataclass(frozen=True)
 class InferredTable:
@@ -98,6 +89,8 @@ class InferredTable:
         keys: Sets of fields that tell the rows apart, the likeliest first; none where no fields do,
             or only by chance.
         daily: The event time is a day.
+        semantic_types: What the values of each field but the event time stand for.
+        zone: The time zone whose clock some of them repeat; UTC if none does.
     """
 
     columns: list[InferredColumn]
@@ -106,6 +99,12 @@ class InferredTable:
     keys: list[tuple[str, ...]]
     rows: int
     daily: bool
+    semantic_types: Mapping[str, str]
+    zone: str
+
+    def column(self, name: str) -> InferredColumn:
+        """The field of this name."""
+        return next(column for column in self.columns if column.name == name)
 
     def partitions(self) -> list[pl.DataFrame]:
         """The rows by month of the event time."""
@@ -139,7 +138,35 @@ def infer_schema(raw: "Raw", argument: str, now: datetime) -> InferredTable:
     columns = [_of_moments(column) if column.name in days else column for column in columns]
     times = times or days
     keys = _keys(columns, times[0] if times else None)
-    return InferredTable(columns, list(raw.nulls), times, keys, frame.height, bool(days))
+    semantic_types, zone = _semantic_types(
+        columns, keys[0] if keys else (), times[0] if times else None
+    )
+    return InferredTable(columns, list(raw.nulls), times, keys, frame.height, bool(days),
+                         semantic_types, zone)  # fmt: skip
+
+
+def _semantic_types(
+    columns: Sequence[InferredColumn], key: Collection[str], time: str | None
+) -> tuple[dict[str, str], str]:
+    """What the fields' values stand for, and the time zone whose clock some of them repeat.
+
+    It is UTC, unless only another one explains a field that is called as a part of the clock.
+    """
+    fields = [Field(column.name, column.type, key=column.name in key) for column in columns]
+    frame = pl.DataFrame([column.values for column in columns])
+    types, zone = infer(fields, frame, time, "UTC"), "UTC"
+    on_clock = [field.name for field in fields if OF_CLOCK.search(field.name)]
+    if time is None or all(types.get(name) == CALENDAR for name in on_clock):
+        return types, zone
+    for other in ZONES:
+        there = infer(fields, frame, time, other)
+        if _calendar(there) > _calendar(types):
+            types, zone = there, other
+    return types, zone
+
+
+def _calendar(types: Mapping[str, str]) -> int:
+    return sum(meaning == CALENDAR for meaning in types.values())
 
 
 def _times(columns: Sequence[InferredColumn], kind: str, latest: date) -> list[str]:
@@ -289,12 +316,12 @@ def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str
     def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
         """A key with the time is likelier, then one of few values."""
         if len(key) == 1:
-            return key[0] == time, IDENTIFIER.search(key[0]) is None, 0
+            return key[0] == time, NAMES_THINGS.search(key[0]) is None, 0
         return time not in key, False, math.prod(different[name] for name in key)
 
     def is_told(key: Sequence[str]) -> bool:
         """Whether a key is unique by more than chance."""
-        is_name = len(key) == 1 or time in key or any(IDENTIFIER.search(name) for name in key)
+        is_name = len(key) == 1 or time in key or any(NAMES_THINGS.search(name) for name in key)
         return is_name or not _by_chance(frame, key)
 
     plain = [column.name for column in whole if column.type not in ("number", "boolean", *NESTED)]
@@ -331,7 +358,7 @@ def _may_be_named(column: InferredColumn) -> bool:
     """Whether a field looks like a name or an identifier."""
     if column.personal:
         return False
-    if column.type != "integer" or IDENTIFIER.search(column.name):
+    if column.type != "integer" or NAMES_THINGS.search(column.name):
         return True
     span = int(column.values.max()) - int(column.values.min())  # type: ignore[arg-type]
     return span < DENSE * len(column.values) or column.values.is_sorted()
