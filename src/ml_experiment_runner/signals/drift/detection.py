@@ -16,15 +16,15 @@ from ml_experiment_runner.signals.checks.quality import in_first_partition
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import sequence
 from ml_experiment_runner.signals.drift.limits import (
-    FEW,
     RELATION,
     Excess,
     Past,
     compare,
+    is_certain,
     learn,
     limit_of,
 )
-from ml_experiment_runner.signals.drift.rows import Rows
+from ml_experiment_runner.signals.drift.rows import FEW, Rows
 
 PAST_ROWS = 1_000_000  # newer partitions first
 
@@ -116,7 +116,7 @@ class Pasts:
             if sum(frame.height for frame in before) < FEW:
                 continue
             past = learn(contract, pl.concat(before), _days(contract, frame))
-            self._since[since] = past, Rows(contract, frame, past.calendar)
+            self._since[since] = past, Rows(contract, frame, past.types)
 
     def compare(self) -> list[Excess]:
         """Everything about the new rows that exceeds its limit, each field by its own past."""
@@ -124,7 +124,7 @@ class Pasts:
             excess
             for since, (past, _) in self._since.items()
             for excess in compare(past, self._frame)
-            if self._counts(since, excess)
+            if self._counts(since, excess) and is_certain(past, excess)
         ]
 
     def without(self, excesses: list[Excess], fields: Set[str]) -> list[Excess]:

@@ -3,40 +3,128 @@
 # ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 
-from ml_experiment_runner.signals.drift.rows import Detector, Measure, Numbers, Rows, blocks
+from ml_experiment_runner.signals.drift.rows import (
+    FEW,
+    Detector,
+    Flags,
+    Measure,
+    Numbers,
+    Rows,
+    blocks,
+    decimals,
+)
 
 
 class Clock(Detector):
-    """Fields that repeat a part of the event time, such as its hour."""
+    """Fields that follow from a part of the event time: its hour, the name of its weekday.
 
-    kind, floor, factor = "clock", 0.004, 2.0
+    Either they are the part itself, or each of the part's values has one of theirs.
+    """
 
-    def learn(self, rows: Rows) -> list[tuple[str, str]]:
-        return [
-            (name, part)
-            for name in rows.calendar
-            for part, clock in rows.clock.items()
-            if self._differ(rows, name, clock) < 0.005
-        ]
+    kind, floor, factor, is_rough = "clock", 0.004, 2.0, False
+    MOST = 400  # values of a field; more do not follow from a part of a time
+    AGREE = 0.995
+    LONGER: ClassVar = {"month": "year", "quarter": "year", "week": "year", "day of year": "year",
+                        "day": "month", "weekday": "week", "hour": "day"}  # fmt: skip
 
-    def measure(self, model: list[tuple[str, str]], rows: Rows) -> Iterator[Measure]:
-        for name, part in model:
-            share = self._differ(rows, name, rows.clock[part])
+    def learn(self, rows: Rows) -> dict[tuple[str, str], dict[Any, Any] | None]:
+        """By field and part, which value follows from which; None if it is the part itself."""
+        model: dict[tuple[str, str], dict[Any, Any] | None] = {}
+        if rows.event is None:
+            return model
+        some = rows.sample(20_000)
+        for field in rows.contract.fields:
+            name = field.name
+            if name not in rows.calendar or field.type not in ("integer", "string", "boolean"):
+                continue
+            values = some.frame[name]
+            if values.null_count() > 0.2 * len(some) or values.n_unique() > self.MOST:
+                continue
+            if parts := self._same(some, name):
+                # where it never changed, it may be either
+                model[name, parts[0]] = None if len(parts) == 1 else {}
+                continue
+            for part in self.LONGER:
+                if follows := self._follows(some, name, part):
+                    model[name, part] = follows
+                    break
+        return model
+
+    def learn_again(self, model: Any, rows: Rows) -> Any:  # noqa: ARG002
+        return model
+
+    def measure(
+        self, model: dict[tuple[str, str], dict[Any, Any] | None], rows: Rows
+    ) -> Iterator[Measure]:
+        differ = {
+            (name, part): self._written(rows, name, rows.clock[part]) if follows is None
+            else self._unlike(rows, name, part, follows)
+            for (name, part), follows in model.items()
+        }  # fmt: skip
+        # where one of several is wrong, the others tell that the time is right
+        wrong = {name for (name, _), share in differ.items() if share > self.floor}
+        alone = len(wrong) == 1 and len({name for name, _ in model}) > 1
+        for (name, part), share in differ.items():
             assert rows.event is not None
+            fields = (name, rows.event) if alone else (rows.event, name)
             yield Measure(
-                (rows.event, name), share,
-                f"in {share:.1%} of the rows {name} is not the {part} of {rows.event}",
+                fields, share,
+                f"in {share:.1%} of the rows {name} is not that of the {part} of {rows.event}",
             )  # fmt: skip
 
+    def _same(self, rows: Rows, name: str) -> list[str]:
+        """The parts of the time that a field of whole numbers is; several if it never changed."""
+        if not rows.frame[name].dtype.is_integer():
+            return []
+        parts = [part for part, clock in rows.clock.items()
+                 if self._written(rows, name, clock) < 1 - self.AGREE]  # fmt: skip
+        if rows.frame[name].n_unique() > 1:
+            return parts[:1]
+        return [part for part in parts if part not in ("hour", "minute")]
+
     @staticmethod
-    def _differ(rows: Rows, name: str, clock: Numbers) -> float:
+    def _written(rows: Rows, name: str, clock: Numbers) -> float:
+        """In which share of the rows a field is not a part of the time."""
         written = rows.frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
         return float((written != clock).mean())
+
+    def _follows(self, rows: Rows, name: str, part: str) -> dict[Any, Any] | None:
+        """Which value of a field follows from which of a part, seen in more than one period."""
+        values = rows.frame[name]
+        distinct = values.drop_nulls().unique(maintain_order=True)
+        places = pl.Series(range(len(distinct)), dtype=pl.Int64)
+        codes = values.replace_strict(
+            distinct, places, default=-1, return_dtype=pl.Int64
+        ).to_numpy()
+        there = codes >= 0
+        clock = rows.clock[part][there].astype(np.int64)
+        counts = np.zeros((int(clock.max(initial=0)) + 1, len(distinct)), dtype=np.int64)
+        np.add.at(counts, (clock, codes[there]), 1)
+        if counts.max(axis=1).sum() < self.AGREE * there.sum() or len(distinct) < 2:
+            return None
+        most = counts.argmax(axis=1)
+        seen = np.flatnonzero(counts.sum(axis=1))
+        if counts.sum(axis=0).max() > 0.9 * there.sum():
+            return None
+        periods = rows.periods[self.LONGER[part]][there]
+        known = [value for value in seen if len(np.unique(periods[clock == value])) >= 2]
+        if len(known) < 0.5 * len(seen) or len({most[value] for value in known}) < 2:
+            return None
+        return {float(value): distinct[int(most[value])] for value in known}
+
+    @staticmethod
+    def _unlike(rows: Rows, name: str, part: str, follows: dict[Any, Any]) -> float:
+        clock = pl.Series(rows.clock[part])
+        known = clock.is_in(list(follows))
+        expected = clock.filter(known).replace_strict(follows)
+        values = rows.frame[name].filter(known)
+        return float((values.ne_missing(expected)).sum() / max(len(rows), 1))
 
 
 class Twice(Detector):
@@ -46,6 +134,7 @@ class Twice(Detector):
     """
 
     kind, floor, is_share = "twice", 0.5, False
+    needs = "newest"
 
     def learn(self, rows: Rows) -> list[str]:
         key = [*rows.places, *sorted(rows.calendar)]
@@ -68,12 +157,12 @@ class Twice(Detector):
 class Sums(Detector):
     """Differences of two or three fields that take a few values only: a = b + c, and the like."""
 
-    kind, floor, factor = "sum", 0.006, 2.0
+    kind, floor, factor, is_rough = "sum", 0.006, 2.0, False
     SOME = 3000
 
     def learn(self, rows: Rows) -> dict[tuple[str, ...], Numbers]:
         names = [name for name in rows.numbers if len(np.unique(rows.known(name))) > 20]
-        some = rows.every(len(rows) // self.SOME)
+        some = rows.sample(self.SOME)
         model = {}
         for fields in itertools.chain.from_iterable(map(self._sets, blocks(names))):
             values, counts = np.unique(self._difference(some, fields), return_counts=True)
@@ -85,6 +174,9 @@ class Sums(Detector):
             ):
                 values, counts = np.unique(self._difference(rows, fields), return_counts=True)
                 model[fields] = values[counts >= max(2, 0.0002 * counts.sum())]
+        return model
+
+    def learn_again(self, model: Any, rows: Rows) -> Any:  # noqa: ARG002
         return model
 
     def measure(self, model: dict[tuple[str, ...], Numbers], rows: Rows) -> Iterator[Measure]:
@@ -110,23 +202,112 @@ class Sums(Detector):
         return np.round(difference[~np.isnan(difference)], 4)
 
 
+class Products(Detector):
+    """Fields that are the product or the ratio of two others, or a multiple of one, as rounded."""
+
+    kind, floor, factor, is_rough = "product", 0.006, 2.0, False
+    SOME, MOST = 2000, 14
+
+    def learn(self, rows: Rows) -> dict[tuple[str, ...], tuple[str, float, int]]:
+        """By target and other fields: how it follows, times what, and its decimals."""
+        some = rows.sample(self.SOME)
+        names = [name for name in rows.numbers if len(np.unique(some.known(name))) >= 2]
+        model: dict[tuple[str, ...], tuple[str, float, int]] = {}
+        for near in blocks(names):
+            near = near[: self.MOST]
+            for target in near:
+                values = some.numbers[target]
+                count = decimals(some.known(target))
+                if count is None or len(np.unique(some.known(target))) <= 20:
+                    continue
+                others = [name for name in near if name != target]
+                for fields, how in self._ways(others):
+                    if any(set(known) == {target, *fields} for known in model):
+                        continue
+                    factor = self._factor(some, target, fields, how)
+                    wrong = self._wrong(some, target, fields, how, factor, count)
+                    if len(wrong) >= 0.5 * len(values) and wrong.mean() < 0.03:
+                        model[target, *fields] = (how, factor, count)
+        return model
+
+    def learn_again(self, model: Any, rows: Rows) -> Any:  # noqa: ARG002
+        return model
+
+    def measure(
+        self, model: dict[tuple[str, ...], tuple[str, float, int]], rows: Rows
+    ) -> Iterator[Measure]:
+        for (target, *fields), (how, factor, count) in model.items():
+            wrong = self._wrong(rows, target, fields, how, factor, count)
+            if len(wrong) >= 30:
+                times = f"{factor:.4g} times " if how == "multiple" else ""
+                yield Measure(
+                    (target, *fields), float(wrong.mean()),
+                    f"in {wrong.mean():.1%} of the rows {target} is not {times}"
+                    f"{f' {how} '.join(fields)}",
+                )  # fmt: skip
+
+    @staticmethod
+    def _ways(names: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield from (((name,), "multiple") for name in names)
+        yield from ((pair, "times") for pair in itertools.combinations(names, 2))
+        yield from ((pair, "by") for pair in itertools.permutations(names, 2))
+
+    @staticmethod
+    def _predicted(rows: Rows, fields: Sequence[str], how: str, factor: float) -> Numbers:
+        first = rows.numbers[fields[0]]
+        if how == "multiple":
+            multiple: Numbers = first * (factor if np.isfinite(factor) else 0.0)
+            return multiple
+        second = rows.numbers[fields[1]]
+        with np.errstate(all="ignore"):
+            predicted: Numbers = first * second if how == "times" else first / second
+        return predicted
+
+    def _factor(self, rows: Rows, target: str, fields: Sequence[str], how: str) -> float:
+        if how != "multiple":
+            return 1.0
+        with np.errstate(all="ignore"):
+            ratios = rows.numbers[target] / rows.numbers[fields[0]]
+        ratios = ratios[np.isfinite(ratios)]
+        if not len(ratios):
+            return np.nan
+        # the largest values tell the factor best, as rounding disturbs them least
+        weights = np.abs(rows.numbers[fields[0]])
+        large = weights >= np.nanquantile(weights, 0.9)
+        with np.errstate(all="ignore"):
+            return float(np.nanmedian(rows.numbers[target][large] / rows.numbers[fields[0]][large]))
+
+    def _wrong(
+        self, rows: Rows, target: str, fields: Sequence[str], how: str, factor: float, count: int
+    ) -> Flags:
+        values, predicted = rows.numbers[target], self._predicted(rows, fields, how, factor)
+        there = np.isfinite(values) & np.isfinite(predicted)
+        values, predicted = values[there], predicted[there]
+        wrong: Flags = np.abs(values - predicted) > 0.51 * 10.0**-count + 1e-5 * np.abs(values)
+        return wrong
+
+
 class Dependence(Detector):
     """Fields that follow from one or two texts: the distance from origin and destination.
 
     Approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.
     """
 
-    kind, floor, factor = "dependence", 0.02, 2.5
-    SOME = 20_000
+    kind, floor, factor, is_rough = "dependence", 0.02, 2.5, False
+    SOME, MANY, FEWEST = 10_000, 100_000, 200
 
     def learn(self, rows: Rows) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:
-        some = rows.every(len(rows) // self.SOME).frame
+        some = rows.sample(self.SOME).frame
+        if some.height < self.FEWEST:
+            return {}
         dependencies: list[tuple[tuple[str, ...], str]] = []
         for names in blocks(rows.frame.columns):
             texts = [name for name in names if name in rows.texts]
-            follow = self._vary(some, [name for name in names if name != rows.event])
+            follow = self._vary(
+                some, [name for name in names if name != rows.event and name not in rows.calendar]
+            )
             for given in (*((name,) for name in texts), *itertools.combinations(texts, 2)):
-                if not 2 <= some.select(pl.struct(given).n_unique()).item() <= 0.35 * len(some):
+                if not 2 <= some.select(pl.struct(given).n_unique()).item() <= 0.2 * len(some):
                     continue
                 rest = [
                     name
@@ -135,10 +316,16 @@ class Dependence(Detector):
                     and not any(((single,), name) in dependencies for single in given)
                 ]
                 dependencies += [(given, name) for name in self._follow(some, given, rest)]
-        return {
-            dependency: _usual(rows.frame, *dependency).drop("\0rows")
-            for dependency in dependencies
-        }
+        return self._usual(rows, dependencies)
+
+    def learn_again(self, model: Any, rows: Rows) -> Any:
+        return self._usual(rows, list(model))
+
+    def _usual(
+        self, rows: Rows, dependencies: list[tuple[tuple[str, ...], str]]
+    ) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:
+        some = rows.sample(self.MANY).frame
+        return {dependency: _usual(some, *dependency).drop("\0rows") for dependency in dependencies}
 
     def measure(
         self, model: dict[tuple[tuple[str, ...], str], pl.DataFrame], rows: Rows
@@ -147,7 +334,7 @@ class Dependence(Detector):
             both = (
                 rows.frame.select(*given, name).drop_nulls(name).join(usual, on=given, how="inner")
             )
-            if both.height > 0.02 * len(rows):
+            if both.height >= max(FEW, 0.02 * len(rows)):
                 share = float((both[name] != both["\0usual"]).sum()) / both.height
                 yield Measure(
                     (name, *given), share,

@@ -7,7 +7,8 @@ Prequential Approach, JRSS A 1984).
 
 import functools
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,14 @@ import polars as pl
 
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
-from ml_experiment_runner.signals.drift.rows import Detector, Measure, Rows
+from ml_experiment_runner.signals.drift.figures import Figures
+from ml_experiment_runner.signals.drift.history import History, learn_history
+from ml_experiment_runner.signals.drift.rows import FEW, Detector, Measure, Rows
+from ml_experiment_runner.signals.semantic_types import semantic_types
 
 DETECTORS: tuple[Detector, ...] = (
     values.NewValues(),
     values.NewCodes(),
-    values.Shares(),
     values.LastDigits(),
     values.Gaps(),
     values.SingleValue(),
@@ -30,6 +33,7 @@ DETECTORS: tuple[Detector, ...] = (
     invariants.Clock(),
     invariants.Twice(),
     invariants.Sums(),
+    invariants.Products(),
     invariants.Dependence(),
     relationships.Relation(),
     relationships.Absence(),
@@ -38,16 +42,38 @@ DETECTORS: tuple[Detector, ...] = (
     sequence.Frozen(),
     sequence.RepeatedDay(),
     sequence.Volume(),
-    sequence.Level(),
     sequence.ChangedRows(),
 )
+VOLUME = next(detector for detector in DETECTORS if isinstance(detector, sequence.Volume))
 RELATION = next(detector for detector in DETECTORS if isinstance(detector, relationships.Relation))
 
+SOME, NEWEST = 60_000, 100_000  # rows of a large past that most detectors learn from
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
-FEW = 30  # rows that are too few to tell anything
-WEEK, MONTH = 7, 28  # days; a month of past is enough to judge a month
+FEWEST_PARTS = 3  # of the past that tell whether a detector can be trusted
+ENOUGH = 8  # parts of which one may be odd
+ODD = 2.0  # times the next one
+MARGIN = 1.2  # how much further than ever before a measure has to be
+LEARNING = (1.5, 3.0)  # times its limit, shortly before a year is known and at the beginning
+WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 
 Model = dict[Detector, Any]
+
+
+@dataclass(frozen=True)
+class Natural:
+    """How large the measures of a detector are among the past's own parts.
+
+    Attributes:
+        largest: By measure, the largest value that counts: where there are many parts, one odd one
+            that was accepted does not.
+        wider: How many times wider the detector's limits are on this table, as it would have held
+            parts of the past for nothing.
+        is_known: Any part of the past could be measured.
+    """
+
+    largest: dict[Any, float]
+    wider: float
+    is_known: bool
 
 
 @dataclass(frozen=True)
@@ -55,21 +81,25 @@ class Past:
     """What was learned from a signal's past.
 
     Attributes:
-        calendar: Fields that repeat a part of the event time.
+        types: The semantic type of each field.
         model: What each detector has learned.
-        natural: By detector and measure, the largest value among the past's own parts.
+        natural: By detector, how large its measures are among the past's own parts.
         whole: What a detector measures in the whole past, by measure.
         wider: How many times wider its limits are, as it is short.
         without: What `Relation` learns without some fields.
+        history: Its deliveries as such; None for a state.
+        days: How many it spans; infinite for a state, which has no seasons.
     """
 
     contract: Contract
-    calendar: frozenset[str]
+    types: Mapping[str, str]
     model: Model
-    natural: dict[Detector, dict[Any, float]]
+    natural: dict[Detector, Natural]
     whole: Callable[[Detector], dict[Any, float]]
     wider: float
     without: Callable[[frozenset[str]], dict[str, Any]]
+    history: History | None
+    days: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +112,7 @@ class Excess:
         strength: How many times the limit it is.
     """
 
-    detector: Detector
+    detector: Detector | Figures
     measure: Measure
     strength: float
 
@@ -101,46 +131,89 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
         days: How many the delivery spans: parts of the past as long are its measure; None for a
             state.
     """
-    calendar = _calendar(contract, frame)
-    rows = Rows(contract, frame, calendar)
-    natural: dict[Detector, dict[Any, float]] = {detector: {} for detector in DETECTORS}
-    for before, parts in _trials(rows, days):
-        for detector in DETECTORS:
-            if not detector.has_past:
-                continue
-            model, largest = detector.learn(before), natural[detector]
-            for measure in (measure for part in parts for measure in detector.measure(model, part)):
-                largest[measure.key] = max(largest.get(measure.key, 0.0), measure.value)
+    types = semantic_types(contract, frame)
+    rows = Rows(contract, frame, types)
+    of_size = {"some": rows.sample(SOME), "newest": rows.newest(NEWEST), "all": rows}
+    trials = {size: _trials(chosen, days) for size, chosen in of_size.items()}
+    model: Model = {}
+    seen: dict[Detector, list[tuple[int, dict[Any, float]]]] = {}
+    for detector in DETECTORS:
+        model[detector] = detector.learn(of_size[detector.needs])
+        seen[detector] = []
+        for before, parts in trials[detector.needs] if detector.has_past else ():
+            earlier = detector.learn_again(model[detector], before)
+            for part in parts:
+                measured = {each.key: each.value for each in detector.measure(earlier, part)}
+                seen[detector].append((len(part), measured))
+    natural = {detector: _natural(detector, measured) for detector, measured in seen.items()}
 
     @functools.cache
     def without(fields: frozenset[str]) -> dict[str, Any]:
-        return RELATION.learn(rows, fields)
-
-    model = {detector: detector.learn(rows) for detector in DETECTORS}
+        return RELATION.learn(of_size[RELATION.needs], fields)
 
     @functools.cache
     def whole(detector: Detector) -> dict[Any, float]:
-        return {measure.key: measure.value for measure in detector.measure(model[detector], rows)}
+        known = detector.measure(model[detector], of_size[detector.needs])
+        return {measure.key: measure.value for measure in known}
 
-    return Past(contract, calendar, model, natural, whole, _wider(rows, days), without)
+    history = learn_history(rows, days) if days is not None else None
+    known = math.inf if days is None else float(np.ptp(rows.days)) + 1
+    wider = _wider(rows, days)
+    return Past(contract, types, model, natural, whole, wider, without, history, known)
+
+
+def _natural(detector: Detector, measured: list[tuple[int, dict[Any, float]]]) -> Natural:
+    """How large measures are in the past, and whether the past itself would have been held."""
+    columns: dict[Any, list[float]] = {}
+    for _, part in measured:
+        for key, value in part.items():
+            columns.setdefault(key, []).append(value)
+    ordered = {key: sorted(values, reverse=True) for key, values in columns.items()}
+    worst = []
+    for rows, part in measured:
+        beyond = [
+            value / detector.limit(_largest([each for each in ordered[key] if each != value]), rows)
+            for key, value in part.items()
+            if len(ordered[key]) >= FEWEST_PARTS
+        ]
+        worst.append(max(beyond, default=0.0))
+    wider = MARGIN * _largest(sorted(worst, reverse=True)) if len(worst) >= FEWEST_PARTS else 1.0
+    largest = {key: _largest(values) for key, values in ordered.items()}
+    return Natural(largest, max(1.0, wider), bool(measured))
+
+
+def _largest(ordered: Sequence[float]) -> float:
+    """The largest of values in falling order; of many the second, if the first is far beyond it."""
+    if len(ordered) >= ENOUGH and ordered[0] > ODD * ordered[1]:
+        return ordered[1]
+    return ordered[0] if ordered else 0.0
 
 
 def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
     """Everything about new rows that exceeds its limit."""
-    rows = Rows(past.contract, frame, past.calendar)
-    return [
+    rows = Rows(past.contract, frame, past.types)
+    beyond = [
         Excess(detector, measure, measure.value / limit)
         for detector, model in past.model.items()
+        if not (detector is VOLUME and past.days >= YEAR)  # then its own history tells more
+        if past.natural[detector].is_known or not detector.has_past
         for measure in detector.measure(model, rows)
         if measure.value > (limit := limit_of(past, detector, measure, rows))
     ]
+    if past.history is None:
+        return beyond
+    days = int(rows.days.max() - rows.days.min()) + 1
+    return beyond + [
+        Excess(figures, measure, measure.value)
+        for figures, measure in past.history.compare(rows, days)
+    ]
 
 
-def _calendar(contract: Contract, frame: pl.DataFrame) -> frozenset[str]:
-    whole = frozenset(field.name for field in contract.fields if field.type == "integer")
-    if contract.event_time is None:
-        return frozenset()
-    return frozenset(name for name, _ in invariants.Clock().learn(Rows(contract, frame, whole)))
+def is_certain(past: Past, excess: Excess) -> bool:
+    """Whether an excess cannot be a season that the past has not seen yet."""
+    missing = max(0.0, 1 - past.days / YEAR)
+    needed = 1.0 if not missing else LEARNING[0] + (LEARNING[1] - LEARNING[0]) * missing
+    return not excess.detector.is_rough or excess.strength > needed
 
 
 def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
@@ -150,7 +223,7 @@ def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
     """
 
     def part(chosen: Any) -> Rows:
-        return Rows(rows.contract, rows.frame.filter(pl.Series(chosen)), rows.calendar)
+        return Rows(rows.contract, rows.frame.filter(pl.Series(chosen)), rows.types)
 
     if days is None:
         quarter = np.random.default_rng(0).permutation(len(rows)) % 4
@@ -186,11 +259,11 @@ def _wider(rows: Rows, days: int | None) -> float:
 def limit_of(past: Past, detector: Detector, measure: Measure, rows: Rows) -> float:
     """The largest value of a measure in new rows that the past explains."""
     natural = past.natural[detector]
-    largest = natural.get(measure.key)
+    largest = natural.largest.get(measure.key)
     if largest is None:
         # what no part of the past could be measured for is as its like, and as in the whole
-        usual = float(np.median(list(natural.values()))) if natural else 0.0
+        usual = float(np.median(list(natural.largest.values()))) if natural.largest else 0.0
         known = past.whole(detector) if detector.has_past else {}
         largest = max(usual, known.get(measure.key, 0.0))
     wider = past.wider if detector.is_rough else 1.0
-    return wider * detector.limit(largest, len(rows))
+    return max(wider, natural.wider) * detector.limit(largest, len(rows))

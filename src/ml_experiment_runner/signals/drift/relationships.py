@@ -74,10 +74,11 @@ class Relation(Detector):
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
     SOME = 6000
+    PRODUCTS = 10  # others; of more, squares only
     LOOSE = 0.35  # in standard deviations of the field: what is looser tells nothing
 
     def learn(self, rows: Rows, without: Set[str] = frozenset()) -> dict[str, Any]:
-        rows = rows.every(len(rows) // self.SOME)
+        rows = rows.sample(self.SOME)
         names = [name for name in rows.numbers if name not in without and self._varies(rows, name)]
         scale = {name: (np.median(rows.known(name)), self._deviation(rows, name)) for name in names}
         model = {}
@@ -154,10 +155,11 @@ class Relation(Detector):
             inside = (np.nan_to_num(values) >= bounds[0]) & (np.nan_to_num(values) <= bounds[1])
             there = there & inside.all(axis=1)
         values = np.clip(values[there], *bounds)
+        last = len(names) if len(names) <= self.PRODUCTS else 0
         products = [
             values[:, first] * values[:, second]
             for first in range(len(names))
-            for second in range(first, len(names))
+            for second in range(first, max(last, first + 1))
         ]
         return np.column_stack([np.ones(len(values)), values, *products]), there, bounds
 

@@ -1,16 +1,17 @@
 """A signal's rows as arrays, and what a detector measures of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ml_experiment_runner.signals.contract.contract import NESTED, Contract
+from ml_experiment_runner.signals.semantic_types import CALENDAR, CODE, FLAG, IDENTIFIER
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -19,7 +20,10 @@ WIDE = 24
 """So many fields are compared with each other; a wider table's neighbours with each other only."""
 FARTHEST = 1e100  # infinity and its like are taken for this, whose square is still a number
 LARGEST = 2.0**62  # what lies beyond it has no last digits
-CLOCK = ("year", "month", "day", "hour", "minute", "weekday")
+FEW = 30  # rows that are too few to tell anything
+UNIQUE = 0.5  # of the rows have another value where it identifies a row rather than a customer
+FEW_VALUES = 30  # of whole numbers that are looked at one by one
+CLOCK = ("year", "month", "day", "hour", "minute", "weekday", "quarter", "week", "day of year")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class Detector(ABC):
         factor: The limit is this many times the largest value that the past gave by itself.
         is_share: The value is a share of rows, so its limit allows for the number of rows.
         has_past: The past can be measured against itself; else the floor alone is the limit.
-        is_rough: A storm or a holiday moves it, so a short past has wider limits.
+        is_rough: A storm or a holiday moves it, so a short past has wider limits, and as long as no
+            whole year is known it has to be far beyond them.
+        needs: Rows of a large past that it learns from: some at random, the newest, or all.
     """
 
     kind: ClassVar[str]
@@ -62,10 +68,15 @@ class Detector(ABC):
     is_share: ClassVar[bool] = True
     has_past: ClassVar[bool] = True
     is_rough: ClassVar[bool] = True
+    needs: ClassVar[Literal["some", "newest", "all"]] = "some"
 
     @abstractmethod
     def learn(self, rows: "Rows") -> Any:
         """What the past is like."""
+
+    def learn_again(self, model: Any, rows: "Rows") -> Any:  # noqa: ARG002
+        """What an earlier part of the past is like; what holds for the whole need not be sought."""
+        return self.learn(rows)
 
     @abstractmethod
     def measure(self, model: Any, rows: "Rows") -> Iterator[Measure]:
@@ -83,34 +94,43 @@ class Rows:
     Attributes:
         contract: The signal's contract.
         frame: The rows.
-        calendar: Fields that repeat a part of the event time, such as its hour.
+        types: The semantic type of each field, as the contract says or the past looks.
+        calendar: Fields that follow from a part of the event time, such as its hour.
         event: Name of the event time; None for a state.
         places: The key's other fields: what tells rows of one moment apart.
-        numbers: Columns of numbers, truth values (0 and 1), dates (days since the event) and
-            times of day (seconds).
-        texts: Columns of texts; what is nested is in neither.
+        numbers: Quantities, counts, flags (0 and 1), dates (days since the event) and times of day
+            (seconds).
+        texts: Texts, and whole numbers that are names; what is nested is in neither.
     """
 
     def __init__(
-        self, contract: Contract, frame: pl.DataFrame, calendar: frozenset[str] = frozenset()
+        self, contract: Contract, frame: pl.DataFrame, types: Mapping[str, str] | None = None
     ) -> None:
-        self.contract, self.frame, self.calendar = contract, frame, calendar
+        self.contract, self.frame, self.types = contract, frame, types or {}
+        self.calendar = frozenset(name for name, kind in self.types.items() if kind == CALENDAR)
         self.event = contract.event_time
         self.places = [name for name in contract.key if name != self.event]
         self.numbers: dict[str, Numbers] = {}
         self.texts: dict[str, pl.Series] = {}
         for field in contract.fields:
-            if field.name in (*calendar, self.event) or field.name not in frame.columns:
+            if field.name in (*self.calendar, self.event) or field.name not in frame.columns:
                 continue
+            is_name = field.key or self.types.get(field.name) in (IDENTIFIER, CODE)
             if field.type == "string":
                 self.texts[field.name] = frame[field.name]
-            elif not (field.key or field.type in NESTED):  # a number in a key is a name
+            elif is_name and field.type == "integer":
+                self.texts[field.name] = frame[field.name].cast(pl.String)
+            elif not (field.key or field.type in NESTED):
                 self.numbers[field.name] = self._number(field.name)
 
     def _number(self, name: str) -> Numbers:
         series = self.frame[name]
         if series.dtype == pl.Time:
             series = series.to_physical() / 1e9
+        elif series.dtype == pl.Date and self.event:
+            series = series.to_physical() - pl.Series(
+                self.days
+            )  # both as the local calendar has them
         elif series.dtype.is_temporal():
             moment = series.cast(pl.Datetime("us", "UTC")).dt.epoch("s") / 86400.0
             since = self.frame[self.event].dt.epoch("s") / 86400.0 if self.event else 0.0
@@ -123,8 +143,12 @@ class Rows:
 
     @property
     def codes(self) -> list[str]:
-        """Texts that may be of few values; a new row of a state brings a new key."""
-        return [name for name in self.texts if self.event or name not in self.contract.key]
+        """Texts of few values, whose new ones say something."""
+        return [
+            name for name in self.texts
+            if self.types.get(name, CODE) in (CODE, FLAG)
+            and (self.event or name not in self.contract.key)
+        ]  # fmt: skip
 
     def known(self, name: str) -> Numbers:
         """The numbers that are there."""
@@ -145,7 +169,18 @@ class Rows:
         if self.event is None:
             return {}
         local = self.frame[self.event].dt.convert_time_zone(self.contract.time_zone).dt
-        return {part: getattr(local, part)().cast(pl.Float64).to_numpy() for part in CLOCK}
+        names = {"day of year": "ordinal_day"}
+        return {
+            part: getattr(local, names.get(part, part))().cast(pl.Float64).to_numpy()
+            for part in CLOCK
+        }
+
+    @cached_property
+    def periods(self) -> dict[str, NDArray[np.int64]]:
+        """The number of the day, week, month and year in which a row was."""
+        day, year = self.days.astype(np.int64), self.clock["year"].astype(np.int64)
+        month = year * 12 + self.clock["month"].astype(np.int64)
+        return {"day": day, "week": (day + 3) // 7, "month": month, "year": year}
 
     @cached_property
     def days(self) -> NDArray[np.int32]:
@@ -155,9 +190,66 @@ class Rows:
         days: NDArray[np.int32] = local.dt.date().to_physical().to_numpy()
         return days
 
-    def every(self, step: int) -> "Rows":
-        """Every so-many-th row."""
-        return Rows(self.contract, self.frame.gather_every(max(step, 1)), self.calendar)
+    @cached_property
+    def seconds(self) -> Numbers:
+        """The seconds of the event's minute, fractions included."""
+        assert self.event is not None
+        micro: Numbers = (self.frame[self.event].dt.epoch("us") % 60_000_000).to_numpy() / 1e6
+        return micro
+
+    @cached_property
+    def categories(self) -> dict[str, pl.Series]:
+        """Fields of few values as texts: codes, flags, and counts such as the stars of a rating."""
+        found = {name: self.texts[name] for name in self.codes}
+        for name in self.numbers:
+            series = self.frame[name]
+            if series.dtype.is_integer() or series.dtype == pl.Boolean:
+                different = series.n_unique()
+                if 2 <= different <= FEW_VALUES and different < 0.1 * len(self):
+                    found[name] = series.cast(pl.String)
+        return found
+
+    def code_numbers(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+        """By row, the place of a field's code among known ones; -1 for null, else the number."""
+        codes = self.frame[name].cast(pl.String)
+        places = pl.Series(range(len(known)), dtype=pl.Int64)
+        places = codes.replace_strict(
+            pl.Series(known, dtype=pl.String), places, default=len(known), return_dtype=pl.Int64
+        )
+        numbers: NDArray[np.int64] = (
+            pl.select(pl.when(codes.is_null()).then(-1).otherwise(places)).to_series().to_numpy()
+        )
+        return numbers
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """Fields that neither identify a row nor say when it was."""
+        return [
+            name for name in self.frame.columns
+            if name not in (self.event, *self.types)
+            and not (self.types.get(name) == IDENTIFIER and self._is_unique(name))
+            and not self.frame[name].dtype.is_nested()
+        ]  # fmt: skip
+
+    def _is_unique(self, name: str) -> bool:
+        return name in self.contract.key or self.frame[name].n_unique() > UNIQUE * len(self)
+
+    def filter(self, chosen: Flags) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.contract, self.frame.filter(pl.Series(chosen)), self.types)
+
+    def newest(self, most: int) -> "Rows":
+        """The newest days, as many as have about so many rows."""
+        if self.event is None or len(self) <= most:
+            return self
+        return self.filter(self.days >= np.sort(self.days)[-most])
+
+    def sample(self, most: int) -> "Rows":
+        """At most so many rows, drawn at random: every so-many-th would follow a period."""
+        if len(self) <= most:
+            return self
+        chosen = np.sort(np.random.default_rng(0).choice(len(self), most, replace=False))
+        return Rows(self.contract, self.frame[chosen], self.types)
 
 
 def blocks(names: Sequence[str]) -> Iterator[list[str]]:

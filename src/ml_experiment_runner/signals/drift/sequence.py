@@ -16,6 +16,7 @@ class Steps(Detector):
     """From one row to the next of the same place: how often nothing changes, and how much else."""
 
     kind, floor, factor, is_share = "steps", 0.4, 3.4, False
+    needs = "newest"
 
     def learn(self, rows: Rows) -> dict[str, Any]:
         order = self._order(rows)
@@ -62,11 +63,12 @@ class Steps(Detector):
     @staticmethod
     def _order(rows: Rows) -> tuple[NDArray[np.intp], Flags, Numbers] | None:
         """Rows by place and time; whether each follows its place's last, and how much later."""
-        if rows.event is None or not rows.places or len(rows) < 2:
+        if rows.event is None or len(rows) < 2:
             return None
+        place = pl.struct(rows.places).rank("dense") if rows.places else pl.lit(0)
         order = (
             rows.frame.select(
-                pl.struct(rows.places).rank("dense").alias("place"),
+                place.alias("place"),
                 pl.col(rows.event).dt.epoch("s").alias("time"),
             )
             .with_row_index("row")
@@ -94,6 +96,7 @@ class Frozen(Detector):
     """The share of a day's rows that have the day's most frequent number."""
 
     kind, floor, factor = "frozen", 0.12, 1.3
+    needs = "newest"
     PLACES = 50  # with more of them, the day is looked at as a whole
 
     def learn(self, rows: Rows) -> dict[str, float]:
@@ -132,6 +135,7 @@ class RepeatedDay(Detector):
     """Whether a day brings the values of the day before, at the same places and hours."""
 
     kind, floor, factor, is_share = "repeated day", 0.3, 1.5, False
+    needs = "newest"
 
     def learn(self, rows: Rows) -> dict[str, float]:
         usual = {name: float(np.median(shares)) for name, shares in self._same(rows).items()}
@@ -172,77 +176,44 @@ class RepeatedDay(Detector):
 
 
 class Volume(Detector):
-    """Rows in a day, or in the whole of a state; days without any."""
+    """Rows in a day, or in the whole of a state; days without any.
 
-    kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
-
-    def learn(self, rows: Rows) -> float:
-        return float(np.median(self._rows(rows)))
-
-    def measure(self, model: float, rows: Rows) -> Iterator[Measure]:
-        now = float(np.median(self._rows(rows)))
-        unit = " a day" if rows.event else ""
-        # a state may grow; it does not lose much
-        change = np.log(now / model) if rows.event else 3 * min(0.0, np.log(now / model))
-        yield Measure((), abs(float(change)), f"{now:,.0f} rows{unit}, before {model:,.0f}", "rows")
-        if rows.event:
-            missing = int(rows.days.max() - rows.days.min()) + 1 - len(np.unique(rows.days))
-            yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
-
-    @staticmethod
-    def _rows(rows: Rows) -> NDArray[np.int64]:
-        return np.unique(rows.days, return_counts=True)[1] if rows.event else np.array([len(rows)])
-
-
-class Level(Detector):
-    """The largest step of a field's level: from the median of three days to that of the next three.
-
-    Three, so that one odd day is none; the first step leads into the delivery. Only for fields that
-    move from day to day as the weather does.
+    For a past that is too short to tell how much they vary from delivery to delivery. Of a feed
+    with days of hardly any rows nothing can be told.
     """
 
-    kind, floor, factor, is_share = "level", 1.8, 1.5, False
-    DAYS = 3
+    kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
+    needs = "all"
+    STEADY = 0.5  # of a usual day's rows on a poor one
 
-    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float]]:
-        model = {}
-        for name, medians in self._medians(rows).items():
-            steps = self._steps(medians)
-            moves = len(medians) > 1 and medians.std() > 0.3 * rows.known(name).std()
-            if len(steps) >= 10 and moves and steps.max() > 0:
-                model[name] = (medians[-self.DAYS :], float(steps.max()))
-        return model
-
-    def measure(self, model: dict[str, tuple[Numbers, float]], rows: Rows) -> Iterator[Measure]:
-        medians = self._medians(rows) if model else {}
-        for name, (last, most) in model.items():
-            steps = self._steps(np.concatenate([last, medians[name]]))
-            if len(steps):
-                yield Measure(
-                    (name,), float(steps.max()) / most,
-                    f"from three days to the next three its median moves by {steps.max():.3g}, "
-                    f"before by at most {most:.3g}",
-                )  # fmt: skip
-
-    def _steps(self, medians: Numbers) -> Numbers:
-        if len(medians) < 2 * self.DAYS:
-            return np.array([])
-        levels = np.median(np.lib.stride_tricks.sliding_window_view(medians, self.DAYS), axis=1)
-        return np.abs(levels[self.DAYS :] - levels[: -self.DAYS])
-
-    @staticmethod
-    def _medians(rows: Rows) -> dict[str, Numbers]:
+    def learn(self, rows: Rows) -> float | None:
         if rows.event is None:
-            return {}
-        frame = pl.DataFrame({"\0day": rows.days, **rows.numbers}).fill_nan(None)
-        daily = frame.group_by("\0day").agg(pl.all().median()).sort("\0day")
-        return {name: daily[name].drop_nulls().to_numpy() for name in rows.numbers}
+            return float(len(rows))
+        days = np.bincount(rows.days - rows.days.min())
+        usual = float(np.median(days))
+        return usual if np.quantile(days, 0.1) > self.STEADY * usual else None
+
+    def measure(self, model: float | None, rows: Rows) -> Iterator[Measure]:
+        if model is None:
+            return
+        if rows.event is None:
+            # a state may grow; it does not lose much
+            change = 3 * max(0.0, np.log(model / len(rows)))
+            yield Measure((), change, f"{len(rows):,} rows, before {model:,.0f}", "rows")
+            return
+        days = np.bincount(rows.days - rows.days.min())
+        now = float(np.median(days[days > 0]))
+        yield Measure((), abs(float(np.log(now / model))),
+                      f"{now:,.0f} rows a day, before {model:,.0f}", "rows")  # fmt: skip
+        missing = int((days == 0).sum())
+        yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
 
 
 class ChangedRows(Detector):
     """Recorded rows that are missing or changed; for a state, and for restated months."""
 
     kind, floor, has_past = "changed rows", 0.004, False
+    needs = "all"
 
     def learn(self, rows: Rows) -> pl.DataFrame | None:
         return rows.frame if rows.event is None else None

@@ -17,35 +17,39 @@ from ml_experiment_runner.signals.drift.rows import (
     in_steps,
 )
 
+FEWEST = 10  # values of which a share says anything
+
 
 class NewValues(Detector):
     """Numbers that lie between those of the past and are none of them.
 
     Only for fields that take few of the numbers that their decimals allow, as readings of an
-    instrument do: another unit or scale puts them elsewhere.
+    instrument do: another unit or scale puts them elsewhere. As many as came but once are expected
+    to be new (Good, The Population Frequencies of Species, Biometrika 1953).
     """
 
-    kind, floor, factor = "new values", 0.012, 3.0
+    kind, floor, factor, is_rough = "new values", 0.012, 3.0, False
 
-    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float, float]]:
+    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float, float, float]]:
         model = {}
         for name in rows.numbers:
             values = np.round(rows.known(name), 6)
             if not len(values):
                 continue
-            distinct = np.unique(values)
+            distinct, counts = np.unique(values, return_counts=True)
             low, high = np.quantile(values, [0.01, 0.99])
             inner = ((distinct >= low) & (distinct <= high)).sum()
             count = decimals(values)
             possible = np.inf if count is None else (high - low) * 10**count + 1
             if len(distinct) <= max(50, 0.08 * len(values)) and inner < 0.25 * possible:
-                model[name] = (distinct, float(low), float(high))
+                unseen = float((counts == 1).sum() / len(values))
+                model[name] = (distinct, float(low), float(high), unseen)
         return model
 
     def measure(
-        self, model: dict[str, tuple[Numbers, float, float]], rows: Rows
+        self, model: dict[str, tuple[Numbers, float, float, float]], rows: Rows
     ) -> Iterator[Measure]:
-        for name, (distinct, low, high) in model.items():
+        for name, (distinct, low, high, unseen) in model.items():
             values = np.round(rows.known(name), 6)
             if not len(values):
                 continue
@@ -53,71 +57,43 @@ class NewValues(Detector):
             new = (values >= low) & (values <= high) & (distinct[at] != values)
             example = f", such as {values[new][0]:g}" if new.any() else ""
             yield Measure(
-                (name,), float(new.mean()),
+                (name,), max(0.0, float(new.mean()) - 2 * unseen),
                 f"{new.mean():.1%} of its values are new{example}",
             )  # fmt: skip
 
 
 class NewCodes(Detector):
-    """Texts that the past never had."""
+    """Texts that the past never had, beyond what its single ones let expect (Good 1953)."""
 
-    kind, floor, factor = "new codes", 0.004, 2.5
+    kind, floor, factor, is_rough = "new codes", 0.004, 2.5, False
 
-    def learn(self, rows: Rows) -> dict[str, pl.Series]:
-        known = {name: rows.texts[name].drop_nulls().unique() for name in rows.codes}
-        return {
-            name: codes for name, codes in known.items() if len(codes) <= max(50, len(rows) / 5)
-        }
+    def learn(self, rows: Rows) -> dict[str, tuple[pl.Series, float]]:
+        model = {}
+        for name in rows.codes:
+            counted = rows.texts[name].drop_nulls().value_counts(name="\0rows")
+            if counted.height <= max(50, len(rows) / 5):
+                once = int((counted["\0rows"] == 1).sum())
+                model[name] = (counted[name], (once + 3) / max(int(counted["\0rows"].sum()), 1))
+        return model
 
-    def measure(self, model: dict[str, pl.Series], rows: Rows) -> Iterator[Measure]:
-        for name, known in model.items():
+    def measure(self, model: dict[str, tuple[pl.Series, float]], rows: Rows) -> Iterator[Measure]:
+        for name, (known, unseen) in model.items():
             texts = rows.texts[name].drop_nulls()
-            if texts.is_empty():
+            if len(texts) < FEWEST:
                 continue
             new = texts.filter(~texts.is_in(known.implode()))
             share = len(new) / len(texts)
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
-                (name,), share, f"{share:.1%} of its codes are new{example}",
-            )  # fmt: skip
-
-
-class Shares(Detector):
-    """How often each of a few texts comes: two that were swapped, one that has gone."""
-
-    kind, floor, factor = "shares", 0.08, 2.5
-    MOST = 40  # texts; more are names
-
-    def learn(self, rows: Rows) -> dict[str, pl.DataFrame]:
-        counted = {
-            name: rows.texts[name].drop_nulls().value_counts(name="\0rows") for name in rows.codes
-        }
-        return {name: counts for name, counts in counted.items() if 2 <= counts.height <= self.MOST}
-
-    def measure(self, model: dict[str, pl.DataFrame], rows: Rows) -> Iterator[Measure]:
-        for name, past in model.items():
-            texts = rows.texts[name].drop_nulls()
-            if texts.is_empty():
-                continue
-            now = texts.value_counts(name="\0rows")
-            both = past.join(now, on=name, how="full", coalesce=True, suffix=" now").fill_null(0)
-            codes = both[name].to_list()
-            before, after = (
-                both[column].to_numpy() / both[column].sum() for column in ("\0rows", "\0rows now")
-            )
-            # total variation distance, less what chance alone gives
-            chance = 0.4 * float(np.sqrt(before * (1 - before) / len(texts)).sum())
-            most = int(np.abs(after - before).argmax())
-            yield Measure(
-                (name,), max(0.0, 0.5 * float(np.abs(after - before).sum()) - chance),
-                f"{codes[most]!r} is in {after[most]:.1%} of its rows, before {before[most]:.1%}",
+                (name,), max(0.0, share - 2 * unseen),
+                f"{share:.1%} of its codes are new{example}",
             )  # fmt: skip
 
 
 class LastDigits(Detector):
     """How numbers end: rounding or another unit moves it, a season does not."""
 
-    kind, floor, factor = "last digits", 0.08, 2.0
+    kind, floor, factor, is_rough = "last digits", 0.08, 2.0, False
 
     def learn(self, rows: Rows) -> dict[tuple[str, int], tuple[int, Numbers]]:
         model = {}

@@ -1,0 +1,116 @@
+"""The past of a signal as deliveries of one length, and what of a new one it does not explain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml_experiment_runner.signals.drift.figures import FIGURES, Figures, Parts, Table
+from ml_experiment_runner.signals.drift.forecast import Forecast, forecast
+from ml_experiment_runner.signals.drift.rows import Measure, Numbers, Rows
+
+MOST_PARTS = 60  # newer ones first
+SOME = 150_000  # rows of a large past that most figures are computed from
+YEAR = 365.25
+MONTH = (27, 31)  # days of a delivery that is taken for a month
+COVERED = 0.8  # of its days, for a part at the past's beginning to count
+
+
+@dataclass(frozen=True)
+class History:
+    """What was learned from the past's deliveries.
+
+    Attributes:
+        models: What each kind of figures has to know of the past.
+        forecasts: What it expects of the next delivery.
+        parts: How many deliveries the past has.
+    """
+
+    models: dict[Figures, Any]
+    forecasts: dict[Figures, Forecast]
+    parts: int
+
+    def compare(self, rows: Rows, days: int) -> list[tuple[Figures, Measure]]:
+        """What of new rows is not as expected; the worst of each kind and field."""
+        parts = Parts(rows, np.zeros(len(rows), dtype=np.int64), np.array([float(days)]))
+        beyond = []
+        for figures, expected in self.forecasts.items():
+            tables = list(figures.compute(self.models[figures], parts))
+            values, noise, _ = _joined(tables)
+            off = expected.deviations(values[:, 0], noise[:, 0])
+            worst: dict[tuple[str, ...], tuple[float, str]] = {}
+            start = 0
+            for table in tables:
+                for number, (fields, _) in enumerate(table.names):
+                    place = start + number
+                    if off[place] > max(1.0, worst.get(fields, (0.0, ""))[0]):
+                        message = table.message(
+                            number, float(values[place, 0]), float(expected.expected[place])
+                        )
+                        worst[fields] = (float(off[place]), message)
+                start += len(table.names)
+            beyond += [(figures, Measure(fields, value, message))
+                       for fields, (value, message) in worst.items()]  # fmt: skip
+        return beyond
+
+
+def learn_history(rows: Rows, days: int) -> History:
+    """Learns from the past's parts that are as long as a delivery.
+
+    Args:
+        rows: The past.
+        days: How many a delivery spans.
+    """
+    parts = part(rows, days)
+    models: dict[Figures, Any] = {}
+    forecasts: dict[Figures, Forecast] = {}
+    if parts is None:
+        return History(models, forecasts, 0)
+    season = max(1, round(YEAR / (YEAR / 12 if MONTH[0] <= days <= MONTH[1] else days)))
+    some = parts.sample(SOME)
+    for figures in FIGURES:
+        chosen = parts if figures.is_of_all else some
+        model = figures.learn(chosen.rows)
+        tables = list(figures.compute(model, chosen))
+        if not tables:
+            continue
+        expected = forecast(*_joined(tables), season)
+        if expected is not None:
+            models[figures], forecasts[figures] = model, expected
+    return History(models, forecasts, parts.count)
+
+
+def part(rows: Rows, days: int) -> Parts | None:
+    """The newest rows by deliveries: calendar months, or windows back from the past's end."""
+    local = rows.days.astype(np.int64)
+    if MONTH[0] <= days <= MONTH[1]:
+        months = rows.clock["year"].astype(np.int64) * 12 + rows.clock["month"].astype(np.int64) - 1
+        number = months - months.min()
+        starts = [_first_day(month) for month in range(int(months.min()), int(months.max()) + 2)]
+    else:
+        end = int(local.max()) + 1
+        count = max(1, -(-(end - int(local.min())) // days))
+        starts = [end - days * (count - place) for place in range(count + 1)]
+        number = (local - starts[0]) // days
+    lengths = np.diff(np.array(starts)).astype(np.float64)
+    first = max(0, len(lengths) - MOST_PARTS)
+    if first == 0 and (starts[1] - int(local.min())) < COVERED * lengths[0]:
+        first = 1
+    if first >= len(lengths):
+        return None
+    kept = number >= first
+    chosen = rows.filter(kept) if first else rows
+    return Parts(chosen, (number[kept] - first).astype(np.int64), lengths[first:])
+
+
+def _first_day(month: int) -> int:
+    """A month's first day, counted from 1970."""
+    return int(np.datetime64(f"{month // 12:04}-{month % 12 + 1:02}-01", "D").astype(np.int64))
+
+
+def _joined(tables: list[Table]) -> tuple[Numbers, Numbers, Numbers]:
+    return (
+        np.concatenate([table.values for table in tables]),
+        np.concatenate([table.noise for table in tables]),
+        np.concatenate([table.floor for table in tables]),
+    )
