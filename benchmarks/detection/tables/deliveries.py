@@ -6,7 +6,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from tables import Table
+from split import half
+from tables import NAMES, Table, load
 
 from ml_experiment_runner.signals.snapshots import snapshot
 
@@ -47,7 +48,8 @@ class Delivery:
 def deliveries(table: Table, every: Every) -> list[Delivery]:
     """All of a table's deliveries in order; a period without rows delivers nothing.
 
-    Weeks begin on Monday, and both begin at midnight in the contract's time zone.
+    Weeks begin on Monday, and both begin at midnight in the contract's time zone. The last period
+    is left out where the source ends before it: what is missing of it is no fault of the source.
     """
     contract = table.contract
     event, zone = str(contract.event_time), ZoneInfo(contract.time_zone)
@@ -63,9 +65,30 @@ def deliveries(table: Table, every: Every) -> list[Delivery]:
         rows = periods[(start,)]
         following = start + timedelta(days=32 if every == "month" else 7)
         end = following.replace(day=1) if every == "month" else following
+        if end > table.until:
+            break
         now = datetime(end.year, end.month, end.day, tzinfo=zone).astimezone(UTC)
         days = max((start - first).days, 0)
         delivery = Delivery(table, number, every, dict(past), rows, days, now)
         found.append(delivery)
         past |= delivery.parts(rows)
     return found
+
+
+def main() -> None:
+    """Prints how large the tables and their deliveries are."""
+    print("| table | half | rows | fields | months | rows of one | weeks | rows of one |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|")
+    for name in NAMES:
+        table = load(name)
+        cells = [name, half(name), f"{table.rows.height:,}", f"{table.rows.width}"]
+        every: Every
+        for every in ("month", "week"):
+            heights = sorted(each.rows.height for each in deliveries(table, every))
+            middle = heights[len(heights) // 2]
+            cells += [f"{len(heights)}", f"{heights[0]:,} to {heights[-1]:,}, mostly {middle:,}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ def _bird_strikes(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         rows.rename({"rownames": "report_id"})
         .with_columns(day, *_integers("ac_mass", "num_engs", "height", "speed"))
-        .filter(pl.col("date").dt.year() < 1999)
+        .filter(pl.col("date").dt.year() < 1998)
     )
 
 

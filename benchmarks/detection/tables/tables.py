@@ -47,6 +47,7 @@ class Table:
         rows: All of it, in the contract's types and the order of the key.
         types: What each field is: identifier, code, quantity, count, calendar, flag, text or event
             time.
+        until: The day after the last one that the source tells of in full.
         places: The fields that tell the places of a panel apart.
         units: Another unit of a field: factor, offset and decimals.
         sums: Fields of which the first is the sum of the others.
@@ -58,6 +59,7 @@ class Table:
     contract: Contract
     rows: pl.DataFrame
     types: Mapping[str, str]
+    until: date
     places: tuple[str, ...]
     units: Mapping[str, tuple[float, float, int]]
     sums: tuple[tuple[str, ...], ...]
@@ -88,6 +90,7 @@ def load(name: str) -> Table:
         contract=contract,
         rows=rows.sort(contract.key),
         types={field.name: kinds[field.name] for field in contract.fields},
+        until=facts["until"],
         places=tuple(facts.get("places", ())),
         units={field: tuple(unit) for field, unit in facts.get("units", {}).items()},
         sums=tuple(tuple(each) for each in facts.get("sums", ())),
