@@ -16,6 +16,7 @@ MOST = 20_000  # rows are looked at
 FREQUENT = 50  # codes are told apart
 RARE, NULL = FREQUENT, FREQUENT + 1
 CELLS = FREQUENT + 2
+OFTEN = 10
 
 Bins = NDArray[np.int64]
 
@@ -74,24 +75,28 @@ class Sample:
             )
         return self._cache[key]
 
-    def bins(self, name: str) -> Bins:
-        """A field in bins: eighths, or the most frequent codes."""
+    def bins(self, name: str, codes: list[Any] | None = None) -> Bins:
+        """A field in bins: eighths, or the most frequent codes.
+
+        Args:
+            name: The field.
+            codes: The most frequent of both samples; None where the samples do not differ.
+        """
+        if codes is not None and not self.is_in_eighths(name):
+            return coded(self.some[name], codes)
         key = "bins", name
         if key not in self._cache:
-            if self.is_number(name) and not self.clean.is_coded(name):
+            if self.is_in_eighths(name):
                 values = self.numbers(name)
                 found = np.searchsorted(self.clean.edges(name), values, side="right")
                 self._cache[key] = np.where(np.isnan(values), NULL, found).astype(np.int64)
             else:
-                self._cache[key] = coded(self.some[name], self.clean.codes(name))
+                self._cache[key] = coded(self.some[name], most_frequent(self.some[name], FREQUENT))
         return self._cache[key]
 
-    def codes(self, name: str) -> list[Any]:
-        """The most frequent values."""
-        key = "codes", name
-        if key not in self._cache:
-            self._cache[key] = most_frequent(self.some[name], FREQUENT)
-        return self._cache[key]
+    def is_in_eighths(self, name: str) -> bool:
+        """Whether a field is binned by its order."""
+        return self.is_number(name) and not self.clean.is_coded(name)
 
     def is_coded(self, name: str) -> bool:
         """Whether a field with numbers has so few values that each is a bin."""
@@ -188,9 +193,20 @@ class Sample:
         return int(right.sum()), int((~right).sum())
 
 
+def pooled(a: Sample, b: Sample, name: str) -> tuple[Bins, Bins]:
+    """A field's bins in both; codes are chosen by both, or either's own chance would count."""
+    if a.some[name].equals(b.some[name]):
+        return a.bins(name), a.bins(name)
+    if a.is_in_eighths(name):
+        return a.bins(name), b.bins(name)
+    codes = most_frequent(pl.concat([a.some[name], b.some[name]]), FREQUENT)
+    return a.bins(name, codes), b.bins(name, codes)
+
+
 def most_frequent(values: pl.Series, count: int) -> list[Any]:
-    """A field's values, the most frequent first."""
+    """A field's values that are there often enough for a test, the most frequent first."""
     counts = values.drop_nulls().value_counts(sort=True)
+    counts = counts.filter(counts[counts.columns[1]] >= OFTEN)
     return counts.sort([counts.columns[1], counts.columns[0]], descending=[True, False])[
         :count, 0
     ].to_list()

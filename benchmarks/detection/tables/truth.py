@@ -37,7 +37,7 @@ import polars as pl
 from faults import Fault
 from injection import decimals
 from numpy.typing import NDArray
-from sample import CELLS, Bins, Sample, coded, most_frequent
+from sample import CELLS, Bins, Sample, coded, most_frequent, pooled
 from scipy import stats
 
 if TYPE_CHECKING:
@@ -82,23 +82,24 @@ def _tests(a: Sample, b: Sample) -> Iterator[float]:
     names = list(a.rows.columns)
     whole = a.rows.height != b.rows.height
     changed = [name for name in names if whole or not a.rows[name].equals(b.rows[name])]
+    bins = {name: pooled(a, b, name) for name in names}
     yield from _row_tests(a, b)
     for number, name in enumerate(changed):
         yield _table(np.array([[each.some[name].null_count(),
                                 each.some.height - each.some[name].null_count()]
                                for each in (a, b)]))  # fmt: skip
         yield _frequent(a.some[name], b.some[name])
-        yield _histograms(a.bins(name), b.bins(name))
+        one, other = bins[name]
+        yield _histograms(one, other)
         if a.is_number(name):
             yield from _number_tests(a, b, name)
         elif a.rows.schema[name] == pl.String:
             yield from _text_tests(a.some[name], b.some[name])
-        done = set(changed[:number])
-        for other in names:
-            if other != name and other not in done:
-                yield _pair(a.bins(name), a.bins(other), b.bins(name), b.bins(other))
+        done = {name, *changed[:number]}
+        for second in bins.keys() - done:
+            yield _pair(one, bins[second][0], other, bins[second][1])
         for part in a.clock:
-            yield _pair(a.bins(name), a.clock[part], b.bins(name), b.clock[part])
+            yield _pair(one, a.clock[part], other, b.clock[part])
         yield from _correlation_tests(a, b, name)
 
 
@@ -110,7 +111,8 @@ def _row_tests(a: Sample, b: Sample) -> Iterator[float]:
         yield _histograms(days[0], days[1])
     for at in (0, 1):
         counts = [(each.copies[at], each.rows.height - each.copies[at]) for each in (a, b)]
-        yield _table(np.array(counts))
+        if counts[1][0] * a.rows.height > counts[0][0] * b.rows.height:  # fewer are no fault
+            yield _table(np.array(counts))
     for kind, each in (("sum", a.table.sums), ("product", a.table.products)):
         for fields in each:
             yield _table(np.array([a.holds(kind, fields), b.holds(kind, fields)]))
@@ -132,7 +134,7 @@ def _number_tests(a: Sample, b: Sample, name: str) -> Iterator[float]:
     for steps in (1, 5, 10):
         size = steps * 10.0 ** -(places or 0)
         yield _shares(_is_multiple(first, size), _is_multiple(second, size))
-    if a.table.contract.event_time:
+    if a.table.types.get(name) not in ("identifier", "event time") and a.table.contract.event_time:
         one, other = a.steps(name), b.steps(name)
         if len(one) and len(other):
             yield _ks(one, other)
@@ -178,8 +180,8 @@ def _days_differ(clean: Sample, faulty: Sample) -> bool:
 
 
 def _frequent(a: pl.Series, b: pl.Series) -> float:
-    """The most frequent values of either, each as it is: a fill value is one of them."""
-    top = list(dict.fromkeys([*most_frequent(a, 10), *most_frequent(b, 10)]))
+    """The most frequent values of both, each as it is: a fill value is one of them."""
+    top = most_frequent(pl.concat([a, b]), 20)
     return _histograms(coded(a, top), coded(b, top))
 
 
