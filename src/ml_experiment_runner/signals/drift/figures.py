@@ -110,7 +110,7 @@ class Figures(ABC):
     is_of_all: ClassVar[bool] = False
 
     @abstractmethod
-    def learn(self, rows: Rows) -> Any:
+    def learn(self, parts: Parts) -> Any:
         """What has to be known of the past before its parts are counted."""
 
     @abstractmethod
@@ -123,24 +123,25 @@ def shares(
     counts: Numbers,
     totals: Numbers,
     message: Callable[[int, float, float], str],
-    material: float = MATERIAL,
 ) -> Table:
-    """Shares on the scale of log odds, on which rare and frequent ones are alike.
+    """Shares as angles, which chance moves alike whether they are small or large.
+
+    The arcsine transformation (Anscombe, The Transformation of Poisson, Binomial and
+    Negative-Binomial Data, Biometrika 1948).
 
     Args:
         names: Of the figures.
         counts: Rows by figure and part.
         totals: Of how many, in the same shape or by part.
         message: Gets the figure's number and both shares.
-        material: What is less is too little to hold a delivery for.
     """
     totals = np.broadcast_to(totals, counts.shape)
-    missing = totals - counts
-    values = np.log((counts + 0.5) / (missing + 0.5))
-    values = np.where(totals >= FEWEST, values, np.nan)
-    noise = np.sqrt(1 / (counts + 0.5) + 1 / (missing + 0.5))
-    usual = np.nansum(counts, axis=1) / np.maximum(totals.sum(axis=1), 1)
-    floor = material / (usual * (1 - usual) + material)
+    with np.errstate(all="ignore"):
+        values = np.where(totals >= FEWEST, _angle(counts / totals), np.nan)
+        usual = np.nansum(counts, axis=1) / np.maximum(totals.sum(axis=1), 1)
+    noise = 1 / np.sqrt(np.maximum(totals, 1))
+    lower, upper = np.maximum(usual - MATERIAL, 0), np.minimum(usual + MATERIAL, 1)
+    floor = (_angle(upper) - _angle(lower)) / 2
 
     def in_words(number: int, now: float, expected: float) -> str:
         return message(number, _share(now), _share(expected))
@@ -148,8 +149,13 @@ def shares(
     return Table(names, values, noise, floor, in_words)
 
 
-def _share(log_odds: float) -> float:
-    return float(1 / (1 + np.exp(-log_odds)))
+def _angle(share: Numbers) -> Numbers:
+    angle: Numbers = 2 * np.arcsin(np.sqrt(share))
+    return angle
+
+
+def _share(angle: float) -> float:
+    return float(np.sin(min(max(angle, 0.0), np.pi) / 2) ** 2)
 
 
 class Volume(Figures):
@@ -158,7 +164,7 @@ class Volume(Figures):
     kind = "volume"
     is_of_all = True
 
-    def learn(self, rows: Rows) -> None:  # noqa: ARG002
+    def learn(self, parts: Parts) -> None:  # noqa: ARG002
         return None
 
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
@@ -171,12 +177,26 @@ class Volume(Figures):
             return f"{np.exp(now):,.3g} rows a day, expected {np.exp(expected):,.3g}"
 
         yield Table([((), "rows")], values, noise, np.array([0.08]), message)
-        days = np.bincount(parts.days_with_rows[0], minlength=parts.count)[None].astype(np.float64)
+        clock = parts.rows.clock.get("hour")
+        if clock is None:
+            return
+        day = parts.rows.days.astype(np.int64)
+        hours = np.unique(
+            parts.label * 10_000_000 + (day - day.min()) * 24 + clock.astype(np.int64)
+        )
+        filled = np.stack([
+            np.bincount(parts.days_with_rows[0], minlength=parts.count) / parts.days,
+            np.bincount(hours // 10_000_000, minlength=parts.count) / (24 * parts.days),
+        ]).clip(0, 1)  # fmt: skip
+        units = ("days", "hours")
 
-        def of_days(_: int, now: float, expected: float) -> str:
-            return f"{now:.0%} of the days have rows, expected {expected:.0%}"
+        def of_time(number: int, now: float, expected: float) -> str:
+            return (f"{_share(now):.0%} of the {units[number]} have rows, expected "
+                    f"{_share(expected):.0%}")  # fmt: skip
 
-        yield shares([((), "days")], np.minimum(days, parts.days), parts.days, of_days, 0.03)
+        # not by chance as shares are: of a steady feed none is missing
+        yield Table([((), unit) for unit in units], _angle(filled), np.full(filled.shape, 0.02),
+                    np.full(2, 0.08), of_time)  # fmt: skip
 
 
 class Nulls(Figures):
@@ -184,7 +204,8 @@ class Nulls(Figures):
 
     kind = "missing values"
 
-    def learn(self, rows: Rows) -> list[str]:
+    def learn(self, parts: Parts) -> list[str]:
+        rows = parts.rows
         always = {*rows.contract.key, rows.event}
         return [name for name in rows.frame.columns if name not in always]
 
@@ -207,7 +228,8 @@ class CodeShares(Figures):
 
     kind = "shares"
 
-    def learn(self, rows: Rows) -> dict[str, list[str]]:
+    def learn(self, parts: Parts) -> dict[str, list[str]]:
+        rows = parts.rows
         model = {}
         for name, codes in rows.categories.items():
             counted = codes.drop_nulls().value_counts(sort=True, name="\0rows")
@@ -227,48 +249,76 @@ class CodeShares(Figures):
                          message)  # fmt: skip
 
 
-class ClockShares(Figures):
-    """Rows at each hour and weekday, and at midnight, as times cut to the day have it."""
+class Hours(Figures):
+    """Rows at each hour of the day."""
 
     kind = "time of day"
-    WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-    def learn(self, rows: Rows) -> None:  # noqa: ARG002
+    def learn(self, parts: Parts) -> None:  # noqa: ARG002
+        return None
+
+    def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
+        rows = parts.rows
+        if rows.event is not None:
+            yield shares(
+                [((rows.event,), str(hour)) for hour in range(24)],
+                parts.counts(rows.clock["hour"].astype(np.int64), 24), parts.sizes,
+                lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock, expected "
+                f"{usual:.1%}",
+            )  # fmt: skip
+
+
+class Weekdays(Figures):
+    """Rows on each day of the week."""
+
+    kind = "day of week"
+    NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+    def learn(self, parts: Parts) -> None:  # noqa: ARG002
         return None
 
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
         if rows.event is None:
             return
-        hour = rows.clock["hour"].astype(np.int64)
-        is_minute = rows.seconds == 0
-        is_hour = is_minute & (rows.clock["minute"] == 0)
-        counts = np.concatenate([
-            parts.counts(hour, 24),
-            parts.counts(np.where(is_hour, 0, -1), 1),
-            parts.counts(np.where(is_minute, 0, -1), 1),
-            self._weekdays(rows, parts),
-        ])  # fmt: skip
-        labels = [*(f"{number} o'clock" for number in range(24)), "a full hour", "a full minute",
-                  *self.WEEKDAYS]  # fmt: skip
-        yield shares(
-            [((rows.event,), label) for label in labels], counts, parts.sizes,
-            lambda number, now, usual: f"{now:.1%} of the rows are at {labels[number]}, expected "
-            f"{usual:.1%}",
-        )  # fmt: skip
-
-    @staticmethod
-    def _weekdays(rows: Rows, parts: Parts) -> Numbers:
-        """Rows by weekday, as if each part had as many Mondays as Tuesdays."""
-        weekday = rows.clock["weekday"].astype(np.int64) - 1
-        counts = parts.counts(weekday, 7)
+        counts = parts.counts(rows.clock["weekday"].astype(np.int64) - 1, 7)
         label, day = parts.days_with_rows
         there = np.zeros((7, parts.count))
         np.add.at(there, ((day + 3) % 7, label), 1)
+        # as if each part had as many Mondays as Tuesdays
         daily = counts / np.maximum(there, 1)
         share = daily / np.maximum(daily.sum(axis=0), 1e-9)
-        weighted: Numbers = share * parts.sizes
-        return weighted
+        yield shares(
+            [((rows.event,), name) for name in self.NAMES], share * parts.sizes, parts.sizes,
+            lambda number, now, usual: f"{now:.1%} of the rows are on a {self.NAMES[number]}, "
+            f"expected {usual:.1%}",
+        )  # fmt: skip
+
+
+class Precision(Figures):
+    """Rows at a full hour and minute, as times cut to the hour or day are."""
+
+    kind = "precision of times"
+    is_rough = False
+
+    def learn(self, parts: Parts) -> None:  # noqa: ARG002
+        return None
+
+    def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
+        rows = parts.rows
+        if rows.event is None:
+            return
+        is_minute = rows.seconds == 0
+        is_hour = is_minute & (rows.clock["minute"] == 0)
+        flags = {"hour": is_hour, "minute": is_minute}
+        counts = np.concatenate(
+            [parts.counts(flag.astype(np.int64) - 1, 1) for flag in flags.values()]
+        )
+        yield shares(
+            [((rows.event,), name) for name in flags], counts, parts.sizes,
+            lambda number, now, usual: f"{now:.1%} of the rows are at a full {list(flags)[number]}, "
+            f"expected {usual:.1%}",
+        )  # fmt: skip
 
 
 class Tails(Figures):
@@ -277,7 +327,8 @@ class Tails(Figures):
     kind = "tails"
     LEVELS = (0.005, 0.05, 0.95, 0.995)
 
-    def learn(self, rows: Rows) -> dict[str, Numbers]:
+    def learn(self, parts: Parts) -> dict[str, Numbers]:
+        rows = parts.rows
         return {name: np.quantile(values, self.LEVELS) for name in rows.numbers
                 if len(values := rows.known(name)) >= 30}  # fmt: skip
 
@@ -312,7 +363,8 @@ class Levels(Figures):
 
     kind = "level"
 
-    def learn(self, rows: Rows) -> dict[str, tuple[float, float, float, float]]:
+    def learn(self, parts: Parts) -> dict[str, tuple[float, float, float, float]]:
+        rows = parts.rows
         return scales(rows)
 
     def compute(
@@ -335,7 +387,7 @@ class Levels(Figures):
             if names[number][1] == "mean":
                 return (f"its mean is {center + now * width:.4g}, expected "
                         f"{center + expected * width:.4g}")  # fmt: skip
-            return f"it spreads {np.exp(now - expected):.2g} times as far as expected"
+            return f"it spreads {now / max(expected, 1e-9):.2g} times as far as expected"
 
         floor = np.full(len(names), 0.05)
         yield Table(names, np.array(values), np.array(noise), floor, message)
@@ -347,7 +399,8 @@ class GroupLevels(Figures):
     kind = "level of a group"
     CODES, NUMBERS = 60, 12
 
-    def learn(self, rows: Rows) -> dict[str, Any]:
+    def learn(self, parts: Parts) -> dict[str, Any]:
+        rows = parts.rows
         scale = dict(list(scales(rows).items())[: self.NUMBERS])
         codes = {}
         for name in rows.codes:
@@ -395,7 +448,8 @@ class HourLevels(Figures):
 
     kind = "daily course"
 
-    def learn(self, rows: Rows) -> dict[str, tuple[float, float, float, float]]:
+    def learn(self, parts: Parts) -> dict[str, tuple[float, float, float, float]]:
+        rows = parts.rows
         if rows.event is None or len(np.unique(rows.clock["hour"])) < 3:
             return {}
         return dict(list(scales(rows).items())[: GroupLevels.NUMBERS])
@@ -437,10 +491,12 @@ class Association(Figures):
     """
 
     kind = "association"
+    is_rough = False
     BINS, CODES, FIELDS = 5, 30, 24
 
-    def learn(self, rows: Rows) -> dict[str, Any]:
+    def learn(self, parts: Parts) -> dict[str, Any]:
         """By field its codes, or the bounds between its bins."""
+        rows = parts.rows
         model: dict[str, Any] = {}
         for name in [*rows.codes, *rows.numbers]:
             if name in rows.numbers and name not in rows.categories:
@@ -507,6 +563,7 @@ class TextForms(Figures):
     """What texts look like: their length, and which characters they have."""
 
     kind = "form of texts"
+    is_rough = False
     PATTERNS: ClassVar = {
         "other than ASCII characters": r"[^\x00-\x7F]",
         "lower case": r"[a-z]",
@@ -517,7 +574,8 @@ class TextForms(Figures):
         "a hyphen, dot or slash": r"[-./_]",
     }
 
-    def learn(self, rows: Rows) -> list[str]:
+    def learn(self, parts: Parts) -> list[str]:
+        rows = parts.rows
         return list(rows.texts)
 
     def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
@@ -559,7 +617,8 @@ class Variety(Figures):
     kind = "different values"
     is_of_all = True
 
-    def learn(self, rows: Rows) -> list[str]:
+    def learn(self, parts: Parts) -> list[str]:
+        rows = parts.rows
         return [*rows.numbers, *rows.texts]
 
     def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
@@ -585,36 +644,53 @@ class Variety(Figures):
 
 
 class Copies(Figures):
-    """Rows that are like another but for what identifies them, in the same delivery or the last."""
+    """Rows that are like another but for what identifies them, in the same delivery or the last.
+
+    Once with the event time, as rows are that were sent twice, and once without it.
+    """
 
     kind = "copies"
+    is_rough = False
     is_of_all = True
     MOST = 0.7  # of a table with few different rows, copies tell nothing
 
-    def learn(self, rows: Rows) -> dict[str, Any]:
+    def learn(self, parts: Parts) -> dict[str, Any]:
+        rows = parts.rows
         names = rows.contents
-        if len(names) < 2 or rows.frame.select(names).is_duplicated().sum() > self.MOST * len(rows):
-            return {}
-        return {"fields": names}
+        possible = [[*names, rows.event or ""], names] if len(names) > 1 else []
+        sets = [
+            fields for fields in possible
+            if rows.frame.select(fields).is_duplicated().sum() <= self.MOST * len(rows)
+        ]  # fmt: skip
+        last = parts.label == parts.count - 1
+        return {"fields": sets, "last": [self._hashes(fields, rows)[last] for fields in sets]}
 
     def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
-        if not model:
-            return
-        hashes = parts.rows.frame.select(model["fields"]).hash_rows(seed=7).to_numpy()
-        by_part = [hashes[parts.label == number] for number in range(parts.count)]
-        within = np.array([len(each) - len(np.unique(each)) for each in by_part], dtype=np.float64)
-        before = [model.get("last"), *by_part[:-1]]
-        again = np.array(
-            [np.nan if last is None else np.isin(each, last).sum()
-             for last, each in zip(before, by_part, strict=True)]
-        )  # fmt: skip
-        model.setdefault("last", by_part[-1])
-        words = ("of another", "of those of the delivery before")
-        yield shares(
-            [((), "copies"), ((), "again")], np.stack([within, again]), parts.sizes,
-            lambda number, now, usual: f"{now:.1%} of the rows are copies {words[number]} but for "
-            f"what identifies them, expected {usual:.1%}",
-        )  # fmt: skip
+        for fields, last in zip(model["fields"], model["last"], strict=True):
+            hashes = self._hashes(fields, parts.rows)
+            by_part = [hashes[parts.label == number] for number in range(parts.count)]
+            within = [float(len(each) - len(np.unique(each))) for each in by_part]
+            # what comes before the first of several parts is not known
+            before = [last if parts.count == 1 else None, *by_part[:-1]]
+            again = [
+                np.nan if other is None else float(np.isin(each, other).sum())
+                for other, each in zip(before, by_part, strict=True)
+            ]
+            words = ("another", "one of the delivery before")
+
+            def message(
+                number: int, now: float, usual: float, words: tuple[str, str] = words
+            ) -> str:
+                return (f"{now:.1%} of the rows are as {words[number]} but for what identifies "
+                        f"them, expected {usual:.1%}")  # fmt: skip
+
+            yield shares([((), "copies"), ((), "again")], np.array([within, again]), parts.sizes,
+                         message)  # fmt: skip
+
+    @staticmethod
+    def _hashes(fields: Sequence[str], rows: Rows) -> NDArray[np.uint64]:
+        hashes: NDArray[np.uint64] = rows.frame.select(fields).hash_rows(seed=7).to_numpy()
+        return hashes
 
 
 def scales(rows: Rows) -> dict[str, tuple[float, float, float, float]]:
@@ -655,7 +731,9 @@ FIGURES: tuple[Figures, ...] = (
     Volume(),
     Nulls(),
     CodeShares(),
-    ClockShares(),
+    Hours(),
+    Weekdays(),
+    Precision(),
     Tails(),
     Levels(),
     GroupLevels(),

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml_experiment_runner.signals.drift.rows import Flags, Numbers
+from ml_experiment_runner.signals.drift.rows import Numbers
 
 FEWEST = 3  # predictions that have to be known before another one is compared
 SEASONS = 6  # the same, of predictions from a year before
 ENOUGH = 8  # predictions of which the worst may be an accepted odd delivery
-CHANCE = 2.5  # standard errors of a figure that chance alone moves it
-MARGIN = 1.5  # how much further than ever before a kind of figure has to be off
+ODD = 2.0  # times the second worst one is so odd
+PRIOR = 4.0  # predictions that other figures of the kind stand for
+LEAST, SHORT = 4.5, 6.0  # standard deviations, and how many more for one prediction alone
+MARGIN = 1.35  # how much further than ever before a kind of figure has to be off
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Forecast:
 
     Attributes:
         expected: The next value of each figure; NaN where it cannot be told.
-        scale: How far off such predictions were, in the figure's unit.
-        limit: How many times its scale a figure of this kind may be off.
+        floor: What is too small to matter.
+        width: How many standard errors such predictions were off, as a standard deviation.
+        limit: How many of these a figure of the kind may be off.
     """
 
     expected: Numbers
-    scale: Numbers
+    floor: Numbers
+    width: Numbers
     limit: float
 
     def deviations(self, values: Numbers, noise: Numbers) -> Numbers:
@@ -41,15 +45,16 @@ class Forecast:
             values: The new value of each figure.
             noise: Its standard error.
         """
-        scale = np.maximum(self.scale, CHANCE * noise)
-        return np.abs(values - self.expected) / scale / self.limit
+        off = np.abs(values - self.expected) / np.hypot(noise, self.floor)
+        deviations: Numbers = off / self.width / self.limit
+        return deviations
 
 
 def forecast(values: Numbers, noise: Numbers, floor: Numbers, season: int) -> Forecast | None:
     """Predicts the next value of figures by what predicted each of them best so far.
 
-    Candidates are the mean of all values, the last one, and the one a season before with and
-    without what has changed since.
+    Candidates are the mean of all values, that of the last three, and the value a season before
+    with and without what has changed since.
 
     Args:
         values: Figures by deliveries, in the order of time; NaN where there is none.
@@ -62,24 +67,29 @@ def forecast(values: Numbers, noise: Numbers, floor: Numbers, season: int) -> Fo
     """
     candidates = _candidates(values, season)
     rows = np.arange(len(values))
-    errors = np.stack([np.abs(values - predicted[:, :-1]) for predicted in candidates])
-    errors[:, :, 0] = np.nan
-    known = (~np.isnan(errors)).sum(axis=2)
+    unit = np.hypot(noise, floor[:, None])
+    off = np.stack([np.abs(values - predicted[:, :-1]) / unit for predicted in candidates])
+    off[:, :, 0] = np.nan
+    off[0] /= np.sqrt(1 + 1 / np.maximum(np.arange(off.shape[2]), 1))  # a mean of few is a poor one
+    known = (~np.isnan(off)).sum(axis=2)
+    squares = np.nansum(_without_odd(off) ** 2, axis=2)
     with np.errstate(all="ignore"):
-        score = _quantile(errors, 0.8) * (1 + 3 / np.maximum(known, 1))
+        score = squares / known * (1 + 3 / known)
     needed = np.array([FEWEST, FEWEST, SEASONS, SEASONS])[:, None]
     score[known < needed] = np.inf
     best = np.argmin(score, axis=0)
     usable = np.isfinite(score[best, rows])
     if not usable.any():
         return None
-    errors = errors[best, rows]
+    off, known, squares = off[best, rows], known[best, rows], squares[best, rows]
     expected = np.stack([predicted[:, -1] for predicted in candidates])[best, rows]
     expected[~usable] = np.nan
-    least = np.maximum(floor[:, None], CHANCE * noise)
-    scale, others = _scales(errors)
-    limit = _limit(errors, np.fmax(others, least), usable)
-    return Forecast(expected, np.fmax(scale, floor), limit)
+    usual = max(1.0, float(np.median(squares[usable] / known[usable])))
+    width = np.sqrt(np.maximum(1.0, (PRIOR * usual + squares) / (PRIOR + known)))
+    # what the others of its own past would have said of each delivery
+    others = squares[:, None] - np.minimum(_without_odd(off) ** 2, squares[:, None])
+    before = np.sqrt(np.maximum(1.0, (PRIOR * usual + others) / (PRIOR + known[:, None] - 1)))
+    return Forecast(expected, floor, width, _limit(np.where(usable[:, None], off / before, np.nan)))
 
 
 def _candidates(values: Numbers, season: int) -> list[Numbers]:
@@ -89,20 +99,19 @@ def _candidates(values: Numbers, season: int) -> list[Numbers]:
     there = ~np.isnan(values)
     total = np.cumsum(np.where(there, values, 0.0), axis=1)
     count = np.cumsum(there, axis=1)
-    mean, last, before, moved = none.copy(), none.copy(), none.copy(), none.copy()
+    mean, latest, before, moved = none.copy(), none.copy(), none.copy(), none.copy()
     with np.errstate(all="ignore"):
         mean[:, 1:] = total / np.where(count > 0, count, np.nan)
-    at = np.maximum.accumulate(np.where(there, np.arange(deliveries), -1), axis=1)
-    last[:, 1:] = np.where(at >= 0, np.take_along_axis(values, at.clip(0), axis=1), np.nan)
+    recent = _running_mean(values)
+    latest[:, 1:] = recent
     if deliveries >= season:
         before[:, season:] = values[:, : deliveries - season + 1]
-        recent = _running_mean(values)
         moved[:, season + 1 :] = (
             values[:, 1 : deliveries - season + 1]
             + recent[:, season:]
             - recent[:, : deliveries - season]
         )
-    return [mean, last, before, moved]
+    return [mean, latest, before, moved]
 
 
 def _running_mean(values: Numbers, length: int = 3) -> Numbers:
@@ -115,43 +124,24 @@ def _running_mean(values: Numbers, length: int = 3) -> Numbers:
     return means
 
 
-def _quantile(errors: Numbers, level: float) -> Numbers:
-    """A quantile along the last axis, without what is missing."""
-    ordered = np.sort(errors, axis=-1)  # NaN goes last
-    known = (~np.isnan(errors)).sum(axis=-1)
-    at = np.ceil(level * known).astype(np.int64).clip(1, max(1, errors.shape[-1])) - 1
-    return np.take_along_axis(ordered, at[..., None], axis=-1)[..., 0]
+def _without_odd(off: Numbers) -> Numbers:
+    """Deviations of which one that is far beyond all others is taken for as large as the next.
 
-
-def _scales(errors: Numbers) -> tuple[Numbers, Numbers]:
-    """The largest error of each figure, and for each delivery that of all the others.
-
-    Where there are many, the largest does not count: one odd delivery that was accepted would
-    blind the check for good.
+    One odd delivery that was accepted would blind a check for good.
     """
-    known = (~np.isnan(errors)).sum(axis=1)
-    ordered = -np.sort(np.where(np.isnan(errors), 0.0, -errors), axis=1)
-    first, second, third = (
-        ordered[:, place] if ordered.shape[1] > place else np.zeros(len(errors))
-        for place in range(3)
-    )
-    many = known >= ENOUGH
-    scale = np.where(many, second, first)
-    is_first: Flags = errors >= first[:, None]
-    is_second: Flags = errors >= second[:, None]
-    others_few = np.where(is_first, second[:, None], first[:, None])
-    others_many = np.where(is_second, third[:, None], second[:, None])
-    return scale, np.where(many[:, None], others_many, others_few)
+    ordered = np.sort(np.where(np.isnan(off), 0.0, off), axis=-1)
+    if ordered.shape[-1] < 2:
+        return off
+    known = (~np.isnan(off)).sum(axis=-1, keepdims=True)
+    first, second = ordered[..., -1:], ordered[..., -2:-1]
+    is_odd = (known >= ENOUGH) & (first > ODD * second)
+    return np.where(is_odd, np.minimum(off, second), off)
 
 
-def _limit(errors: Numbers, others: Numbers, usable: Flags) -> float:
-    """How many times its scale the worst figure of a delivery is off, in the past itself."""
-    with np.errstate(all="ignore"):
-        ratios = np.where(usable[:, None], errors / others, np.nan)
-    worst = np.sort([float(np.nanmax(ratio)) for ratio in ratios.T if not np.isnan(ratio).all()])
+def _limit(deviations: Numbers) -> float:
+    """How many standard deviations the worst figure of a delivery may be off."""
+    there = ~np.isnan(deviations).all(axis=0)
+    worst = np.sort(np.nanmax(deviations[:, there], axis=0))
     count = len(worst)
-    least = 1.5 + 6 / max(count, 1)
-    if not count:
-        return least
-    usual = worst[-1] if count < ENOUGH or worst[-1] < 2 * worst[-2] else worst[-2]
-    return max(least, MARGIN * float(usual))
+    usual = worst[-1] if count < ENOUGH or worst[-1] < ODD * worst[-2] else worst[-2]
+    return max(LEAST + SHORT / count, MARGIN * float(usual))

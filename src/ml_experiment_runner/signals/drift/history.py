@@ -70,7 +70,7 @@ def learn_history(rows: Rows, days: int) -> History:
     some = parts.sample(SOME)
     for figures in FIGURES:
         chosen = parts if figures.is_of_all else some
-        model = figures.learn(chosen.rows)
+        model = figures.learn(chosen)
         tables = list(figures.compute(model, chosen))
         if not tables:
             continue

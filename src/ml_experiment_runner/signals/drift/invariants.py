@@ -41,7 +41,12 @@ class Clock(Detector):
         some = rows.sample(20_000)
         for field in rows.contract.fields:
             name = field.name
-            if name not in rows.calendar or field.type not in ("integer", "string", "boolean"):
+            if name not in rows.calendar:
+                continue
+            if field.type in ("date", "time"):
+                model[name, field.type] = None
+                continue
+            if field.type not in ("integer", "string", "boolean"):
                 continue
             values = some.frame[name]
             if values.null_count() > 0.2 * len(some) or values.n_unique() > self.MOST:
@@ -63,8 +68,7 @@ class Clock(Detector):
         self, model: dict[tuple[str, str], dict[Any, Any] | None], rows: Rows
     ) -> Iterator[Measure]:
         differ = {
-            (name, part): self._written(rows, name, rows.clock[part]) if follows is None
-            else self._unlike(rows, name, part, follows)
+            (name, part): self._share(rows, name, part, follows)
             for (name, part), follows in model.items()
         }  # fmt: skip
         # where one of several is wrong, the others tell that the time is right
@@ -77,6 +81,15 @@ class Clock(Detector):
                 fields, share,
                 f"in {share:.1%} of the rows {name} is not that of the {part} of {rows.event}",
             )  # fmt: skip
+
+    def _share(self, rows: Rows, name: str, part: str, follows: dict[Any, Any] | None) -> float:
+        """In which share of the rows a field is not that of the time."""
+        if part in ("date", "time"):
+            differs = rows.frame[name].ne_missing(rows.local_time(part))
+            return float(differs.sum() / max(len(rows), 1))
+        if follows is None:
+            return self._written(rows, name, rows.clock[part])
+        return self._unlike(rows, name, part, follows)
 
     def _same(self, rows: Rows, name: str) -> list[str]:
         """The parts of the time that a field of whole numbers is; several if it never changed."""

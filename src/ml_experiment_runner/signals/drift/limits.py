@@ -37,7 +37,6 @@ DETECTORS: tuple[Detector, ...] = (
     invariants.Dependence(),
     relationships.Relation(),
     relationships.Absence(),
-    relationships.SwappedCodes(),
     sequence.Steps(),
     sequence.Frozen(),
     sequence.RepeatedDay(),
@@ -50,6 +49,7 @@ RELATION = next(detector for detector in DETECTORS if isinstance(detector, relat
 SOME, NEWEST = 60_000, 100_000  # rows of a large past that most detectors learn from
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEWEST_PARTS = 3  # of the past that tell whether a detector can be trusted
+MOST_PARTS = 24  # of the past that are measured, the newest
 ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
@@ -230,7 +230,8 @@ def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
         return [(part(quarter < number), [part(quarter == number)]) for number in (2, 3)]
     first, end = int(rows.days.min()), int(rows.days.max()) + 1
     length = max(1, min(days, (end - first) // 4))
-    starts = range(end - (end - first) // length * length, end, length)
+    count = min(MOST_PARTS, (end - first) // length)
+    starts = range(end - count * length, end, length)
     moments = [first + round((end - first) * ninths / 9) for ninths in TRIALS]
     trials = []
     for moment, following in itertools.pairwise([*moments, end]):

@@ -175,6 +175,13 @@ class Rows:
             for part in CLOCK
         }
 
+    def local_time(self, part: str) -> pl.Series:
+        """The event's local `date` or `time`."""
+        assert self.event is not None
+        local = self.frame[self.event].dt.convert_time_zone(self.contract.time_zone)
+        whole: pl.Series = getattr(local.dt, part)()
+        return whole
+
     @cached_property
     def periods(self) -> dict[str, NDArray[np.int64]]:
         """The number of the day, week, month and year in which a row was."""
@@ -226,7 +233,7 @@ class Rows:
         """Fields that neither identify a row nor say when it was."""
         return [
             name for name in self.frame.columns
-            if name not in (self.event, *self.types)
+            if name not in (self.event, *self.calendar)
             and not (self.types.get(name) == IDENTIFIER and self._is_unique(name))
             and not self.frame[name].dtype.is_nested()
         ]  # fmt: skip
