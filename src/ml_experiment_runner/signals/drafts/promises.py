@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from ml_experiment_runner.signals.drafts.schema_inference import InferredColumn
+from ml_experiment_runner.signals.drafts.inferred_table import InferredColumn
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.semantic_types import (
     CODE,
@@ -30,8 +30,8 @@ ROWS_A_CODE = 50
 """… if there are so many rows for each …"""
 RARE = 0.01
 """… each has at least this share of the rows, as rare ones point to rarer ones …"""
-SPAN = timedelta(days=300)
-"""… and none was new in the second half of a year: what is launched comes within it."""
+SPAN = timedelta(days=600)
+"""… and none was new in the second half, which is most of a year: launches have their seasons."""
 VERSION = r"^[vV]?\d+(\.\d+)+\b"
 """A text of this form is a version, and there will be others."""
 OPEN = re.compile(
@@ -86,8 +86,9 @@ def bounds(column: InferredColumn, meaning: str | None) -> Bounds:
         return None, None
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     name = HUMP.sub("_", column.name)
-    if meaning == FLAG:
-        return low, high
+    if meaning == FLAG:  # where the one is rare, there may be a rarer two
+        ones = (values == high).mean()
+        return (low, high) if RARE <= ones <= 1 - RARE else (0, None)  # type: ignore[operator]
     ranges = ON_CLOCK if column.type == "integer" else {}
     for names, possible in (ranges | POSSIBLE).items():
         if re.search(rf"(?i)(^|[\W_]){names}$", name):
