@@ -158,7 +158,7 @@ class Keys:
         for fields in self._sets_of_names(most):
             rows = self._shared(fields)
             if 0 < rows <= NEARLY * self._frame.height and (
-                len(fields) == 1 or rows <= UNUSUAL * 2 * self._expected(fields)
+                self._is_id(fields) or rows <= UNUSUAL * 2 * self._expected(fields)
             ):
                 best = min(best or (len(fields), rows, fields), (len(fields), rows, fields))
         return self._nearly(best[2], best[1]) if best else None
@@ -203,7 +203,7 @@ class Keys:
 
 def _same(values: pl.Series) -> float:
     """The share of pairs of rows that have the same value."""
-    counts = values.value_counts()["count"].cast(pl.Float64)
+    counts = values.alias("").value_counts()["count"].cast(pl.Float64)
     return float((counts * (counts - 1)).sum() / max(len(values) * (len(values) - 1), 1))
 
 

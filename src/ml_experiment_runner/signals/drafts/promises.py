@@ -121,7 +121,7 @@ def valid_values(column: InferredColumn, meaning: str | None, times: pl.Series |
     if not 0 < len(values) <= min(CODES, len(column.values) // ROWS_A_CODE):
         return []
     span = times.max() - times.min() if times is not None else SPAN  # type: ignore[operator]
-    rarest = given.value_counts()["count"].min()
+    rarest = given.alias("").value_counts()["count"].min()
     is_known_early = given.head(len(given) // 2).n_unique() == len(values)
     is_rare = rarest < RARE * len(given)  # type: ignore[operator]
     if span < SPAN or is_rare or not is_known_early:  # type: ignore[operator]
@@ -139,11 +139,16 @@ def fewest_rows(partitions: Sequence[pl.DataFrame], time: str | None) -> int | N
     """How many rows a partition has at least, where they come steadily; there is no most."""
     if time is None:
         return sum(part.height for part in partitions) // 2
-    whole = [part for part in partitions if _is_whole(part[time])]
-    daily = [part.height / part[time].dt.month_end().dt.day()[0] for part in whole]
-    if len(whole) < 2 or max(daily) > STEADY * min(daily):
+    months = sorted(partitions, key=lambda part: part.select(pl.min(time)).item())
+    whole = [part for part in months if _is_whole(part[time])]
+    if len(whole) < 2 or not all(_is_whole(part[time]) for part in months[1:-1]):
         return None
-    return min(part.height for part in whole) // (4 if len(whole) >= YEAR else 10) or None
+    daily = [part.height / part[time].dt.month_end().dt.day()[0] for part in whole]
+    if max(daily) > STEADY * min(daily):
+        return None
+    # where times are of another zone, the first month may begin with a few hours
+    fewest = min(months[0].height, *(part.height for part in whole))
+    return fewest // (4 if len(whole) >= YEAR else 10) or None
 
 
 def _is_whole(times: pl.Series) -> bool:
