@@ -30,12 +30,14 @@ class Violation:
         field: The field; None if it concerns whole rows.
         message: What was found and what was expected, with numbers, in one line.
         partition: The first partition that fails it.
+        also: The other ones.
     """
 
     kind: str
     field: str | None
     message: str
     partition: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Hold:
         why: Their reason.
         when: When they did, in UTC.
         kind: What is held: a `signal` or a `threshold`.
+        once: It was released for its own rows only: they are no past for later ones.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Hold:
     why: str | None = None
     when: str | None = None
     kind: str = "signal"
+    once: bool = False
 
 
 def read_holds(root: Path) -> list[Hold]:
@@ -116,16 +120,6 @@ def decision(root: Path, subject: str, delivery: str, last_good: str) -> Hold | 
         if is_decided and (hold.releasable or hold.last_good == last_good):
             return hold
     return None
-
-
-def accepted(root: Path, subject: str) -> dict[str, str]:
-    """By field, the first partition since which a person has accepted its change."""
-    released = [hold for hold in _of(root, subject) if hold.status == RELEASED]
-    since: dict[str, str] = {}
-    for violation in itertools.chain.from_iterable(hold.violations for hold in released):
-        name = violation.field or ""  # "" stands for whole rows
-        since[name] = max(violation.partition, since.get(name, ""))
-    return since
 
 
 def open_hold(root: Path, new: Hold) -> Hold:
@@ -186,8 +180,16 @@ def close(root: Path, subject: str, but: str | None = None) -> list[Hold]:
     return closed
 
 
-def decide(root: Path, name: str, status: str, by: str, why: str) -> Hold:
+def decide(root: Path, name: str, status: str, by: str, why: str, *, once: bool = False) -> Hold:
     """Writes down what a person has decided.
+
+    Args:
+        root: The project.
+        name: The hold's id.
+        status: `released` or `rejected`.
+        by: Who decides.
+        why: The reason.
+        once: Later rows are not compared with the released ones.
 
     Raises:
         UserError: The hold does not exist, is not open or cannot be released, or the name or the
@@ -211,14 +213,18 @@ def decide(root: Path, name: str, status: str, by: str, why: str) -> Hold:
     for option, text in (("--by", by), ("--why", why)):
         if not text.strip():
             raise UserError(f"{option} must not be empty: git keeps it with the decision")
-    hold = replace(hold, status=status, by=by.strip(), why=why.strip(), when=_now())
+    if once and not can_be_once(hold):
+        raise UserError(
+            f"--once: {name} has no months of which one could be set aside; leave it out"
+        )
+    hold = replace(hold, status=status, by=by.strip(), why=why.strip(), when=_now(), once=once)
     write_hold(root, hold)
     return hold
 
 
 def reopen(root: Path, hold: Hold) -> None:
     """Opens a decided hold again."""
-    write_hold(root, replace(hold, status=OPEN, by=None, why=None, when=None))
+    write_hold(root, replace(hold, status=OPEN, by=None, why=None, when=None, once=False))
 
 
 def file_name(name: str) -> str:
@@ -266,6 +272,8 @@ def describe(hold: Hold) -> str:
         )
     else:
         lines.append(f"  accept it:   {command_for('release', hold)}")
+        if can_be_once(hold):
+            lines.append(f"  only once:   {command_for('release', hold, once=True)}")
     lines.append(f"  discard it:  {command_for('reject', hold)}")
     return "\n".join(lines)
 
@@ -292,9 +300,15 @@ def line_of(violation: Violation) -> str:
     return ": ".join(parts)
 
 
-def command_for(action: str, hold: Hold) -> str:
+def can_be_once(hold: Hold) -> bool:
+    """Whether its rows can be accepted and set aside: they are of some of a signal's months."""
+    return hold.kind == "signal" and hold.partition != "all"
+
+
+def command_for(action: str, hold: Hold, *, once: bool = False) -> str:
     """The command that releases or rejects a hold."""
-    return f'python run.py holds {action} {hold.id} --by NAME --why "TEXT"'
+    option = " --once" if once else ""
+    return f'python run.py holds {action} {hold.id}{option} --by NAME --why "TEXT"'
 
 
 def _of(root: Path, subject: str) -> list[Hold]:
@@ -335,7 +349,10 @@ def _hold_of(entries: dict[str, Any]) -> Hold:
         entries["violations"] = entries.pop("breaches")
     if "unfit" in entries:
         entries["releasable"] = not entries.pop("unfit")
-    violations = tuple(Violation(**violation) for violation in entries["violations"])
+    violations = tuple(
+        Violation(**{**violation, "also": tuple(violation.get("also", ()))})
+        for violation in entries["violations"]
+    )
     delivery = tuple(entries["delivery"])
     return Hold(**{**entries, "violations": violations, "delivery": delivery})
 
@@ -348,9 +365,15 @@ def write_hold(root: Path, hold: Hold) -> None:
     path.parent.mkdir(exist_ok=True)
     entries = asdict(hold)
     entries["why"] = mask_within(hold.why)
-    entries["violations"] = list(entries["violations"])
+    entries["violations"] = [
+        {key: list(value) if key == "also" else value
+         for key, value in violation.items() if key != "also" or value}
+        for violation in entries["violations"]
+    ]  # fmt: skip
     entries["delivery"] = list(hold.delivery)
     entries = {key: value for key, value in entries.items() if value is not None}
     if hold.kind == "signal":  # as it was before there were others
         del entries["kind"]
+    if not hold.once:
+        del entries["once"]
     write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=96))

@@ -417,7 +417,7 @@ def test_past_of_a_changed_partition_is_as_it_was(
     _deliver(project, 6)
     heights = {}
 
-    def look(_: Any, past: Any, delivery: Any, __: Any) -> list[Violation]:
+    def look(_: Any, past: Any, delivery: Any, *__: Any, **___: Any) -> list[Violation]:
         heights.update({name: (past[name].collect().height, delivery[name].height)
                         for name in delivery})  # fmt: skip
         return []

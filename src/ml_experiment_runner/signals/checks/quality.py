@@ -1,6 +1,7 @@
 """Quality rules: checks a delivery's values, volume and time against its contract."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -235,5 +236,6 @@ def in_first_partition(violations: Sequence[Violation]) -> Violation:
     first, *more = violations
     if not more:
         return first
-    also = enumerated([violation.partition for violation in more], 3)
-    return Violation(first.kind, first.field, f"{first.message}; also in {also}", first.partition)
+    also = tuple(violation.partition for violation in more)
+    message = f"{first.message}; also in {enumerated(also, 3)}"
+    return replace(first, message=message, also=also)

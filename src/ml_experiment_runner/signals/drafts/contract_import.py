@@ -17,7 +17,7 @@ from ml_experiment_runner.signals.contract import generated_key
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.drafts.draft import infer_source
-from ml_experiment_runner.signals.drafts.schema_inference import InferredTable
+from ml_experiment_runner.signals.drafts.inferred_table import InferredTable
 from ml_experiment_runner.signals.odcs.yaml_document import Entry, parse, read
 
 SUFFIXES = (".yaml", ".yml")

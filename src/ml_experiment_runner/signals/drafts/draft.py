@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,8 @@ from ml_experiment_runner.signals.contract.contract_file import contract_of
 from ml_experiment_runner.signals.contract.dialect import Dialect
 from ml_experiment_runner.signals.contract.source_configuration import SourceConfiguration
 from ml_experiment_runner.signals.drafts import promises, table
-from ml_experiment_runner.signals.drafts.schema_inference import (
-    InferredColumn,
-    InferredTable,
-    infer_schema,
-)
+from ml_experiment_runner.signals.drafts.inferred_table import InferredColumn, InferredTable
+from ml_experiment_runner.signals.drafts.schema_inference import infer_schema
 from ml_experiment_runner.signals.odcs import date_patterns
 from ml_experiment_runner.signals.odcs.yaml_document import parse
 from ml_experiment_runner.signals.snapshots import snapshot
@@ -71,6 +69,8 @@ def draft(root: Path, name: str, place: str) -> Contract:
     partitions = snapshot.by_partition(contract, fetch.fetch_rows(contract))
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, text)
+    if table.nearly_key:
+        print(f"signal {name}: the key is {', '.join(contract.key)}; {table.nearly_key}")
     for violation in broken(contract, partitions, now):
         print(f"signal {name}: {violation.message}")
     return contract
@@ -193,7 +193,7 @@ servers:
   - {server}
 
 # Rules are only what rows of any later month will keep too: add those that you know. Say
-# - {_about_key(table.keys)}
+# - {_about_key(table)}
 # - whether a semanticType is another: {", ".join(SEMANTIC_TYPES)}
 # and in the customProperties of a field
 # - what nobody knows yet when a prediction is made, {{property: knownAfterEvent, value: true}}
@@ -216,12 +216,18 @@ def _volume(table: InferredTable) -> str:
     return f"    quality:\n      - {rule}\n"
 
 
-def _about_key(keys: Sequence[tuple[str, ...]]) -> str:
+def _about_key(table: InferredTable) -> str:
     """What a person has to say of the key."""
-    if not keys:
-        return "which fields tell the rows apart, if any do, instead of a key of all of them"
-    also = "".join(f", or {_listed(key)}" for key in keys[1:3])
-    return f"whether the key is {_listed(keys[0])}{also}"
+    if not table.keys:
+        text = "which fields tell the rows apart, if any do, instead of a key of all of them"
+    else:
+        also = "".join(f", or {_listed(key)}" for key in table.keys[1:3])
+        text = f"whether the key is {_listed(table.keys[0])}{also}"
+    if table.nearly_key:
+        fields = _listed(table.nearly_key.fields)
+        text += f"; it is not {fields}, as {table.nearly_key}: if these are mistakes, have them "
+        text += "corrected and take the fewer fields"
+    return "\n#   ".join(textwrap.wrap(text, 96, break_long_words=False, break_on_hyphens=False))
 
 
 def _generated_key(table: InferredTable) -> str:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from ml_experiment_runner.signals.drafts.schema_inference import InferredColumn
+from ml_experiment_runner.signals.drafts.inferred_table import InferredColumn
 from ml_experiment_runner.signals.odcs.values import NUMERIC
 from ml_experiment_runner.signals.semantic_types import (
     CODE,
@@ -30,8 +30,8 @@ ROWS_A_CODE = 50
 """… if there are so many rows for each …"""
 RARE = 0.01
 """… each has at least this share of the rows, as rare ones point to rarer ones …"""
-SPAN = timedelta(days=300)
-"""… and none was new in the second half of a year: what is launched comes within it."""
+SPAN = timedelta(days=600)
+"""… and none was new in the second half, which is most of a year: launches have their seasons."""
 VERSION = r"^[vV]?\d+(\.\d+)+\b"
 """A text of this form is a version, and there will be others."""
 OPEN = re.compile(
@@ -86,8 +86,9 @@ def bounds(column: InferredColumn, meaning: str | None) -> Bounds:
         return None, None
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
     name = HUMP.sub("_", column.name)
-    if meaning == FLAG:
-        return low, high
+    if meaning == FLAG:  # where the one is rare, there may be a rarer two
+        ones = (values == high).mean()
+        return (low, high) if RARE <= ones <= 1 - RARE else (0, None)  # type: ignore[operator]
     ranges = ON_CLOCK if column.type == "integer" else {}
     for names, possible in (ranges | POSSIBLE).items():
         if re.search(rf"(?i)(^|[\W_]){names}$", name):
@@ -120,7 +121,7 @@ def valid_values(column: InferredColumn, meaning: str | None, times: pl.Series |
     if not 0 < len(values) <= min(CODES, len(column.values) // ROWS_A_CODE):
         return []
     span = times.max() - times.min() if times is not None else SPAN  # type: ignore[operator]
-    rarest = given.value_counts()["count"].min()
+    rarest = given.alias("").value_counts()["count"].min()
     is_known_early = given.head(len(given) // 2).n_unique() == len(values)
     is_rare = rarest < RARE * len(given)  # type: ignore[operator]
     if span < SPAN or is_rare or not is_known_early:  # type: ignore[operator]
@@ -138,11 +139,16 @@ def fewest_rows(partitions: Sequence[pl.DataFrame], time: str | None) -> int | N
     """How many rows a partition has at least, where they come steadily; there is no most."""
     if time is None:
         return sum(part.height for part in partitions) // 2
-    whole = [part for part in partitions if _is_whole(part[time])]
-    daily = [part.height / part[time].dt.month_end().dt.day()[0] for part in whole]
-    if len(whole) < 2 or max(daily) > STEADY * min(daily):
+    months = sorted(partitions, key=lambda part: part.select(pl.min(time)).item())
+    whole = [part for part in months if _is_whole(part[time])]
+    if len(whole) < 2 or not all(_is_whole(part[time]) for part in months[1:-1]):
         return None
-    return min(part.height for part in whole) // (4 if len(whole) >= YEAR else 10) or None
+    daily = [part.height / part[time].dt.month_end().dt.day()[0] for part in whole]
+    if max(daily) > STEADY * min(daily):
+        return None
+    # where times are of another zone, the first month may begin with a few hours
+    fewest = min(months[0].height, *(part.height for part in whole))
+    return fewest // (4 if len(whole) >= YEAR else 10) or None
 
 
 def _is_whole(times: pl.Series) -> bool:

@@ -4,11 +4,9 @@ polars' own inference does not fit a contract: it reads `007` as 7, `+1` as a te
 infinity, `0.1234567890123456789` as the nearest float and `01/02/2024` as 1 February.
 """
 
-import itertools
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -17,10 +15,12 @@ import polars as pl
 from ml_experiment_runner.project.errors import UserError
 from ml_experiment_runner.signals.casting import casts, exact_numbers, times
 from ml_experiment_runner.signals.checks.conditions import CLOCKS
-from ml_experiment_runner.signals.contract.contract import NESTED, Field
+from ml_experiment_runner.signals.contract.contract import Field
 from ml_experiment_runner.signals.drafts import date_detection
+from ml_experiment_runner.signals.drafts.inferred_table import InferredColumn, InferredTable
+from ml_experiment_runner.signals.drafts.key_inference import Keys
 from ml_experiment_runner.signals.odcs.values import NO_NAME
-from ml_experiment_runner.signals.semantic_types import CALENDAR, NAMES_THINGS, infer
+from ml_experiment_runner.signals.semantic_types import CALENDAR, infer
 
 if TYPE_CHECKING:
     from ml_experiment_runner.signals.drafts.raw_table import Raw
@@ -48,71 +48,8 @@ ZONES = (
     *("Asia/Tokyo", "Australia/Sydney", "America/Sao_Paulo"),
 )
 """Time zones that are tried where fields are called as parts of a clock."""
-FIELDS_OF_KEY, FIELDS_TRIED = 4, 20
-"""All sets of so many fields are tried, of so many; a larger key is put together field by field."""
-PAIRS = 3.0
-"""If fewer pairs of rows than these were the same by chance, it says nothing that none is."""
-DENSE = 10
-"""Whole numbers within so many times the rows are names; scattered ones are measures."""
 SAMPLE = 10_000
-"""So many rows are tried before all are."""
-
-
-@dataclass(frozen=True)
-class InferredColumn:
-    """A field, inferred from data.
-
-    Attributes:
-        values: In the contract's type.
-        personal: They may be about a person, by the name or by what they look like.
-        physical_name: What the source calls it.
-        format: How it writes dates and times, if not as ISO 8601 has it.
-        formats: Ways to read its dates, where nothing tells which is right.
-    """
-
-    name: str
-    type: str
-    values: pl.Series
-    personal: bool
-    physical_name: str
-    format: str | None = None
-    formats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class InferredTable:
-    """A table, inferred from data.
-
-    Attributes:
-        nulls: Texts that stand for nothing.
-        times: Fields that may be the event time.
-        keys: Sets of fields that tell the rows apart, the likeliest first; none where no fields do,
-            or only by chance.
-        daily: The event time is a day.
-        semantic_types: What the values of each field but the event time stand for.
-        zone: The time zone whose clock some of them repeat; UTC if none does.
-    """
-
-    columns: list[InferredColumn]
-    nulls: list[str]
-    times: list[str]
-    keys: list[tuple[str, ...]]
-    rows: int
-    daily: bool
-    semantic_types: Mapping[str, str]
-    zone: str
-
-    def column(self, name: str) -> InferredColumn:
-        """The field of this name."""
-        return next(column for column in self.columns if column.name == name)
-
-    def partitions(self) -> list[pl.DataFrame]:
-        """The rows by month of the event time."""
-        frame = pl.DataFrame([column.values for column in self.columns])
-        if not self.times:
-            return [frame]
-        month = pl.col(self.times[0]).dt.truncate("1mo").alias("")
-        return frame.with_columns(month).partition_by("", include_key=False)
+"""So many texts show whether they are about persons."""
 
 
 def infer_schema(raw: "Raw", argument: str, now: datetime) -> InferredTable:
@@ -137,12 +74,12 @@ def infer_schema(raw: "Raw", argument: str, now: datetime) -> InferredTable:
     days = [] if times else _times(columns, "date", now.date())[:1]
     columns = [_of_moments(column) if column.name in days else column for column in columns]
     times = times or days
-    keys = _keys(columns, times[0] if times else None)
+    keys = Keys(columns, times[0] if times else None)
     semantic_types, zone = _semantic_types(
-        columns, keys[0] if keys else (), times[0] if times else None
+        columns, keys.found[0] if keys.found else (), times[0] if times else None
     )
-    return InferredTable(columns, list(raw.nulls), times, keys, frame.height, bool(days),
-                         semantic_types, zone)  # fmt: skip
+    return InferredTable(columns, list(raw.nulls), times, keys.found, frame.height, bool(days),
+                         semantic_types, zone, keys.nearly())  # fmt: skip
 
 
 def _semantic_types(
@@ -303,84 +240,3 @@ def _type_of_exact(series: pl.Series) -> str:
         if possible and read(series).null_count() == series.null_count():
             return kind
     return "string"
-
-
-def _keys(columns: Sequence[InferredColumn], time: str | None) -> list[tuple[str, ...]]:
-    """The smallest sets of fields that identify a row, the likeliest first."""
-    whole = [column for column in columns if not column.values.has_nulls()]
-    frame = pl.DataFrame([column.values for column in whole])
-    if not whole or frame.n_unique() < frame.height:
-        return []
-    different = {column.name: column.values.n_unique() for column in whole}
-
-    def rank(key: tuple[str, ...]) -> tuple[bool, bool, int]:
-        """A key with the time is likelier, then one of few values."""
-        if len(key) == 1:
-            return key[0] == time, NAMES_THINGS.search(key[0]) is None, 0
-        return time not in key, False, math.prod(different[name] for name in key)
-
-    def is_told(key: Sequence[str]) -> bool:
-        """Whether a key is unique by more than chance."""
-        is_name = len(key) == 1 or time in key or any(NAMES_THINGS.search(name) for name in key)
-        return is_name or not _by_chance(frame, key)
-
-    plain = [column.name for column in whole if column.type not in ("number", "boolean", *NESTED)]
-    # a measure or a person's data may tell the rows of today apart, and not those of tomorrow
-    likely = [column.name for column in whole if column.name in plain and _may_be_named(column)]
-    for names in (likely, plain):
-        few = sorted(names, key=lambda name: name != time)[:FIELDS_TRIED]
-        for size in range(1, FIELDS_OF_KEY + 1):
-            sets = itertools.combinations(sorted(few if size > 1 else names, key=names.index), size)
-            if keys := [key for key in sets if _is_key(frame, key, different) and is_told(key)]:
-                return sorted(keys, key=rank)
-        if names and frame.select(names).n_unique() == frame.height:
-            key = _put_together(frame, names, time)
-            if is_told(key):
-                return [key]
-    return []
-
-
-def _by_chance(frame: pl.DataFrame, key: Sequence[str]) -> bool:
-    """Whether unrelated fields would identify so many rows by chance.
-
-    Then hardly any pair of rows would be the same in all of them, as the birthdays of a few people.
-    Of a grid of days and places, in which each day has each place once, many would.
-    """
-    rows = frame.height
-    pairs = expected = rows * (rows - 1) / 2
-    for name in key:
-        counts = frame[name].value_counts()["count"].cast(pl.Float64)
-        expected *= float((counts * (counts - 1)).sum()) / 2 / pairs
-    return expected < min(PAIRS, (rows - 1) / 6)  # of the smallest grids it is more than that
-
-
-def _may_be_named(column: InferredColumn) -> bool:
-    """Whether a field looks like a name or an identifier."""
-    if column.personal:
-        return False
-    if column.type != "integer" or NAMES_THINGS.search(column.name):
-        return True
-    span = int(column.values.max()) - int(column.values.min())  # type: ignore[arg-type]
-    return span < DENSE * len(column.values) or column.values.is_sorted()
-
-
-def _put_together(frame: pl.DataFrame, names: Sequence[str], time: str | None) -> tuple[str, ...]:
-    """A key of many fields: the time, then whatever separates most rows, until it is unique."""
-    key = [time] if time is not None and time in names else []
-    while not key or frame.select(key).n_unique() < frame.height:
-        rest = [name for name in names if name not in key]
-        key.append(max(rest, key=lambda name: frame.select(*key, name).n_unique()))
-    for name in sorted(key, key=names.index, reverse=True):
-        less = [other for other in key if other != name]
-        if less and frame.select(less).n_unique() == frame.height:
-            key = less
-    return tuple(sorted(key, key=names.index))
-
-
-def _is_key(frame: pl.DataFrame, names: Sequence[str], different: dict[str, int]) -> bool:
-    if math.prod(different[name] for name in names) < frame.height:
-        return False
-    few = frame.select(names).head(SAMPLE)
-    return few.n_unique() == few.height and (
-        few.height == frame.height or frame.select(names).n_unique() == frame.height
-    )

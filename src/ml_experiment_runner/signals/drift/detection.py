@@ -34,6 +34,8 @@ def changes(
     past: Mapping[str, pl.LazyFrame],
     delivery: Mapping[str, pl.DataFrame],
     accepted: Mapping[str, str],
+    *,
+    set_aside: Set[str] = frozenset(),
 ) -> list[Violation]:
     """The changes in a delivery that the signal's past does not explain.
 
@@ -43,16 +45,20 @@ def changes(
         delivery: New and changed partitions, whole, in the contract's types.
         accepted: By field (`""` for whole rows), the first partition since which a person has
             accepted its change: its past before that is not compared with.
+        set_aside: Partitions whose rows a person has accepted only once: they are not compared
+            with, and may be corrected.
     """
     frames = _newest(past)
     violations: list[Violation] = []
     for partition in sorted(delivery):
         rows = delivery[partition]
         if contract.event_time and partition in frames:
-            violations += _restated(contract, frames[partition], rows, partition, accepted)
+            if partition not in set_aside:
+                violations += _restated(contract, frames[partition], rows, partition, accepted)
             rows = rows.join(frames[partition], on=contract.key, how="anti")
         if rows.height >= FEW:
-            pasts = Pasts(contract, frames, rows, accepted)
+            usual = {name: frame for name, frame in frames.items() if name not in set_aside}
+            pasts = Pasts(contract, usual, rows, accepted)
             violations += [
                 _violation(contract, field, excesses, partition)
                 for field, excesses in explain(pasts, pasts.compare()).items()

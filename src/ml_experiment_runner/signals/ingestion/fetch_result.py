@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from ml_experiment_runner.holds import holds
+from ml_experiment_runner.holds import acceptance, holds
 from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals import sources
 from ml_experiment_runner.signals.checks import quality
@@ -264,13 +264,14 @@ def _drift(
 ) -> list[Violation]:
     """The changes that neither the past, nor a decision, nor the contract's version explains."""
     contract = delivery.contract
-    accepted = {**delivery.declared_changes, **holds.accepted(contract.root, contract.name)}
+    accepted = {**delivery.declared_changes, **acceptance.accepted(contract.root, contract.name)}
+    set_aside = acceptance.set_aside(contract.root, contract.name)
     declared_now = {
         field for field, since in delivery.declared_changes.items() if since == snapshots.LATER
     }
     return [
         violation
-        for violation in detection.changes(contract, past, changed, accepted)
+        for violation in detection.changes(contract, past, changed, accepted, set_aside=set_aside)
         if violation.field not in declared_now
     ]
 
