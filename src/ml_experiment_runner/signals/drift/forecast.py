@@ -10,6 +10,7 @@ Verification, VLDB 2018, watch the metrics of a table.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_experiment_runner.signals.drift.rows import Numbers
 
@@ -20,6 +21,8 @@ ODD = 2.0  # times the second worst one is so odd
 PRIOR = 4.0  # predictions that other figures of the kind stand for
 LEAST, SHORT = 4.5, 6.0  # standard deviations, and how many more for one prediction alone
 MARGIN = 1.35  # how much further than ever before a kind of figure has to be off
+MANY = 6  # figures of one field that are looked at together, too
+TOGETHER, FEWER = 1.2, 1.5  # times as far as ever before, and how much more for one prediction
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,16 @@ class Forecast:
         floor: What is too small to matter.
         width: How many standard errors such predictions were off, as a standard deviation.
         limit: How many of these a figure of the kind may be off.
+        groups: By figure, the number of the fields that it is about.
+        together: By these, how far all figures about them may be off on average (root mean square).
     """
 
     expected: Numbers
     floor: Numbers
     width: Numbers
     limit: float
+    groups: NDArray[np.int64]
+    together: Numbers
 
     def deviations(self, values: Numbers, noise: Numbers) -> Numbers:
         """How many times the limit new values are off, without a sign; NaN where untold.
@@ -49,8 +56,16 @@ class Forecast:
         deviations: Numbers = off / self.width / self.limit
         return deviations
 
+    def deviations_together(self, deviations: Numbers) -> Numbers:
+        """The same by group, of many small deviations; NaN where a group has few figures."""
+        off = _together((deviations * self.limit)[:, None], self.groups)[:, 0]
+        beyond: Numbers = off / self.together
+        return beyond
 
-def forecast(values: Numbers, noise: Numbers, floor: Numbers, season: int) -> Forecast | None:
+
+def forecast(
+    values: Numbers, noise: Numbers, floor: Numbers, groups: NDArray[np.int64], season: int
+) -> Forecast | None:
     """Predicts the next value of figures by what predicted each of them best so far.
 
     Candidates are the mean of all values, that of the last three, and the value a season before
@@ -60,6 +75,7 @@ def forecast(values: Numbers, noise: Numbers, floor: Numbers, season: int) -> Fo
         values: Figures by deliveries, in the order of time; NaN where there is none.
         noise: Their standard errors, in the same shape.
         floor: By figure, what is too small to matter.
+        groups: By figure, the number of the fields that it is about.
         season: After how many deliveries a year is over.
 
     Returns:
@@ -89,7 +105,10 @@ def forecast(values: Numbers, noise: Numbers, floor: Numbers, season: int) -> Fo
     # what the others of its own past would have said of each delivery
     others = squares[:, None] - np.minimum(_without_odd(off) ** 2, squares[:, None])
     before = np.sqrt(np.maximum(1.0, (PRIOR * usual + others) / (PRIOR + known[:, None] - 1)))
-    return Forecast(expected, floor, width, _limit(np.where(usable[:, None], off / before, np.nan)))
+    deviations = np.where(usable[:, None], off / before, np.nan)
+    return Forecast(
+        expected, floor, width, _limit(deviations), groups, _limits_together(deviations, groups)
+    )
 
 
 def _candidates(values: Numbers, season: int) -> list[Numbers]:
@@ -145,3 +164,25 @@ def _limit(deviations: Numbers) -> float:
     count = len(worst)
     usual = worst[-1] if count < ENOUGH or worst[-1] < ODD * worst[-2] else worst[-2]
     return max(LEAST + SHORT / count, MARGIN * float(usual))
+
+
+def _together(deviations: Numbers, groups: NDArray[np.int64]) -> Numbers:
+    """The root mean square of deviations by group and delivery; NaN for groups of few figures."""
+    shape = (int(groups.max()) + 1, deviations.shape[1])
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, groups, np.nan_to_num(deviations**2))
+    np.add.at(count, groups, ~np.isnan(deviations))
+    with np.errstate(all="ignore"):
+        mean: Numbers = np.sqrt(np.where(count >= MANY, total / count, np.nan))
+    return mean
+
+
+def _limits_together(deviations: Numbers, groups: NDArray[np.int64]) -> Numbers:
+    """By group, how far its figures may be off on average."""
+    together = _together(deviations, groups)
+    known = (~np.isnan(together)).sum(axis=1)
+    usual = np.max(np.nan_to_num(_without_odd(together)), axis=1)
+    limits: Numbers = np.where(
+        known > 0, np.maximum(usual, 1.25) * (TOGETHER + FEWER / np.maximum(known, 1)), np.nan
+    )
+    return limits

@@ -1,11 +1,15 @@
 """The past of a signal as deliveries of one length, and what of a new one it does not explain."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ml_experiment_runner.signals.drift.figures import FIGURES, Figures, Parts, Table
+from ml_experiment_runner.signals.drift.figures.kinds import FIGURES
+from ml_experiment_runner.signals.drift.figures.parts import Parts
+from ml_experiment_runner.signals.drift.figures.table import Figures, Table
 from ml_experiment_runner.signals.drift.forecast import Forecast, forecast
 from ml_experiment_runner.signals.drift.rows import Measure, Numbers, Rows
 
@@ -36,21 +40,23 @@ class History:
         beyond = []
         for figures, expected in self.forecasts.items():
             tables = list(figures.compute(self.models[figures], parts))
-            values, noise, _ = _joined(tables)
+            values, noise, _, groups = _joined(tables)
             off = expected.deviations(values[:, 0], noise[:, 0])
-            worst: dict[tuple[str, ...], tuple[float, str]] = {}
-            start = 0
-            for table in tables:
-                for number, (fields, _) in enumerate(table.names):
-                    place = start + number
-                    if off[place] > max(1.0, worst.get(fields, (0.0, ""))[0]):
-                        message = table.message(
-                            number, float(values[place, 0]), float(expected.expected[place])
-                        )
-                        worst[fields] = (float(off[place]), message)
-                start += len(table.names)
-            beyond += [(figures, Measure(fields, value, message))
-                       for fields, (value, message) in worst.items()]  # fmt: skip
+            together = expected.deviations_together(off)
+            off, together = np.nan_to_num(off), np.nan_to_num(together)
+            messages = [
+                functools.partial(table.message, number)
+                for table in tables for number in range(len(table.names))
+            ]  # fmt: skip
+            fields = [fields for table in tables for fields, _ in table.names]
+            for group in range(len(together)):
+                mine = np.flatnonzero(groups == group)
+                worst = int(mine[off[mine].argmax()])
+                strength = max(float(off[worst]), float(together[group]))
+                if strength > 1.0:
+                    now, usual = float(values[worst, 0]), float(expected.expected[worst])
+                    message = messages[worst](now, usual)
+                    beyond.append((figures, Measure(fields[worst], strength, message)))
         return beyond
 
 
@@ -108,9 +114,13 @@ def _first_day(month: int) -> int:
     return int(np.datetime64(f"{month // 12:04}-{month % 12 + 1:02}-01", "D").astype(np.int64))
 
 
-def _joined(tables: list[Table]) -> tuple[Numbers, Numbers, Numbers]:
+def _joined(tables: list[Table]) -> tuple[Numbers, Numbers, Numbers, NDArray[np.int64]]:
+    """Values, noise and floors of all figures, and by figure the number of its fields."""
+    fields = [fields for table in tables for fields, _ in table.names]
+    numbers = {each: number for number, each in enumerate(dict.fromkeys(fields))}
     return (
         np.concatenate([table.values for table in tables]),
         np.concatenate([table.noise for table in tables]),
         np.concatenate([table.floor for table in tables]),
+        np.array([numbers[each] for each in fields]),
     )

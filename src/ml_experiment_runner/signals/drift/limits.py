@@ -17,7 +17,7 @@ import polars as pl
 
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
-from ml_experiment_runner.signals.drift.figures import Figures
+from ml_experiment_runner.signals.drift.figures.table import Figures
 from ml_experiment_runner.signals.drift.history import History, learn_history
 from ml_experiment_runner.signals.drift.rows import FEW, Detector, Measure, Rows
 from ml_experiment_runner.signals.semantic_types import semantic_types

@@ -1,0 +1,109 @@
+"""How many rows there are, without a value, and with each code."""
+
+# ruff: noqa: D102  Figures documents learn and compute
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ml_experiment_runner.signals.drift.figures.parts import Parts
+from ml_experiment_runner.signals.drift.figures.table import (
+    Figures,
+    Table,
+    angle,
+    share_of,
+    shares,
+)
+
+MOST_CODES = 200  # of a field
+
+
+class Volume(Figures):
+    """Rows a day, and days with any."""
+
+    kind = "volume"
+    is_of_all = True
+
+    def learn(self, parts: Parts) -> None:  # noqa: ARG002
+        return None
+
+    def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
+        daily = parts.sizes / parts.days
+        with np.errstate(divide="ignore"):
+            values = np.where(parts.sizes > 0, np.log(daily), np.nan)[None]
+        noise = 1 / np.sqrt(np.maximum(parts.sizes, 1))[None]
+
+        def message(_: int, now: float, expected: float) -> str:
+            return f"{np.exp(now):,.3g} rows a day, expected {np.exp(expected):,.3g}"
+
+        yield Table([((), "rows")], values, noise, np.array([0.08]), message)
+        clock = parts.rows.clock.get("hour")
+        if clock is None:
+            return
+        day = parts.rows.days.astype(np.int64)
+        hours = np.unique(
+            parts.label * 10_000_000 + (day - day.min()) * 24 + clock.astype(np.int64)
+        )
+        filled = np.stack([
+            np.bincount(parts.days_with_rows[0], minlength=parts.count) / parts.days,
+            np.bincount(hours // 10_000_000, minlength=parts.count) / (24 * parts.days),
+        ]).clip(0, 1)  # fmt: skip
+        units = ("days", "hours")
+
+        def of_time(number: int, now: float, expected: float) -> str:
+            return (f"{share_of(now):.0%} of the {units[number]} have rows, expected "
+                    f"{share_of(expected):.0%}")  # fmt: skip
+
+        # not by chance as shares are: of a steady feed none is missing
+        yield Table([((), unit) for unit in units], angle(filled), np.full(filled.shape, 0.02),
+                    np.full(2, 0.08), of_time)  # fmt: skip
+
+
+class Nulls(Figures):
+    """Rows without a value of a field."""
+
+    kind = "missing values"
+
+    def learn(self, parts: Parts) -> list[str]:
+        rows = parts.rows
+        always = {*rows.contract.key, rows.event}
+        return [name for name in rows.frame.columns if name not in always]
+
+    def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
+        if not model:
+            return
+        counts = np.array(
+            [np.bincount(parts.label[parts.rows.is_null(name)], minlength=parts.count)
+             for name in model], dtype=np.float64,
+        )  # fmt: skip
+        yield shares(
+            [((name,), "") for name in model], counts, parts.sizes,
+            lambda number, now, usual: f"{model[number]} has no value in {now:.1%} of the rows, "
+            f"expected {usual:.1%}",
+        )  # fmt: skip
+
+
+class CodeShares(Figures):
+    """Rows with each code of a field: one that came, went, was merged or swapped."""
+
+    kind = "shares"
+
+    def learn(self, parts: Parts) -> dict[str, list[str]]:
+        rows = parts.rows
+        model = {}
+        for name, codes in rows.categories.items():
+            counted = codes.drop_nulls().value_counts(sort=True, name="\0rows")
+            if 1 <= counted.height <= max(MOST_CODES, len(rows) // 50):
+                model[name] = counted[name].head(MOST_CODES).to_list()
+        return model
+
+    def compute(self, model: dict[str, list[str]], parts: Parts) -> Iterator[Table]:
+        for name, known in model.items():
+            codes = parts.rows.code_numbers(name, known)
+            counts = parts.counts(codes, len(known) + 1)  # the last one are all others
+
+            def message(number: int, now: float, usual: float, known: Sequence[str] = known) -> str:
+                return f"{known[number]!r} is in {now:.1%} of the rows, expected {usual:.1%}"
+
+            yield shares([((name,), code) for code in known], counts[:-1], counts.sum(axis=0),
+                         message)  # fmt: skip

@@ -1,0 +1,105 @@
+"""How high numbers are at each code and hour."""
+
+# ruff: noqa: D102  Figures documents learn and compute
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ml_experiment_runner.signals.drift.figures.counts import MOST_CODES
+from ml_experiment_runner.signals.drift.figures.parts import Parts
+from ml_experiment_runner.signals.drift.figures.scaling import Scale, moments, scale_of, scales
+from ml_experiment_runner.signals.drift.figures.table import (
+    FEWEST,
+    Figures,
+    Table,
+)
+
+
+class GroupLevels(Figures):
+    """How far a number lies at each code from its mean over all: one place in another unit."""
+
+    kind = "level of a group"
+    CODES, NUMBERS = 60, 12
+
+    def learn(self, parts: Parts) -> dict[str, Any]:
+        rows = parts.rows
+        scale = dict(list(scales(rows).items())[: self.NUMBERS])
+        codes = {}
+        for name in rows.codes:
+            counted = rows.texts[name].drop_nulls().value_counts(sort=True, name="\0rows")
+            if 2 <= counted.height <= MOST_CODES:
+                codes[name] = counted[name].head(self.CODES).to_list()
+        return {"scale": scale, "codes": codes}
+
+    def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
+        scaled = {name: scale_of(parts.rows.numbers[name], scale)
+                  for name, scale in model["scale"].items()}  # fmt: skip
+        for code, known in model["codes"].items():
+            numbers = parts.rows.code_numbers(code, known)
+            cells = numbers * parts.count + parts.label
+            for name, values in scaled.items():
+                there = (numbers >= 0) & (numbers < len(known))
+                count, mean, deviation = moments(
+                    values[there], cells[there], len(known) * parts.count
+                )
+                _, overall, _ = moments(values, parts.label, parts.count)
+                shape = (len(known), parts.count)
+                offset = mean.reshape(shape) - overall
+                enough = count.reshape(shape) >= FEWEST
+                names = [((name, code), label) for label in known]
+
+                def message(
+                    number: int, now: float, expected: float,
+                    name: str = name, code: str = code, known: Sequence[str] = known,
+                ) -> str:  # fmt: skip
+                    width = model["scale"][name][1]
+                    return (
+                        f"at {code} {known[number]!r} its mean is {now * width:+.3g} from that of "
+                        f"all rows, expected {expected * width:+.3g}"
+                    )
+
+                yield Table(
+                    names, np.where(enough, offset, np.nan),
+                    (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) + 0.01,
+                    np.full(len(known), 0.1), message,
+                )  # fmt: skip
+
+
+class HourLevels(Figures):
+    """How far a number lies at each hour from its mean: a clock that goes wrong shifts them all."""
+
+    kind = "daily course"
+
+    def learn(self, parts: Parts) -> dict[str, Scale]:
+        rows = parts.rows
+        if rows.event is None or len(np.unique(rows.clock["hour"])) < 3:
+            return {}
+        return dict(list(scales(rows).items())[: GroupLevels.NUMBERS])
+
+    def compute(self, model: dict[str, Scale], parts: Parts) -> Iterator[Table]:
+        rows = parts.rows
+        if not model or rows.event is None:
+            return
+        hour = rows.clock["hour"].astype(np.int64)
+        cells = hour * parts.count + parts.label
+        shape = (24, parts.count)
+        for name, scale in model.items():
+            values = scale_of(rows.numbers[name], scale)
+            count, mean, deviation = moments(values, cells, 24 * parts.count)
+            _, overall, spread = moments(values, parts.label, parts.count)
+            offset = (mean.reshape(shape) - overall) / (spread + 0.02)
+            enough = count.reshape(shape) >= FEWEST
+            event = rows.event
+
+            def message(number: int, now: float, expected: float) -> str:
+                return (f"at {number} o'clock its mean is {now:+.2f} standard deviations from that "
+                        f"of the day, expected {expected:+.2f}")  # fmt: skip
+
+            yield Table(
+                [((name, event), str(number)) for number in range(24)],
+                np.where(enough, offset, np.nan),
+                (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) / (spread + 0.02) + 0.01,
+                np.full(24, 0.1), message,
+            )  # fmt: skip

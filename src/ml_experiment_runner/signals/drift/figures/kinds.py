@@ -1,0 +1,29 @@
+"""All kinds of figures."""
+
+from ml_experiment_runner.signals.drift.figures import (
+    association,
+    copies,
+    counts,
+    groups,
+    numbers,
+    texts,
+    times,
+)
+from ml_experiment_runner.signals.drift.figures.table import Figures
+
+FIGURES: tuple[Figures, ...] = (
+    counts.Volume(),
+    counts.Nulls(),
+    counts.CodeShares(),
+    times.Hours(),
+    times.Weekdays(),
+    times.Precision(),
+    numbers.Tails(),
+    numbers.Levels(),
+    numbers.Variety(),
+    groups.GroupLevels(),
+    groups.HourLevels(),
+    association.Association(),
+    texts.TextForms(),
+    copies.Copies(),
+)

@@ -1,0 +1,69 @@
+"""What texts look like."""
+
+# ruff: noqa: D102  Figures documents learn and compute
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from ml_experiment_runner.signals.drift.figures.parts import Parts
+from ml_experiment_runner.signals.drift.figures.scaling import moments
+from ml_experiment_runner.signals.drift.figures.table import (
+    Figures,
+    Table,
+    shares,
+)
+
+
+class TextForms(Figures):
+    """What texts look like: their length, and which characters they have."""
+
+    kind = "form of texts"
+    is_rough = False
+    PATTERNS: ClassVar = {
+        "other than ASCII characters": r"[^\x00-\x7F]",
+        "lower case": r"[a-z]",
+        "upper case": r"[A-Z]",
+        "a digit": r"\d",
+        "a space at an end": r"^\s|\s$",
+        "a space": r"\S\s+\S",
+        "a hyphen, dot or slash": r"[-./_]",
+    }
+
+    def learn(self, parts: Parts) -> list[str]:
+        rows = parts.rows
+        return list(rows.texts)
+
+    def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
+        for name in model:
+            texts = parts.rows.texts[name]
+            there = texts.is_not_null().to_numpy()
+            label = parts.label[there]
+            distinct = texts.filter(pl.Series(there)).to_frame("text").with_columns(
+                pl.col("text").rank("dense").cast(pl.Int64).alias("number") - 1
+            )  # fmt: skip
+            codes = distinct["number"].to_numpy()
+            each = distinct.unique("number").sort("number")["text"]
+            flags = [each.str.contains(pattern).to_numpy() for pattern in self.PATTERNS.values()]
+            lengths = each.str.len_chars().to_numpy().astype(np.float64)
+            counts = np.array([np.bincount(label[flag[codes]], minlength=parts.count)
+                               for flag in flags], dtype=np.float64)  # fmt: skip
+            totals = np.bincount(label, minlength=parts.count).astype(np.float64)
+            labels = list(self.PATTERNS)
+
+            def message(
+                number: int, now: float, usual: float, labels: Sequence[str] = labels
+            ) -> str:
+                return f"{now:.1%} of the texts have {labels[number]}, expected {usual:.1%}"
+
+            yield shares([((name,), label) for label in labels], counts, totals, message)
+            count, mean, deviation = moments(lengths[codes], label, parts.count)
+
+            def in_length(_: int, now: float, expected: float) -> str:
+                return f"its texts have {now:.1f} characters on average, expected {expected:.1f}"
+
+            yield Table([((name,), "length")], mean[None],
+                        (deviation / np.sqrt(np.maximum(count, 1)))[None], np.array([0.1]),
+                        in_length)  # fmt: skip
