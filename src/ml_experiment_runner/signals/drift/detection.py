@@ -98,7 +98,7 @@ def _most_to_blame(left: Iterable[Excess], rests: Mapping[str, list[Excess]]) ->
 def _excesses_of(field: str, excesses: Iterable[Excess]) -> list[Excess]:
     """A field's excesses: first those that are mainly about it, then by strength."""
     own = [excess for excess in excesses if field in excess.fields]
-    return sorted(own, key=lambda excess: (excess.measure.fields[:1] != (field,), -excess.strength))
+    return sorted(own, key=lambda excess: (excess.measure.likeliest != field, -excess.strength))
 
 
 class Pasts:
@@ -214,8 +214,9 @@ def _own(excesses: Iterable[Excess], field: str) -> float:
     for excess in excesses:
         fields = excess.fields
         if excess.detector is RELATION:
-            weight += 0.1 * math.log1p(excess.strength) * (field == fields[0])
+            weight += 0.1 * math.log1p(excess.strength) * (field == excess.measure.likeliest)
         elif field in fields:
-            first = 1.1 if field == fields[0] else 1.0  # the likelier one of equals
+            # the likelier one of equals
+            first = 1.1 if field == excess.measure.likeliest else 1.0
             weight += first * 2 / len(fields) * math.log1p(excess.strength)
     return weight

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from ml_experiment_runner.signals.drift.rows import Numbers
 
-FEWEST = 3  # predictions that have to be known before another one is compared
+FEWEST = 4  # predictions that have to be known before another one is compared
 SEASONS = 6  # the same, of predictions from a year before
 ENOUGH = 8  # predictions of which the worst may be an accepted odd delivery
 ODD = 2.0  # times the second worst one is so odd
 PRIOR = 4.0  # predictions that other figures of the kind stand for
 LEAST, SHORT = 4.5, 6.0  # standard deviations, and how many more for one prediction alone
 MARGIN = 1.35  # how much further than ever before a kind of figure has to be off
+PREFERRED = (1.0, 1.2, 1.5, 1.8)  # a later candidate has to be so much better
 MANY = 6  # figures of one field that are looked at together, too
 TOGETHER, FEWER = 1.2, 1.5  # times as far as ever before, and how much more for one prediction
+SIGMAS = 5.0  # standard errors of the root mean square of as many independent figures
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def forecast(
     known = (~np.isnan(off)).sum(axis=2)
     squares = np.nansum(_without_odd(off) ** 2, axis=2)
     with np.errstate(all="ignore"):
-        score = squares / known * (1 + 3 / known)
+        score = squares / known * (1 + 3 / known) * np.array(PREFERRED)[:, None]
     needed = np.array([FEWEST, FEWEST, SEASONS, SEASONS])[:, None]
     score[known < needed] = np.inf
     best = np.argmin(score, axis=0)
@@ -182,7 +184,9 @@ def _limits_together(deviations: Numbers, groups: NDArray[np.int64]) -> Numbers:
     together = _together(deviations, groups)
     known = (~np.isnan(together)).sum(axis=1)
     usual = np.max(np.nan_to_num(_without_odd(together)), axis=1)
-    limits: Numbers = np.where(
-        known > 0, np.maximum(usual, 1.25) * (TOGETHER + FEWER / np.maximum(known, 1)), np.nan
+    figures = np.bincount(groups)
+    limits = np.maximum(
+        usual * (TOGETHER + FEWER / np.maximum(known, 1)), 1 + SIGMAS / np.sqrt(2 * figures)
     )
-    return limits
+    limits_known: Numbers = np.where(known > 0, limits, np.nan)
+    return limits_known

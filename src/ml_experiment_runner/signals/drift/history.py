@@ -14,7 +14,7 @@ from ml_experiment_runner.signals.drift.forecast import Forecast, forecast
 from ml_experiment_runner.signals.drift.rows import Measure, Numbers, Rows
 
 MOST_PARTS = 60  # newer ones first
-SOME = 150_000  # rows of a large past that most figures are computed from
+SOME = 100_000  # rows of a large past that most figures are computed from
 YEAR = 365.25
 MONTH = (27, 31)  # days of a delivery that is taken for a month
 COVERED = 0.8  # of its days, for a part at the past's beginning to count
@@ -27,7 +27,7 @@ class History:
     Attributes:
         models: What each kind of figures has to know of the past.
         forecasts: What it expects of the next delivery.
-        parts: How many deliveries the past has.
+        parts: How many deliveries with rows the past has.
     """
 
     models: dict[Figures, Any]
@@ -42,8 +42,8 @@ class History:
             tables = list(figures.compute(self.models[figures], parts))
             values, noise, _, groups = _joined(tables)
             off = expected.deviations(values[:, 0], noise[:, 0])
-            together = expected.deviations_together(off)
-            off, together = np.nan_to_num(off), np.nan_to_num(together)
+            together = np.nan_to_num(expected.deviations_together(off)) * figures.is_apart
+            off = np.nan_to_num(off)
             messages = [
                 functools.partial(table.message, number)
                 for table in tables for number in range(len(table.names))
@@ -56,7 +56,11 @@ class History:
                 if strength > 1.0:
                     now, usual = float(values[worst, 0]), float(expected.expected[worst])
                     message = messages[worst](now, usual)
-                    beyond.append((figures, Measure(fields[worst], strength, message)))
+                    # several codes that are at another level were swapped
+                    several = figures.of_codes and (off[mine] > max(1.0, off[worst] / 2)).sum() > 1
+                    first = fields[worst][-1] if several else ""
+                    measure = Measure(fields[worst], strength, message, first=first)
+                    beyond.append((figures, measure))
         return beyond
 
 
@@ -83,7 +87,7 @@ def learn_history(rows: Rows, days: int) -> History:
         expected = forecast(*_joined(tables), season)
         if expected is not None:
             models[figures], forecasts[figures] = model, expected
-    return History(models, forecasts, parts.count)
+    return History(models, forecasts, int((parts.sizes > 0).sum()))
 
 
 def part(rows: Rows, days: int) -> Parts | None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.rows import (
+    CLOCK,
     FEW,
     Detector,
     Flags,
@@ -27,9 +28,10 @@ class Clock(Detector):
     Either they are the part itself, or each of the part's values has one of theirs.
     """
 
-    kind, floor, factor, is_rough = "clock", 0.004, 2.0, False
+    kind, floor, factor, is_seasonal = "clock", 0.004, 2.0, False
     MOST = 400  # values of a field; more do not follow from a part of a time
     AGREE = 0.995
+    SHORT = ("hour", "minute", "time")
     LONGER: ClassVar = {"month": "year", "quarter": "year", "week": "year", "day of year": "year",
                         "day": "month", "weekday": "week", "hour": "day"}  # fmt: skip
 
@@ -71,9 +73,9 @@ class Clock(Detector):
             (name, part): self._share(rows, name, part, follows)
             for (name, part), follows in model.items()
         }  # fmt: skip
-        # where one of several is wrong, the others tell that the time is right
-        wrong = {name for (name, _), share in differ.items() if share > self.floor}
-        alone = len(wrong) == 1 and len({name for name, _ in model}) > 1
+        # where one of several is wrong, the others tell that the time is right, but for hours
+        wrong = {(name, part) for (name, part), share in differ.items() if share > self.floor}
+        alone = len(wrong) == 1 < len(differ) and not any(part in self.SHORT for _, part in wrong)
         for (name, part), share in differ.items():
             assert rows.event is not None
             fields = (name, rows.event) if alone else (rows.event, name)
@@ -95,8 +97,8 @@ class Clock(Detector):
         """The parts of the time that a field of whole numbers is; several if it never changed."""
         if not rows.frame[name].dtype.is_integer():
             return []
-        parts = [part for part, clock in rows.clock.items()
-                 if self._written(rows, name, clock) < 1 - self.AGREE]  # fmt: skip
+        parts = [part for part in CLOCK
+                 if self._written(rows, name, rows.clock[part]) < 1 - self.AGREE]  # fmt: skip
         if rows.frame[name].n_unique() > 1:
             return parts[:1]
         return [part for part in parts if part not in ("hour", "minute")]
@@ -147,6 +149,7 @@ class Twice(Detector):
     """
 
     kind, floor, is_share = "twice", 0.5, False
+    is_seasonal = False
     needs = "newest"
 
     def learn(self, rows: Rows) -> list[str]:
@@ -158,7 +161,7 @@ class Twice(Detector):
             assert rows.event is not None
             count = self._count(rows, model)
             yield Measure(
-                (rows.event, *rows.places), float(count),
+                (rows.event, *rows.places, *sorted(rows.calendar)), float(count),
                 f"{count:,} rows share {', '.join(model)} with another, never so before",
             )  # fmt: skip
 
@@ -170,7 +173,7 @@ class Twice(Detector):
 class Sums(Detector):
     """Differences of two or three fields that take a few values only: a = b + c, and the like."""
 
-    kind, floor, factor, is_rough = "sum", 0.006, 2.0, False
+    kind, floor, factor, is_seasonal = "sum", 0.006, 2.0, False
     SOME = 3000
 
     def learn(self, rows: Rows) -> dict[tuple[str, ...], Numbers]:
@@ -194,13 +197,29 @@ class Sums(Detector):
 
     def measure(self, model: dict[tuple[str, ...], Numbers], rows: Rows) -> Iterator[Measure]:
         for fields, usual in model.items():
-            values = self._difference(rows, fields)
-            if len(values) >= 30:
-                share = float((~np.isin(values, usual)).mean())
+            differences = self._difference(rows, fields)
+            wrong = ~np.isin(differences, usual)
+            if len(wrong) >= 30:
                 yield Measure(
-                    fields, share,
-                    f"in {share:.1%} of the rows {' - '.join(fields)} has an unusual value",
+                    fields, float(wrong.mean()),
+                    f"in {wrong.mean():.1%} of the rows {' - '.join(fields)} has an unusual value",
+                    first=self._culprit(rows, fields, differences, wrong),
                 )  # fmt: skip
+
+    @staticmethod
+    def _culprit(rows: Rows, fields: tuple[str, ...], differences: Numbers, wrong: Flags) -> str:
+        """The field that what is missing goes with, as a scaled summand's does."""
+        there = ~np.isnan(sum(rows.numbers[name] for name in fields))
+        if wrong.sum() < 20 or np.ptp(differences[wrong]) == 0:
+            return fields[0]
+        rest = np.argsort(np.argsort(np.abs(differences[wrong])))
+        closeness = {}
+        for name in fields:
+            values = np.abs(rows.numbers[name][there][wrong])
+            ranks = np.argsort(np.argsort(values))
+            closeness[name] = abs(float(np.corrcoef(rest, ranks)[0, 1]))
+        best = max(fields, key=lambda name: closeness[name])
+        return best if closeness[best] > 0.8 else fields[0]
 
     @staticmethod
     def _sets(names: list[str]) -> Iterator[tuple[str, ...]]:
@@ -218,7 +237,7 @@ class Sums(Detector):
 class Products(Detector):
     """Fields that are the product or the ratio of two others, or a multiple of one, as rounded."""
 
-    kind, floor, factor, is_rough = "product", 0.006, 2.0, False
+    kind, floor, factor, is_seasonal = "product", 0.006, 2.0, False
     SOME, MOST = 2000, 14
 
     def learn(self, rows: Rows) -> dict[tuple[str, ...], tuple[str, float, int]]:
@@ -306,7 +325,7 @@ class Dependence(Detector):
     Approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.
     """
 
-    kind, floor, factor, is_rough = "dependence", 0.02, 2.5, False
+    kind, floor, factor, is_seasonal = "dependence", 0.02, 2.5, False
     SOME, MANY, FEWEST = 10_000, 100_000, 200
 
     def learn(self, rows: Rows) -> dict[tuple[tuple[str, ...], str], pl.DataFrame]:

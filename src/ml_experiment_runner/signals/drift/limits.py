@@ -46,14 +46,14 @@ DETECTORS: tuple[Detector, ...] = (
 VOLUME = next(detector for detector in DETECTORS if isinstance(detector, sequence.Volume))
 RELATION = next(detector for detector in DETECTORS if isinstance(detector, relationships.Relation))
 
-SOME, NEWEST = 60_000, 100_000  # rows of a large past that most detectors learn from
+SOME, NEWEST = 40_000, 60_000  # rows of a large past that most detectors learn from
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
 FEWEST_PARTS = 3  # of the past that tell whether a detector can be trusted
 MOST_PARTS = 24  # of the past that are measured, the newest
 ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
-LEARNING = (1.5, 3.0)  # times its limit, shortly before a year is known and at the beginning
+LEARNING = (1.2, 2.5)  # times its limit, shortly before a year is known and at the beginning
 WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 
 Model = dict[Detector, Any]
@@ -211,9 +211,10 @@ def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
 
 def is_certain(past: Past, excess: Excess) -> bool:
     """Whether an excess cannot be a season that the past has not seen yet."""
-    missing = max(0.0, 1 - past.days / YEAR)
+    parts = 12 if past.history is None else past.history.parts
+    missing = max(0.0, 1 - past.days / YEAR, 1 - parts / 12)
     needed = 1.0 if not missing else LEARNING[0] + (LEARNING[1] - LEARNING[0]) * missing
-    return not excess.detector.is_rough or excess.strength > needed
+    return not excess.detector.is_seasonal or excess.strength > needed
 
 
 def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:

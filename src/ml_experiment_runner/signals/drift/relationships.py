@@ -50,9 +50,13 @@ class Together(Detector):
             (name, what), (partner, other_what) = states[row], states[column]
             if name == partner and row != column:
                 continue
+            # rows without the one among those with the other are more where the other comes more
+            rise = 1.0 if row == column else min(
+                1.0, (1 - past[column, column] + 1e-9) / (1 - shares[column, column] + 1e-9)
+            )  # fmt: skip
             though = "" if row == column else f", though {partner} is not ({other_what})"
             yield Measure(
-                (name,) if row == column else (name, partner), float(shares[row, column]),
+                (name,) if row == column else (name, partner), rise * float(shares[row, column]),
                 f"{name} has {what} in {shares[row, column]:.1%} of the rows{though}; before in "
                 f"{past[row, column]:.1%}",
                 f"{what}/{other_what}",

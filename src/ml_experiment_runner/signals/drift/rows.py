@@ -35,12 +35,19 @@ class Measure:
         what: Tells figures of one check about the same fields apart.
         value: The larger, the further from the past.
         message: The same in words, with numbers.
+        first: The field that it is mainly about, if not the first.
     """
 
     fields: tuple[str, ...]
     value: float
     message: str
     what: str = ""
+    first: str = ""
+
+    @property
+    def likeliest(self) -> str:
+        """The field that it is mainly about; none where it is about the rows as such."""
+        return self.first or (self.fields[0] if self.fields else "")
 
     @property
     def key(self) -> tuple[tuple[str, ...], str]:
@@ -57,8 +64,8 @@ class Detector(ABC):
         factor: The limit is this many times the largest value that the past gave by itself.
         is_share: The value is a share of rows, so its limit allows for the number of rows.
         has_past: The past can be measured against itself; else the floor alone is the limit.
-        is_rough: A storm or a holiday moves it, so a short past has wider limits, and as long as no
-            whole year is known it has to be far beyond them.
+        is_rough: A storm or a holiday moves it, so a short past has wider limits.
+        is_seasonal: A season may move it: before a whole year is known it has to be far beyond.
         needs: Rows of a large past that it learns from: some at random, the newest, or all.
     """
 
@@ -68,6 +75,7 @@ class Detector(ABC):
     is_share: ClassVar[bool] = True
     has_past: ClassVar[bool] = True
     is_rough: ClassVar[bool] = True
+    is_seasonal: ClassVar[bool] = True
     needs: ClassVar[Literal["some", "newest", "all"]] = "some"
 
     @abstractmethod
@@ -86,6 +94,19 @@ class Detector(ABC):
         """The value above which neither chance nor season explains so many rows."""
         limit = max(self.floor, self.factor * natural)
         return limit + 4 * float(np.sqrt(limit / max(rows, 1))) if self.is_share else limit
+
+
+class LocalClock(dict[str, Numbers]):
+    """The parts of moments, such as their hour, each computed when it is asked for."""
+
+    def __init__(self, local: pl.Series) -> None:
+        super().__init__()
+        self._local = local
+
+    def __missing__(self, part: str) -> Numbers:
+        name = "ordinal_day" if part == "day of year" else part
+        self[part] = getattr(self._local.dt, name)().cast(pl.Float64).to_numpy()
+        return self[part]
 
 
 class Rows:
@@ -164,16 +185,10 @@ class Rows:
         return {name: self.frame[name].is_null().to_numpy() for name in self.frame.columns}
 
     @cached_property
-    def clock(self) -> dict[str, Numbers]:
-        """The event time's parts where it happened; empty for a state."""
-        if self.event is None:
-            return {}
-        local = self.frame[self.event].dt.convert_time_zone(self.contract.time_zone).dt
-        names = {"day of year": "ordinal_day"}
-        return {
-            part: getattr(local, names.get(part, part))().cast(pl.Float64).to_numpy()
-            for part in CLOCK
-        }
+    def clock(self) -> "LocalClock":
+        """The event time's parts where it happened."""
+        assert self.event is not None
+        return LocalClock(self.frame[self.event].dt.convert_time_zone(self.contract.time_zone))
 
     def local_time(self, part: str) -> pl.Series:
         """The event's local `date` or `time`."""

@@ -96,6 +96,7 @@ class Frozen(Detector):
     """The share of a day's rows that have the day's most frequent number."""
 
     kind, floor, factor = "frozen", 0.12, 1.3
+    is_seasonal = False
     needs = "newest"
     PLACES = 50  # with more of them, the day is looked at as a whole
 
@@ -135,6 +136,7 @@ class RepeatedDay(Detector):
     """Whether a day brings the values of the day before, at the same places and hours."""
 
     kind, floor, factor, is_share = "repeated day", 0.3, 1.5, False
+    is_seasonal = False
     needs = "newest"
 
     def learn(self, rows: Rows) -> dict[str, float]:
@@ -183,6 +185,7 @@ class Volume(Detector):
     """
 
     kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
+    is_seasonal = False
     needs = "all"
     STEADY = 0.5  # of a usual day's rows on a poor one
 
@@ -206,13 +209,14 @@ class Volume(Detector):
         yield Measure((), abs(float(np.log(now / model))),
                       f"{now:,.0f} rows a day, before {model:,.0f}", "rows")  # fmt: skip
         missing = int((days == 0).sum())
-        yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
+        yield Measure((), 0.12 * missing, f"{missing} days in between have no row", "days")
 
 
 class ChangedRows(Detector):
     """Recorded rows that are missing or changed; for a state, and for restated months."""
 
     kind, floor, has_past = "changed rows", 0.004, False
+    is_seasonal = False
     needs = "all"
 
     def learn(self, rows: Rows) -> pl.DataFrame | None:

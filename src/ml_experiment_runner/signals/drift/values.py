@@ -28,7 +28,7 @@ class NewValues(Detector):
     to be new (Good, The Population Frequencies of Species, Biometrika 1953).
     """
 
-    kind, floor, factor, is_rough = "new values", 0.012, 3.0, False
+    kind, floor, factor, is_seasonal = "new values", 0.012, 3.0, False
 
     def learn(self, rows: Rows) -> dict[str, tuple[Numbers, float, float, float]]:
         model = {}
@@ -63,17 +63,21 @@ class NewValues(Detector):
 
 
 class NewCodes(Detector):
-    """Texts that the past never had, beyond what its single ones let expect (Good 1953)."""
+    """Texts that the past never had, beyond what its rare ones let expect (Good 1953).
 
-    kind, floor, factor, is_rough = "new codes", 0.004, 2.5, False
+    A code counts once a day, as an event of many rows brings its own all at once.
+    """
+
+    kind, floor, factor, is_seasonal = "new codes", 0.004, 2.5, False
 
     def learn(self, rows: Rows) -> dict[str, tuple[pl.Series, float]]:
         model = {}
         for name in rows.codes:
-            counted = rows.texts[name].drop_nulls().value_counts(name="\0rows")
-            if counted.height <= max(50, len(rows) / 5):
-                once = int((counted["\0rows"] == 1).sum())
-                model[name] = (counted[name], (once + 3) / max(int(counted["\0rows"].sum()), 1))
+            days = self._by_day(rows, name).group_by("code").len("days")
+            if 0 < days.height <= max(50, len(rows) / 5):
+                once, pairs = int((days["days"] == 1).sum()), int(days["days"].sum())
+                unseen = max((once + 3) / pairs, self._newly(rows, name))
+                model[name] = (days["code"], float(unseen))
         return model
 
     def measure(self, model: dict[str, tuple[pl.Series, float]], rows: Rows) -> Iterator[Measure]:
@@ -82,18 +86,38 @@ class NewCodes(Detector):
             if len(texts) < FEWEST:
                 continue
             new = texts.filter(~texts.is_in(known.implode()))
-            share = len(new) / len(texts)
+            pairs = self._by_day(rows, name)["code"]
+            share = float((~pairs.is_in(known.implode())).sum() / len(pairs))
+            chance = 3 * float(np.sqrt(unseen / len(pairs)))
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
-                (name,), max(0.0, share - 2 * unseen),
-                f"{share:.1%} of its codes are new{example}",
+                (name,), max(0.0, share - unseen - chance),
+                f"{len(new) / len(texts):.1%} of its codes are new{example}",
             )  # fmt: skip
+
+    @staticmethod
+    def _by_day(rows: Rows, name: str) -> pl.DataFrame:
+        """The codes of each day, each once."""
+        codes = pl.DataFrame({"code": rows.texts[name]})
+        if rows.event is None:
+            return codes.drop_nulls()
+        return codes.with_columns(day=pl.Series(rows.days)).drop_nulls().unique()
+
+    @staticmethod
+    def _newly(rows: Rows, name: str) -> float:
+        """The share of the last third of the rows whose code was not there before it."""
+        if rows.event is None:
+            return 0.0
+        texts = rows.frame.sort(rows.event)[name].drop_nulls().cast(pl.String)
+        first = 2 * len(texts) // 3
+        last = texts[first:]
+        return float((~last.is_in(texts[:first].unique().implode())).sum() / max(len(last), 1))
 
 
 class LastDigits(Detector):
     """How numbers end: rounding or another unit moves it, a season does not."""
 
-    kind, floor, factor, is_rough = "last digits", 0.08, 2.0, False
+    kind, floor, factor, is_seasonal = "last digits", 0.08, 2.0, False
 
     def learn(self, rows: Rows) -> dict[tuple[str, int], tuple[int, Numbers]]:
         model = {}
@@ -143,6 +167,7 @@ class Gaps(Detector):
     """
 
     kind, floor, factor, is_share = "gaps", 0.18, 1.5, False
+    is_seasonal = False
     SMOOTH = 0.12
 
     def learn(self, rows: Rows) -> dict[str, int]:
@@ -189,7 +214,7 @@ class Gaps(Detector):
 class SingleValue(Detector):
     """One number that stands in more rows than it ever did, as a default or a fill value does."""
 
-    kind, floor, factor = "single value", 0.018, 2.4
+    kind, floor, factor, is_seasonal = "single value", 0.018, 2.4, False
 
     def learn(self, rows: Rows) -> dict[str, tuple[Numbers, Numbers]]:
         return {name: self._shares(rows.known(name)) for name in rows.numbers if

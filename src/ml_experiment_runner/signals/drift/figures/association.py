@@ -24,8 +24,7 @@ class Association(Figures):
     """
 
     kind = "association"
-    is_rough = False
-    BINS, CODES, FIELDS = 5, 30, 24
+    BINS, CODES, FIELDS = 5, 12, 24
 
     def learn(self, parts: Parts) -> dict[str, Any]:
         """By field its codes, or the bounds between its bins."""
@@ -53,8 +52,9 @@ class Association(Figures):
                 codes[first] * counts[second] + codes[second], counts[first] * counts[second]
             ).reshape(counts[first], counts[second], parts.count)
             names.append(((first, second), ""))
-            values.append(np.where(parts.sizes >= 30, self._information(cells, sizes), np.nan))
-            noise.append(1 / np.sqrt(sizes))
+            information, error = self._information(cells, sizes)
+            values.append(np.where(parts.sizes >= 30, information, np.nan))
+            noise.append(error)
         if not names:
             return
 
@@ -64,17 +64,19 @@ class Association(Figures):
         yield Table(names, np.array(values), np.array(noise), np.full(len(names), 0.04), message)
 
     @staticmethod
-    def _information(cells: Numbers, sizes: Numbers) -> Numbers:
-        """A correlation of as much information, by part."""
+    def _information(cells: Numbers, sizes: Numbers) -> tuple[Numbers, Numbers]:
+        """By part, a correlation of as much information, and its standard error."""
         together = cells / sizes
         apart = together.sum(axis=1, keepdims=True) * together.sum(axis=0, keepdims=True)
         with np.errstate(all="ignore"):
             each = np.where(together > 0, together * np.log(together / apart), 0.0)
         there = (cells.sum(axis=1) > 0).sum(axis=0), (cells.sum(axis=0) > 0).sum(axis=0)
-        chance = (there[0] - 1) * (there[1] - 1) / (2 * sizes)
-        information = np.maximum(each.sum(axis=(0, 1)) - chance, 0.0)
+        freedom = np.maximum((there[0] - 1) * (there[1] - 1), 1)
+        information = np.maximum(each.sum(axis=(0, 1)) - freedom / (2 * sizes), 0.0)
         correlation: Numbers = np.sqrt(1 - np.exp(-2 * information))
-        return correlation
+        spread = np.sqrt(freedom / 2) / sizes  # of the information, if there is none
+        error = spread / np.maximum(correlation, np.sqrt(2 * spread)) + 1 / np.sqrt(sizes)
+        return correlation, error
 
     @staticmethod
     def _codes(model: dict[str, Any], rows: Rows) -> tuple[dict[str, Labels], dict[str, int]]:

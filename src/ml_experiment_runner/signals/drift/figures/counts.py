@@ -37,9 +37,7 @@ class Volume(Figures):
             return f"{np.exp(now):,.3g} rows a day, expected {np.exp(expected):,.3g}"
 
         yield Table([((), "rows")], values, noise, np.array([0.08]), message)
-        clock = parts.rows.clock.get("hour")
-        if clock is None:
-            return
+        clock = parts.rows.clock["hour"]
         day = parts.rows.days.astype(np.int64)
         hours = np.unique(
             parts.label * 10_000_000 + (day - day.min()) * 24 + clock.astype(np.int64)
@@ -87,6 +85,7 @@ class CodeShares(Figures):
     """Rows with each code of a field: one that came, went, was merged or swapped."""
 
     kind = "shares"
+    is_apart = True
 
     def learn(self, parts: Parts) -> dict[str, list[str]]:
         rows = parts.rows

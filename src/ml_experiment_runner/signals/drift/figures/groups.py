@@ -21,7 +21,10 @@ class GroupLevels(Figures):
     """How far a number lies at each code from its mean over all: one place in another unit."""
 
     kind = "level of a group"
+    is_apart = True
+    of_codes = True
     CODES, NUMBERS = 60, 12
+    MATERIAL = 0.001  # standard deviations of the mean over all rows
 
     def learn(self, parts: Parts) -> dict[str, Any]:
         rows = parts.rows
@@ -46,6 +49,7 @@ class GroupLevels(Figures):
                 )
                 _, overall, _ = moments(values, parts.label, parts.count)
                 shape = (len(known), parts.count)
+                share = (count.reshape(shape).sum(axis=1) + 1) / max(len(values), 1)
                 offset = mean.reshape(shape) - overall
                 enough = count.reshape(shape) >= FEWEST
                 names = [((name, code), label) for label in known]
@@ -63,7 +67,7 @@ class GroupLevels(Figures):
                 yield Table(
                     names, np.where(enough, offset, np.nan),
                     (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) + 0.01,
-                    np.full(len(known), 0.1), message,
+                    0.1 + self.MATERIAL / share, message,
                 )  # fmt: skip
 
 
@@ -71,6 +75,7 @@ class HourLevels(Figures):
     """How far a number lies at each hour from its mean: a clock that goes wrong shifts them all."""
 
     kind = "daily course"
+    is_apart = True
 
     def learn(self, parts: Parts) -> dict[str, Scale]:
         rows = parts.rows

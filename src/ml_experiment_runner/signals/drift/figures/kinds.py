@@ -25,5 +25,7 @@ FIGURES: tuple[Figures, ...] = (
     groups.HourLevels(),
     association.Association(),
     texts.TextForms(),
-    copies.Copies(),
+    copies.Copies(with_time=True),
+    copies.Copies(with_time=False),
+    copies.Again(),
 )

@@ -15,6 +15,7 @@ from ml_experiment_runner.signals.drift.figures.table import (
     shares,
 )
 from ml_experiment_runner.signals.drift.rows import Numbers
+from ml_experiment_runner.signals.semantic_types import FLAG
 
 
 class Tails(Figures):
@@ -61,7 +62,8 @@ class Levels(Figures):
 
     def learn(self, parts: Parts) -> dict[str, Scale]:
         rows = parts.rows
-        return scales(rows)
+        return {name: scale for name, scale in scales(rows).items()
+                if rows.types.get(name) != FLAG}  # fmt: skip
 
     def compute(self, model: dict[str, Scale], parts: Parts) -> Iterator[Table]:
         names, values, noise = [], [], []

@@ -38,12 +38,16 @@ class Figures(ABC):
 
     Attributes:
         kind: How messages call it.
-        is_rough: A season moves it.
+        is_seasonal: A season moves it.
+        is_apart: Its figures of a field hardly depend on each other, as the shares of many codes.
+        of_codes: Its figures are of a number by code.
         is_of_all: It counts rows, so that some of them do not tell it.
     """
 
     kind: ClassVar[str]
-    is_rough: ClassVar[bool] = True
+    is_seasonal: ClassVar[bool] = True
+    is_apart: ClassVar[bool] = False
+    of_codes: ClassVar[bool] = False
     is_of_all: ClassVar[bool] = False
 
     @abstractmethod

@@ -21,7 +21,6 @@ class TextForms(Figures):
     """What texts look like: their length, and which characters they have."""
 
     kind = "form of texts"
-    is_rough = False
     PATTERNS: ClassVar = {
         "other than ASCII characters": r"[^\x00-\x7F]",
         "lower case": r"[a-z]",

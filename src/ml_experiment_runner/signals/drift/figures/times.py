@@ -3,6 +3,7 @@
 # ruff: noqa: D102  Figures documents learn and compute
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class Hours(Figures):
     """Rows at each hour of the day."""
 
     kind = "time of day"
+    is_apart = True
 
     def learn(self, parts: Parts) -> None:  # noqa: ARG002
         return None
@@ -53,18 +55,20 @@ class Weekdays(Figures):
         # as if each part had as many Mondays as Tuesdays
         daily = counts / np.maximum(there, 1)
         share = daily / np.maximum(daily.sum(axis=0), 1e-9)
-        yield shares(
+        table = shares(
             [((rows.event,), name) for name in self.NAMES], share * parts.sizes, parts.sizes,
             lambda number, now, usual: f"{now:.1%} of the rows are on a {self.NAMES[number]}, "
             f"expected {usual:.1%}",
         )  # fmt: skip
+        # the rows of a day are busy or not together
+        yield replace(table, noise=np.broadcast_to(0.5 / np.sqrt(parts.days), table.noise.shape))
 
 
 class Precision(Figures):
     """Rows at a full hour and minute, as times cut to the hour or day are."""
 
     kind = "precision of times"
-    is_rough = False
+    is_seasonal = False
 
     def learn(self, parts: Parts) -> None:  # noqa: ARG002
         return None
