@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ml_experiment_runner.signals.drift.rows import Numbers
 
 FEWEST = 4  # predictions that have to be known before another one is compared
-SEASONS = 6  # the same, of predictions from a year before
+SEASONS, TRENDS = 6, 12  # the same, of predictions from a year before without and with trend
 ENOUGH = 8  # predictions of which the worst may be an accepted odd delivery
 ODD = 2.0  # times the second worst one is so odd
 PRIOR = 4.0  # predictions that other figures of the kind stand for
 LEAST, SHORT = 4.5, 6.0  # standard deviations, and how many more for one prediction alone
-MARGIN = 1.35  # how much further than ever before a kind of figure has to be off
+MARGIN = 1.5  # how much further than ever before a kind of figure has to be off
 PREFERRED = (1.0, 1.2, 1.5, 1.8)  # a later candidate has to be so much better
 MANY = 6  # figures of one field that are looked at together, too
 TOGETHER, FEWER = 1.2, 1.5  # times as far as ever before, and how much more for one prediction
@@ -93,7 +93,7 @@ def forecast(
     squares = np.nansum(_without_odd(off) ** 2, axis=2)
     with np.errstate(all="ignore"):
         score = squares / known * (1 + 3 / known) * np.array(PREFERRED)[:, None]
-    needed = np.array([FEWEST, FEWEST, SEASONS, SEASONS])[:, None]
+    needed = np.array([FEWEST, FEWEST, SEASONS, TRENDS])[:, None]
     score[known < needed] = np.inf
     best = np.argmin(score, axis=0)
     usable = np.isfinite(score[best, rows])
@@ -123,7 +123,7 @@ def _candidates(values: Numbers, season: int) -> list[Numbers]:
     mean, latest, before, moved = none.copy(), none.copy(), none.copy(), none.copy()
     with np.errstate(all="ignore"):
         mean[:, 1:] = total / np.where(count > 0, count, np.nan)
-    recent = _running_mean(values)
+    recent = _mean_of_latest(values)
     latest[:, 1:] = recent
     if deliveries >= season:
         before[:, season:] = values[:, : deliveries - season + 1]
@@ -135,13 +135,15 @@ def _candidates(values: Numbers, season: int) -> list[Numbers]:
     return [mean, latest, before, moved]
 
 
-def _running_mean(values: Numbers, length: int = 3) -> Numbers:
-    """The mean of each value and those just before it."""
-    padded = np.concatenate([np.full((len(values), length - 1), np.nan), values], axis=1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1)
-    there = ~np.isnan(windows)
-    with np.errstate(all="ignore"):
-        means: Numbers = np.where(there, windows, 0.0).sum(axis=2) / there.sum(axis=2)
+def _mean_of_latest(values: Numbers, count: int = 3) -> Numbers:
+    """The mean of the last known values up to each delivery, its own among them."""
+    latest = np.full((len(values), count), np.nan)
+    means = np.full(values.shape, np.nan)
+    for delivery, known in enumerate(~np.isnan(values).T):
+        latest[known] = np.column_stack([latest[known, 1:], values[known, delivery]])
+        there = ~np.isnan(latest)
+        with np.errstate(all="ignore"):
+            means[:, delivery] = np.where(there, latest, 0.0).sum(axis=1) / there.sum(axis=1)
     return means
 
 

@@ -18,6 +18,7 @@ from ml_experiment_runner.signals.drift.rows import (
 )
 
 FEWEST = 10  # values of which a share says anything
+ONCE = 0.01  # of the rows: new codes of a single day
 
 
 class NewValues(Detector):
@@ -86,9 +87,16 @@ class NewCodes(Detector):
             if len(texts) < FEWEST:
                 continue
             new = texts.filter(~texts.is_in(known.implode()))
-            pairs = self._by_day(rows, name)["code"]
-            share = float((~pairs.is_in(known.implode())).sum() / len(pairs))
-            chance = 3 * float(np.sqrt(unseen / len(pairs)))
+            pairs = self._by_day(rows, name)
+            newly = pairs.filter(~pairs["code"].is_in(known.implode()))
+            share = newly.height / pairs.height
+            if (
+                "day" in newly.columns
+                and newly["day"].n_unique() == 1
+                and len(new) < ONCE * len(texts)
+            ):
+                share = 0.0  # one odd event is none
+            chance = 3 * float(np.sqrt(unseen / pairs.height))
             example = f", such as {new[0]!r}" if len(new) else ""
             yield Measure(
                 (name,), max(0.0, share - unseen - chance),
