@@ -6,6 +6,7 @@ rows follow each other). What exceeds by far all that the past ever did to itsel
 the field that explains most of it.
 """
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Set
 
@@ -26,7 +27,10 @@ from ml_experiment_runner.signals.drift.limits import (
 )
 from ml_experiment_runner.signals.drift.rows import FEW, Rows
 
+log = logging.getLogger(__name__)
+
 PAST_ROWS = 1_000_000  # newer partitions first
+MOST_WARNINGS = 3  # of a partition, the most unusual first
 
 
 def changes(
@@ -59,10 +63,12 @@ def changes(
         if rows.height >= FEW:
             usual = {name: frame for name, frame in frames.items() if name not in set_aside}
             pasts = Pasts(contract, usual, rows, accepted)
+            found = explain(pasts, pasts.compare())
             violations += [
                 _violation(contract, field, excesses, partition)
-                for field, excesses in explain(pasts, pasts.compare()).items()
+                for field, excesses in found.items()
             ]
+            _warn(contract, pasts, set(found), partition)
         if contract.event_time:
             # also where it is held, as the delivery then is anyway: the seasons go on
             frames[partition] = delivery[partition]
@@ -104,6 +110,9 @@ def _excesses_of(field: str, excesses: Iterable[Excess]) -> list[Excess]:
 class Pasts:
     """What new rows are compared with: the past, and the newer past of accepted fields.
 
+    Attributes:
+        uncertain: What may be a season, as no year is known.
+
     Args:
         contract: The signal's contract.
         frames: Rows of the past by partition.
@@ -117,6 +126,7 @@ class Pasts:
     ) -> None:  # fmt: skip
         self._frame, self._accepted = frame, accepted
         self._since: dict[str, tuple[Past, Rows]] = {}
+        self.uncertain: list[Excess] = []
         for since in sorted({"", *accepted.values()}):
             before = [frame for name, frame in frames.items() if name >= since]
             if sum(frame.height for frame in before) < FEW:
@@ -126,12 +136,18 @@ class Pasts:
 
     def compare(self) -> list[Excess]:
         """Everything about the new rows that exceeds its limit, each field by its own past."""
-        return [
-            excess
-            for since, (past, _) in self._since.items()
-            for excess in compare(past, self._frame)
-            if self._counts(since, excess) and is_certain(past, excess)
-        ]
+        excesses: list[Excess] = []
+        for since, (past, _) in self._since.items():
+            for excess in compare(past, self._frame):
+                if self._counts(since, excess):
+                    chosen = excesses if is_certain(past, excess) else self.uncertain
+                    chosen.append(excess)
+        return excesses
+
+    @property
+    def days(self) -> float:
+        """How many days the whole past spans."""
+        return max((past.days for past, _ in self._since.values()), default=0.0)
 
     def without(self, excesses: list[Excess], fields: Set[str]) -> list[Excess]:
         """The excesses that are left without fields; relations are learned anew without them."""
@@ -150,6 +166,22 @@ class Pasts:
     def _counts(self, since: str, excess: Excess) -> bool:
         """Whether this past is the newest that a person has accepted of the measured fields."""
         return since == max(self._accepted.get(field, "") for field in excess.fields)
+
+
+def _warn(contract: Contract, pasts: "Pasts", held: Set[str], partition: str) -> None:
+    """Warns of what is unusual and may be a season, while the past is shorter than a year."""
+    unusual: dict[str, Excess] = {}
+    for excess in sorted(pasts.uncertain, key=lambda excess: -excess.strength):
+        if held.isdisjoint(excess.fields):
+            unusual.setdefault(excess.measure.likeliest, excess)
+    for field, excess in list(unusual.items())[:MOST_WARNINGS]:
+        violation = _violation(contract, field, [excess], partition)
+        log.warning(
+            "signal %s is learning (%.0f days of its past are known, a year is needed): not held, "
+            "but unusual in %s: %s: %s: %s",
+            contract.name, pasts.days, partition, violation.kind, field or "the rows",
+            violation.message,
+        )  # fmt: skip
 
 
 def _restated(

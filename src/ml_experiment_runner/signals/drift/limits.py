@@ -16,7 +16,13 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.contract.contract import Contract
-from ml_experiment_runner.signals.drift import invariants, relationships, sequence, values
+from ml_experiment_runner.signals.drift import (
+    identities,
+    invariants,
+    relationships,
+    sequence,
+    values,
+)
 from ml_experiment_runner.signals.drift.figures.table import Figures
 from ml_experiment_runner.signals.drift.history import History, learn_history
 from ml_experiment_runner.signals.drift.rows import FEW, Detector, Measure, Rows
@@ -32,8 +38,8 @@ DETECTORS: tuple[Detector, ...] = (
     relationships.Together(),
     invariants.Clock(),
     invariants.Twice(),
-    invariants.Sums(),
-    invariants.Products(),
+    identities.Sums(),
+    identities.Products(),
     invariants.Dependence(),
     relationships.Relation(),
     relationships.Absence(),

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows, blocks
 
@@ -230,89 +229,3 @@ class Absence(Detector):
                     size = len(np.unique(rows.days[group & there])) if rows.event else len(inside)
                     gaps[name, what, other] = (inside.mean() - outside.mean(), size)
         return gaps
-
-
-class SwappedCodes(Detector):
-    """Whether the numbers at two codes have the values that they had at each other's.
-
-    Against the other codes of the same day: with the seasons all move together. A day counts once,
-    for its rows tell the same weather again and again.
-    """
-
-    kind, floor, factor, is_share = "swapped codes", 1.3, 1.5, False
-    CODES, DAYS = 12, 5
-
-    def learn(self, rows: Rows) -> dict[str, Any]:
-        scale = {
-            name: (*np.quantile(values, [0.01, 0.99]), values.std())
-            for name in rows.numbers
-            if len(values := rows.known(name)) >= 200 and values.std() > 0
-        }
-        texts = [name for name in rows.texts
-                 if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES]  # fmt: skip
-        if rows.event is None:
-            return {}
-        model: dict[str, Any] = {}
-        for names in blocks(rows.frame.columns):
-            near = {name: scale[name] for name in names if name in scale}
-            model |= {
-                text: (near, self._offsets(rows, text, near)) for text in texts if text in names
-            }
-        return model
-
-    def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
-        for text, (scale, past) in model.items():
-            now = self._offsets(rows, text, scale)
-            known = sorted(set(past) & set(now))
-            if len(known) < 2:
-                continue
-            far = np.array([[self._distance(now[first], past[second]) for second in known]
-                            for first in known])  # fmt: skip
-            same = np.diagonal(far).sum()
-            pairs = list(itertools.combinations(range(len(known)), 2))
-            swapped = [same - far[a, a] - far[b, b] + far[a, b] + far[b, a] for a, b in pairs]
-            first, second = pairs[int(np.argmin(swapped))]
-            yield Measure(
-                (text,), float(np.sqrt(same / min(swapped))) if min(swapped) > 0 else 0.0,
-                f"the other fields have at {known[first]} the values of {known[second]}, and at "
-                f"{known[second]} those of {known[first]}",
-            )  # fmt: skip
-
-    def _offsets(
-        self, rows: Rows, text: str, scale: dict[str, Any]
-    ) -> dict[str, tuple[Numbers, Numbers]]:
-        """By code: each number's mean offset from the day's mean, and that mean's variance."""
-        frame = (
-            pl.DataFrame(
-                {
-                    "\0day": rows.days,
-                    "\0code": rows.texts[text],
-                    **{n: rows.numbers[n] for n in scale},
-                }
-            )
-            .fill_nan(None)
-            .drop_nulls("\0code")
-        )
-        daily = (
-            frame.with_columns(
-                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("\0day"))
-                / width
-                for name, (low, high, width) in scale.items()
-            )
-            .group_by("\0code", "\0day")
-            .agg(pl.col(name).mean() for name in scale)
-        )
-        offsets = {}
-        for (code,), days in daily.sort("\0code", "\0day").group_by("\0code", maintain_order=True):
-            if days.height >= self.DAYS:
-                values = days.select(list(scale)).to_numpy()
-                count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
-                mean = np.nansum(values, axis=0) / count
-                variance = np.nansum((values - mean) ** 2, axis=0) / count**2
-                offsets[str(code)] = (mean, variance)
-        return offsets
-
-    @staticmethod
-    def _distance(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> float:
-        """Squared distance in units of chance; 1 for each field means none."""
-        return float((1 + (one[0] - other[0]) ** 2 / (one[1] + other[1] + 1e-6)).sum())
