@@ -1,20 +1,17 @@
 """Tables of any shape: a clean month says nothing, a fault is held under its field's name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
-from _pytest.mark import ParameterSet
 
 from ml_experiment_runner.holds.holds import Violation
 from ml_experiment_runner.signals.drift import detection
 from support import any_tables, faults
 from support.any_tables import SHAPES, Table
-from support.faults import Fault, changed
-
-WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+from support.faults import FAULTS, NEXT_DAY, Fault, Named, changed, parameters
 
 
 @pytest.fixture(scope="module")
@@ -67,128 +64,6 @@ def test_clean_month_says_nothing(tables, shape: str) -> None:
     assert found(tables(shape)) == []
 
 
-def merged(name: str, **codes: str) -> Fault:
-    return changed(**{name: pl.col(name).replace(codes)})
-
-
-NEXT_DAY = pl.col("weekday").replace(dict(zip(WEEKDAYS, WEEKDAYS[1:] + WEEKDAYS[:1], strict=True)))
-RARE = pl.col("status").is_in(["lost", "fraud", "test"])
-Named = str | None | tuple[str | None, ...]
-FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
-    # whole rows
-    "orders: copies": ("orders", faults.copies, None),
-    "numbers: copies": ("numbers", faults.copies, None),
-    "integer codes: copies": ("integer_codes", faults.copies, None),
-    "orders: month again": ("orders", faults.month_again, None),
-    "numbers: month again": ("numbers", faults.month_again, None),
-    "integer codes: month again": ("integer_codes", faults.month_again, None),
-    "hourly: month again": ("hourly", faults.moved, None),
-    "panel: month again": ("panel", faults.moved, None),
-    "orders: half the rows": ("orders", faults.half, None),
-    "hourly: half the rows": ("hourly", faults.half, None),
-    "panel: half the rows": ("panel", faults.half, None),
-    "numbers: half the rows": ("numbers", faults.half, None),
-    "integer codes: half the rows": ("integer_codes", faults.half, None),
-    "calendar: half the rows": ("calendar", faults.half, None),
-    "orders: days missing": ("orders", faults.without_days, None),
-    "hourly: days missing": ("hourly", faults.without_days, None),
-    "panel: days missing": ("panel", faults.without_days, None),
-    "numbers: days missing": ("numbers", faults.without_days, None),
-    "integer codes: days missing": ("integer_codes", faults.without_days, None),
-    "calendar: days missing": ("calendar", faults.without_days, None),
-    # times
-    "orders: times cut": ("orders", faults.cut_times, "at"),
-    "numbers: times cut": ("numbers", faults.cut_times, "at"),
-    "integer codes: times cut": ("integer_codes", faults.cut_times, "at"),
-    "orders: five hours later": ("orders", faults.later(5), "at"),
-    "numbers: five hours later": ("numbers", faults.later(5), "at"),
-    # of one number alone nobody can tell whether it or the time is wrong
-    "hourly: five hours later": ("hourly", faults.later(5), ("at", "load")),
-    "weather: five hours later": ("weather", faults.later(5), "at"),
-    "calendar: five hours later": ("calendar", faults.later(5), "at"),
-    "calendar: next weekday": ("calendar", changed(weekday=NEXT_DAY), "weekday"),
-    "calendar: next month": ("calendar", changed(month=pl.col("month") % 12 + 1), "month"),
-    "calendar: weekday of some": ("calendar", changed(0.1, weekday=NEXT_DAY), "weekday"),
-    "calendar: hours from 1": ("calendar", changed(hour=pl.col("hour") + 1), "hour"),
-    # codes
-    "orders: code gone": ("orders", faults.without(pl.col("status") == "sent"), "status"),
-    "integer codes: code gone": (
-        "integer_codes", faults.without(pl.col("region_code") == 3), "region_code"
-    ),
-    "orders: codes merged": ("orders", merged("status", returned="paid"), "status"),
-    "integer codes: merged": (
-        "integer_codes", changed(region_code=pl.col("region_code").replace({4: 1})), "region_code"
-    ),
-    "integer codes: kinds merged": (
-        "integer_codes", changed(kind=pl.col("kind").replace({40: 10})), "kind"
-    ),
-    "orders: rare codes": (
-        "orders", changed(status=pl.when(RARE).then(pl.lit("Other")).otherwise("status")), "status"
-    ),
-    "integer codes: rare codes": (
-        "integer_codes",
-        changed(region_code=pl.when(pl.col("region_code") > 6).then(99).otherwise("region_code")),
-        "region_code",
-    ),
-    # values
-    "orders: nulls filled": (
-        "orders", changed(discount=pl.col("discount").fill_null(0)), "discount"
-    ),
-    "orders: notes filled": ("orders", changed(note=pl.col("note").fill_null("")), "note"),
-    "integer codes: low values dropped": (
-        "integer_codes", faults.low_values_dropped("weight"), "weight"
-    ),
-    "numbers: low values dropped": ("numbers", faults.low_values_dropped("amount"), "amount"),
-    # of a feed that never lacked an hour, both are true
-    "hourly: low values dropped": (
-        "hourly", faults.low_values_dropped("load", 0.2), ("load", None)
-    ),
-    "numbers: clipped": ("numbers", faults.clipped("amount"), "amount"),
-    "panel: clipped": ("panel", faults.clipped("tests"), "tests"),
-    "integer codes: clipped": ("integer_codes", faults.clipped("weight"), "weight"),
-    "numbers: other sign": ("numbers", changed(0.1, amount=-pl.col("amount")), "amount"),
-    "hourly: other sign": ("hourly", changed(0.1, load=-pl.col("load")), "load"),
-    "orders: other sign": ("orders", changed(0.1, discount=-pl.col("discount")), "discount"),
-    "integer codes: other sign": (
-        "integer_codes", changed(0.1, weight=-pl.col("weight")), "weight"
-    ),
-    "panel: a place scaled": (
-        "panel",
-        changed(tests=pl.when(pl.col("place") == "P07").then(pl.col("tests") * 1.3)
-                .otherwise("tests").round(0)),
-        "tests",
-    ),
-    "panel: a place missing": ("panel", faults.without(pl.col("place") == "P07"), "place"),
-    "hourly: frozen": ("hourly", faults.frozen("load", 10, 13), "load"),
-    "panel: frozen": ("panel", faults.frozen("temp", 10, 15), "temp"),
-    "calendar: frozen": ("calendar", faults.frozen("riders", 10, 13), "riders"),
-    # rows
-    "orders: new prices, old totals": (
-        "orders", changed(price=(pl.col("price") * 1.1).round(2)), "price"
-    ),
-    "orders: new prices of some": (
-        "orders", changed(0.1, price=(pl.col("price") * 1.1).round(2)), "price"
-    ),
-    "orders: paid is no sum": ("orders", changed(0.1, paid=pl.col("paid") + 1), "paid"),
-    "orders: total is neither": (
-        "orders", changed(0.1, total=(pl.col("total") * 1.19).round(2)), "total"
-    ),
-    "orders: another shipping": ("orders", changed(0.3, shipping=pl.lit(3.5)), "shipping"),
-    "orders: products of other rows": ("orders", faults.shuffled("product"), "product"),
-    "integer codes: kinds of other rows": ("integer_codes", faults.shuffled("kind"), "kind"),
-    "panel: temperatures of other rows": ("panel", faults.shuffled("temp"), "temp"),
-    # texts
-    "orders: text cut": ("orders", changed(note=pl.col("note").str.head(20)), "note"),
-    "orders: text in lower case": (
-        "orders", changed(note=pl.col("note").str.to_lowercase()), "note"
-    ),
-    "orders: codes in upper case": (
-        "orders", changed(status=pl.col("status").str.to_uppercase()), "status"
-    ),
-    "orders: codes cut": ("orders", changed(product=pl.col("product").str.head(3)), "product"),
-}  # fmt: skip
-
-
 ONE_FIELD = "one field beside the key: its copies are not looked for, not even with the time"
 MISSED: Mapping[str, str] = {
     "numbers: copies": ONE_FIELD,
@@ -199,21 +74,12 @@ MISSED: Mapping[str, str] = {
 }
 
 
-def each(names: Iterable[str], missed: Mapping[str, str]) -> list[ParameterSet]:
-    """The names as parameters; those that are missed are expected to fail, for a reason."""
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=missed[name])]
-                     if name in missed else [])
-        for name in names
-    ]  # fmt: skip
-
-
 def is_named_first(held: list[Violation], field: Named) -> bool:
     """Whether the first violation is of this field, or of one of these."""
     return bool(held) and held[0].field in (field if isinstance(field, tuple) else (field,))
 
 
-@pytest.mark.parametrize("fault", each(FAULTS, MISSED))
+@pytest.mark.parametrize("fault", parameters(FAULTS, MISSED))
 def test_fault_is_held_and_its_field_named_first(tables, fault: str) -> None:
     shape, make, field = FAULTS[fault]
     held = found(tables(shape), make(tables(shape)))
@@ -289,7 +155,9 @@ BLINDED: Mapping[str, str] = {
 
 @pytest.mark.parametrize(
     "odd",
-    each([f"{odd} {month}" for odd in ODD for month in ("2023-05", "2023-09", "2024-02")], BLINDED),
+    parameters(
+        [f"{odd} {month}" for odd in ODD for month in ("2023-05", "2023-09", "2024-02")], BLINDED
+    ),
 )
 def test_one_odd_month_that_was_accepted_does_not_blind(tables, odd: str) -> None:
     odd, month = odd.rsplit(" ", 1)
