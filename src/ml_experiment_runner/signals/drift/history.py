@@ -36,6 +36,9 @@ class History:
 
     def compare(self, rows: Rows, days: int) -> list[tuple[Figures, Measure]]:
         """What of new rows is not as expected; the worst of each kind and field."""
+        if MONTH[0] <= days <= MONTH[1]:
+            month = int(np.median(_months(rows)))
+            days = _first_day(month + 1) - _first_day(month)
         parts = Parts(rows, np.zeros(len(rows), dtype=np.int64), np.array([float(days)]))
         beyond = []
         for figures, expected in self.forecasts.items():
@@ -94,7 +97,7 @@ def part(rows: Rows, days: int) -> Parts | None:
     """The newest rows by deliveries: calendar months, or windows back from the past's end."""
     local = rows.days.astype(np.int64)
     if MONTH[0] <= days <= MONTH[1]:
-        months = rows.clock["year"].astype(np.int64) * 12 + rows.clock["month"].astype(np.int64) - 1
+        months = _months(rows)
         number = months - months.min()
         starts = [_first_day(month) for month in range(int(months.min()), int(months.max()) + 2)]
     else:
@@ -106,11 +109,20 @@ def part(rows: Rows, days: int) -> Parts | None:
     first = max(0, len(lengths) - MOST_PARTS)
     if first == 0 and (starts[1] - int(local.min())) < COVERED * lengths[0]:
         first = 1
-    if first >= len(lengths):
+    last = len(lengths)
+    if int(local.max()) + 1 - starts[-2] < COVERED * lengths[-1]:
+        last -= 1  # a month that the delivery goes on with
+    if first >= last:
         return None
-    kept = number >= first
-    chosen = rows.filter(kept) if first else rows
-    return Parts(chosen, (number[kept] - first).astype(np.int64), lengths[first:])
+    kept = (number >= first) & (number < last)
+    chosen = rows if kept.all() else rows.filter(kept)
+    return Parts(chosen, (number[kept] - first).astype(np.int64), lengths[first:last])
+
+
+def _months(rows: Rows) -> NDArray[np.int64]:
+    """The number of each row's month."""
+    months: NDArray[np.int64] = rows.periods["month"] - 1
+    return months
 
 
 def _first_day(month: int) -> int:

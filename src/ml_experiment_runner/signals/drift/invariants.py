@@ -40,26 +40,28 @@ class Clock(Detector):
             return model
         some = rows.sample(20_000)
         for field in rows.contract.fields:
-            name = field.name
-            if name not in rows.calendar:
-                continue
-            if field.type in ("date", "time"):
-                model[name, field.type] = None
-                continue
-            if field.type not in ("integer", "string", "boolean"):
-                continue
-            values = some.frame[name]
-            if values.null_count() > 0.2 * len(some) or values.n_unique() > self.MOST:
-                continue
-            if parts := self._same(some, name):
-                # where it never changed, it may be either
-                model[name, parts[0]] = None if len(parts) == 1 else {}
-                continue
-            for part in self.LONGER:
-                if follows := self._follows(some, name, part):
-                    model[name, part] = follows
-                    break
+            if field.name in rows.calendar and field.name in rows.frame.columns:
+                found = self._found(some, field.name, field.type)
+                if found is not None:
+                    model[field.name, found[0]] = found[1]
         return model
+
+    def _found(self, rows: Rows, name: str, kind: str) -> tuple[str, dict[Any, Any] | None] | None:
+        """The part of the time that a field follows from, and how."""
+        if kind in ("date", "time"):
+            return (kind, None) if self._share(rows, name, kind, None) < 1 - self.AGREE else None
+        values = rows.frame[name]
+        if kind not in ("integer", "string", "boolean") or (
+            values.null_count() > 0.2 * len(rows) or values.n_unique() > self.MOST
+        ):
+            return None
+        if parts := self._same(rows, name):
+            # where it never changed, it may be either
+            return parts[0], None if len(parts) == 1 else {}
+        for part in self.LONGER:
+            if follows := self._follows(rows, name, part):
+                return part, follows
+        return None
 
     def learn_again(self, model: Any, rows: Rows) -> Any:  # noqa: ARG002
         return model
@@ -151,7 +153,7 @@ class Twice(Detector):
     needs = "newest"
 
     def learn(self, rows: Rows) -> list[str]:
-        key = [*rows.places, *sorted(rows.calendar)]
+        key = [*rows.places, *sorted(rows.calendar - {*rows.places})]
         return key if rows.calendar and not self._count(rows, key) else []
 
     def measure(self, model: list[str], rows: Rows) -> Iterator[Measure]:
@@ -159,7 +161,7 @@ class Twice(Detector):
             assert rows.event is not None
             count = self._count(rows, model)
             yield Measure(
-                (rows.event, *rows.places, *sorted(rows.calendar)), float(count),
+                (rows.event, *model), float(count),
                 f"{count:,} rows share {', '.join(model)} with another, never so before",
             )  # fmt: skip
 

@@ -8,7 +8,7 @@ Prequential Approach, JRSS A 1984).
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from ml_experiment_runner.signals.drift import (
 from ml_experiment_runner.signals.drift.figures.table import Figures
 from ml_experiment_runner.signals.drift.history import History, learn_history
 from ml_experiment_runner.signals.drift.rows import FEW, Detector, Measure, Rows
-from ml_experiment_runner.signals.semantic_types import semantic_types
+from ml_experiment_runner.signals.semantic_types import CALENDAR, semantic_types
 
 DETECTORS: tuple[Detector, ...] = (
     values.NewValues(),
@@ -54,6 +54,7 @@ RELATION = next(detector for detector in DETECTORS if isinstance(detector, relat
 
 SOME, NEWEST = 40_000, 60_000  # rows of a large past that most detectors learn from
 TRIALS = (3, 5, 7)  # after so many ninths of the past, the parts up to the next are measured
+GROWS = 0.98  # rank correlation with the time, of a number that only grows
 FEWEST_PARTS = 3  # of the past that tell whether a detector can be trusted
 MOST_PARTS = 24  # of the past that are measured, the newest
 ENOUGH = 8  # parts of which one may be odd
@@ -138,7 +139,9 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
             state.
     """
     types = semantic_types(contract, frame)
-    rows = Rows(contract, frame, types)
+    rows = _without_far_days(Rows(contract, frame, types))
+    types |= dict.fromkeys(_with_time(rows), CALENDAR)  # nothing of them stays as it was
+    rows = Rows(contract, rows.frame, types)
     of_size = {"some": rows.sample(SOME), "newest": rows.newest(NEWEST), "all": rows}
     trials = {size: _trials(chosen, days) for size, chosen in of_size.items()}
     model: Model = {}
@@ -221,6 +224,33 @@ def is_certain(past: Past, excess: Excess) -> bool:
     missing = max(0.0, 1 - past.days / YEAR, 1 - parts / 12)
     needed = 1.0 if not missing else LEARNING[0] + (LEARNING[1] - LEARNING[0]) * missing
     return not excess.detector.is_seasonal or excess.strength > needed
+
+
+def _without_far_days(rows: Rows) -> Rows:
+    """Rows but for a few whose time is far from that of all others, as the year 9999 is."""
+    if rows.event is None:
+        return rows
+    low, middle, high = np.quantile(rows.days, [0.01, 0.5, 0.99])
+    near = np.abs(rows.days - middle) <= 3 * (high - low) + 2 * MONTH
+    return rows if near.all() else rows.filter(near)
+
+
+def _with_time(rows: Rows) -> Iterator[str]:
+    """Numbers that only grow with time, and dates that do not go with it."""
+    if rows.event is None:
+        return
+    some = rows.sample(5000)
+    moments = some.frame[rows.event].to_physical().rank().to_numpy()
+    for name, numbers in some.numbers.items():
+        there = ~np.isnan(numbers)
+        if some.frame[name].dtype.is_temporal() and some.frame[name].dtype != pl.Time:
+            days = numbers + some.days
+            if there.any() and np.nanstd(numbers) > np.nanstd(days):
+                yield name
+        elif there.sum() > FEW and len(np.unique(numbers[there])) > FEW:
+            ranks = pl.Series(numbers[there]).rank().to_numpy()
+            if np.corrcoef(ranks, moments[there])[0, 1] > GROWS:
+                yield name
 
 
 def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:

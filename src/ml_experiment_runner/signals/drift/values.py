@@ -18,6 +18,7 @@ from ml_experiment_runner.signals.drift.rows import (
 )
 
 FEWEST = 10  # values of which a share says anything
+YOUNG = 180  # days of a past in which codes may still be coming one by one
 ONCE = 0.01  # of the rows: new codes of a single day
 
 
@@ -77,7 +78,9 @@ class NewCodes(Detector):
             days = self._by_day(rows, name).group_by("code").len("days")
             if 0 < days.height <= max(50, len(rows) / 5):
                 once, pairs = int((days["days"] == 1).sum()), int(days["days"].sum())
-                unseen = max((once + 3) / pairs, self._newly(rows, name))
+                unseen = (once + 3) / pairs
+                if rows.event and np.ptp(rows.days) < YOUNG:
+                    unseen = max(unseen, self._newly(rows, name))
                 model[name] = (days["code"], float(unseen))
         return model
 
@@ -114,8 +117,7 @@ class NewCodes(Detector):
     @staticmethod
     def _newly(rows: Rows, name: str) -> float:
         """The share of the last third of the rows whose code was not there before it."""
-        if rows.event is None:
-            return 0.0
+        assert rows.event is not None
         texts = rows.frame.sort(rows.event)[name].drop_nulls().cast(pl.String)
         first = 2 * len(texts) // 3
         last = texts[first:]
@@ -204,7 +206,7 @@ class Gaps(Detector):
             return None
         whole = in_steps(values, count)
         low, high = np.quantile(whole, [0.02, 0.98]).astype(np.int64)
-        if not 20 <= high - low <= len(values):
+        if not 20 <= float(high) - float(low) <= len(values):
             return None
         inside = whole[(whole >= low) & (whole <= high)]
         bars = np.bincount(inside - low, minlength=high - low + 1).astype(np.float64)

@@ -86,7 +86,7 @@ class Again(Figures):
 
 def _tells(rows: Rows, fields: Sequence[str]) -> bool:
     """Whether copies say anything, as in a table of more than a few different rows."""
-    if len(rows.contents) < 2:
+    if len(fields) < 2:
         return False
     return bool(rows.frame.select(fields).is_duplicated().sum() <= MOST * len(rows))
 

@@ -32,8 +32,9 @@ class TextForms(Figures):
     }
 
     def learn(self, parts: Parts) -> list[str]:
-        rows = parts.rows
-        return list(rows.texts)
+        # numbers that are given one after the other get longer by themselves
+        return [name for name, texts in parts.rows.texts.items()
+                if parts.rows.frame[name].dtype == texts.dtype]  # fmt: skip
 
     def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
         for name in model:
