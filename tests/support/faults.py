@@ -212,9 +212,9 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
         "integer_codes", low_values_dropped("weight"), "weight"
     ),
     "numbers: low values dropped": ("numbers", low_values_dropped("amount"), "amount"),
-    # of a feed that never lacked an hour, both are true
+    # of a feed that never lacked an hour, and whose low ones are those of the night, all are true
     "hourly: low values dropped": (
-        "hourly", low_values_dropped("load", 0.2), ("load", None)
+        "hourly", low_values_dropped("load", 0.2), ("load", "at", None)
     ),
     "numbers: clipped": ("numbers", clipped("amount"), "amount"),
     "panel: clipped": ("panel", clipped("tests"), "tests"),

@@ -28,17 +28,19 @@ class History:
         models: What each kind of figures has to know of the past.
         forecasts: What it expects of the next delivery.
         parts: How many deliveries with rows the past has.
+        last_day: Its last day, counted from 1970.
     """
 
     models: dict[Figures, Any]
     forecasts: dict[Figures, Forecast]
     parts: int
+    last_day: int
 
     def compare(self, rows: Rows, days: int) -> list[tuple[Figures, Measure]]:
         """What of new rows is not as expected; the worst of each kind and field."""
         if MONTH[0] <= days <= MONTH[1]:
             month = int(np.median(_months(rows)))
-            days = _first_day(month + 1) - _first_day(month)
+            days = _first_day(month + 1) - max(_first_day(month), self.last_day + 1)
         parts = Parts(rows, np.zeros(len(rows), dtype=np.int64), np.array([float(days)]))
         beyond = []
         for figures, expected in self.forecasts.items():
@@ -77,8 +79,9 @@ def learn_history(rows: Rows, days: int) -> History:
     parts = part(rows, days)
     models: dict[Figures, Any] = {}
     forecasts: dict[Figures, Forecast] = {}
+    last_day = int(rows.days.max())
     if parts is None:
-        return History(models, forecasts, 0)
+        return History(models, forecasts, 0, last_day)
     season = max(1, round(YEAR / (YEAR / 12 if MONTH[0] <= days <= MONTH[1] else days)))
     some = parts.sample(SOME)
     for figures in FIGURES:
@@ -90,7 +93,7 @@ def learn_history(rows: Rows, days: int) -> History:
         expected = forecast(*_joined(tables), season)
         if expected is not None:
             models[figures], forecasts[figures] = model, expected
-    return History(models, forecasts, int((parts.sizes > 0).sum()))
+    return History(models, forecasts, int((parts.sizes > 0).sum()), last_day)
 
 
 def part(rows: Rows, days: int) -> Parts | None:

@@ -29,7 +29,7 @@ class Clock(Detector):
     kind, floor, factor, is_seasonal = "clock", 0.004, 2.0, False
     MOST = 400  # values of a field; more do not follow from a part of a time
     AGREE = 0.995
-    SHORT = ("hour", "minute", "time")
+    SHORT, ALL = ("hour", "minute", "time"), 0.9
     LONGER: ClassVar = {"month": "year", "quarter": "year", "week": "year", "day of year": "year",
                         "day": "month", "weekday": "week", "hour": "day"}  # fmt: skip
 
@@ -73,9 +73,14 @@ class Clock(Detector):
             (name, part): self._share(rows, name, part, follows)
             for (name, part), follows in model.items()
         }  # fmt: skip
-        # where one of several is wrong, the others tell that the time is right, but for hours
-        wrong = {(name, part) for (name, part), share in differ.items() if share > self.floor}
-        alone = len(wrong) == 1 < len(differ) and not any(part in self.SHORT for _, part in wrong)
+        # where one of several is wrong, the others tell that the time is right; of some rows'
+        # hours they do not
+        wrong = {
+            (name, part): share for (name, part), share in differ.items() if share > self.floor
+        }
+        alone = len(wrong) == 1 < len(differ) and all(
+            part not in self.SHORT or share > self.ALL for (_, part), share in wrong.items()
+        )
         for (name, part), share in differ.items():
             assert rows.event is not None
             fields = (name, rows.event) if alone else (rows.event, name)
