@@ -164,7 +164,12 @@ def daily_course(data: RowsToDraw, name: str, unit: str) -> Bars:
     means = [_means(values, hour, mask, 24) - np.nanmean(values[mask]) for mask in data.masks]
     names = [str(number) for number in range(24)]
     return Bars(
-        f"Mean of {name} at each hour of the day", names, unit, means[0], means[1], "points"
+        f"Mean of {name} at each hour, less that of the day",
+        names,
+        unit,
+        means[0],
+        means[1],
+        "points",
     )
 
 

@@ -111,10 +111,12 @@ def copies(data: RowsToDraw, message: str) -> Iterator[CountedRows]:
     for what, fields in sets.items():
         if not fields or (not named and len(fields) < 2):
             continue
-        frame = rows.frame.select(fields).select(
-            pl.struct(fields).hash().alias("content"), pl.Series("day", rows.days)
-        ).with_row_index("row").sort("day", "row")  # fmt: skip
-        since = frame.with_columns(pl.col("day").diff().over("content").alias("since"))
+        since = pl.DataFrame(
+            {"content": rows.frame.select(fields).hash_rows(seed=7), "day": rows.days}
+        ).with_row_index("row").sort("content", "day", "row").with_columns(
+            pl.when(pl.col("content") == pl.col("content").shift())
+            .then(pl.col("day").diff()).alias("since")
+        )  # fmt: skip
         flags = since.sort("row")["since"].fill_null(2 * length + 1).to_numpy() < length
         if flags[~data.is_new].mean() <= USUAL:
             yield CountedRows(f"the rows {what}", _as_numbers(flags))

@@ -13,7 +13,8 @@ from ml_experiment_runner.signals.ingestion.hold_counts import CountedRows
 from ml_experiment_runner.signals.ingestion.hold_rows import RowsToDraw, Steps
 
 ENOUGH = 28  # days of the past that tell what a weekday is like
-BEYOND = 4.0  # times the usual deviation that a change is, to say when it begins
+JUMP = 7  # steps before and after a jump, whose means differ
+BEYOND = 1.4  # times the past's largest jump that a change is, to say when it begins
 NAMED = 10.0  # more than any share changes
 NAMES = {1: "day", 7: "week", 28: "four weeks"}
 
@@ -137,19 +138,28 @@ def _begin(steps: Steps, past: Numbers, delivered: Numbers) -> int | None:
         before, after = before - usual[weekday[: steps.past]], after - usual[weekday[steps.past :]]
     place = np.flatnonzero(~np.isnan(after))
     before, after = before[~np.isnan(before)], after[place]
-    if len(before) < 5 or not len(after):
+    back = min(JUMP, len(before) // 3)
+    if not back or not len(after):
         return None
-    level = np.median(before)
-    spread = max(1.48 * np.median(np.abs(before - level)), before.std() / 2)
+    level = np.median(before[-ENOUGH:])
     squares = [
         ((after[:split] - level) ** 2).sum() + ((after[split:] - after[split:].mean()) ** 2).sum()
         for split in range(len(after))
     ]
     split = int(np.argmin(squares))
-    rest = after[split:]
-    change = abs(rest.mean() - level)
-    needed = BEYOND * spread / np.sqrt(min(len(rest), 4))
-    return steps.past + int(place[split]) if change > max(needed, 1e-9) else None
+    ahead = min(JUMP, len(after) - split, len(before) - back)
+    around = np.concatenate([before, after])[len(before) + split - back :][: back + ahead]
+    # a season or the weather makes jumps, too
+    usual = _jumps(before, back, ahead).max()
+    jump = _jumps(around, back, ahead)[0]
+    return steps.past + int(place[split]) if jump > max(BEYOND * usual, 1e-9) else None
+
+
+def _jumps(values: Numbers, back: int, ahead: int) -> Numbers:
+    """How far the mean of some values is from that of those just before, at each place."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, back + ahead)
+    jumps: Numbers = np.abs(windows[:, back:].mean(axis=1) - windows[:, :back].mean(axis=1))
+    return jumps
 
 
 def volume(data: RowsToDraw) -> Course:

@@ -17,7 +17,7 @@ from ml_experiment_runner.signals.ingestion.hold_pairs import Heatmap, Scatter
 
 HEIGHT = 250  # units of the SVG
 ROW = 30  # of a group whose name is beside it
-LETTER = 6.5  # the width of one
+LETTER = 8.0  # the width of one on a narrow screen, where they are larger
 MOST_TICKS = 5
 FEW = 60  # steps of the past that have marks
 WEAKEST = 3  # % that a cell is labelled from
@@ -138,7 +138,7 @@ def draw_heatmap(heatmap: Heatmap) -> str:
     """Two tables beside each other whose cells are the darker, the larger their share."""
     rows, columns = heatmap.before.shape
     left = 20 + LETTER * max(map(len, heatmap.down))
-    height = ROW * rows + 80
+    height = ROW * rows + 84
     figure = Figure(figsize=(WIDE / 72, height / 72))
     width = (WIDE - left - 28) / 2
     rotated = max(map(len, heatmap.across)) * LETTER > width / columns
@@ -147,14 +147,14 @@ def draw_heatmap(heatmap: Heatmap) -> str:
     for number, (title, shares, color) in enumerate(tables):
         axes = figure.add_axes((
             (left + number * (width + 20)) / WIDE, bottom / height, width / WIDE,
-            (height - bottom - 22) / height,
+            (height - bottom - 26) / height,
         ))  # fmt: skip
         _bare(axes)
         _draw_cells(axes, shares, color)
         slant: dict[str, Any] = {"rotation": 30, "ha": "right"} if rotated else {}
         axes.set_xticks(range(columns), heatmap.across, **slant)
         axes.set_yticks(range(rows), heatmap.down if number == 0 else [""] * rows)
-        axes.text(0, 1.02, title, transform=axes.transAxes, ha="left")
+        axes.text(0, 1 + 6 / (ROW * rows), title, transform=axes.transAxes, ha="left")
     return svg(figure)
 
 

@@ -52,8 +52,10 @@ PAIRS: dict[str, Callable[..., Picture | None]] = {
 }
 """Kinds whose picture is of two fields together."""
 WHOLE = ("frozen", "new codes", "new values")  # of which no row in between may be missing
+MOST = 12  # pictures of a page, which is to be there soon
 NUMBERS = ("integer", "number")  # that have a unit
-OF_NULLS = ("missing values", "nulls")
+NULLS = "missing values"
+OF_NULLS = frozenset({NULLS, "nulls"})
 
 
 def picture(data: RowsToDraw, violation: Violation) -> Picture | None:
@@ -69,7 +71,10 @@ def picture(data: RowsToDraw, violation: Violation) -> Picture | None:
     if name not in data.rows.frame.columns:
         return None
     if name not in data.shown:
-        return _course_of_share(data, OF_NULLS[0], name, "") if kind in OF_NULLS else None
+        return _course_of_share(data, NULLS, name, "") if kind in OF_NULLS else None
+    there = ~data.rows.is_null(name)
+    if kind != "changed rows" and not all((there & mask).any() for mask in data.masks):
+        kind = NULLS  # there is nothing else to compare
     if name == data.rows.event:
         return _of_times(data, kind, message)
     if kind in SHARES:
@@ -175,8 +180,10 @@ def draw_pictures(
     """
     pictures: dict[str | None, list[dict[str, str]]] = {}
     data: RowsToDraw | None = None
-    for violation in violations:
+    for number, violation in enumerate(violations):
         of_field = pictures.setdefault(violation.field, [])
+        if number >= MOST:
+            continue
         try:
             data = data or rows_to_draw(contract, past, delivery)
             drawn = _drawn(data, violation)

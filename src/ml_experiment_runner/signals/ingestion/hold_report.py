@@ -16,7 +16,7 @@ from ml_experiment_runner.project.secrets import mask
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.ingestion import hold_comparison
 from ml_experiment_runner.signals.ingestion.hold_comparison import Lines, ReportRows
-from ml_experiment_runner.signals.ingestion.hold_pictures import draw_pictures
+from ml_experiment_runner.signals.ingestion.hold_pictures import OF_NULLS, draw_pictures
 from ml_experiment_runner.signals.snapshots import quarantine
 from ml_experiment_runner.signals.snapshots.diff import moved, null_share
 
@@ -107,6 +107,7 @@ def _field(
     violations = [violation for violation in hold.violations if violation.field == field.name]
     facts = [("rows", f"{rows.before.rows:,}", f"{rows.delivery.rows:,}"),
              ("without a value", *(f"{share:.1f} %" for share in nulls))]  # fmt: skip
+    kinds = {violation.kind for violation in violations}
     lines = None
     charts: dict[str, Any] = {"histogram": None, "bars": None, "nulls": None}
     if before.quantiles and delivery.quantiles:
@@ -118,9 +119,9 @@ def _field(
         lines = hold_comparison.changed_share_by_partition(field, rows)
         charts["bars"] = hold_comparison.value_shares(before, delivery)
         charts["values"] = len(moved(before, delivery))
-    if lines is None or {violation.kind for violation in violations} == {"nulls"}:
+    if lines is None or OF_NULLS.issuperset(kinds):
         lines = hold_comparison.nulls_by_partition(field, rows)
-    elif abs(nulls[1] - nulls[0]) >= 1:
+    elif abs(nulls[1] - nulls[0]) >= 1 and OF_NULLS.isdisjoint(kinds):
         charts["nulls"] = _chart(hold_comparison.nulls_by_partition(field, rows))
     return {
         "name": field.name,
