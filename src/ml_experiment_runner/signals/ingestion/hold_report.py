@@ -110,11 +110,12 @@ def _field(
     kinds = {violation.kind for violation in violations}
     lines = None
     charts: dict[str, Any] = {"histogram": None, "bars": None, "nulls": None}
-    if before.quantiles and delivery.quantiles:
+    if name == contract.event_time:
+        facts = []  # it is later; its picture says what else there is
+    elif before.quantiles and delivery.quantiles:
         facts += hold_comparison.quantile_facts(before, delivery, field.type)
         lines = hold_comparison.quantiles_by_partition(field, rows)
-        if name != contract.event_time:
-            charts["histogram"] = draw_histogram(hold_comparison.histogram(field, rows))
+        charts["histogram"] = draw_histogram(hold_comparison.histogram(field, rows))
     elif before.top or delivery.top:
         lines = hold_comparison.changed_share_by_partition(field, rows)
         charts["bars"] = hold_comparison.value_shares(before, delivery)
