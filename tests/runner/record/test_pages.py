@@ -99,8 +99,15 @@ def reports(report: Report, folder: Path) -> list[Path]:
     names = pl.Series([f"a station with a long name {number}" for number in range(700)])
     delivery = CELSIUS.with_columns(names.alias("station"), pl.lit(None, pl.Float64).alias("dew"))
     shuffled = month(9).with_columns(pl.col("dew").shuffle(seed=1), pl.col("okta") * 2)
+    other = [
+        ("relation", "dew", "dew goes no more with temp"),
+        ("association", "station", "they tell nothing of each other"),
+        ("level of a group", "temp", "it is lower at one station"),
+        ("time of day", "hour", "more rows are at noon"),
+    ]
     found = []
-    for number, came in enumerate([(delivery, *told), (shuffled, SAID), (None, SAID)]):
+    deliveries = [(delivery, *told), (shuffled, SAID, *other), (None, SAID)]
+    for number, came in enumerate(deliveries):
         report(*came)
         written = folder / "data/held/air-3f9a1c/report.html"
         found.append(written.rename(folder / f"report_{number}.html"))

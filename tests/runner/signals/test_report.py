@@ -59,8 +59,8 @@ def test_new_value_of_a_text_is_marked(report: Report) -> None:
     page = report(west, ("values", "station", "station has the new value west"))
     assert re.search(r"west new 0\.0 → \d\d\.\d %", page.text)
     assert "south new" not in page.text
-    assert page.drawn == ["p" * 8 + "c"]
-    assert "Share of “" in page.text
+    assert re.fullmatch("p{80,90}c{30}", page.drawn[0])  # days
+    assert "Share of the rows in which station is “" in page.text
 
 
 def test_field_without_values_shows_when_they_went(report: Report) -> None:
@@ -73,8 +73,8 @@ def test_field_without_values_shows_when_they_went(report: Report) -> None:
 def test_breach_of_the_whole_shows_rows(report: Report) -> None:
     page = report(month(9)[:350], ("volume", None, "350 rows where 700 were usual"))
     assert "The delivery of air is held: volume" in page.text
-    assert "Rows by partition" in page.text
-    assert page.drawn == ["p" * 8 + "c"]
+    assert "Rows a day, by day" in page.text
+    assert page.drawn == ["p" * 90 + "c" * 15]  # days
 
 
 def test_broken_relation_is_shown_beside_what_is_usual(report: Report) -> None:

@@ -1,6 +1,8 @@
 """The charts in the report on a hold: SVG that takes its colours and font from the page."""
 
+import hashlib
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from ml_experiment_runner.signals.snapshots.profile import show
 
 WIDE, NARROW, HEIGHT = 620, 380, 230  # units of the SVG
 MOST_NAMES = 8  # of partitions below a chart
+ID = re.compile(r'( id="|#)([mp][0-9a-f]{10}\b)')  # of a mark or a clipping path
 ON_THE_PAGE = {BLUE: "var(--blue)", ORANGE: "var(--orange)", GREY: "var(--line)"}
 
 
@@ -34,18 +37,18 @@ def draw_lines(lines: Lines) -> str:
     axes.set_xticks(range(0, len(places), step), lines.partitions[::step])
     if lines.type in ("share", "count"):
         axes.set_ylim(bottom=0)
-    _set_ticks(axes.yaxis, lines.type)
-    return _svg(figure)
+    set_ticks(axes.yaxis, lines.type)
+    return svg(figure)
 
 
-def draw_histogram(histogram: Histogram) -> str:
+def draw_histogram(histogram: Histogram, width: float = NARROW) -> str:
     """Shares of the rows in bins; the delivery's have the thicker outline."""
-    figure, axes = _figure(NARROW, left=10)
+    figure, axes = _figure(width, left=10)
     draw_steps(axes, histogram.edges, histogram.shares, (BLUE, ORANGE))
     axes.axhline(0, color=GREY, linewidth=1)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-    _set_ticks(axes.xaxis, histogram.type)
-    return _svg(figure)
+    set_ticks(axes.xaxis, histogram.type)
+    return svg(figure)
 
 
 def _figure(width: float, left: float) -> tuple[Figure, Axes]:
@@ -73,7 +76,7 @@ def _draw_series(
     axes.plot(at, median, color=color, linewidth=2, clip_on=False, gid=name, **mark)
 
 
-def _set_ticks(axis: Axis, type_: str) -> None:
+def set_ticks(axis: Axis, type_: str) -> None:
     """Ticks at round numbers, or at equal distances of times."""
     low, high = axis.get_view_interval()
     if type_ in ("timestamp", "date"):
@@ -91,10 +94,11 @@ def _tick(value: float, type_: str) -> str:
     return show(value, type_) if type_ == "time" else f"{value:,.6g}"
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The figure as a part of the page, in which an id occurs once."""
     file = io.StringIO()
-    with rc_context({"svg.fonttype": "none"}):
+    # the same rows give the same page
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "hold"}):
         figure.savefig(
             file,
             format="svg",
@@ -103,6 +107,8 @@ def _svg(figure: Figure) -> str:
         )
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg") :].replace("<g id=", "<g class=")
+    digest = hashlib.blake2b(drawing.encode(), digest_size=4).hexdigest()
+    drawing = ID.sub(rf"\g<1>c{digest}-\g<2>", drawing)
     drawing = drawing.replace("<svg", '<svg aria-hidden="true"', 1)  # the table has the numbers
     for colour, variable in ON_THE_PAGE.items():
         drawing = drawing.replace(colour, variable)

@@ -77,11 +77,15 @@ class Histogram(NamedTuple):
     shares: tuple[Floats, Floats]
 
 
+def newest(past: Mapping[str, pl.LazyFrame]) -> dict[str, pl.DataFrame]:
+    """The newest partitions of the past, in order."""
+    return {name: past[name].collect() for name in sorted(past)[-PAST:]}
+
+
 def rows_to_compare(
-    contract: Contract, past: Mapping[str, pl.LazyFrame], delivery: Mapping[str, pl.DataFrame]
+    contract: Contract, frames: Mapping[str, pl.DataFrame], delivery: Mapping[str, pl.DataFrame]
 ) -> ReportRows:
-    """The newest partitions of the past and the delivery, with their profiles."""
-    frames = {name: past[name].collect() for name in sorted(past)[-PAST:]}
+    """The past's newest partitions, in order, and the delivery, with their profiles."""
     partitions = {name: profile.measure(contract, frame) for name, frame in frames.items()}
     delivered = {name: profile.measure(contract, delivery[name]) for name in sorted(delivery)}
     year = list(frames)[-YEAR:]
