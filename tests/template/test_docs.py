@@ -134,6 +134,17 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     assert not [word for word in words if f"`{word}`" not in text]
 
 
+@pytest.mark.parametrize("page", ["explanation/silent-changes.md", "reference/violations.md"])
+def test_page_names_every_kind_of_drift(page: str) -> None:
+    limits = importlib.import_module("ml_experiment_runner.signals.drift.limits")
+    figures = importlib.import_module("ml_experiment_runner.signals.drift.figures.kinds").FIGURES
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    kinds = {each.kind for each in (*limits.DETECTORS, *figures)}
+    rows = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+    assert len(kinds) > 20
+    assert not kinds - rows
+
+
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
