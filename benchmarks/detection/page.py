@@ -1,6 +1,7 @@
 """The pages of the detection benchmark: `make bench-detection SEED=2026`.
 
-The first one shows three signals, ours and the peers'; the second one the held-out tables.
+The first one shows three signals, ours and the peers'; the second one tables of many kinds, of
+which half are held out.
 """
 
 import argparse
@@ -49,22 +50,22 @@ def signals(seed: str, other_page: str, *, quick: bool) -> str:
         "# What is found of faults\n\n"
         f"Written by `make bench-detection SEED={seed}`. The faults, their sizes, fields and "
         "months are in `benchmarks/detection/faults.yaml`, which was written before the method. "
-        f"Three signals are few: [what is found on held-out tables]({other_page}).\n\n"
+        f"Three signals are few: [what is found in tables of many kinds]({other_page}).\n\n"
         f"{QUICK_NOTE if quick else ''}{ours}\n{weeks}\n{others}"
     )
 
 
 def tables(seed: str, other_page: str, jobs: str, *, quick: bool) -> str:
-    """The page of the held-out tables: what they are, then the failures, then the rest."""
+    """The page of the other tables: what they are, then the failures, then the rest."""
     options = QUICK_TABLE if quick else ()
     introduction = run("tables/introduction.py")
     found = run("tables/run.py", "--seed", seed, "--half", "all", "--jobs", jobs, *options)
     title, _, results = found.partition("\n")
     return (
         f"{title}\n\n"
-        f"Written by `make bench-detection SEED={seed}`. Tables of many shapes, most of them real, "
-        f"and all kinds of fault; [three signals, beside other tools]({other_page}), are on a page "
-        f"of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}"
+        f"Written by `make bench-detection SEED={seed}`. Tables of many kinds, most of them real, "
+        f"and half of them held out; [three signals, beside other tools]({other_page}), are on a "
+        f"page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}"
     )
 
 

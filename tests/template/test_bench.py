@@ -102,7 +102,7 @@ def test_detection_page_shows_ours_beside_others(tmp_path):
     assert "/tmp/" not in page
 
 
-def test_page_of_held_out_tables_tells_the_rule_then_failures(tmp_path):
+def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
     detection_pages("tables", tmp_path / "detection.md", PIP_NO_INDEX="1")
     page = (tmp_path / "detection-tables.md").read_text(encoding="utf-8")
     lines = page.splitlines()

@@ -145,6 +145,18 @@ def test_page_names_every_kind_of_drift(page: str) -> None:
     assert not kinds - rows
 
 
+def test_page_on_silent_changes_has_the_limits_of_the_code() -> None:
+    rows = importlib.import_module("ml_experiment_runner.signals.drift.rows")
+    detection = importlib.import_module("ml_experiment_runner.signals.drift.detection")
+    path = ROOT / "docs" / "explanation" / "silent-changes.md"
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    assert f"fewer than {rows.FEW} new rows" in text
+    assert f"{rows.WIDE} fields at most" in text
+    assert f"up to {rows.WIDE} of them" in text
+    assert "About a million of the newest rows" in text
+    assert detection.PAST_ROWS == 1_000_000
+
+
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 

@@ -1,4 +1,4 @@
-"""What the page of the held-out tables says before its results.
+"""What the page of the tables says before its results.
 
 How the tables were divided, where they are from under which licence, and when a fault counts as
 visible. `page.py` puts it above what `run.py` has found.

@@ -21,7 +21,7 @@ Trial = dict[str, Any]
 
 def page(trials: Sequence[Trial]) -> str:
     """All tables in Markdown."""
-    lines = ["# What is found on held-out tables", "", *_failures(trials)]
+    lines = ["# What is found in tables of many kinds", "", *_failures(trials)]
     for name, chosen in (("tuning", False), ("reporting", True)):
         mine = [each for each in trials if is_reporting(each) == chosen]
         if mine:
