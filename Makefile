@@ -16,7 +16,7 @@ coverage:   ## what the tests reach of the runner; ARGS=tests/runner/holds
 	$(PYTHON) tools/coverage_report.py $(ARGS)
 bench:      ## every claim of speed, beside its alternative; ARGS=models, templates or join
 	$(PYTHON) tools/prepare.py benchmarks/bench.py $(ARGS)
-bench-detection: ## what is found of injected faults, beside other tools; SEED=7 draws others
+bench-detection: ## what is found of injected faults; SEED=7 draws others, ARGS="--only tables"
 	$(PYTHON) tools/prepare.py benchmarks/detection/page.py --seed $(SEED) $(ARGS)
 mutants:    ## breaks one line at a time and sees that a test notices
 	$(PYTHON) tools/prepare.py tests/mutants/run.py $(ARGS)

@@ -86,13 +86,9 @@ def test_join_page_compares_and_names_what_does_not_install(tmp_path):
 
 def test_detection_page_shows_ours_beside_others(tmp_path):
     target = tmp_path / "detection.md"
-    command = [sys.executable, "benchmarks/detection/page.py", "--quick", "--seed", "7"]
-    result = subprocess.run(
-        [*command, "--output", str(target)], cwd=ROOT, stdin=subprocess.DEVNULL,
-        capture_output=True, encoding="utf-8",
-    )  # fmt: skip
-    assert result.returncode == 0, result.stdout + result.stderr
+    detection_pages("signals", target)
     page = target.read_text(encoding="utf-8")
+    assert "(detection-tables.md)" in page
     lines = [line for line in page.splitlines() if line.startswith("| ")]
     ks = "KS and chi-square, p < 0.05"
     for method in ("this template", ks, "KS and chi-square, Bonferroni", "PSI > 0.2"):
@@ -102,6 +98,27 @@ def test_detection_page_shows_ours_beside_others(tmp_path):
     assert f"| fault | of | {methods} |" in lines
     assert "| renamed | 1 | 1 · 1 | 1 · 1 | 1 · 1 | 1 · 1 |" in lines
     assert fnmatch.filter(lines, "| misjoined | 6 | [1-6] · [1-6] | 0 · 0 | 0 · 0 | 0 · 0 |")
+    assert str(ROOT) not in page
+    assert "/tmp/" not in page
+
+
+def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
+    detection_pages("tables", tmp_path / "detection.md", PIP_NO_INDEX="1")
+    page = (tmp_path / "detection-tables.md").read_text(encoding="utf-8")
+    lines = page.splitlines()
+    titles = [line for line in lines if line.startswith("## ")]
+    assert titles == [
+        "## The rule of the split",
+        "## The tables",
+        "## When a fault counts as visible",
+        "## Failures",
+        "## Reporting",
+    ]
+    contracts = (ROOT / "benchmarks" / "detection" / "tables" / "contracts").glob("*.yaml")
+    for name in [path.stem for path in contracts]:
+        assert len(fnmatch.filter(lines, f"| {name} | [rt]* | ?* | ?* |")) == 1, name
+    assert fnmatch.filter(lines, "| … of which held | */3 (*%) |")
+    assert fnmatch.filter(lines, "| constant | 2/2 (100.0%) | * |")
     assert str(ROOT) not in page
     assert "/tmp/" not in page
 
@@ -162,6 +179,16 @@ def test_project_of_another_template_imports_no_runner():
     for script in scripts:
         text = script.read_text(encoding="utf-8")
         assert not re.search(r"(import|from) (ml_experiment_)?runner", text)
+
+
+def detection_pages(only: str, target: Path, **variables: str) -> None:
+    """Writes one of the detection benchmark's pages, small; the second one beside the first."""
+    command = [sys.executable, "benchmarks/detection/page.py", "--quick", "--seed", "7"]
+    result = subprocess.run(
+        [*command, "--only", only, "--output", str(target)], cwd=ROOT, stdin=subprocess.DEVNULL,
+        capture_output=True, encoding="utf-8", env={**os.environ, **variables},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def quick_page(what: str, target: Path, **variables: str) -> str:

@@ -134,6 +134,29 @@ def test_reference_of_contracts_names_every_entry(monkeypatch) -> None:
     assert not [word for word in words if f"`{word}`" not in text]
 
 
+@pytest.mark.parametrize("page", ["explanation/silent-changes.md", "reference/violations.md"])
+def test_page_names_every_kind_of_drift(page: str) -> None:
+    limits = importlib.import_module("ml_experiment_runner.signals.drift.limits")
+    figures = importlib.import_module("ml_experiment_runner.signals.drift.figures.kinds").FIGURES
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    kinds = {each.kind for each in (*limits.DETECTORS, *figures)}
+    rows = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
+    assert len(kinds) > 20
+    assert not kinds - rows
+
+
+def test_page_on_silent_changes_has_the_limits_of_the_code() -> None:
+    rows = importlib.import_module("ml_experiment_runner.signals.drift.rows")
+    detection = importlib.import_module("ml_experiment_runner.signals.drift.detection")
+    path = ROOT / "docs" / "explanation" / "silent-changes.md"
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    assert f"fewer than {rows.FEW} new rows" in text
+    assert f"{rows.WIDE} fields at most" in text
+    assert f"up to {rows.WIDE} of them" in text
+    assert "About a million of the newest rows" in text
+    assert detection.PAST_ROWS == 1_000_000
+
+
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 REACH = 0.9  # kinds and tables below it are failures
 YEAR = 365
+NONE = "None."
 PASTS = (
     ("less than 6 months", 0, 183),
     ("6 to 12 months", 183, YEAR),
@@ -20,7 +21,7 @@ Trial = dict[str, Any]
 
 def page(trials: Sequence[Trial]) -> str:
     """All tables in Markdown."""
-    lines = ["# What is found on held-out tables", "", *_failures(trials)]
+    lines = ["# What is found in tables of many kinds", "", *_failures(trials)]
     for name, chosen in (("tuning", False), ("reporting", True)):
         mine = [each for each in trials if is_reporting(each) == chosen]
         if mine:
@@ -98,16 +99,18 @@ def _totals(trials: Sequence[Trial]) -> list[tuple[str, str]]:
 def _failures(trials: Sequence[Trial]) -> list[str]:
     wrong = [each for each in _clean(trials) if _held(each)]
     lines = ["## Failures", "", "Clean deliveries that were held:", ""]
+    listed = []
     for each in wrong:
         what = " (a fault that is truly in it)" if each["real"] else ""
-        lines.append(f"- {_where(each)}{what}: {each['said'][0]}")
+        listed.append(f"- {_where(each)}{what}: {each['said'][0]}")
+    lines += listed or [NONE]
     for what, name in (("Kinds", _kind), ("Tables", _table_name)):
         below = []
         for row, mine in _grouped(_asked(trials), name).items():
             if sum(map(_held, mine)) < REACH * len(mine):
                 below.append(f"{row}: {share(mine, _held)}")
         lines += ["", f"{what} of which less than {REACH:.0%} is held:", ""]
-        lines += [f"- {each}" for each in below]
+        lines += [f"- {each}" for each in below] or [NONE]
     return [*lines, ""]
 
 
@@ -115,21 +118,21 @@ def _part(trials: Sequence[Trial]) -> list[str]:
     asked = _asked(trials)
     lines = ["| what | found |", "|---|---|"]
     lines += [f"| {what} | {found} |" for what, found in _totals(trials)]
-    lines += ["", "### By kind", "", "* for reporting only.", ""]
+    lines += ["", "### By kind", "", "Kinds with an asterisk are for reporting only.", ""]
     lines += _rows(asked, "kind", _kind)
     lines += ["", "### By kind and size", "", *_rows(asked, "kind and size", _size)]
     lines += ["", "### By table", "", *_by_table(trials)]
     lines += ["", "### By the length of the past", "", *_by_past(trials)]
     lines += ["", "### Not held", ""]
     missed = _grouped([each for each in asked if not _held(each)], _named_fault)
-    lines += [f"- {name} ({_numbers(mine)})" for name, mine in missed.items()]
+    lines += [f"- {name} ({_numbers(mine)})" for name, mine in missed.items()] or [NONE]
     lines += ["", "### Another field named", ""]
     other = [
         each for each in asked
         if _held(each) and each["fault"]["field"] and not is_named(each)
     ]  # fmt: skip
     named = _grouped(other, lambda each: f"{_named_fault(each)}: {each['named'] or 'the rows'}")
-    lines += [f"- {name} ({_numbers(mine)})" for name, mine in named.items()]
+    lines += [f"- {name} ({_numbers(mine)})" for name, mine in named.items()] or [NONE]
     return [*lines, ""]
 
 

@@ -20,7 +20,11 @@ from ml_experiment_runner.signals.drift.rows import (
 
 
 class Sums(Detector):
-    """Differences of two or three fields that take a few values only: a = b + c, and the like."""
+    """Differences of two or three fields that take a few values only: a = b + c, and the like.
+
+    When nothing changed, they take the values that they took. Compare Ernst et al., The Daikon
+    System for Dynamic Detection of Likely Invariants, Science of Computer Programming 2007.
+    """
 
     kind, floor, factor, is_seasonal = "sum", 0.006, 2.0, False
     SOME = 3000
@@ -84,7 +88,11 @@ class Sums(Detector):
 
 
 class Products(Detector):
-    """Fields that are the product or the ratio of two others, or a multiple of one, as rounded."""
+    """Fields that are the product or the ratio of two others, or a multiple of one, as rounded.
+
+    When nothing changed, they are so to half of their last decimal. Compare Ernst et al., The
+    Daikon System for Dynamic Detection of Likely Invariants, Science of Computer Programming 2007.
+    """
 
     kind, floor, factor, is_seasonal = "product", 0.006, 2.0, False
     SOME, MOST = 2000, 14

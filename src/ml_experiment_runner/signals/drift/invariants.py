@@ -23,7 +23,9 @@ from ml_experiment_runner.signals.drift.rows import (
 class Clock(Detector):
     """Fields that follow from a part of the event time: its hour, the name of its weekday.
 
-    Either they are the part itself, or each of the part's values has one of theirs.
+    When nothing changed, they are the part itself, or each of the part's values has the one of
+    theirs that it had in more than one period: a functional dependency (Huhtala et al., TANE, The
+    Computer Journal 1999) on the clock.
     """
 
     kind, floor, factor, is_seasonal = "clock", 0.004, 2.0, False
@@ -150,7 +152,8 @@ class Clock(Detector):
 class Twice(Detector):
     """Rows that differ in the event time, but not in the fields that repeat it.
 
-    So it is with the hour that comes twice when summer time ends, and with a day sent again.
+    So it is with the hour that comes twice when summer time ends, and with a day sent again. When
+    nothing changed there are none; where the past has any, they are not counted.
     """
 
     kind, floor, is_share = "twice", 0.5, False
@@ -178,7 +181,8 @@ class Twice(Detector):
 class Dependence(Detector):
     """Fields that follow from one or two texts: the distance from origin and destination.
 
-    Approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.
+    When nothing changed, nearly each row has the value that was the most frequent of its group:
+    approximate functional dependencies, as Huhtala et al., TANE, The Computer Journal 1999, mine.
     """
 
     kind, floor, factor, is_seasonal = "dependence", 0.02, 2.5, False

@@ -14,7 +14,8 @@ from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Nu
 class Together(Detector):
     """Rows that lack a field, or have 0 in it, where another has a value.
 
-    Upstream, what is missing is missing together, and calm air has no direction.
+    Upstream, what is missing is missing together, and calm air has no direction: when nothing
+    changed, they are as large a share of the rows as before.
     """
 
     kind, floor, factor = "missing values", 0.006, 2.2
@@ -73,7 +74,11 @@ class Together(Detector):
 
 
 class Relation(Detector):
-    """A number predicted from the row's others: least squares on their squares and products."""
+    """A number predicted from the row's others: least squares on their squares and products.
+
+    When nothing changed, the residuals have the centre, spread and tails that they had. Compare
+    Fariha et al., Conformance Constraint Discovery, SIGMOD 2021.
+    """
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
     SOME = 6000
@@ -168,7 +173,11 @@ class Relation(Detector):
 
 
 class Absence(Detector):
-    """Where a field has nothing, or not its one usual value: how those rows lie in the others."""
+    """Where a field has nothing, or not its one usual value: how those rows lie in the others.
+
+    When nothing changed, their mean rank against the rest is as before, but for chance: the
+    statistic of Mann and Whitney, Annals of Mathematical Statistics 1947. A day counts once.
+    """
 
     kind, floor, factor, is_share = "absence", 0.27, 2.8, False
 

@@ -13,7 +13,12 @@ from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Nu
 
 
 class Steps(Detector):
-    """From one row to the next of the same place: how often nothing changes, and how much else."""
+    """From one row to the next of the same place: how often nothing changes, and how much else.
+
+    When nothing changed, equal ones, mean change and jumps are as before: the step test of weather
+    stations (Zahumenský, Guidelines on Quality Control Procedures for Data from Automatic Weather
+    Stations, WMO 2004) with a limit that is learned.
+    """
 
     kind, floor, factor, is_share = "steps", 0.4, 3.4, False
     needs = "newest"
@@ -93,7 +98,12 @@ class Steps(Detector):
 
 
 class Frozen(Detector):
-    """The share of a day's rows that have the day's most frequent number."""
+    """The share of a day's rows that have the day's most frequent number.
+
+    When nothing changed, it is no larger than on any usual day: the persistence test of weather
+    stations (Zahumenský, Guidelines on Quality Control Procedures for Data from Automatic Weather
+    Stations, WMO 2004) with a limit that is learned.
+    """
 
     kind, floor, factor = "frozen", 0.12, 1.3
     is_seasonal = False
@@ -138,7 +148,11 @@ class Frozen(Detector):
 
 
 class RepeatedDay(Detector):
-    """Whether a day brings the values of the day before, at the same places and hours."""
+    """Whether a day brings the values of the day before, at the same places and hours.
+
+    When nothing changed, as many values are equal as usual; a field of which most are equal every
+    day tells nothing.
+    """
 
     kind, floor, factor, is_share = "repeated day", 0.3, 1.5, False
     is_seasonal = False
@@ -185,8 +199,9 @@ class RepeatedDay(Detector):
 class Volume(Detector):
     """Rows in a day, or in the whole of a state; days without any.
 
-    For a past that is too short to tell how much they vary from delivery to delivery. Of a feed
-    with days of hardly any rows nothing can be told.
+    When nothing changed, the median day has the rows that it had and no day is without; a state
+    hardly shrinks. For a past that is too short to tell how much they vary from delivery to
+    delivery. Of a feed with days of hardly any rows nothing can be told.
     """
 
     kind, floor, factor, is_share, is_rough = "volume", 0.3, 1.5, False, False
@@ -218,7 +233,10 @@ class Volume(Detector):
 
 
 class ChangedRows(Detector):
-    """Recorded rows that are missing or changed; for a state, and for restated months."""
+    """Recorded rows that are missing or changed; for a state, and for restated months.
+
+    When nothing changed there are none; a first value in place of none is not a change.
+    """
 
     kind, floor, has_past = "changed rows", 0.004, False
     is_seasonal = False

@@ -65,9 +65,11 @@ class NewValues(Detector):
 
 
 class NewCodes(Detector):
-    """Texts that the past never had, beyond what its rare ones let expect (Good 1953).
+    """Texts that the past never had.
 
-    A code counts once a day, as an event of many rows brings its own all at once.
+    When nothing changed, as many are new as came on one day only (Good, The Population Frequencies
+    of Species, Biometrika 1953). A code counts once a day, as an event of many rows brings its own
+    all at once.
     """
 
     kind, floor, factor, is_seasonal = "new codes", 0.004, 2.5, False
@@ -125,7 +127,11 @@ class NewCodes(Detector):
 
 
 class LastDigits(Detector):
-    """How numbers end: rounding or another unit moves it, a season does not."""
+    """How numbers end: rounding or another unit moves it, a season does not.
+
+    When nothing changed, last digits are distributed as in the past: their total variation distance
+    is that of chance.
+    """
 
     kind, floor, factor, is_seasonal = "last digits", 0.08, 2.0, False
 
@@ -172,8 +178,9 @@ class LastDigits(Detector):
 class Gaps(Detector):
     """Gaps and peaks that rescaling rounded numbers leaves in their histogram.
 
-    Stamm and Liu, Forensic Detection of Image Manipulation Using Statistical Intrinsic
-    Fingerprints, IEEE TIFS 2010, find stretched pictures by them.
+    When nothing changed, a bar is as high as its neighbours' mean, but for chance. Stamm and Liu,
+    Forensic Detection of Image Manipulation Using Statistical Intrinsic Fingerprints, IEEE TIFS
+    2010, find stretched pictures by them.
     """
 
     kind, floor, factor, is_share = "gaps", 0.18, 1.5, False
@@ -222,7 +229,10 @@ class Gaps(Detector):
 
 
 class SingleValue(Detector):
-    """One number that stands in more rows than it ever did, as a default or a fill value does."""
+    """One number that stands in more rows than it ever did, as a default or a fill value does.
+
+    When nothing changed, each number has its share of the past, with a binomial error.
+    """
 
     kind, floor, factor, is_seasonal = "single value", 0.018, 2.4, False
 
@@ -256,7 +266,10 @@ class SingleValue(Detector):
 
 
 class Extreme(Detector):
-    """A number that lies several times as far out as any before."""
+    """A number that lies several times as far out as any before.
+
+    When nothing changed, the outermost are about as far from the median as those of the past.
+    """
 
     kind, floor, factor, is_share = "extreme", 4.0, 2.0, False
 

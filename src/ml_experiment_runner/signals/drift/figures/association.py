@@ -21,6 +21,7 @@ class Association(Figures):
 
     Mutual information (Shannon, A Mathematical Theory of Communication, 1948) of codes and binned
     numbers, less what chance gives it (Miller, Note on the Bias of Information Estimates, 1955).
+    When nothing changed, it is as expected, with an error by the rows and cells.
     """
 
     kind = "association"

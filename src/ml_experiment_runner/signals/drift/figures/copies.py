@@ -22,6 +22,8 @@ MOST = 0.7  # of the rows may be copies
 class Copies(Figures):
     """Rows that are like another of the delivery but for what identifies them.
 
+    When nothing changed, their share has a binomial error around what is expected (`shares`).
+
     Args:
         with_time: They have to be of one time as well, as rows are that were sent twice.
     """
@@ -53,7 +55,10 @@ class Copies(Figures):
 
 
 class Again(Figures):
-    """Rows that are like one of the delivery before but for their time and what identifies them."""
+    """Rows that are like one of the delivery before but for their time and what identifies them.
+
+    When nothing changed, their share has a binomial error around what is expected (`shares`).
+    """
 
     kind = "copies"
     is_seasonal = False

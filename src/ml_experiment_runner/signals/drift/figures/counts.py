@@ -19,7 +19,11 @@ MOST_CODES = 200  # of a field
 
 
 class Volume(Figures):
-    """Rows a day, and days with any."""
+    """Rows a day, and the shares of days and of hours with any.
+
+    When nothing changed, rows have a Poisson error around what is expected (the size of a table in
+    Schelter et al., VLDB 2018); of a steady feed no day or hour is without.
+    """
 
     kind = "volume"
     is_of_all = True
@@ -58,7 +62,11 @@ class Volume(Figures):
 
 
 class Nulls(Figures):
-    """Rows without a value of a field."""
+    """Rows without a value of a field.
+
+    When nothing changed, their share has a binomial error around what is expected (`shares`; the
+    completeness of Schelter et al., VLDB 2018).
+    """
 
     kind = "missing values"
 
@@ -82,7 +90,10 @@ class Nulls(Figures):
 
 
 class CodeShares(Figures):
-    """Rows with each code of a field: one that came, went, was merged or swapped."""
+    """Rows with each code of a field: one that came, went, was merged or swapped.
+
+    When nothing changed, each share has a binomial error around what is expected (`shares`).
+    """
 
     kind = "shares"
     is_apart = True

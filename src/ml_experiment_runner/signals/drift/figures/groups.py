@@ -18,7 +18,11 @@ from ml_experiment_runner.signals.drift.figures.table import (
 
 
 class GroupLevels(Figures):
-    """How far a number lies at each code from its mean over all: one place in another unit."""
+    """How far a number lies at each code from its mean over all: one place in another unit.
+
+    When nothing changed, the distance has the error of a mean around what is expected; all places
+    move together with a season.
+    """
 
     kind = "level of a group"
     is_apart = True
@@ -72,7 +76,11 @@ class GroupLevels(Figures):
 
 
 class HourLevels(Figures):
-    """How far a number lies at each hour from its mean: a clock that goes wrong shifts them all."""
+    """How far a number lies at each hour from its mean: a clock that goes wrong shifts them all.
+
+    When nothing changed, the distance, in standard deviations, has the error of a mean around what
+    is expected.
+    """
 
     kind = "daily course"
     is_apart = True

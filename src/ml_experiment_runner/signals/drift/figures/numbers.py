@@ -19,7 +19,10 @@ from ml_experiment_runner.signals.semantic_types import FLAG
 
 
 class Tails(Figures):
-    """Numbers below zero, equal to zero, and beyond the outer quantiles of the past."""
+    """Numbers below zero, equal to zero, and beyond the outer quantiles of the past.
+
+    When nothing changed, their shares have a binomial error around what is expected (`shares`).
+    """
 
     kind = "tails"
     LEVELS = (0.005, 0.05, 0.95, 0.995)
@@ -56,7 +59,11 @@ class Tails(Figures):
 
 
 class Levels(Figures):
-    """Mean, median and spread of a number."""
+    """Mean and spread of a number, its outermost values cut.
+
+    When nothing changed, the mean and the logarithm of the standard deviation have the errors of
+    independent rows around what is expected.
+    """
 
     kind = "level"
 
@@ -90,7 +97,10 @@ class Levels(Figures):
 
 
 class Variety(Figures):
-    """How many different values a field has, for its rows."""
+    """How many different values a field has.
+
+    When nothing changed, the number has a Poisson error around what is expected.
+    """
 
     kind = "different values"
     is_of_all = True

@@ -18,7 +18,11 @@ from ml_experiment_runner.signals.drift.figures.table import (
 
 
 class TextForms(Figures):
-    """What texts look like: their length, and which characters they have."""
+    """What texts look like: their length, and which characters they have.
+
+    When nothing changed, shares of texts with such characters have a binomial error around what is
+    expected (`shares`), and the mean length that of a mean.
+    """
 
     kind = "form of texts"
     PATTERNS: ClassVar = {

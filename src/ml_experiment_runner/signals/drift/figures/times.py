@@ -16,7 +16,10 @@ from ml_experiment_runner.signals.drift.figures.table import (
 
 
 class Hours(Figures):
-    """Rows at each hour of the day."""
+    """Rows at each hour of the day.
+
+    When nothing changed, each share has a binomial error around what is expected (`shares`).
+    """
 
     kind = "time of day"
     is_apart = True
@@ -36,7 +39,11 @@ class Hours(Figures):
 
 
 class Weekdays(Figures):
-    """Rows on each day of the week."""
+    """Rows on each day of the week, as if each came equally often.
+
+    When nothing changed, each share is as expected, with the error of as many days: the rows of a
+    day are busy or not together (`shares`).
+    """
 
     kind = "day of week"
     NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -65,7 +72,10 @@ class Weekdays(Figures):
 
 
 class Precision(Figures):
-    """Rows at a full hour and minute, as times cut to the hour or day are."""
+    """Rows at a full hour and minute, as times cut to the hour or day are.
+
+    When nothing changed, their shares have a binomial error around what is expected (`shares`).
+    """
 
     kind = "precision of times"
     is_seasonal = False
