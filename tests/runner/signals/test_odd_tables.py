@@ -180,6 +180,14 @@ def test_odd_rows_are_compared_with_a_plain_past(name: str) -> None:
     assert held(table, {}, {table.last: rows}) == []
 
 
+@pytest.mark.parametrize("known", [1, 2, 5, 14])
+def test_months_of_one_day_each_are_compared(known: int) -> None:
+    table = odd(moment=lambda begin, share: begin + timedelta(hours=23 * share))
+    names = sorted(table.months)
+    past = {name: table.months[name] for name in names[:known]}
+    assert held(table, past, {names[known]: table.months[names[known]]}) == []
+
+
 @pytest.fixture(scope="module")
 def daily() -> Table:
     """Fifty rows a day."""

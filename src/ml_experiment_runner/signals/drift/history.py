@@ -17,6 +17,7 @@ MOST_PARTS = 60  # newer ones first
 SOME = 100_000  # rows of a large past that most figures are computed from
 YEAR = 365.25
 MONTH = (27, 31)  # days of a delivery that is taken for a month
+SELDOM = 0.5  # of the windows have rows
 COVERED = 0.8  # of its days, for a part at the past's beginning to count
 
 
@@ -29,16 +30,18 @@ class History:
         forecasts: What it expects of the next delivery.
         parts: How many deliveries with rows the past has.
         last_day: Its last day, counted from 1970.
+        is_monthly: They are calendar months.
     """
 
     models: dict[Figures, Any]
     forecasts: dict[Figures, Forecast]
     parts: int
     last_day: int
+    is_monthly: bool
 
     def compare(self, rows: Rows, days: int) -> list[tuple[Figures, Measure]]:
         """What of new rows is not as expected; the worst of each kind and field."""
-        if MONTH[0] <= days <= MONTH[1]:
+        if self.is_monthly:
             month = int(np.median(_months(rows)))
             days = _first_day(month + 1) - max(_first_day(month), self.last_day + 1)
         parts = Parts(rows, np.zeros(len(rows), dtype=np.int64), np.array([float(days)]))
@@ -76,13 +79,15 @@ def learn_history(rows: Rows, days: int) -> History:
         rows: The past.
         days: How many a delivery spans.
     """
-    parts = part(rows, days)
+    is_seldom = _is_seldom(rows, days)
+    is_monthly = is_seldom or MONTH[0] <= days <= MONTH[1]
+    parts = part(rows, None if is_monthly else days, is_seldom=is_seldom)
     models: dict[Figures, Any] = {}
     forecasts: dict[Figures, Forecast] = {}
     last_day = int(rows.days.max())
     if parts is None:
-        return History(models, forecasts, 0, last_day)
-    season = max(1, round(YEAR / (YEAR / 12 if MONTH[0] <= days <= MONTH[1] else days)))
+        return History(models, forecasts, 0, last_day, is_monthly)
+    season = 12 if is_monthly else max(1, round(YEAR / days))
     some = parts.sample(SOME)
     for figures in FIGURES:
         chosen = parts if figures.is_of_all else some
@@ -93,13 +98,21 @@ def learn_history(rows: Rows, days: int) -> History:
         expected = forecast(*_joined(tables), season)
         if expected is not None:
             models[figures], forecasts[figures] = model, expected
-    return History(models, forecasts, int((parts.sizes > 0).sum()), last_day)
+    return History(models, forecasts, int((parts.sizes > 0).sum()), last_day, is_monthly)
 
 
-def part(rows: Rows, days: int) -> Parts | None:
+def _is_seldom(rows: Rows, days: int) -> bool:
+    """Whether most windows as long as a delivery have no row, as it is of a day a month."""
+    if days > MONTH[1]:
+        return False
+    windows = (int(rows.days.max()) - rows.days.astype(np.int64)) // days
+    return len(np.unique(windows)) < SELDOM * (int(windows.max()) + 1)
+
+
+def part(rows: Rows, days: int | None, *, is_seldom: bool = False) -> Parts | None:
     """The newest rows by deliveries: calendar months, or windows back from the past's end."""
     local = rows.days.astype(np.int64)
-    if MONTH[0] <= days <= MONTH[1]:
+    if days is None:
         months = _months(rows)
         number = months - months.min()
         starts = [_first_day(month) for month in range(int(months.min()), int(months.max()) + 2)]
@@ -109,11 +122,10 @@ def part(rows: Rows, days: int) -> Parts | None:
         starts = [end - days * (count - place) for place in range(count + 1)]
         number = (local - starts[0]) // days
     lengths = np.diff(np.array(starts)).astype(np.float64)
-    first = max(0, len(lengths) - MOST_PARTS)
-    if first == 0 and (starts[1] - int(local.min())) < COVERED * lengths[0]:
+    first, last = max(0, len(lengths) - MOST_PARTS), len(lengths)
+    if not is_seldom and first == 0 and (starts[1] - int(local.min())) < COVERED * lengths[0]:
         first = 1
-    last = len(lengths)
-    if int(local.max()) + 1 - starts[-2] < COVERED * lengths[-1]:
+    if not is_seldom and int(local.max()) + 1 - starts[-2] < COVERED * lengths[-1]:
         last -= 1  # a month that the delivery goes on with
     if first >= last:
         return None

@@ -278,8 +278,9 @@ def _trials(rows: Rows, days: int | None) -> list[tuple[Rows, list[Rows]]]:
             if moment <= start < following
         ]
         if parts := [rows_of_part for rows_of_part in parts if len(rows_of_part) >= FEW]:
-            before = parts[0].days.min()
-            trials.append((part(rows.days < before), parts))
+            before = part(rows.days < parts[0].days.min())
+            if len(before) >= FEW:
+                trials.append((before, parts))
     return trials
 
 
