@@ -43,7 +43,8 @@ class History:
         """What of new rows is not as expected; the worst of each kind and field."""
         if self.is_monthly:
             month = int(np.median(_months(rows)))
-            days = _first_day(month + 1) - max(_first_day(month), self.last_day + 1)
+            begin, end = _first_day(month), _first_day(month + 1)
+            days = end - (self.last_day + 1 if begin <= self.last_day < end - 1 else begin)
         parts = Parts(rows, np.zeros(len(rows), dtype=np.int64), np.array([float(days)]))
         beyond = []
         for figures, expected in self.forecasts.items():
