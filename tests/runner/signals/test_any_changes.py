@@ -198,13 +198,7 @@ def test_launch_is_held_once(launched) -> None:
         assert found(until(launched, month), accepted={"status": "2023-11"}) == []
 
 
-LAUNCH = "parts of the past with the launch widen the limit of new codes for all"
-
-
-@pytest.mark.parametrize(
-    "share", [pytest.param(0.03, marks=pytest.mark.xfail(strict=True, reason=LAUNCH)),
-              pytest.param(0.1, marks=pytest.mark.xfail(strict=True, reason=LAUNCH))],
-)  # fmt: skip
+@pytest.mark.parametrize("share", [0.03, 0.1])
 def test_launch_in_the_past_does_not_open_the_limit_for_another_code(
     launched, share: float
 ) -> None:

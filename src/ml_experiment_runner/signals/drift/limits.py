@@ -145,16 +145,12 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     of_size = {"some": rows.sample(SOME), "newest": rows.newest(NEWEST), "all": rows}
     trials = {size: _trials(chosen, days) for size, chosen in of_size.items()}
     model: Model = {}
-    seen: dict[Detector, list[tuple[int, dict[Any, float]]]] = {}
+    natural: dict[Detector, Natural] = {}
     for detector in DETECTORS:
-        model[detector] = detector.learn(of_size[detector.needs])
-        seen[detector] = []
-        for before, parts in trials[detector.needs] if detector.has_past else ():
-            earlier = detector.learn_again(model[detector], before)
-            for part in parts:
-                measured = {each.key: each.value for each in detector.measure(earlier, part)}
-                seen[detector].append((len(part), measured))
-    natural = {detector: _natural(detector, measured) for detector, measured in seen.items()}
+        chosen = of_size[detector.needs]
+        model[detector] = detector.learn(chosen)
+        parts = trials[detector.needs] if detector.has_past else []
+        natural[detector] = _natural(detector, _measured(detector, model[detector], chosen, parts))
 
     @functools.cache
     def without(fields: frozenset[str]) -> dict[str, Any]:
@@ -169,6 +165,21 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     known = math.inf if days is None else float(np.ptp(rows.days)) + 1
     wider = _wider(rows, days)
     return Past(contract, types, model, natural, whole, wider, without, history, known)
+
+
+def _measured(
+    detector: Detector, model: Any, rows: Rows, trials: list[tuple[Rows, list[Rows]]]
+) -> list[tuple[int, dict[Any, float]]]:
+    """Rows and measures of each part of the past, by what was known before it."""
+    measured = []
+    for before, parts in trials:
+        earlier = detector.learn_again(model, before)
+        for number, part in enumerate(parts):
+            if detector.learns_each and number:
+                earlier = detector.learn_again(model, rows.filter(rows.days < part.days.min()))
+            values = {each.key: each.value for each in detector.measure(earlier, part)}
+            measured.append((len(part), values))
+    return measured
 
 
 def _natural(detector: Detector, measured: list[tuple[int, dict[Any, float]]]) -> Natural:

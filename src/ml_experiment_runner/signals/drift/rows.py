@@ -66,6 +66,8 @@ class Detector(ABC):
         has_past: The past can be measured against itself; else the floor alone is the limit.
         is_rough: A storm or a holiday moves it, so a short past has wider limits.
         is_seasonal: A season may move it: before a whole year is known it has to be far beyond.
+        learns_each: It learns each part of the past before it measures the next one, as what was
+            new once is not new again.
         needs: Rows of a large past that it learns from: some at random, the newest, or all.
     """
 
@@ -76,6 +78,7 @@ class Detector(ABC):
     has_past: ClassVar[bool] = True
     is_rough: ClassVar[bool] = True
     is_seasonal: ClassVar[bool] = True
+    learns_each: ClassVar[bool] = False
     needs: ClassVar[Literal["some", "newest", "all"]] = "some"
 
     @abstractmethod

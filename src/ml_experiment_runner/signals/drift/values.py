@@ -73,6 +73,7 @@ class NewCodes(Detector):
     """
 
     kind, floor, factor, is_seasonal = "new codes", 0.004, 2.5, False
+    learns_each = True
 
     def learn(self, rows: Rows) -> dict[str, tuple[pl.Series, float]]:
         model = {}
