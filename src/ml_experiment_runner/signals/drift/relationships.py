@@ -18,7 +18,7 @@ class Together(Detector):
     changed, they are as large a share of the rows as before.
     """
 
-    kind, floor, factor = "missing values", 0.006, 2.2
+    kind, floor, factor, is_seasonal = "missing values", 0.006, 2.2, False
     ZEROS = 0.01  # from this share on, 0 is something special
 
     def learn(self, rows: Rows) -> list[tuple[list[tuple[str, str]], Numbers]]:
@@ -81,6 +81,7 @@ class Relation(Detector):
     """
 
     kind, floor, factor, is_share = "relation", 1.0, 2.8, False
+    is_seasonal = False
     SOME = 6000
     PRODUCTS = 10  # others; of more, squares only
     LOOSE = 0.35  # in standard deviations of the field: what is looser tells nothing
