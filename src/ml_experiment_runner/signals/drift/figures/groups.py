@@ -71,7 +71,7 @@ class GroupLevels(Figures):
                 yield Table(
                     names, np.where(enough, offset, np.nan),
                     (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) + 0.01,
-                    0.05 + self.MATERIAL / share, message,
+                    0.1 + self.MATERIAL / share, message,
                 )  # fmt: skip
 
 
