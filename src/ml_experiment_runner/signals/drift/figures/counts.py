@@ -28,9 +28,6 @@ class Volume(Figures):
     kind = "volume"
     is_of_all = True
 
-    def learn(self, parts: Parts) -> None:  # noqa: ARG002
-        return None
-
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         daily = parts.sizes / parts.days
         with np.errstate(divide="ignore"):

@@ -50,9 +50,9 @@ class Figures(ABC):
     of_codes: ClassVar[bool] = False
     is_of_all: ClassVar[bool] = False
 
-    @abstractmethod
-    def learn(self, parts: Parts) -> Any:
-        """What has to be known of the past before its parts are counted."""
+    def learn(self, parts: Parts) -> Any:  # noqa: ARG002
+        """What has to be known of the past before its parts are counted; mostly nothing."""
+        return None
 
     @abstractmethod
     def compute(self, model: Any, parts: Parts) -> Iterator[Table]:

@@ -24,9 +24,6 @@ class Hours(Figures):
     kind = "time of day"
     is_apart = True
 
-    def learn(self, parts: Parts) -> None:  # noqa: ARG002
-        return None
-
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
         if rows.event is not None:
@@ -47,9 +44,6 @@ class Weekdays(Figures):
 
     kind = "day of week"
     NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-    def learn(self, parts: Parts) -> None:  # noqa: ARG002
-        return None
 
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
@@ -79,9 +73,6 @@ class Precision(Figures):
 
     kind = "precision of times"
     is_seasonal = False
-
-    def learn(self, parts: Parts) -> None:  # noqa: ARG002
-        return None
 
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
