@@ -240,7 +240,29 @@ def calendar(months: int = 16, seed: int = 6) -> Table:
     return table(frame.with_columns(riders=pl.Series(riders)), "at")
 
 
+def meters(months: int = 15, places: int = 12, seed: int = 8) -> Table:
+    """Meters that are read every six hours: what each has counted since it was installed."""
+    chance = np.random.default_rng(seed)
+    times = regular(months, 6)
+    moment = np.repeat(np.arange(len(times)), places)
+    place = np.tile(np.arange(places), len(times))
+    usual = chance.uniform(2, 9, places)
+    course = np.array([0.6, 1.1, 1.5, 0.9])[moment % 4] * (
+        1 + 0.3 * np.cos(2 * np.pi * moment / (4 * 365.25))
+    )
+    used = (usual[place] * course * np.exp(chance.normal(0, 0.2, len(moment)))).round(1)
+    counted = np.cumsum(used.reshape(-1, places), axis=0).ravel()
+    frame = pl.DataFrame({
+        "at": pl.Series(np.repeat(times.to_numpy(), places)).cast(pl.Datetime("us")).dt
+              .replace_time_zone("UTC"),
+        "meter": [f"M{number:02}" for number in place],
+        "counted": (chance.integers(1000, 90_000, places)[place] + counted).round(1),
+        "volt": (230 + chance.normal(0, 2, len(moment))).round(1),
+    })  # fmt: skip
+    return table(frame, "at", "meter")
+
+
 SHAPES: Mapping[str, Callable[[], Table]] = {
     "orders": orders, "hourly": hourly, "weather": weather, "panel": panel, "numbers": numbers,
-    "integer_codes": integer_codes, "calendar": calendar,
+    "integer_codes": integer_codes, "calendar": calendar, "meters": meters,
 }  # fmt: skip

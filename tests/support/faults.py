@@ -179,6 +179,12 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     "hourly: five hours later": ("hourly", later(5), ("at", "load")),
     "weather: five hours later": ("weather", later(5), "at"),
     "calendar: five hours later": ("calendar", later(5), "at"),
+    "orders: lamps five hours later": (
+        "orders",
+        changed(at=pl.when(pl.col("product") == "Lamp").then(pl.col("at").dt.offset_by("5h"))
+                .otherwise("at")),
+        "at",
+    ),
     "calendar: next weekday": ("calendar", changed(weekday=NEXT_DAY), "weekday"),
     "calendar: next month": ("calendar", changed(month=pl.col("month") % 12 + 1), "month"),
     "calendar: weekday of some": ("calendar", changed(0.1, weekday=NEXT_DAY), "weekday"),
@@ -257,6 +263,17 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     "hourly: frozen": ("hourly", frozen("load", 10, 13), "load"),
     "panel: frozen": ("panel", frozen("temp", 10, 15), "temp"),
     "calendar: frozen": ("calendar", frozen("riders", 10, 13), "riders"),
+    "meters: another unit": ("meters", changed(counted=pl.col("counted") * 1000), "counted"),
+    "meters: some in another unit": (
+        "meters",
+        changed(counted=pl.when(pl.col("meter") < "M03").then(pl.col("counted") * 1.1)
+                .otherwise("counted").round(1)),
+        "counted",
+    ),
+    "meters: other meters' totals": ("meters", shuffled("counted"), "counted"),
+    "meters: stand still": ("meters", frozen("counted", 10, 13), "counted"),
+    "meters: some without value": ("meters", changed(0.05, counted=pl.lit(None)), "counted"),
+    "meters: exchanged": ("meters", changed(counted=pl.lit(0.0)), "counted"),
     # rows
     "orders: new prices, old totals": (
         "orders", changed(price=(pl.col("price") * 1.1).round(2)), "price"

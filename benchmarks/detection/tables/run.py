@@ -1,8 +1,9 @@
 """Replays the held-out tables, clean and with faults, and notes what was held.
 
 Each table's deliveries come one after another, monthly and weekly. A clean one that is held is
-released: it is in the past of the next one. A fault is only asked for where its truth can be seen
-(`truth.py`), and counts as held only by what its clean twin is not held for.
+released: it is in the past of the next one, and a lasting change of the source is accepted. A fault
+is only asked for where its truth can be seen (`truth.py`), and counts as held only by what its
+clean twin is not held for.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from ml_experiment_runner.signals.drift import detection  # noqa: E402
 FEW = 30  # new rows that are too few for a delivery of a week
 CHUNK = 12  # clean deliveries of one job
 YEAR = 365
+LASTING = timedelta(days=31)
 REMEMBERED = 3  # pasts, of which each is large
 
 Known = frozenset[tuple[str, str | None]]
@@ -106,10 +109,20 @@ def judge(delivery: Delivery, rows: pl.DataFrame) -> tuple[list[Violation], list
     parts = delivery.parts(rows)
     past = {name: each.lazy() for name, each in delivery.past.items()}
     rules = quality.broken(contract, parts, delivery.now)
-    changes = detection.changes(contract, past, parts, {})
+    changes = detection.changes(contract, past, parts, accepted(delivery))
     last = None if contract.event_time is None else rows[contract.event_time].max()
     late = quality.lateness(contract, last, delivery.now)
     return [*rules, late] if late else rules, changes
+
+
+def accepted(delivery: Delivery) -> dict[str, str]:
+    """By field, the month since which a person has accepted a lasting change of the source."""
+    begin = local_days(delivery).min()
+    return {
+        fault.field or "": f"{fault.first:%Y-%m}"
+        for fault in delivery.table.real
+        if fault.last - fault.first > LASTING and fault.first < begin
+    }
 
 
 def trial(

@@ -5,6 +5,7 @@ types are those that data discovery tells apart (Hulsebos et al., Sherlock: A De
 to Semantic Data Type Detection, KDD 2019), reduced to the ones that are checked differently.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ml_experiment_runner.signals.contract.contract import NESTED, SEMANTIC_TYPES, Contract, Field
 
 Numbers = NDArray[np.int64]
-IDENTIFIER, CODE, QUANTITY, COUNT, CALENDAR, FLAG, TEXT = SEMANTIC_TYPES
+IDENTIFIER, CODE, QUANTITY, COUNT, CUMULATIVE, CALENDAR, FLAG, TEXT = SEMANTIC_TYPES
 
 ROWS = 20_000
 """So many rows, drawn by a fixed seed, stand for all: every n-th could always be the same hour."""
@@ -88,6 +89,14 @@ MEASURED = re.compile(
     r"|pct|score|sqft|lat|lon|latitude|longitude|elevation|altitude|year)\d*([\W_]|$)"
 )
 """What names say whose numbers measure something."""
+OPEN = (10, 0.4)
+"""Of so many values, and in most quarters but the first in this share of rows one that is new."""
+UNREPEATED = 0.5
+"""With so many different keys for a row, apart from the event time, there are no places."""
+RISES = (0.98, 0.05)
+"""Of a running total's steps from row to row this share does not fall, and that one rises."""
+STEPS = 50
+"""So many steps have to be known."""
 HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Where a word of a name begins that is written as in `orderId`."""
 
@@ -132,8 +141,59 @@ def infer(
             types[field.name] = CALENDAR
         else:
             is_whole_key = key == [field.name]
-            types[field.name] = _type(field, values.drop_nulls(), frame.height, is_whole_key)
+            meaning = _type(field, values.drop_nulls(), frame.height, is_whole_key)
+            if meaning == CODE and event_time and _is_open(values.drop_nulls()):
+                meaning = IDENTIFIER
+            if meaning in (QUANTITY, COUNT) and event_time and values.dtype.is_numeric():
+                others = [name for name in key if name != event_time]
+                if _is_running_total(chosen, field.name, others):
+                    meaning = CUMULATIVE
+            types[field.name] = meaning
     return types
+
+
+def _is_open(ordered: pl.Series) -> bool:
+    """Whether ever other values come, as the names of storms and the customers of a small shop.
+
+    Most quarters of the rows have to bring them: codes that are rewritten are others only once.
+    """
+    if len(ordered) < MANY or ordered.n_unique() < OPEN[0]:
+        return False
+    bounds = [len(ordered) * quarter // 4 for quarter in range(5)]
+    shares = []
+    for begin, end in itertools.pairwise(bounds[1:]):
+        known, now = ordered.head(begin).unique(), ordered.slice(begin, end - begin)
+        shares.append(float((~now.is_in(known.implode())).mean() or 0.0))  # type: ignore[arg-type]
+    return sorted(shares)[1] > OPEN[1]
+
+
+def repeated_places(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Fields that tell places apart, if these have rows again and again; else none.
+
+    Args:
+        frame: The rows.
+        names: The key without the event time.
+    """
+    names = list(names)
+    repeated = bool(names) and frame.select(names).n_unique() < UNREPEATED * frame.height
+    return names if repeated else []
+
+
+def _is_running_total(ordered: pl.DataFrame, name: str, places: Sequence[str]) -> bool:
+    """Whether a number goes on from row to row of a place, or of the table, and hardly falls.
+
+    Args:
+        ordered: Rows by event time.
+        name: The number.
+        places: The key without the event time.
+    """
+    step = pl.col(name).diff()
+    if places := repeated_places(ordered, places):
+        step = step.over(places)
+    steps = ordered.select(step.alias(name))[name].drop_nulls()
+    least, rising = RISES
+    falls, rises = float((steps < 0).mean() or 0.0), float((steps > 0).mean() or 0.0)  # type: ignore[arg-type]
+    return len(steps) >= STEPS and 1 - falls >= least and rises >= rising
 
 
 def _type(field: Field, values: pl.Series, rows: int, is_whole_key: bool) -> str:

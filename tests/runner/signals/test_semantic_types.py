@@ -152,3 +152,40 @@ def test_types_of_a_million_rows_cost_no_more_than_those_of_a_few() -> None:
     start = time.perf_counter()
     assert set(types_of(frame).values()) == {"quantity", "count"}
     assert time.perf_counter() - start < 1.0  # it is a tenth of that on an idle machine
+
+
+@pytest.mark.parametrize("places", [1, 12])
+def test_number_that_goes_on_from_row_to_row_of_a_place_is_cumulative(places: int) -> None:
+    hours, chance = 24 * 60, np.random.default_rng(places)
+    used = chance.exponential(3, (hours, places))
+    frame = hourly(hours).select("at").join(
+        pl.DataFrame({"place": [f"P{number}" for number in range(places)]}), how="cross"
+    ).with_columns(
+        counted=pl.Series((9000 + np.cumsum(used, axis=0)).ravel()),
+        cases=pl.Series(np.cumsum(used > 8, axis=0).ravel()),
+        used=pl.Series(used.ravel()),
+        warmer=pl.Series((np.arange(hours)[:, None] / 100 + used).ravel()),
+        since=pl.Series(np.full(hours * places, 3.5)),
+    )  # fmt: skip
+    types = types_of(frame, key="place" if places > 1 else "")
+    assert [name for name, meaning in types.items() if meaning == "cumulative"] == [
+        *("counted", "cases")
+    ]
+
+
+def test_meter_that_is_replaced_now_and_then_is_still_cumulative() -> None:
+    used = np.random.default_rng(3).exponential(3, HOURS)
+    counted = np.cumsum(used)
+    counted[HOURS // 2 :] -= counted[HOURS // 2] - 1
+    assert types_of(hourly().with_columns(counted=pl.Series(counted)))["counted"] == "cumulative"
+
+
+def test_codes_that_are_ever_others_identify_and_rewritten_ones_do_not() -> None:
+    rows = np.arange(HOURS)
+    frame = hourly().with_columns(
+        storm=pl.Series([f"Storm {row // 90}" for row in rows]),
+        status=pl.Series([f"{'S' if row < HOURS // 2 else 'Step '}{row % 12}" for row in rows]),
+        station=pl.Series([f"ST{row % 40}" for row in rows]),
+    )
+    types = types_of(frame)
+    assert [types[name] for name in ("storm", "status", "station")] == ["identifier", "code", "code"]

@@ -25,7 +25,9 @@ TYPES = (
 )
 NESTED = ("object", "array")
 """Types whose values are JSON texts."""
-SEMANTIC_TYPES = ("identifier", "code", "quantity", "count", "calendar", "flag", "text")
+SEMANTIC_TYPES = (
+    *("identifier", "code", "quantity", "count", "cumulative", "calendar", "flag", "text"),
+)
 """What values stand for, whatever type they are stored as."""
 UNKNOWN = "unknown"
 """The placeholder of a draft for what only a person knows."""

@@ -259,7 +259,12 @@ def _type(values: Mapping[str, Entry], name: str) -> str:
 def _semantic_type(entry: Entry, kind: str, name: str) -> str:
     """What the values stand for, which has to fit their type."""
     meaning = entry.choice(SEMANTIC_TYPES)
-    fitting = {"quantity": (*NUMERIC, *TIMES), "count": NUMERIC, "text": ("string", *NESTED)}
+    fitting = {
+        "quantity": (*NUMERIC, *TIMES),
+        "count": NUMERIC,
+        "cumulative": NUMERIC,
+        "text": ("string", *NESTED),
+    }
     if kind not in fitting.get(meaning, TYPES):
         raise entry.mistake(
             f"semanticType {meaning} does not fit '{shorten(name)}' of logicalType {kind}"

@@ -65,7 +65,7 @@ def changes(
             pasts = Pasts(contract, usual, rows, accepted)
             found = explain(pasts, pasts.compare())
             violations += [
-                _violation(contract, field, excesses, partition)
+                _violation(contract, field, excesses, partition, pasts.totals)
                 for field, excesses in found.items()
             ]
             _warn(contract, pasts, set(found), partition)
@@ -124,7 +124,7 @@ class Pasts:
         self, contract: Contract, frames: Mapping[str, pl.DataFrame], frame: pl.DataFrame,
         accepted: Mapping[str, str],
     ) -> None:  # fmt: skip
-        self._frame, self._accepted = frame, accepted
+        self._accepted = accepted
         self._since: dict[str, tuple[Past, Rows]] = {}
         self.uncertain: list[Excess] = []
         for since in sorted({"", *accepted.values()}):
@@ -132,13 +132,13 @@ class Pasts:
             if sum(frame.height for frame in before) < FEW:
                 continue
             past = learn(contract, pl.concat(before), _days(contract, frame))
-            self._since[since] = past, Rows(contract, frame, past.types)
+            self._since[since] = past, past.rows(frame)
 
     def compare(self) -> list[Excess]:
         """Everything about the new rows that exceeds its limit, each field by its own past."""
         excesses: list[Excess] = []
-        for since, (past, _) in self._since.items():
-            for excess in compare(past, self._frame):
+        for since, (past, rows) in self._since.items():
+            for excess in compare(past, rows):
                 if self._counts(since, excess):
                     chosen = excesses if is_certain(past, excess) else self.uncertain
                     chosen.append(excess)
@@ -148,6 +148,12 @@ class Pasts:
     def days(self) -> float:
         """How many days the whole past spans."""
         return max((past.days for past, _ in self._since.values()), default=0.0)
+
+    @property
+    def totals(self) -> Set[str]:
+        """The fields that are compared by what they rise from row to row."""
+        pasts = [past.totals for past, _ in self._since.values()]
+        return {name for totals in pasts if totals is not None for name in totals.names}
 
     def without(self, excesses: list[Excess], fields: Set[str]) -> list[Excess]:
         """The excesses that are left without fields; relations are learned anew without them."""
@@ -175,7 +181,7 @@ def _warn(contract: Contract, pasts: "Pasts", held: Set[str], partition: str) ->
         if held.isdisjoint(excess.fields):
             unusual.setdefault(excess.measure.likeliest, excess)
     for field, excess in list(unusual.items())[:MOST_WARNINGS]:
-        violation = _violation(contract, field, [excess], partition)
+        violation = _violation(contract, field, [excess], partition, pasts.totals)
         log.warning(
             "signal %s is learning (%.0f days of its past are known, a year is needed): not held, "
             "but unusual in %s: %s: %s: %s",
@@ -206,11 +212,16 @@ def _one_for_each_field(violations: list[Violation]) -> list[Violation]:
     return [in_first_partition(group) for group in grouped.values()]
 
 
-def _violation(contract: Contract, field: str, excesses: list[Excess], partition: str) -> Violation:
+def _violation(
+    contract: Contract, field: str, excesses: list[Excess], partition: str,
+    totals: Set[str] = frozenset(),
+) -> Violation:  # fmt: skip
     """A field's strongest excess as a violation; of a classified field, without a value."""
     first = excesses[0]
     fields = {field, *first.measure.fields} - {""}
     message = first.measure.message
+    if field in totals:
+        message = f"of its increase from row to row: {message}"
     if any(contract.field(name).classification for name in fields):
         message = "it differs from its past; it is classified, so no value is shown"
     more = sorted({excess.detector.kind for excess in excesses[1:]} - {first.detector.kind})

@@ -114,8 +114,9 @@ def forecast(
     before = np.sqrt(np.maximum(1.0, (PRIOR * usual + others) / (PRIOR + known[:, None] - 1)))
     deviations = np.where(usable[:, None], off / before, np.nan)
     return Forecast(
-        expected, floor, width, _limit(deviations), groups, _limits_together(deviations, groups)
-    )
+        expected, floor, width, _limit(deviations, groups), groups,
+        _limits_together(deviations, groups),
+    )  # fmt: skip
 
 
 def _candidates(values: Numbers, season: int) -> list[Numbers]:
@@ -166,13 +167,17 @@ def _without_odd(off: Numbers) -> Numbers:
     return np.where(is_odd, np.minimum(off, second), off)
 
 
-def _limit(deviations: Numbers) -> float:
-    """How many standard deviations the worst figure of a delivery may be off."""
-    there = ~np.isnan(deviations).all(axis=0)
-    worst = np.sort(np.nanmax(deviations[:, there], axis=0))
-    count = len(worst)
-    usual = worst[-1] if count < ENOUGH or worst[-1] < ODD * worst[-2] else worst[-2]
-    return max(LEAST + SHORT / count, MARGIN * float(usual))
+def _limit(deviations: Numbers, groups: NDArray[np.int64]) -> float:
+    """How many standard deviations the worst figure of a delivery may be off.
+
+    Groups of a kind share it, as one that never moved may do so once; a delivery that was odd for
+    one of them alone does not count.
+    """
+    count = int((~np.isnan(deviations)).any(axis=0).sum())
+    worst = np.zeros((int(groups.max()) + 1, deviations.shape[1]))
+    np.maximum.at(worst, groups, np.nan_to_num(deviations))
+    own = _without_odd(worst).max(axis=1)
+    return max(LEAST + SHORT / count, MARGIN * float(own.max()))
 
 
 def _together(deviations: Numbers, groups: NDArray[np.int64]) -> Numbers:

@@ -164,7 +164,9 @@ class Products(Detector):
         weights = np.abs(rows.numbers[fields[0]])
         large = weights >= np.nanquantile(weights, 0.9)
         with np.errstate(all="ignore"):
-            return float(np.nanmedian(rows.numbers[target][large] / rows.numbers[fields[0]][large]))
+            ratios = rows.numbers[target][large] / rows.numbers[fields[0]][large]
+        ratios = ratios[np.isfinite(ratios)]
+        return float(np.median(ratios)) if len(ratios) else np.nan
 
     def _wrong(
         self, rows: Rows, target: str, fields: Sequence[str], how: str, factor: float, count: int

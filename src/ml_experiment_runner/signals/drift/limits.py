@@ -26,6 +26,7 @@ from ml_experiment_runner.signals.drift import (
 from ml_experiment_runner.signals.drift.figures.table import Figures
 from ml_experiment_runner.signals.drift.history import History, learn_history
 from ml_experiment_runner.signals.drift.rows import FEW, Detector, Measure, Rows
+from ml_experiment_runner.signals.drift.running_totals import RunningTotals, running_totals
 from ml_experiment_runner.signals.semantic_types import CALENDAR, semantic_types
 
 DETECTORS: tuple[Detector, ...] = (
@@ -61,6 +62,7 @@ ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
 LEARNING = (1.2, 2.5)  # times its limit, shortly before a year is known and at the beginning
+NEVER = 3.0  # of so many rows none: their share is hardly more than 3 to their number
 WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 
 Model = dict[Detector, Any]
@@ -96,6 +98,8 @@ class Past:
         without: What `Relation` learns without some fields.
         history: Its deliveries as such; None for a state.
         days: How many it spans; infinite for a state, which has no seasons.
+        totals: Its running totals, if it has any.
+        count: How many rows it has.
     """
 
     contract: Contract
@@ -107,6 +111,14 @@ class Past:
     without: Callable[[frozenset[str]], dict[str, Any]]
     history: History | None
     days: float
+    totals: RunningTotals | None
+    count: int
+
+    def rows(self, frame: pl.DataFrame) -> Rows:
+        """New rows as the past's were learned: by the same types, running totals by increase."""
+        if self.totals is not None:
+            frame = self.totals.increases(frame)
+        return Rows(self.contract, frame, self.types)
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,7 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
             state.
     """
     types = semantic_types(contract, frame)
+    totals, frame = running_totals(contract, frame, types)
     rows = _without_far_days(Rows(contract, frame, types))
     types |= dict.fromkeys(_with_time(rows), CALENDAR)  # nothing of them stays as it was
     rows = Rows(contract, rows.frame, types)
@@ -164,7 +177,9 @@ def learn(contract: Contract, frame: pl.DataFrame, days: int | None) -> Past:
     history = learn_history(rows, days) if days is not None else None
     known = math.inf if days is None else float(np.ptp(rows.days)) + 1
     wider = _wider(rows, days)
-    return Past(contract, types, model, natural, whole, wider, without, history, known)
+    return Past(
+        contract, types, model, natural, whole, wider, without, history, known, totals, len(rows)
+    )
 
 
 def _measured(
@@ -209,9 +224,8 @@ def _largest(ordered: Sequence[float]) -> float:
     return ordered[0] if ordered else 0.0
 
 
-def compare(past: Past, frame: pl.DataFrame) -> list[Excess]:
+def compare(past: Past, rows: Rows) -> list[Excess]:
     """Everything about new rows that exceeds its limit."""
-    rows = Rows(past.contract, frame, past.types)
     beyond = [
         Excess(detector, measure, measure.value / limit)
         for detector, model in past.model.items()
@@ -307,7 +321,11 @@ def _wider(rows: Rows, days: int | None) -> float:
 
 
 def limit_of(past: Past, detector: Detector, measure: Measure, rows: Rows) -> float:
-    """The largest value of a measure in new rows that the past explains."""
+    """The largest value of a measure in new rows that the past explains.
+
+    What never came in few rows may still come (Hanley and Lippman-Hand, If Nothing Goes Wrong, Is
+    Everything All Right?, JAMA 1983).
+    """
     natural = past.natural[detector]
     largest = natural.largest.get(measure.key)
     if largest is None:
@@ -315,5 +333,7 @@ def limit_of(past: Past, detector: Detector, measure: Measure, rows: Rows) -> fl
         usual = float(np.median(list(natural.largest.values()))) if natural.largest else 0.0
         known = past.whole(detector) if detector.has_past else {}
         largest = max(usual, known.get(measure.key, 0.0))
+    if detector.is_share:
+        largest = max(largest, NEVER / past.count)
     wider = past.wider if detector.is_rough else 1.0
     return max(wider, natural.wider) * detector.limit(largest, len(rows))

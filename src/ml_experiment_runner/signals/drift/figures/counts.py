@@ -3,6 +3,7 @@
 # ruff: noqa: D102  Figures documents learn and compute
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,10 +20,10 @@ MOST_CODES = 200  # of a field
 
 
 class Volume(Figures):
-    """Rows a day, and the shares of days and of hours with any.
+    """Rows a day.
 
-    When nothing changed, rows have a Poisson error around what is expected (the size of a table in
-    Schelter et al., VLDB 2018); of a steady feed no day or hour is without.
+    When nothing changed, they have a Poisson error around what is expected (the size of a table in
+    Schelter et al., VLDB 2018).
     """
 
     kind = "volume"
@@ -38,6 +39,18 @@ class Volume(Figures):
             return f"{np.exp(now):,.3g} rows a day, expected {np.exp(expected):,.3g}"
 
         yield Table([((), "rows")], values, noise, np.array([0.08]), message)
+
+
+class Coverage(Figures):
+    """The shares of days and of hours with any rows.
+
+    Not by chance as shares are: of a steady feed no day and no hour is without.
+    """
+
+    kind = "volume"
+    is_of_all = True
+
+    def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         clock = parts.rows.clock["hour"]
         day = parts.rows.days.astype(np.int64)
         hours = np.unique(
@@ -49,13 +62,12 @@ class Volume(Figures):
         ]).clip(0, 1)  # fmt: skip
         units = ("days", "hours")
 
-        def of_time(number: int, now: float, expected: float) -> str:
+        def message(number: int, now: float, expected: float) -> str:
             return (f"{share_of(now):.0%} of the {units[number]} have rows, expected "
                     f"{share_of(expected):.0%}")  # fmt: skip
 
-        # not by chance as shares are: of a steady feed none is missing
         yield Table([((), unit) for unit in units], angle(filled), np.full(filled.shape, 0.02),
-                    np.full(2, 0.08), of_time)  # fmt: skip
+                    np.full(2, 0.08), message)  # fmt: skip
 
 
 class Nulls(Figures):
@@ -112,5 +124,9 @@ class CodeShares(Figures):
             def message(number: int, now: float, usual: float, known: Sequence[str] = known) -> str:
                 return f"{known[number]!r} is in {now:.1%} of the rows, expected {usual:.1%}"
 
-            yield shares([((name,), code) for code in known], counts[:-1], counts.sum(axis=0),
-                         message)  # fmt: skip
+            table = shares(
+                [((name,), code) for code in known], counts[:-1], counts.sum(axis=0), message
+            )
+            # how often a code comes is not known before it first came
+            unknown = (np.cumsum(counts[:-1], axis=1) == 0) & (parts.count > 1)
+            yield replace(table, values=np.where(unknown, np.nan, table.values))

@@ -9,12 +9,21 @@ import numpy as np
 
 from ml_experiment_runner.signals.drift.figures.counts import MOST_CODES
 from ml_experiment_runner.signals.drift.figures.parts import Parts
-from ml_experiment_runner.signals.drift.figures.scaling import Scale, moments, scale_of, scales
+from ml_experiment_runner.signals.drift.figures.scaling import (
+    Scale,
+    error_of_mean,
+    moments,
+    scale_of,
+    scales,
+)
 from ml_experiment_runner.signals.drift.figures.table import (
     FEWEST,
     Figures,
     Table,
 )
+from ml_experiment_runner.signals.drift.rows import Rows
+
+CODES = 60  # of a field, the most frequent ones
 
 
 class GroupLevels(Figures):
@@ -27,18 +36,12 @@ class GroupLevels(Figures):
     kind = "level of a group"
     is_apart = True
     of_codes = True
-    CODES, NUMBERS = 60, 12
+    NUMBERS = 12
     MATERIAL = 0.001  # standard deviations of the mean over all rows
 
     def learn(self, parts: Parts) -> dict[str, Any]:
-        rows = parts.rows
-        scale = dict(list(scales(rows).items())[: self.NUMBERS])
-        codes = {}
-        for name in rows.codes:
-            counted = rows.texts[name].drop_nulls().value_counts(sort=True, name="\0rows")
-            if 2 <= counted.height <= MOST_CODES:
-                codes[name] = counted[name].head(self.CODES).to_list()
-        return {"scale": scale, "codes": codes}
+        scale = dict(list(scales(parts.rows).items())[: self.NUMBERS])
+        return {"scale": scale, "codes": _frequent_codes(parts.rows)}
 
     def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
         scaled = {name: scale_of(parts.rows.numbers[name], scale)
@@ -70,7 +73,7 @@ class GroupLevels(Figures):
 
                 yield Table(
                     names, np.where(enough, offset, np.nan),
-                    (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) + 0.01,
+                    error_of_mean(count.reshape(shape), deviation.reshape(shape)) + 0.01,
                     0.1 + self.MATERIAL / share, message,
                 )  # fmt: skip
 
@@ -113,6 +116,79 @@ class HourLevels(Figures):
             yield Table(
                 [((name, event), str(number)) for number in range(24)],
                 np.where(enough, offset, np.nan),
-                (deviation / np.sqrt(np.maximum(count, 1))).reshape(shape) / (spread + 0.02) + 0.01,
+                error_of_mean(count.reshape(shape), deviation.reshape(shape)) / (spread + 0.02)
+                + 0.01,
                 np.full(24, 0.1), message,
             )  # fmt: skip
+
+
+class MeanTimes(Figures):
+    """The mean time of day, of all rows and at each code: clocks of all or some that go wrong.
+
+    Counted from the hour that has the fewest rows, so that little is cut apart at midnight. When
+    nothing changed, it has the error of a mean around what is expected.
+    """
+
+    kind = "time of day"
+    is_apart = True
+    HOURS = 6.0  # that a difference of one stands for
+    FLOOR = 0.03
+
+    def learn(self, parts: Parts) -> dict[str, Any]:
+        rows = parts.rows
+        if rows.event is None or len(np.unique(rows.clock["hour"])) < 3:
+            return {}
+        counts = np.bincount(rows.clock["hour"].astype(np.int64), minlength=24)
+        return {"first": int(counts.argmin()), "codes": _frequent_codes(rows)}
+
+    def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
+        rows = parts.rows
+        if not model or rows.event is None:
+            return
+        event, first = rows.event, model["first"]
+        since = rows.clock["hour"] + rows.clock["minute"] / 60 - first
+        hours = (since % 24) / self.HOURS
+
+        def at(value: float) -> str:
+            minutes = round((value * self.HOURS + first) % 24 * 60)
+            return f"{minutes // 60 % 24}:{minutes % 60:02}"
+
+        count, overall, deviation = moments(hours, parts.label, parts.count)
+        noise = error_of_mean(count, deviation) + self.FLOOR / 3
+        yield Table(
+            [((event,), "mean")], np.where(count >= FEWEST, overall, np.nan)[None], noise[None],
+            np.array([self.FLOOR]),
+            lambda _, now, expected: f"the mean time of day is {at(now)}, expected {at(expected)}",
+        )  # fmt: skip
+        for code, known in model["codes"].items():
+            numbers = rows.code_numbers(code, known)
+            there = (numbers >= 0) & (numbers < len(known))
+            cells = numbers[there] * parts.count + parts.label[there]
+            count, mean, deviation = moments(hours[there], cells, len(known) * parts.count)
+            shape = (len(known), parts.count)
+            count = count.reshape(shape)
+            noise = error_of_mean(count, deviation.reshape(shape)) + self.FLOOR / 3
+            share = (count.sum(axis=1) + 1) / max(len(hours), 1)
+
+            def message(
+                number: int, now: float, expected: float,
+                code: str = code, known: Sequence[str] = known,
+            ) -> str:  # fmt: skip
+                return (f"at {code} {known[number]!r} the mean time of day is {at(now)}, expected "
+                        f"{at(expected)}")  # fmt: skip
+
+            yield Table(
+                [((event, code), label) for label in known],
+                np.where(count >= FEWEST, mean.reshape(shape), np.nan), noise,
+                self.FLOOR + GroupLevels.MATERIAL / share, message,
+            )  # fmt: skip
+
+
+def _frequent_codes(rows: Rows) -> dict[str, list[str]]:
+    """By field its most frequent codes, if it has not too many."""
+    codes = {}
+    for name in rows.codes:
+        counted = rows.texts[name].drop_nulls().value_counts(sort=True, name="\0rows")
+        if 2 <= counted.height <= MOST_CODES:
+            codes[name] = counted[name].head(CODES).to_list()
+    return codes

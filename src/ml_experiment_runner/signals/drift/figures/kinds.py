@@ -13,6 +13,7 @@ from ml_experiment_runner.signals.drift.figures.table import Figures
 
 FIGURES: tuple[Figures, ...] = (
     counts.Volume(),
+    counts.Coverage(),
     counts.Nulls(),
     counts.CodeShares(),
     times.Hours(),
@@ -23,6 +24,7 @@ FIGURES: tuple[Figures, ...] = (
     numbers.Variety(),
     groups.GroupLevels(),
     groups.HourLevels(),
+    groups.MeanTimes(),
     association.Association(),
     texts.TextForms(),
     copies.Copies(with_time=True),

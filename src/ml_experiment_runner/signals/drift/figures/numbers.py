@@ -8,8 +8,15 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.figures.parts import Parts
-from ml_experiment_runner.signals.drift.figures.scaling import Scale, moments, scale_of, scales
+from ml_experiment_runner.signals.drift.figures.scaling import (
+    Scale,
+    error_of_mean,
+    moments,
+    scale_of,
+    scales,
+)
 from ml_experiment_runner.signals.drift.figures.table import (
+    FEWEST,
     Figures,
     Table,
     shares,
@@ -78,8 +85,10 @@ class Levels(Figures):
             scaled = scale_of(parts.rows.numbers[name], scale)
             count, mean, deviation = moments(scaled, parts.label, parts.count)
             names += [((name,), "mean"), ((name,), "spread")]
-            values += [mean, np.log(deviation + 0.02)]
-            noise += [deviation / np.sqrt(np.maximum(count, 1)),
+            enough = count >= FEWEST
+            values += [np.where(enough, mean, np.nan),
+                       np.where(enough, np.log(deviation + 0.02), np.nan)]  # fmt: skip
+            noise += [error_of_mean(count, deviation),
                       0.7 / np.sqrt(np.maximum(count, 1))]  # fmt: skip
         if not names:
             return

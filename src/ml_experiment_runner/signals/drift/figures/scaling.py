@@ -31,6 +31,12 @@ def scale_of(values: Numbers, scale: Scale) -> Numbers:
     return scaled
 
 
+def error_of_mean(count: Numbers, deviation: Numbers) -> Numbers:
+    """The standard error of means of so many independent rows."""
+    error: Numbers = deviation / np.sqrt(np.maximum(count, 1))
+    return error
+
+
 def moments(values: Numbers, label: Labels, count: int) -> tuple[Numbers, Numbers, Numbers]:
     """Rows, mean and standard deviation by label; NaN where there are no rows."""
     there = ~np.isnan(values)

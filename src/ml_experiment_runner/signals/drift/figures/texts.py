@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.figures.parts import Parts
-from ml_experiment_runner.signals.drift.figures.scaling import moments
+from ml_experiment_runner.signals.drift.figures.scaling import error_of_mean, moments
 from ml_experiment_runner.signals.drift.figures.table import (
+    FEWEST,
     Figures,
     Table,
     shares,
@@ -68,6 +69,6 @@ class TextForms(Figures):
             def in_length(_: int, now: float, expected: float) -> str:
                 return f"its texts have {now:.1f} characters on average, expected {expected:.1f}"
 
-            yield Table([((name,), "length")], mean[None],
-                        (deviation / np.sqrt(np.maximum(count, 1)))[None], np.array([0.1]),
+            yield Table([((name,), "length")], np.where(count >= FEWEST, mean, np.nan)[None],
+                        error_of_mean(count, deviation)[None], np.array([0.1]),
                         in_length)  # fmt: skip
