@@ -10,6 +10,12 @@ from typing import Any
 REACH = 0.9  # kinds and tables below it are failures
 YEAR = 365
 NONE = "None."
+SIZES = (
+    ("less than 100", 0, 100),
+    ("100 to 299", 100, 300),
+    ("300 to 999", 300, 1000),
+    ("1,000 and more", 1000, 10**9),
+)
 PASTS = (
     ("less than 6 months", 0, 183),
     ("6 to 12 months", 183, YEAR),
@@ -123,6 +129,7 @@ def _part(trials: Sequence[Trial]) -> list[str]:
     lines += ["", "### By kind and size", "", *_rows(asked, "kind and size", _size)]
     lines += ["", "### By table", "", *_by_table(trials)]
     lines += ["", "### By the length of the past", "", *_by_past(trials)]
+    lines += ["", "### By the rows of a delivery", "", *_by_size(trials)]
     lines += ["", "### Not held", ""]
     missed = _grouped([each for each in asked if not _held(each)], _named_fault)
     lines += [f"- {name} ({_numbers(mine)})" for name, mine in missed.items()] or [NONE]
@@ -169,6 +176,25 @@ def _by_past(trials: Sequence[Trial]) -> list[str]:
         lines.append(
             f"| {name} | {_rate(_clean(mine, 'month'), 36)} | {_rate(_clean(mine, 'week'), 50)} "
             f"| {share(_asked(mine), _held)} |"
+        )
+    return lines
+
+
+def _by_size(trials: Sequence[Trial]) -> list[str]:
+    """By the rows of the clean twin, which is no fault's doing."""
+    rows = {(each["table"], each["every"], each["number"]): each["rows"] for each in _clean(trials)}
+    lines = [
+        "| rows | clean months held | faults held | after a year |", "|---|---|---|---|"
+    ]  # fmt: skip
+    for name, low, high in SIZES:
+        mine = [
+            each for each in trials
+            if low <= rows.get((each["table"], each["every"], each["number"]), 0) < high
+        ]  # fmt: skip
+        later = [each for each in _asked(mine) if each["days_of_past"] >= YEAR]
+        lines.append(
+            f"| {name} | {_rate(_clean(mine, 'month'), 36)} | {share(_asked(mine), _held)} "
+            f"| {share(later, _held)} |"
         )
     return lines
 
