@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fresh
 import pandas as pd
 import polars as pl
-from real import RECIPES
+import real
 from split import NAMES
 from synthetic import GENERATORS
 
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 BUILD = HERE.parents[2] / "build" / "detection"
 PACKAGES = BUILD / "packages"
 TABLES = BUILD / "tables"
+RECIPES = {**real.RECIPES, **fresh.RECIPES}
 
 
 def install() -> Path:

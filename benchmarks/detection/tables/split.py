@@ -4,7 +4,7 @@ Thresholds are chosen on the tables for tuning. What is reported are the other o
 that are for reporting only are put into no table for tuning.
 
 The first draw halved the first eighteen tables by the SHA-256 of their names. Those of its
-reporting half have been read since, so that all eighteen are for tuning now. The second draw are
+reporting half have been read since, so that all eighteen are for tuning now. The second draw is
 nine more real tables, for reporting. They were chosen by shape, before anything was measured on
 them and with the method not run on them; this rule and their names were committed first.
 """
@@ -19,8 +19,8 @@ REAL = (
 )  # fmt: skip
 SYNTHETIC = ("machine_sensors", "shop_orders", "web_sessions")
 FRESH = (
-    "data_breaches", "football_matches", "rain_forecasts", "self_harm_cases", "station_temperatures",
-    "stock_index", "train_rides", "turnip_prices", "tweets",
+    "data_breaches", "football_matches", "rain_forecasts", "self_harm_cases",
+    "station_temperatures", "stock_index", "train_rides", "turnip_prices", "tweets",
 )  # fmt: skip
 NAMES = (*REAL, *SYNTHETIC, *FRESH)
 
