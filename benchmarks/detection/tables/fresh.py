@@ -43,7 +43,13 @@ def _stock_index(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _train_rides(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.drop("rownames").with_columns(_day("date")).filter(pl.col("date").dt.year() >= 2005)
+    # differences that the package keeps as they were computed
+    differences = pl.col("temp_change", "pressure_change").round(4)
+    return (
+        rows.drop("rownames")
+        .with_columns(_day("date"), differences)
+        .filter(pl.col("date").dt.year() >= 2005)
+    )
 
 
 def _turnip_prices(rows: pl.DataFrame) -> pl.DataFrame:
