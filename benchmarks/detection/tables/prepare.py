@@ -10,17 +10,19 @@ import sys
 from pathlib import Path
 
 import fresh
+import fresh_synthetic
 import pandas as pd
 import polars as pl
 import real
+import synthetic
 from split import NAMES
-from synthetic import GENERATORS
 
 HERE = Path(__file__).parent
 BUILD = HERE.parents[2] / "build" / "detection"
 PACKAGES = BUILD / "packages"
 TABLES = BUILD / "tables"
 RECIPES = {**real.RECIPES, **fresh.RECIPES}
+GENERATORS = {**synthetic.GENERATORS, **fresh_synthetic.GENERATORS}
 
 
 def install() -> Path:
