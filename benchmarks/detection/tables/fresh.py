@@ -4,6 +4,16 @@ import polars as pl
 from real import DAY, Recipe
 
 
+def _blood_glucose(rows: pl.DataFrame) -> pl.DataFrame:
+    """Three pairs of readings have the same time, so that a number is the key."""
+    return rows.select(
+        pl.int_range(1, pl.len() + 1).alias("record_id"),
+        pl.col("datetime").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us").alias("read_at"),
+        pl.col("isig").replace({"nil": None}).cast(pl.Float64),
+        pl.col("glucose").cast(pl.Int64),
+    )
+
+
 def _data_breaches(rows: pl.DataFrame) -> pl.DataFrame:
     """Whole years."""
     return (
@@ -87,6 +97,7 @@ def _moment(name: str) -> pl.Expr:
 
 
 RECIPES: dict[str, tuple[str, Recipe]] = {
+    "blood_glucose": ("bokeh_sampledata/_data/CGM.csv.gz", _blood_glucose),
     "data_breaches": ("Ecdat/HHSCyberSecurityBreaches", _data_breaches),
     "football_matches": ("vcd/Bundesliga", _football_matches),
     "rain_forecasts": ("crch/RainIbk", _rain_forecasts),

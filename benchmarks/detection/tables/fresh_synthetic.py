@@ -13,8 +13,6 @@ import polars as pl
 
 DAY = np.timedelta64(1, "D")
 Rng = np.random.Generator
-
-
 TOPICS = {
     "billing": "invoice missing;wrong amount;refund;payment method;dunning letter;tax number",
     "access": "password;second factor;account locked;new user;rights;single sign-on",
