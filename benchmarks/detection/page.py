@@ -1,7 +1,7 @@
 """The pages of the detection benchmark: `make bench-detection SEED=2026`.
 
 The first one shows three signals, ours and the peers'; the second one tables of many kinds, of
-which half are held out.
+which a third are held out.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def tables(seed: str, other_page: str, jobs: str, *, quick: bool) -> str:
     return (
         f"{title}\n\n"
         f"Written by `make bench-detection SEED={seed}`. Tables of many kinds, most of them real, "
-        f"and half of them held out; [three signals, beside other tools]({other_page}), are on a "
-        f"page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}"
+        f"and a third of them held out; [three signals, beside other tools]({other_page}), are on "
+        f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}"
     )
 
 

@@ -112,7 +112,7 @@ def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
         "## The tables",
         "## When a fault counts as visible",
         "## Failures",
-        "## Reporting",
+        "## Tuning",
     ]
     contracts = (ROOT / "benchmarks" / "detection" / "tables" / "contracts").glob("*.yaml")
     for name in [path.stem for path in contracts]:

