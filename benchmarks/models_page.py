@@ -5,7 +5,7 @@ from pathlib import Path
 import projects
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from models_bench import MEMBER, QUESTIONS, Fitted, ModelsBench, Question
+from models_bench import MEMBER, Fitted, ModelsBench, Question
 from report import machine
 
 BLUE, GREY, ORANGE = "#2563a8", "#8a8f98", "#c8601a"
@@ -59,7 +59,7 @@ with `dataset.features` as above.
 def table(bench: ModelsBench) -> str:
     """The tables in Markdown."""
     parts = []
-    for question in QUESTIONS:
+    for question in bench.questions:
         main, second = question.metrics
         columns = (
             "model", "verdict", LABELS[main], "minus the best", LABELS[second],
@@ -105,7 +105,7 @@ def shown(fitted: Fitted, metric: str) -> str:
 
 def page(bench: ModelsBench, command: str, load: float | None) -> str:
     """The page of the docs."""
-    question = QUESTIONS[0]
+    question = bench.questions[0]
     words = [word for word in bench.words(question, "lightgbm") if "features" not in word]
     skipped = "" if bench.network else (
         "- Skipped: `tabular_network`, which needs PyTorch; `--deep` installs it for the "
@@ -131,7 +131,8 @@ def draw(bench: ModelsBench, path: Path) -> None:
     """The picture: the best on top, orange what is worse than it."""
     most = max(len(found) for found in bench.found.values())
     figure = Figure(figsize=(12.5, 1.3 + 0.32 * most), layout="constrained")
-    for axes, question in zip(figure.subplots(1, len(QUESTIONS)), QUESTIONS, strict=True):
+    panels = figure.subplots(1, len(bench.questions), squeeze=False)[0]
+    for axes, question in zip(panels, bench.questions, strict=True):
         _panel(axes, question, bench)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SOURCE = ROOT / "src"
 QUICK = ("--signals", "planes", "--kinds", "unit", "swapped_codes")
+QUICK_WEEKS = ("--signals", "weather", "--days", "91")
 QUICK_TABLE = ("--tables", "shop_orders", "--kinds", "nulls", "constant", "days_missing", "--every",
                "month", "--deliveries", "0", "1", "--faults-only")  # fmt: skip
 QUICK_NOTE = "Quick: only that it all works is to be seen here.\n\n"
@@ -44,7 +45,7 @@ def main() -> None:
 def signals(seed: str, other_page: str, *, quick: bool) -> str:
     """The page of three signals, with the peers."""
     ours = run("run.py", "--seed", seed, *(QUICK if quick else ()))
-    weeks = run("weeks.py", *(("--signals", "weather") if quick else ()))
+    weeks = run("weeks.py", *(QUICK_WEEKS if quick else ()))
     others = run("peers.py", "--seed", seed, *(["--quick"] if quick else ()))
     return (
         "# What is found of faults\n\n"

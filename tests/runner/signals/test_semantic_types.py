@@ -188,4 +188,8 @@ def test_codes_that_are_ever_others_identify_and_rewritten_ones_do_not() -> None
         station=pl.Series([f"ST{row % 40}" for row in rows]),
     )
     types = types_of(frame)
-    assert [types[name] for name in ("storm", "status", "station")] == ["identifier", "code", "code"]
+    assert [types[name] for name in ("storm", "status", "station")] == [
+        "identifier",
+        "code",
+        "code",
+    ]

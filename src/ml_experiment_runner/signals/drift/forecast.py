@@ -38,6 +38,7 @@ class Forecast:
         width: How many standard errors such predictions were off, as a standard deviation.
         limit: How many of these a figure of the kind may be off.
         groups: By figure, the number of the fields that it is about.
+        alike: By figure, how far the rows of a day were alike.
         together: By these, how far all figures about them may be off on average (root mean square).
     """
 
@@ -46,6 +47,7 @@ class Forecast:
     width: Numbers
     limit: float
     groups: NDArray[np.int64]
+    alike: Numbers
     together: Numbers
 
     def deviations(self, values: Numbers, noise: Numbers) -> Numbers:
@@ -67,8 +69,9 @@ class Forecast:
 
 
 def forecast(
-    values: Numbers, noise: Numbers, floor: Numbers, groups: NDArray[np.int64], season: int
-) -> Forecast | None:
+    values: Numbers, noise: Numbers, floor: Numbers, groups: NDArray[np.int64], alike: Numbers,
+    season: int,
+) -> Forecast | None:  # fmt: skip
     """Predicts the next value of figures by what predicted each of them best so far.
 
     Candidates are the mean of all values, that of the last three, and the value a season before
@@ -79,6 +82,7 @@ def forecast(
         noise: Their standard errors, in the same shape.
         floor: By figure, what is too small to matter.
         groups: By figure, the number of the fields that it is about.
+        alike: By figure, how far rows of a day are alike; the noise allows for it.
         season: After how many deliveries a year is over.
 
     Returns:
@@ -114,7 +118,7 @@ def forecast(
     before = np.sqrt(np.maximum(1.0, (PRIOR * usual + others) / (PRIOR + known[:, None] - 1)))
     deviations = np.where(usable[:, None], off / before, np.nan)
     return Forecast(
-        expected, floor, width, _limit(deviations, groups), groups,
+        expected, floor, width, _limit(deviations, groups), groups, alike,
         _limits_together(deviations, groups),
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ class History:
         beyond = []
         for figures, expected in self.forecasts.items():
             tables = list(figures.compute(self.models[figures], parts))
-            values, noise, _, groups = _joined(tables)
+            values, noise, _, groups, _ = _joined(tables, expected.alike)
             off = expected.deviations(values[:, 0], noise[:, 0])
             together = np.nan_to_num(expected.deviations_together(off)) * figures.is_apart
             off = np.nan_to_num(off)
@@ -146,13 +146,31 @@ def _first_day(month: int) -> int:
     return int(np.datetime64(f"{month // 12:04}-{month % 12 + 1:02}-01", "D").astype(np.int64))
 
 
-def _joined(tables: list[Table]) -> tuple[Numbers, Numbers, Numbers, NDArray[np.int64]]:
-    """Values, noise and floors of all figures, and by figure the number of its fields."""
+def _joined(
+    tables: list[Table], alike: Numbers | None = None
+) -> tuple[Numbers, Numbers, Numbers, NDArray[np.int64], Numbers]:
+    """Values, noise and floors of all figures, the number of its fields, and how alike days are.
+
+    Args:
+        tables: The figures.
+        alike: How alike the rows of a day are, by figure; None for as alike as they are here.
+    """
     fields = [fields for table in tables for fields, _ in table.names]
     numbers = {each: number for number, each in enumerate(dict.fromkeys(fields))}
+    if alike is None:
+        alike = np.concatenate([
+            np.zeros(len(table.names)) if table.clusters is None else table.clusters.alike
+            for table in tables
+        ])  # fmt: skip
+    ends = np.cumsum([len(table.names) for table in tables])[:-1]
+    noise = [
+        table.noise if table.clusters is None else table.noise * table.clusters.effect(mine)
+        for table, mine in zip(tables, np.split(alike, ends), strict=True)
+    ]
     return (
         np.concatenate([table.values for table in tables]),
-        np.concatenate([table.noise for table in tables]),
+        np.concatenate(noise),
         np.concatenate([table.floor for table in tables]),
         np.array([numbers[each] for each in fields]),
+        alike,
     )

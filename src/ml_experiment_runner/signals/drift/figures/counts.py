@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from ml_experiment_runner.signals.drift.figures.clusters import in_parts
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.table import (
     Figures,
     Table,
     angle,
+    daily_shares,
     share_of,
-    shares,
 )
 
 MOST_CODES = 200  # of a field
@@ -87,12 +88,9 @@ class Nulls(Figures):
     def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
         if not model:
             return
-        counts = np.array(
-            [np.bincount(parts.label[parts.rows.is_null(name)], minlength=parts.count)
-             for name in model], dtype=np.float64,
-        )  # fmt: skip
-        yield shares(
-            [((name,), "") for name in model], counts, parts.sizes,
+        daily = parts.daily_flags([parts.rows.is_null(name) for name in model])
+        yield daily_shares(
+            [((name,), "") for name in model], parts, daily, parts.rows_by_day,
             lambda number, now, usual: f"{model[number]} has no value in {now:.1%} of the rows, "
             f"expected {usual:.1%}",
         )  # fmt: skip
@@ -119,14 +117,14 @@ class CodeShares(Figures):
     def compute(self, model: dict[str, list[str]], parts: Parts) -> Iterator[Table]:
         for name, known in model.items():
             codes = parts.rows.code_numbers(name, known)
-            counts = parts.counts(codes, len(known) + 1)  # the last one are all others
+            daily = parts.daily(codes, len(known) + 1)  # the last one are all others
 
             def message(number: int, now: float, usual: float, known: Sequence[str] = known) -> str:
                 return f"{known[number]!r} is in {now:.1%} of the rows, expected {usual:.1%}"
 
-            table = shares(
-                [((name,), code) for code in known], counts[:-1], counts.sum(axis=0), message
+            table = daily_shares(
+                [((name,), code) for code in known], parts, daily[:-1], daily.sum(axis=0), message
             )
             # how often a code comes is not known before it first came
-            unknown = (np.cumsum(counts[:-1], axis=1) == 0) & (parts.count > 1)
+            unknown = (np.cumsum(in_parts(parts, daily[:-1]), axis=1) == 0) & (parts.count > 1)
             yield replace(table, values=np.where(unknown, np.nan, table.values))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
+from ml_experiment_runner.signals.drift.figures.clusters import Clusters, clusters_of_means
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.scaling import (
     Scale,
@@ -19,7 +20,7 @@ from ml_experiment_runner.signals.drift.figures.table import (
     FEWEST,
     Figures,
     Table,
-    shares,
+    daily_shares,
 )
 from ml_experiment_runner.signals.drift.rows import Numbers
 from ml_experiment_runner.signals.semantic_types import FLAG
@@ -52,9 +53,7 @@ class Tails(Figures):
                     f"above {bounds[2]:.4g}": values > bounds[2],
                     f"above {bounds[3]:.4g}": values > bounds[3],
                 }
-            counts = np.array([np.bincount(parts.label[group], minlength=parts.count)
-                               for group in groups.values()], dtype=np.float64)  # fmt: skip
-            totals = np.bincount(parts.label[there], minlength=parts.count).astype(np.float64)
+            daily = parts.daily_flags([*groups.values(), there])
             labels = list(groups)
 
             def message(
@@ -62,7 +61,9 @@ class Tails(Figures):
             ) -> str:
                 return f"{now:.1%} of the values are {labels[number]}, expected {usual:.1%}"
 
-            yield shares([((name,), label) for label in labels], counts, totals, message)
+            yield daily_shares(
+                [((name,), label) for label in labels], parts, daily[:-1], daily[-1], message
+            )
 
 
 class Levels(Figures):
@@ -80,7 +81,7 @@ class Levels(Figures):
                 if rows.types.get(name) != FLAG}  # fmt: skip
 
     def compute(self, model: dict[str, Scale], parts: Parts) -> Iterator[Table]:
-        names, values, noise = [], [], []
+        names, values, noise, alike, crowding = [], [], [], [], np.ones(parts.count)
         for name, scale in model.items():
             scaled = scale_of(parts.rows.numbers[name], scale)
             count, mean, deviation = moments(scaled, parts.label, parts.count)
@@ -90,6 +91,9 @@ class Levels(Figures):
                        np.where(enough, np.log(deviation + 0.02), np.nan)]  # fmt: skip
             noise += [error_of_mean(count, deviation),
                       0.7 / np.sqrt(np.maximum(count, 1))]  # fmt: skip
+            clusters = clusters_of_means(parts, scaled)
+            alike += [clusters.alike[0], clusters.alike[0]]
+            crowding = np.maximum(crowding, clusters.crowding)
         if not names:
             return
 
@@ -102,7 +106,10 @@ class Levels(Figures):
             return f"it spreads {now / max(expected, 1e-9):.2g} times as far as expected"
 
         floor = np.full(len(names), 0.05)
-        yield Table(names, np.array(values), np.array(noise), floor, message)
+        yield Table(
+            names, np.array(values), np.array(noise), floor, message,
+            Clusters(np.array(alike), crowding),
+        )  # fmt: skip
 
 
 class Variety(Figures):

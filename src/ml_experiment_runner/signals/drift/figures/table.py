@@ -7,6 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ml_experiment_runner.signals.drift.figures.clusters import (
+    Clusters,
+    clusters_of_shares,
+    in_parts,
+)
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.rows import Numbers
 
@@ -24,6 +29,7 @@ class Table:
         noise: Their standard errors by chance alone.
         floor: By figure, what is too small a difference to matter.
         message: Says in words what a figure is now and was expected to be.
+        clusters: How far the rows of a day are alike; None where that is no matter.
     """
 
     names: Sequence[tuple[tuple[str, ...], str]]
@@ -31,6 +37,7 @@ class Table:
     noise: Numbers
     floor: Numbers
     message: Callable[[int, float, float], str]
+    clusters: Clusters | None = None
 
 
 class Figures(ABC):
@@ -64,6 +71,7 @@ def shares(
     counts: Numbers,
     totals: Numbers,
     message: Callable[[int, float, float], str],
+    clusters: Clusters | None = None,
 ) -> Table:
     """Shares as angles, which chance moves alike whether they are small or large.
 
@@ -75,6 +83,7 @@ def shares(
         counts: Rows by figure and part.
         totals: Of how many, in the same shape or by part.
         message: Gets the figure's number and both shares.
+        clusters: How far the rows of a day are alike.
     """
     totals = np.broadcast_to(totals, counts.shape)
     with np.errstate(all="ignore"):
@@ -87,7 +96,28 @@ def shares(
     def in_words(number: int, now: float, expected: float) -> str:
         return message(number, share_of(now), share_of(expected))
 
-    return Table(names, values, noise, floor, in_words)
+    return Table(names, values, noise, floor, in_words, clusters)
+
+
+def daily_shares(
+    names: Sequence[tuple[tuple[str, ...], str]],
+    parts: Parts,
+    daily: Numbers,
+    totals: Numbers,
+    message: Callable[[int, float, float], str],
+) -> Table:
+    """Shares of rows that are known by day.
+
+    Args:
+        names: Of the figures.
+        parts: The parts.
+        daily: Rows by figure and day.
+        totals: Of how many, by day.
+        message: Gets the figure's number and both shares.
+    """
+    clusters = clusters_of_shares(parts, daily, totals)
+    counts, whole = in_parts(parts, daily), in_parts(parts, totals[None])[0]
+    return shares(names, counts, whole, message, clusters)
 
 
 def angle(share: Numbers) -> Numbers:

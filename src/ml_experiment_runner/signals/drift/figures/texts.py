@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from ml_experiment_runner.signals.drift.figures.clusters import clusters_of_means
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.scaling import error_of_mean, moments
 from ml_experiment_runner.signals.drift.figures.table import (
     FEWEST,
     Figures,
     Table,
-    shares,
+    daily_shares,
 )
 
 
@@ -53,9 +54,9 @@ class TextForms(Figures):
             each = distinct.unique("number").sort("number")["text"]
             flags = [each.str.contains(pattern).to_numpy() for pattern in self.PATTERNS.values()]
             lengths = each.str.len_chars().to_numpy().astype(np.float64)
-            counts = np.array([np.bincount(label[flag[codes]], minlength=parts.count)
-                               for flag in flags], dtype=np.float64)  # fmt: skip
-            totals = np.bincount(label, minlength=parts.count).astype(np.float64)
+            numbers = np.full(len(there), -1)
+            numbers[there] = codes
+            daily = parts.daily_flags([*(np.append(flag, False)[numbers] for flag in flags), there])
             labels = list(self.PATTERNS)
 
             def message(
@@ -63,12 +64,15 @@ class TextForms(Figures):
             ) -> str:
                 return f"{now:.1%} of the texts have {labels[number]}, expected {usual:.1%}"
 
-            yield shares([((name,), label) for label in labels], counts, totals, message)
+            yield daily_shares(
+                [((name,), label) for label in labels], parts, daily[:-1], daily[-1], message
+            )
             count, mean, deviation = moments(lengths[codes], label, parts.count)
+            long = np.append(lengths, np.nan)[numbers]
 
             def in_length(_: int, now: float, expected: float) -> str:
                 return f"its texts have {now:.1f} characters on average, expected {expected:.1f}"
 
             yield Table([((name,), "length")], np.where(count >= FEWEST, mean, np.nan)[None],
                         error_of_mean(count, deviation)[None], np.array([0.1]),
-                        in_length)  # fmt: skip
+                        in_length, clusters_of_means(parts, long))  # fmt: skip

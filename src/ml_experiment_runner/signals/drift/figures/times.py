@@ -11,6 +11,7 @@ from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.table import (
     Figures,
     Table,
+    daily_shares,
     shares,
 )
 
@@ -27,9 +28,9 @@ class Hours(Figures):
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
         if rows.event is not None:
-            yield shares(
-                [((rows.event,), str(hour)) for hour in range(24)],
-                parts.counts(rows.clock["hour"].astype(np.int64), 24), parts.sizes,
+            yield daily_shares(
+                [((rows.event,), str(hour)) for hour in range(24)], parts,
+                parts.daily(rows.clock["hour"].astype(np.int64), 24), parts.rows_by_day,
                 lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock, expected "
                 f"{usual:.1%}",
             )  # fmt: skip
@@ -81,11 +82,9 @@ class Precision(Figures):
         is_minute = rows.seconds == 0
         is_hour = is_minute & (rows.clock["minute"] == 0)
         units = ("hour", "minute")
-        counts = np.concatenate(
-            [parts.counts(flag.astype(np.int64) - 1, 1) for flag in (is_hour, is_minute)]
-        )
-        yield shares(
-            [((rows.event,), name) for name in units], counts, parts.sizes,
+        yield daily_shares(
+            [((rows.event,), name) for name in units], parts,
+            parts.daily_flags([is_hour, is_minute]), parts.rows_by_day,
             lambda number, now, usual: f"{now:.1%} of the rows are at a full {units[number]}, "
             f"expected {usual:.1%}",
         )  # fmt: skip
