@@ -73,11 +73,11 @@ TEXT = """\
   who always gives an alarm for a field tells nothing by it. A clean month that is held for what is
   truly wrong in it counts as right.
 - The field that is named first is the one with the highest score where a method has one, else the
-  first in its own order; of the faults of a field that are held. Who names no fields has a dash.
+  first in its own order; of the faults of a field that are held. Who names none has a dash.
 - They see what the contract says, as far as they have a place for it. Which fields are event time,
   parts of a date, identifiers or free texts, a person tells them: these are no distributions and
   are left out of theirs. We are told the contract alone. Flags are given to them as texts.
-- No contract of a table says when a delivery is late, and nobody is asked for it.
+- Where a contract does not say when a delivery is late, nobody is asked for it.
 - What a package raises counts as said, in all of its lines. How each is used, and which page of its
   documentation says so, stands in `benchmarks/detection/peers`.
 - The seconds are by the clock, medians over clean months, learning from the past included, for all
