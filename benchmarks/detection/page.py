@@ -57,16 +57,17 @@ def signals(seed: str, other_page: str, *, quick: bool) -> str:
 
 
 def tables(seed: str, other_page: str, jobs: str, *, quick: bool) -> str:
-    """The page of the other tables: what they are, then the failures, then the rest."""
+    """The page of the other tables: what they are, the failures, the rest, then the peers."""
     options = QUICK_TABLE if quick else ()
     introduction = run("tables/introduction.py")
     found = run("tables/run.py", "--seed", seed, "--half", "all", "--jobs", jobs, *options)
+    others = run("tables/peers.py", "--seed", seed, *(["--quick"] if quick else ()))
     title, _, results = found.partition("\n")
     return (
         f"{title}\n\n"
         f"Written by `make bench-detection SEED={seed}`. Tables of many kinds, most of them real, "
         f"and a third of them held out; [three signals, beside other tools]({other_page}), are on "
-        f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}"
+        f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}\n{others}"
     )
 
 

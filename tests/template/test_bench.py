@@ -113,12 +113,16 @@ def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
         "## When a fault counts as visible",
         "## Failures",
         "## Tuning",
+        "## Other tools on the same tables",
     ]
     contracts = (ROOT / "benchmarks" / "detection" / "tables" / "contracts").glob("*.yaml")
     for name in [path.stem for path in contracts]:
         assert len(fnmatch.filter(lines, f"| {name} | [rt]* | ?* | ?* |")) == 1, name
     assert fnmatch.filter(lines, "| … of which held | */3 (*%) |")
     assert fnmatch.filter(lines, "| constant | 2/2 (100.0%) | * |")
+    ks = ("KS and chi-square, p < 0.05", "KS and chi-square, Bonferroni")
+    for method in ("this template", *ks, "PSI > 0.2"):
+        assert len(fnmatch.filter(lines, f"| {method} | * | - | [01]/1 * | [0-3]/3 (*%) | *")) == 1
     assert str(ROOT) not in page
     assert "/tmp/" not in page
 

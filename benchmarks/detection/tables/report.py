@@ -75,7 +75,8 @@ def _asked(trials: Iterable[Trial]) -> list[Trial]:
     return [each for each in trials if each["fault"] is not None and each["visible"]]
 
 
-def _rate(trials: Sequence[Trial], of: int) -> str:
+def rate(trials: Sequence[Trial], of: int) -> str:
+    """How many are held for nothing, and how many that is in so many deliveries."""
     count = sum(_held(each) and not each["real"] for each in trials)
     return f"{count}/{len(trials)} ({of * count / len(trials):.2f} in {of})" if trials else "-"
 
@@ -91,10 +92,10 @@ def _totals(trials: Sequence[Trial]) -> list[tuple[str, str]]:
     )  # fmt: skip
     injected = [each for each in trials if each["fault"] is not None]
     return [
-        ("clean months held, after a year", _rate(long[0], 36)),
-        ("… in the first year", _rate(short[0], 36)),
-        ("clean weeks held, after a year", _rate(long[1], 50)),
-        ("… in the first year", _rate(short[1], 50)),
+        ("clean months held, after a year", rate(long[0], 36)),
+        ("… in the first year", rate(short[0], 36)),
+        ("clean weeks held, after a year", rate(long[1], 50)),
+        ("… in the first year", rate(short[1], 50)),
         ("faults that can be seen", f"{len(asked)} of {len(injected)}"),
         ("… of which held", share(asked, _held)),
         ("… by the contract's rules alone or as well", share(held, lambda each: each["by_rules"])),
@@ -160,7 +161,7 @@ def _by_table(trials: Sequence[Trial]) -> list[str]:
         held = [each for each in asked if _held(each) and each["fault"]["field"]]
         seconds = [each["seconds"] for each in _clean(mine)]
         cells = [
-            _rate(_clean(mine, "month"), 36), _rate(_clean(mine, "week"), 50), share(asked, _held),
+            rate(_clean(mine, "month"), 36), rate(_clean(mine, "week"), 50), share(asked, _held),
             share(held, is_named),
             f"{statistics.median(seconds):.2f}" if seconds else "-",
             f"{max(seconds):.2f}" if seconds else "-",
@@ -174,7 +175,7 @@ def _by_past(trials: Sequence[Trial]) -> list[str]:
     for name, low, high in PASTS:
         mine = [each for each in trials if low <= each["days_of_past"] < high]
         lines.append(
-            f"| {name} | {_rate(_clean(mine, 'month'), 36)} | {_rate(_clean(mine, 'week'), 50)} "
+            f"| {name} | {rate(_clean(mine, 'month'), 36)} | {rate(_clean(mine, 'week'), 50)} "
             f"| {share(_asked(mine), _held)} |"
         )
     return lines
@@ -193,7 +194,7 @@ def _by_size(trials: Sequence[Trial]) -> list[str]:
         ]  # fmt: skip
         later = [each for each in _asked(mine) if each["days_of_past"] >= YEAR]
         lines.append(
-            f"| {name} | {_rate(_clean(mine, 'month'), 36)} | {share(_asked(mine), _held)} "
+            f"| {name} | {rate(_clean(mine, 'month'), 36)} | {share(_asked(mine), _held)} "
             f"| {share(later, _held)} |"
         )
     return lines

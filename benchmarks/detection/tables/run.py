@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,15 +143,21 @@ def trial(
         for found in (rules, changes)
     )
     found = [*rules, *changes]
-    name, days = delivery.table.name, local_days(delivery)
-    said = Trial(
-        name, half(name), delivery.every, delivery.number, delivery.days_of_past, rows.height,
-        (str(days.min()), str(days.max())), held=bool(found),
-        named=found[0].field if found else None, by_rules=bool(rules),
+    said = replace(
+        not_judged(delivery, rows), held=bool(found), named=found[0].field if found else None,
+        by_rules=bool(rules), seconds=round(seconds, 3),
         said=[f"{each.kind}: {each.field or 'the rows'}: {each.message}" for each in found],
-        seconds=round(seconds, 3),
     )  # fmt: skip
     return said, frozenset((each.kind, each.field) for each in found)
+
+
+def not_judged(delivery: Delivery, rows: pl.DataFrame) -> Trial:
+    """A delivery of which nothing is said."""
+    name, days = delivery.table.name, local_days(delivery)
+    return Trial(
+        name, half(name), delivery.every, delivery.number, delivery.days_of_past, rows.height,
+        (str(days.min()), str(days.max())),
+    )  # fmt: skip
 
 
 def local_days(delivery: Delivery) -> pl.Series:
@@ -173,11 +179,9 @@ def faulty_trial(delivery: Delivery, fault: Fault, known: Known, seed: list[int]
         rows = inject(delivery, delivery.rows, fault, seed)
         seen = visible(delivery.table, delivery.rows, rows, delivery.past, fault)
         found = [trial(delivery, rows, known)[0]] if seen else []
-    days = local_days(delivery)
-    said = next((each for each in found if each.held), found[0] if found else Trial(
-        name, half(name), delivery.every, delivery.number, delivery.days_of_past, rows.height,
-        (str(days.min()), str(days.max())),
-    ))  # fmt: skip
+    said = next(
+        (each for each in found if each.held), found[0] if found else not_judged(delivery, rows)
+    )
     said.number, said.days_of_past = delivery.number, delivery.days_of_past
     said.fault, said.visible = asdict(fault), seen
     said.reporting_only = is_reporting_only(fault.kind)
@@ -192,7 +196,7 @@ def do(job: Job) -> list[Trial]:
     for number in job.numbers:
         delivery = every[number]
         clean, known = trial(delivery, delivery.rows)
-        clean.real = clean.held and _is_find(clean, delivery)
+        clean.real = clean.held and is_find(clean, delivery)
         found.append(clean)
         if not job.with_faults:
             continue
@@ -202,7 +206,7 @@ def do(job: Job) -> list[Trial]:
     return found
 
 
-def _is_find(trial: Trial, delivery: Delivery) -> bool:
+def is_find(trial: Trial, delivery: Delivery) -> bool:
     """Whether the field that was named first is wrong on one of these days, truly."""
     first, last = trial.period
     return any(
@@ -238,6 +242,14 @@ def remember_the_past() -> None:
         return known[key]
 
     detection.learn = remembered
+
+
+def chosen(arguments: argparse.Namespace) -> list[str]:
+    """The tables that are named, or else all of a half."""
+    return [
+        name for name in arguments.tables or tables.NAMES
+        if arguments.half == "all" or half(name) == arguments.half or arguments.tables
+    ]  # fmt: skip
 
 
 def jobs(arguments: argparse.Namespace, name: str) -> Iterator[Job]:
@@ -285,10 +297,7 @@ def _spread(numbers: list[int], count: int) -> list[int]:
 def main() -> None:
     """Replays everything and writes the page."""
     arguments = _arguments()
-    names = [
-        name for name in arguments.tables or tables.NAMES
-        if arguments.half == "all" or half(name) == arguments.half or arguments.tables
-    ]  # fmt: skip
+    names = chosen(arguments)
     start = time.monotonic()
     todo = []
     for name in names:

@@ -3,12 +3,10 @@
 # ruff: noqa: D102  Figures documents learn and compute
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ml_experiment_runner.signals.drift.figures.clusters import clusters_of_means
 from ml_experiment_runner.signals.drift.figures.counts import MOST_CODES
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.scaling import (
@@ -161,7 +159,6 @@ class MeanTimes(Figures):
             [((event,), "mean")], np.where(count >= FEWEST, overall, np.nan)[None], noise[None],
             np.array([self.FLOOR]),
             lambda _, now, expected: f"the mean time of day is {at(now)}, expected {at(expected)}",
-            clusters_of_means(parts, hours),
         )  # fmt: skip
         for code, known in model["codes"].items():
             numbers = rows.code_numbers(code, known)
@@ -172,8 +169,6 @@ class MeanTimes(Figures):
             count = count.reshape(shape)
             noise = error_of_mean(count, deviation.reshape(shape)) + self.FLOOR / 3
             share = (count.sum(axis=1) + 1) / max(len(hours), 1)
-            # codes of few rows have days of few rows, which are as much alike
-            clusters = clusters_of_means(parts, np.where(there, hours, np.nan))
 
             def message(
                 number: int, now: float, expected: float,
@@ -186,7 +181,6 @@ class MeanTimes(Figures):
                 [((event, code), label) for label in known],
                 np.where(count >= FEWEST, mean.reshape(shape), np.nan), noise,
                 self.FLOOR + GroupLevels.MATERIAL / share, message,
-                replace(clusters, alike=np.repeat(clusters.alike, len(known))),
             )  # fmt: skip
 
 

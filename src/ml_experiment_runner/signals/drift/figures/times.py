@@ -28,9 +28,9 @@ class Hours(Figures):
     def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
         rows = parts.rows
         if rows.event is not None:
-            yield daily_shares(
-                [((rows.event,), str(hour)) for hour in range(24)], parts,
-                parts.daily(rows.clock["hour"].astype(np.int64), 24), parts.rows_by_day,
+            yield shares(
+                [((rows.event,), str(hour)) for hour in range(24)],
+                parts.counts(rows.clock["hour"].astype(np.int64), 24), parts.sizes,
                 lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock, expected "
                 f"{usual:.1%}",
             )  # fmt: skip
