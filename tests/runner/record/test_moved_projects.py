@@ -14,8 +14,8 @@ from ml_experiment_runner.record.sync import embedded_store
 from support.store_reader import StoreFile, assert_complete, sync_workers
 from support.waiting import wait_until
 
-NAMES = ["per%cent", "per%20cent", "que?stion=1", "ha#sh", "spa ce", "Zürich 東京", "a+b&c'd"]
-ALL = "50%25 é? #1&'x"
+NAMES = ["per%20cent", "Zürich 東京"]
+ALL = "50%25 é?=1 #+&'x"
 ANY_NAME = [ALL, *(pytest.param(name, marks=pytest.mark.long) for name in NAMES)]
 
 READ = """

@@ -109,9 +109,15 @@ def test_target_is_kept_on_new_rows_where_the_best_is_not(name, target) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "target"), [("precision", 0.5), ("precision", 0.6),
-                                              ("recall", 0.8), ("recall", 0.95)])  # fmt: skip
-@pytest.mark.parametrize("rows", [300, 2000])
+@pytest.mark.parametrize(
+    ("name", "target", "rows"),
+    [
+        ("precision", 0.5, 300),
+        ("precision", 0.6, 2000),
+        ("recall", 0.8, 2000),
+        ("recall", 0.95, 300),
+    ],
+)
 def test_target_is_kept_with_the_confidence_that_was_asked_for(name, target, rows) -> None:
     controlled, picked = missed(name, target, draws=400, rows=rows)
     assert controlled <= 0.1
