@@ -66,7 +66,7 @@ def tables(seed: str, other_page: str, jobs: str, *, quick: bool) -> str:
     return (
         f"{title}\n\n"
         f"Written by `make bench-detection SEED={seed}`. Tables of many kinds, most of them real, "
-        f"and a third of them held out; [three signals, beside other tools]({other_page}), are on "
+        f"and some of them held out; [three signals, beside other tools]({other_page}), are on "
         f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}\n{others}"
     )
 
