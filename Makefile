@@ -10,7 +10,7 @@ demo:       ## a project on real flights in build/demo, trained and recorded
 	$(PYTHON) tools/demo.py
 test:       ## all tests that cover a promise once
 	$(PYTHON) tools/prepare.py -m pytest -n 3 $(ARGS)
-test-long:  ## the whole of it
+test-long:  ## the whole of it; ARGS="--part 2/3" runs a third
 	$(PYTHON) tools/prepare.py -m pytest -n 3 -m long $(ARGS)
 coverage:   ## what the tests reach of the runner; ARGS=tests/runner/holds
 	$(PYTHON) tools/coverage_report.py $(ARGS)

@@ -320,6 +320,9 @@ class _Clock:
         if len(different) > DAYS:
             return False
         codes = values.replace_strict(different, range(len(different))).to_numpy()
+        numbers = _clock_numbers(different)[codes]
+        if (np.abs(numbers - self.parts["year"].values) <= 1).mean() >= 1 - EXCEPTIONS:
+            return True  # of a season or a fiscal year too, which begins in another month
         usual = np.bincount(codes).max() / len(codes)
         worst = min(EXCEPTIONS, EXPLAINED * (1 - usual)) if len(different) > 1 else 0.0
         for name, part in self.parts.items():
@@ -331,7 +334,7 @@ class _Clock:
             if part.returns >= CYCLES and len(different) > 1:
                 return True
             is_named = len(different) > 1 or name in ("year", field.name.lower())
-            if is_named and _is_same(name, part.values, _clock_numbers(different)[codes]):
+            if is_named and _is_same(name, part.values, numbers):
                 return True
         return False
 

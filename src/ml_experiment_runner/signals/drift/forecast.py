@@ -113,9 +113,11 @@ def forecast(
     expected[~usable] = np.nan
     usual = max(1.0, float(np.median(squares[usable] / known[usable])))
     width = np.sqrt(np.maximum(1.0, (PRIOR * usual + squares) / (PRIOR + known)))
-    # what the others of its own past would have said of each delivery
-    others = squares[:, None] - np.minimum(_without_odd(off) ** 2, squares[:, None])
-    before = np.sqrt(np.maximum(1.0, (PRIOR * usual + others) / (PRIOR + known[:, None] - 1)))
+    # what its own past would have said of each delivery
+    said = np.nan_to_num(_without_odd(off)) ** 2
+    earlier = np.cumsum(said, axis=1) - said
+    count = np.cumsum(~np.isnan(off), axis=1) - ~np.isnan(off)
+    before = np.sqrt(np.maximum(1.0, (PRIOR * usual + earlier) / (PRIOR + count)))
     deviations = np.where(usable[:, None], off / before, np.nan)
     return Forecast(
         expected, floor, width, _limit(deviations, groups), groups, alike,

@@ -31,6 +31,7 @@ class Clock(Detector):
     kind, floor, factor, is_seasonal = "clock", 0.004, 2.0, False
     MOST = 400  # values of a field; more do not follow from a part of a time
     AGREE = 0.995
+    SEASON = 200  # days of which one year may be named that begins in the other half
     SHORT, ALL = ("hour", "minute", "time"), 0.9
     LONGER: ClassVar = {"month": "year", "quarter": "year", "week": "year", "day of year": "year",
                         "day": "month", "weekday": "week", "hour": "day"}  # fmt: skip
@@ -58,8 +59,9 @@ class Clock(Detector):
         ):
             return None
         if parts := self._same(rows, name):
-            # where it never changed, it may be either
-            return parts[0], None if len(parts) == 1 else {}
+            # where it never changed, it may be either, or the year of a season
+            is_short = values.n_unique() == 1 and np.ptp(rows.days) < self.SEASON
+            return parts[0], None if len(parts) == 1 and not is_short else {}
         for part in self.LONGER:
             if follows := self._follows(rows, name, part):
                 return part, follows

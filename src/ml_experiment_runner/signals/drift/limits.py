@@ -62,6 +62,7 @@ ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
 LEARNING = (1.2, 2.5)  # times its limit, shortly before a year is known and at the beginning
+CERTAIN = 1.5  # times its limit, at the beginning, of what no season moves
 NEVER = 3.0  # of so many rows none: their share is hardly more than 3 to their number
 WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 
@@ -247,8 +248,10 @@ def is_certain(past: Past, excess: Excess) -> bool:
     """Whether an excess cannot be a season that the past has not seen yet."""
     parts = 12 if past.history is None else past.history.parts
     missing = max(0.0, 1 - past.days / YEAR, 1 - parts / 12)
+    if not excess.detector.is_seasonal:
+        return excess.strength > 1.0 + (CERTAIN - 1.0) * missing
     needed = 1.0 if not missing else LEARNING[0] + (LEARNING[1] - LEARNING[0]) * missing
-    return not excess.detector.is_seasonal or excess.strength > needed
+    return excess.strength > needed
 
 
 def _without_far_days(rows: Rows) -> Rows:
