@@ -20,12 +20,12 @@ SEASONS, TRENDS = 6, 12  # the same, of predictions from a year before without a
 ENOUGH = 8  # predictions of which the worst may be an accepted odd delivery
 ODD = 2.0  # times the second worst one is so odd
 PRIOR = 4.0  # predictions that other figures of the kind stand for
-LEAST, SHORT = 4.5, 6.0  # standard deviations, and how many more for one prediction alone
-MARGIN = 1.5  # how much further than ever before a kind of figure has to be off
+LEAST, SHORT = 5.0, 6.6  # standard deviations, and how many more for one prediction alone
+MARGIN = 1.65  # how much further than ever before a kind of figure has to be off
 PREFERRED = (1.0, 1.2, 1.5, 1.8)  # a later candidate has to be so much better
 MANY = 6  # figures of one field that are looked at together, too
-TOGETHER, FEWER = 1.2, 1.5  # times as far as ever before, and how much more for one prediction
-SIGMAS = 5.0  # standard errors of the root mean square of as many independent figures
+TOGETHER, FEWER = 1.3, 1.65  # times as far as ever before, and how much more for one prediction
+SIGMAS = 5.5  # standard errors of the root mean square of as many independent figures
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,7 @@ class Volume(Detector):
         yield Measure((), abs(float(np.log(now / model))),
                       f"{now:,.0f} rows a day, before {model:,.0f}", "rows")  # fmt: skip
         missing = int((days == 0).sum())
-        yield Measure((), 0.12 * missing, f"{missing} days in between have no row", "days")
+        yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
 
 
 class ChangedRows(Detector):

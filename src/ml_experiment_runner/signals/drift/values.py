@@ -72,7 +72,7 @@ class NewCodes(Detector):
     all at once.
     """
 
-    kind, floor, factor = "new codes", 0.004, 2.5
+    kind, floor, factor, is_seasonal = "new codes", 0.004, 2.5, False
     learns_each = True
 
     def learn(self, rows: Rows) -> dict[str, tuple[pl.Series, float]]:

@@ -153,8 +153,8 @@ class MeanTimes(Figures):
             minutes = round((value * self.HOURS + first) % 24 * 60)
             return f"{minutes // 60 % 24}:{minutes % 60:02}"
 
-        count, overall, deviation = moments(hours, parts.label, parts.count)
-        noise = error_of_mean(count, deviation) + self.FLOOR / 3
+        count, overall, spread = moments(hours, parts.label, parts.count)
+        noise = error_of_mean(count, spread) + self.FLOOR / 3
         yield Table(
             [((event,), "mean")], np.where(count >= FEWEST, overall, np.nan)[None], noise[None],
             np.array([self.FLOOR]),
@@ -164,10 +164,11 @@ class MeanTimes(Figures):
             numbers = rows.code_numbers(code, known)
             there = (numbers >= 0) & (numbers < len(known))
             cells = numbers[there] * parts.count + parts.label[there]
-            count, mean, deviation = moments(hours[there], cells, len(known) * parts.count)
+            count, mean, _ = moments(hours[there], cells, len(known) * parts.count)
             shape = (len(known), parts.count)
             count = count.reshape(shape)
-            noise = error_of_mean(count, deviation.reshape(shape)) + self.FLOOR / 3
+            # few rows that happen to lie close together say little of how far they spread
+            noise = error_of_mean(count, spread) + self.FLOOR / 3
             share = (count.sum(axis=1) + 1) / max(len(hours), 1)
 
             def message(
@@ -179,7 +180,7 @@ class MeanTimes(Figures):
 
             yield Table(
                 [((event, code), label) for label in known],
-                np.where(count >= FEWEST, mean.reshape(shape), np.nan), noise,
+                np.where(count >= 2 * FEWEST, mean.reshape(shape), np.nan), noise,
                 self.FLOOR + GroupLevels.MATERIAL / share, message,
             )  # fmt: skip
 
