@@ -179,9 +179,9 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     "hourly: five hours later": ("hourly", later(5), ("at", "load")),
     "weather: five hours later": ("weather", later(5), "at"),
     "calendar: five hours later": ("calendar", later(5), "at"),
-    "orders: lamps seven hours later": (
-        "orders",
-        changed(at=pl.when(pl.col("product") == "Lamp").then(pl.col("at").dt.offset_by("7h"))
+    "integer codes: a kind five hours later": (
+        "integer_codes",
+        changed(at=pl.when(pl.col("kind") == 10).then(pl.col("at").dt.offset_by("5h"))
                 .otherwise("at")),
         "at",
     ),

@@ -38,6 +38,8 @@ PARTS = {
     "minute": (0, "hour"),
 }
 """Parts of the local clock, each with its first value and the cycle in which that comes once."""
+LATE, MOSTLY = {"month": 12, "quarter": 4}, 0.8
+"""Parts of which some rows may tell the one before or after: how many come, and most rows."""
 DAYS = 366
 """No part but the year has more values."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -51,7 +53,7 @@ NAMED = (
 )
 """The names of months and weekdays, and their numbers."""
 NAMES_THINGS = re.compile(
-    r"(?i:(^|[\W_])(id|ids|uuid|guid|key|pk|fk|no|nr|num|number|ref|reference|account|zip|zip_?code"
+    r"(?i:(^|[\W_])(id|ids|uuid|guid|key|pk|fk|no|nr|num|number|ref|reference|account|serial|zip|zip_?code"
     r"|post_?code|phone|sku|ean|isbn|hash))$|[a-z](Id|ID|Key|No|Nr|Ref)$"
 )
 """What names of fields end with that tell things apart."""
@@ -321,8 +323,8 @@ class _Clock:
             return False
         codes = values.replace_strict(different, range(len(different))).to_numpy()
         numbers = _clock_numbers(different)[codes]
-        if (np.abs(numbers - self.parts["year"].values) <= 1).mean() >= 1 - EXCEPTIONS:
-            return True  # of a season or a fiscal year too, which begins in another month
+        if self._is_nearly(numbers):
+            return True
         usual = np.bincount(codes).max() / len(codes)
         worst = min(EXCEPTIONS, EXPLAINED * (1 - usual)) if len(different) > 1 else 0.0
         for name, part in self.parts.items():
@@ -335,6 +337,22 @@ class _Clock:
                 return True
             is_named = len(different) > 1 or name in ("year", field.name.lower())
             if is_named and _is_same(name, part.values, numbers):
+                return True
+        return False
+
+    def _is_nearly(self, numbers: NDArray[np.float64]) -> bool:
+        """Whether numbers are a part of the clock or, in some rows, the one before or after it.
+
+        A season's year begins in another month, and bookings of the first days of a month belong
+        to the month before.
+        """
+        if (np.abs(numbers - self.parts["year"].values) <= 1).mean() >= 1 - EXCEPTIONS:
+            return True
+        for name, cycle in LATE.items():
+            off = (numbers - self.parts[name].values - 1) % cycle
+            if (off == 0).mean() >= MOSTLY and np.isin(off, (0, 1, cycle - 1)).mean() >= (
+                1 - EXCEPTIONS
+            ):
                 return True
         return False
 

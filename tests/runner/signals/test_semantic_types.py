@@ -193,3 +193,13 @@ def test_codes_that_are_ever_others_identify_and_rewritten_ones_do_not() -> None
         "code",
         "code",
     ]
+
+
+def test_period_of_a_season_or_of_late_bookings_is_calendar() -> None:
+    at = pl.col("at").dt
+    frame = hourly(24 * 150, start=datetime(2023, 8, 1, tzinfo=UTC)).with_columns(
+        season=at.offset_by("-7mo").dt.year(),
+        period=pl.when(at.day() <= 2).then(at.offset_by("-3d").dt.month()).otherwise(at.month()),
+        rooms=pl.int_range(pl.len()) % 5 + 1,
+    )
+    assert types_of(frame) == {"season": "calendar", "period": "calendar", "rooms": "count"}
