@@ -246,6 +246,14 @@ def test_slow_drift_is_held_on_the_way(tables) -> None:
     assert held[0][0] <= 4
 
 
+def test_message_says_how_many_times_as_far_numbers_spread(tables) -> None:
+    table = tables("numbers")
+    wider = changed(amount=(100 + (pl.col("amount") - 100) * 3).round(2))
+    assert "it spreads 3 times as far as expected" in " ".join(
+        each.message for each in found(table, wider(table))
+    )
+
+
 def test_rows_sent_again_in_a_month_of_before_are_held(tables) -> None:
     """A month is delivered once more, each row under an old and under a new id."""
     table = tables("orders")

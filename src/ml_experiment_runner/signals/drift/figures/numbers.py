@@ -103,7 +103,7 @@ class Levels(Figures):
             if names[number][1] == "mean":
                 return (f"its mean is {center + now * width:.4g}, expected "
                         f"{center + expected * width:.4g}")  # fmt: skip
-            return f"it spreads {now / max(expected, 1e-9):.2g} times as far as expected"
+            return f"it spreads {np.exp(now - expected):.2g} times as far as expected"
 
         floor = np.full(len(names), 0.05)
         yield Table(
