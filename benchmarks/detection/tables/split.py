@@ -9,7 +9,9 @@ for reporting: nine more real tables, which are small, and five larger ones, of 
 rows a month, of which four are made up. They were chosen and made by shape, before anything was
 measured on them and with the method not run on them. Who made the larger ones up did not know the
 method. This rule and the names were committed first. The third draw halved these fourteen once
-their totals, and nothing else of them, had been seen.
+their totals, and nothing else of them, had been seen. The fourth draw is for reporting: four larger
+tables, made up by someone who does not know the method, and not measured before the method was as
+it is.
 """
 
 import hashlib
@@ -26,7 +28,8 @@ FRESH = (
     "station_temperatures", "stock_index", "train_rides", "turnip_prices", "tweets",
     "blood_glucose", "ledger_entries", "meter_readings", "support_tickets", "taxi_trips",
 )  # fmt: skip
-NAMES = (*REAL, *SYNTHETIC, *FRESH)
+SECOND = ("parcel_scans", "loan_applications", "sensor_panel", "ad_sessions")
+NAMES = (*REAL, *SYNTHETIC, *FRESH, *SECOND)
 
 Half = Literal["tuning", "reporting"]
 
@@ -38,13 +41,16 @@ def half(table_name: str) -> Half:
     reporting at first, by the SHA-256 of their names, have been read since. Fourteen were added
     after them, chosen by shape, before anything was measured on them. Their totals showed that
     large tables were held for nothing too often, so that in the order of the SHA-256 of their
-    names every other one, from the first on, may be read and is for tuning; the others report.
+    names every other one, from the first on, may be read and is for tuning; the others report. The
+    four of the fourth draw, which were not measured before the method was as it is, all report.
 
     Raises:
         ValueError: There is no such table.
     """
     if table_name not in NAMES:
         raise ValueError(f"there is no table {table_name!r}")
+    if table_name in SECOND:
+        return "reporting"
     order = sorted(FRESH, key=_digest)
     is_unread = table_name in FRESH and order.index(table_name) % 2
     return "reporting" if is_unread else "tuning"
