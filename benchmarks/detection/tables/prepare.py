@@ -14,6 +14,7 @@ import fresh_synthetic
 import pandas as pd
 import polars as pl
 import real
+import second_synthetic
 import synthetic
 from split import NAMES
 
@@ -22,7 +23,9 @@ BUILD = HERE.parents[2] / "build" / "detection"
 PACKAGES = BUILD / "packages"
 TABLES = BUILD / "tables"
 RECIPES = {**real.RECIPES, **fresh.RECIPES}
-GENERATORS = {**synthetic.GENERATORS, **fresh_synthetic.GENERATORS}
+GENERATORS = {
+    **synthetic.GENERATORS, **fresh_synthetic.GENERATORS, **second_synthetic.GENERATORS,
+}  # fmt: skip
 
 
 def install() -> Path:
