@@ -134,7 +134,7 @@ def tables(draw: st.DrawFn) -> tuple[Contract, list[pl.DataFrame]]:
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @given(tables())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_table_is_compared_with_its_past(table: tuple[Contract, list[pl.DataFrame]]) -> None:
     contract, frames = table
     past, came = (snapshot.by_partition(contract, frame) for frame in frames)
