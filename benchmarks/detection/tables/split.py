@@ -37,16 +37,16 @@ Half = Literal["tuning", "reporting"]
 def half(table_name: str) -> Half:
     """The half that a table belongs to.
 
-        The first eighteen tables, real and synthetic, are for tuning: those of them that were for
-        reporting at first, by the SHA-256 of their names, have been read since. Fourteen were added
-        after them, chosen by shape, before anything was measured on them. Their totals showed that
-        large tables were held for nothing too often, so that in the order of the SHA-256 of their
-        names every other one, from the first on, may be read and is for tuning. Of the others two
+    The first eighteen tables, real and synthetic, are for tuning: those of them that were for
+    reporting at first, by the SHA-256 of their names, have been read since. Fourteen were added
+    after them, chosen by shape, before anything was measured on them. Their totals showed that
+    large tables were held for nothing too often, so that in the order of the SHA-256 of their
+    names every other one, from the first on, may be read and is for tuning. Of the others two
     were read too, as they were held nearly every month; the rest of them report. The four of the
     last draw, which were not measured before the method was as it is, all report.
 
-        Raises:
-            ValueError: There is no such table.
+    Raises:
+        ValueError: There is no such table.
     """
     if table_name not in NAMES:
         raise ValueError(f"there is no table {table_name!r}")

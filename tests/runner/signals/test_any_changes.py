@@ -246,6 +246,38 @@ def test_slow_drift_is_held_on_the_way(tables) -> None:
     assert held[0][0] <= 4
 
 
+def in_berlin(frame: pl.DataFrame, *key: str) -> Table:
+    table = any_tables.table(frame, *key)
+    return replace(table, contract=replace(table.contract, time_zone="Europe/Berlin"))
+
+
+def station() -> Table:
+    """A station that is read every three hours, of UTC."""
+    at = any_tables.regular(14, 3)
+    course = np.sin(2 * np.pi * (at.dt.hour().to_numpy() - 9) / 24)
+    noise = np.random.default_rng(1).normal(0, 1, len(at))
+    return in_berlin(pl.DataFrame({"at": at, "temp": (12 + 4 * course + noise).round(1)}), "at")
+
+
+def shop() -> Table:
+    """A shop that is open from 9 to 18, of the local clock."""
+    chance = np.random.default_rng(2)
+    days = any_tables.regular(14, 24)
+    opened = np.repeat(days.dt.replace_time_zone(None).to_numpy(), 20)
+    minutes = chance.integers(9 * 60, 18 * 60, len(opened)).astype("timedelta64[m]")
+    local = pl.Series("at", opened + minutes).cast(pl.Datetime("us"))
+    at = local.dt.replace_time_zone("Europe/Berlin").dt.convert_time_zone("UTC").sort()
+    paid = chance.gamma(2, 15, len(at)).round(2)
+    return in_berlin(pl.DataFrame({"id": 1 + np.arange(len(at)), "at": at, "paid": paid}), "id")
+
+
+@pytest.mark.parametrize("make", [station, shop])
+def test_summer_time_is_no_change_of_hours(make: Callable[[], Table]) -> None:
+    table = make()
+    months = sorted(table.months)[2:13]
+    assert [(each, found(until(table, each))) for each in months] == [(each, []) for each in months]
+
+
 def test_message_says_how_many_times_as_far_numbers_spread(tables) -> None:
     table = tables("numbers")
     wider = changed(amount=(100 + (pl.col("amount") - 100) * 3).round(2))

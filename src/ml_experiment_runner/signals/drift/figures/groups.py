@@ -10,7 +10,6 @@ import numpy as np
 from ml_experiment_runner.signals.drift.figures.counts import MOST_CODES
 from ml_experiment_runner.signals.drift.figures.parts import Parts
 from ml_experiment_runner.signals.drift.figures.scaling import (
-    Scale,
     error_of_mean,
     moments,
     scale_of,
@@ -20,6 +19,11 @@ from ml_experiment_runner.signals.drift.figures.table import (
     FEWEST,
     Figures,
     Table,
+)
+from ml_experiment_runner.signals.drift.figures.times import (
+    FEWEST_HOURS,
+    goes_by_utc,
+    hours_of_day,
 )
 from ml_experiment_runner.signals.drift.rows import Rows
 
@@ -88,20 +92,21 @@ class HourLevels(Figures):
     kind = "daily course"
     is_apart = True
 
-    def learn(self, parts: Parts) -> dict[str, Scale]:
+    def learn(self, parts: Parts) -> dict[str, Any]:
         rows = parts.rows
-        if rows.event is None or len(np.unique(rows.clock["hour"])) < 3:
+        if rows.event is None or len(np.unique(rows.clock["hour"])) < FEWEST_HOURS:
             return {}
-        return dict(list(scales(rows).items())[: GroupLevels.NUMBERS])
+        scale = dict(list(scales(rows).items())[: GroupLevels.NUMBERS])
+        return {"scale": scale, "is_utc": goes_by_utc(rows)}
 
-    def compute(self, model: dict[str, Scale], parts: Parts) -> Iterator[Table]:
+    def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
         rows = parts.rows
         if not model or rows.event is None:
             return
-        hour = rows.clock["hour"].astype(np.int64)
+        hour = hours_of_day(rows, is_utc=model["is_utc"])
         cells = hour * parts.count + parts.label
         shape = (24, parts.count)
-        for name, scale in model.items():
+        for name, scale in model["scale"].items():
             values = scale_of(rows.numbers[name], scale)
             count, mean, deviation = moments(values, cells, 24 * parts.count)
             _, overall, spread = moments(values, parts.label, parts.count)
@@ -136,17 +141,19 @@ class MeanTimes(Figures):
 
     def learn(self, parts: Parts) -> dict[str, Any]:
         rows = parts.rows
-        if rows.event is None or len(np.unique(rows.clock["hour"])) < 3:
+        if rows.event is None or len(np.unique(rows.clock["hour"])) < FEWEST_HOURS:
             return {}
-        counts = np.bincount(rows.clock["hour"].astype(np.int64), minlength=24)
-        return {"first": int(counts.argmin()), "codes": _frequent_codes(rows)}
+        is_utc = goes_by_utc(rows)
+        counts = np.bincount(hours_of_day(rows, is_utc=is_utc), minlength=24)
+        return {"first": int(counts.argmin()), "codes": _frequent_codes(rows), "is_utc": is_utc}
 
     def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
         rows = parts.rows
         if not model or rows.event is None:
             return
         event, first = rows.event, model["first"]
-        since = rows.clock["hour"] + rows.clock["minute"] / 60 - first
+        hour = hours_of_day(rows, is_utc=model["is_utc"])
+        since = hour + rows.clock["minute"] / 60 - first
         hours = (since % 24) / self.HOURS
 
         def at(value: float) -> str:

@@ -6,14 +6,42 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 
-from ml_experiment_runner.signals.drift.figures.parts import Parts
+from ml_experiment_runner.signals.drift.figures.parts import Labels, Parts
 from ml_experiment_runner.signals.drift.figures.table import (
     Figures,
     Table,
     daily_shares,
     shares,
 )
+from ml_experiment_runner.signals.drift.rows import Rows
+
+FEWEST_HOURS = 3  # of the day with rows; of fewer nothing is to be said
+SPARSE = 12  # hours: a feed of no more that come evenly goes by UTC
+
+
+def goes_by_utc(rows: Rows) -> bool:
+    """Whether rows come every few hours of UTC, whatever summer time makes of them.
+
+    A shop's hours are those of the local clock; a station that is read every three hours is not.
+    """
+    universal = np.unique(hours_of_day(rows, is_utc=True))
+    local = np.unique(rows.clock["hour"])
+    if not FEWEST_HOURS <= len(universal) <= SPARSE or len(universal) > len(local):
+        return False
+    steps = np.diff(universal)
+    is_even = len(set(steps)) == 1 and steps[0] * len(universal) == 24
+    return len(universal) < len(local) or is_even
+
+
+def hours_of_day(rows: Rows, *, is_utc: bool) -> Labels:
+    """The hour of each row, of the local clock or of UTC."""
+    assert rows.event is not None
+    hours: Labels = rows.clock["hour"].astype(np.int64)
+    if is_utc:
+        hours = rows.frame[rows.event].dt.hour().cast(pl.Int64).to_numpy()
+    return hours
 
 
 class Hours(Figures):
@@ -25,12 +53,15 @@ class Hours(Figures):
     kind = "time of day"
     is_apart = True
 
-    def compute(self, model: None, parts: Parts) -> Iterator[Table]:  # noqa: ARG002
+    def learn(self, parts: Parts) -> bool:
+        return goes_by_utc(parts.rows)
+
+    def compute(self, model: bool, parts: Parts) -> Iterator[Table]:
         rows = parts.rows
         if rows.event is not None:
             yield shares(
                 [((rows.event,), str(hour)) for hour in range(24)],
-                parts.counts(rows.clock["hour"].astype(np.int64), 24), parts.sizes,
+                parts.counts(hours_of_day(rows, is_utc=model), 24), parts.sizes,
                 lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock, expected "
                 f"{usual:.1%}",
             )  # fmt: skip
