@@ -61,9 +61,8 @@ MOST_PARTS = 24  # of the past that are measured, the newest
 ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
-SAFETY = 1.1  # times what the past says: the next table is another one
 LEARNING = (1.2, 2.5)  # times its limit, shortly before a year is known and at the beginning
-CERTAIN = 1.5  # times its limit, at the beginning, of what no season moves
+CERTAIN = 1.25  # times its limit, at the beginning, of what no season moves
 NEVER = 3.0  # of so many rows none: their share is hardly more than 3 to their number
 WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 
@@ -340,4 +339,4 @@ def limit_of(past: Past, detector: Detector, measure: Measure, rows: Rows) -> fl
     if detector.is_share:
         largest = max(largest, NEVER / past.count)
     wider = past.wider if detector.is_rough else 1.0
-    return SAFETY * max(wider, natural.wider) * detector.limit(largest, len(rows))
+    return max(wider, natural.wider) * detector.limit(largest, len(rows))
