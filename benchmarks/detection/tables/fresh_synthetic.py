@@ -10,6 +10,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from synthetic import wander
 
 DAY = np.timedelta64(1, "D")
 Rng = np.random.Generator
@@ -44,13 +45,13 @@ def taxi_trips() -> pl.DataFrame:
     weekday, month = (days.astype(int) + 3) % 7, days.astype("datetime64[M]").astype(int) % 12
     holidays = ("07-04", "11-24", "12-24", "12-25", "01-01", "05-29", "09-05")
     is_holiday = np.isin([str(each)[5:] for each in days], holidays)
-    wet = np.clip(_wander(rng, len(days), 0.45, 1.0) - 0.6, 0, None)
+    wet = np.clip(wander(rng, len(days), 0.45, 1.0) - 0.6, 0, None)
     snow = (wet > 0.7) & np.isin(month, (0, 1, 11))
     usual = 138 * np.array([0.88, 0.93, 0.97, 1.02, 1.16, 1.14, 0.9])[weekday]
     usual = usual * (1 + 0.05 * np.sin(2 * np.pi * (month - 3) / 12))
     usual = usual * np.exp(0.0065 * (days - days[0]).astype(int) / 30.4)
     usual = usual * np.where(is_holiday, 0.6, 1) * np.where(snow, 0.55, 1 + 0.11 * wet)
-    trips = rng.poisson(usual * np.exp(_wander(rng, len(days), 0.5, 0.07)))
+    trips = rng.poisson(usual * np.exp(wander(rng, len(days), 0.5, 0.07)))
     day = np.repeat(np.arange(len(days)), trips)
     count = len(day)
     hour = _trip_hours(rng, weekday[day], is_holiday[day])
@@ -95,7 +96,7 @@ def taxi_trips() -> pl.DataFrame:
     paid_by = np.isin(payment, ("card", "app"))
     tip = _tips(rng, fare + extra + toll, paid_by, payment == "app")
     # a device that loses its seat sensor says nothing for days
-    silent = (vendor == 2) & (_wander(rng, len(days), 0.93, 1.0)[day] > 4.2) & (share > 0.25)
+    silent = (vendor == 2) & (wander(rng, len(days), 0.93, 1.0)[day] > 4.2) & (share > 0.25)
     people = np.array([1, 2, 3, 4, 5, 6])[
         rng.choice(6, count, p=[0.7, 0.16, 0.05, 0.04, 0.03, 0.02])
     ]
@@ -103,7 +104,7 @@ def taxi_trips() -> pl.DataFrame:
     held = rng.random(count) < np.where(np.isin(pickup, (13, 44, 58)), 0.04, 0.004)
     frame = pl.DataFrame(
         {
-            "picked_up_at": _moments(days[day], hour * 3600, "America/Chicago"),
+            "picked_up_at": moments(days[day], hour * 3600, "America/Chicago"),
             "vendor": vendor,
             "pickup_zone": pickup,
             "dropoff_zone": pl.Series(dropoff).set(pl.Series(rng.random(count) < 0.007), None),
@@ -184,8 +185,8 @@ def meter_readings() -> pl.DataFrame:
     weekend = local.dt.weekday().to_numpy() >= 6
     year = 2 * np.pi * (np.arange(count) / 4 + 59) / 365.25
     outdoor = 10.2 - 9.3 * np.cos(year - 0.35) + np.array([-2.4, -0.6, 3.0, 0.4])[part]
-    outdoor = outdoor + _wander(rng, count, 0.94, 1.15)
-    sky = np.clip(0.55 + _wander(rng, count, 0.8, 0.17), 0.05, 1.0)
+    outdoor = outdoor + wander(rng, count, 0.94, 1.15)
+    sky = np.clip(0.55 + wander(rng, count, 0.8, 0.17), 0.05, 1.0)
     sun = np.array([0.02, 0.95, 1.0, 0.13])[part] * (1 - 0.72 * np.cos(year + 0.17)) * sky
     price = np.select(
         [times < np.datetime64("2024-01-01"), times < np.datetime64("2025-01-01")],
@@ -193,7 +194,7 @@ def meter_readings() -> pl.DataFrame:
         0.3264,
     )
     outages = _outages(rng, count)
-    grid_voltage = 230.5 + _wander(rng, count, 0.9, 0.35) + np.array([1.2, 0.3, 0.0, -1.5])[part]
+    grid_voltage = 230.5 + wander(rng, count, 0.9, 0.35) + np.array([1.2, 0.3, 0.0, -1.5])[part]
     frames = []
     for place in range(40):
         solar, pump, car = place % 4 == 1, place % 7 == 3, place % 9 == 5
@@ -201,7 +202,7 @@ def meter_readings() -> pl.DataFrame:
         away = _away(rng, count)
         shape = np.array([0.45, 0.85, 0.95, 1.6]) * rng.lognormal(0, 0.15, 4)
         use = size * shape[part] * np.where(weekend, 1.0 + 0.25 * (part == 1), 1.0)
-        use = use * (1 + 0.12 * np.cos(year)) * np.exp(_wander(rng, count, 0.6, 0.2))
+        use = use * (1 + 0.12 * np.cos(year)) * np.exp(wander(rng, count, 0.6, 0.2))
         use = np.where(away, 0.28 * size * rng.lognormal(0, 0.05, count), use)
         heated = pump & (np.arange(count) >= (2360 if place == 24 else 0))
         use = use + heated * np.clip(15.5 - outdoor, 0, None) * (0.16 + 0.03 * size) * np.where(
@@ -225,7 +226,7 @@ def meter_readings() -> pl.DataFrame:
         if place == 16:
             stuck = (times >= np.datetime64("2024-08-05")) & (times < np.datetime64("2024-08-17"))
             voltage = np.where(stuck, 231.4, voltage)
-        signal = np.round(-71 - place % 6 * 3.5 + _wander(rng, count, 0.97, 0.7)).astype(int)
+        signal = np.round(-71 - place % 6 * 3.5 + wander(rng, count, 0.97, 0.7)).astype(int)
         lost = outages[place // 8] | (rng.random(count) < np.where(signal < -92, 0.03, 0.0008))
         guessed = ~lost & np.roll(lost, 1) & (rng.random(count) < 0.6)
         frame = pl.DataFrame(
@@ -284,7 +285,7 @@ def support_tickets() -> pl.DataFrame:
     school = np.isin(month, (6, 7)) | (text >= "12-21") | (text <= "01-05")
     usual = 108 * np.array([1.42, 1.08, 1.0, 0.98, 0.84, 0.12, 0.09])[weekday]
     usual = usual * np.where(closed, 0.12, np.where(school, 0.83, 1.0))
-    usual = usual * (1 + 0.0003 * np.arange(len(days))) * np.exp(_wander(rng, len(days), 0.55, 0.1))
+    usual = usual * (1 + 0.0003 * np.arange(len(days))) * np.exp(wander(rng, len(days), 0.55, 0.1))
     # a release each quarter, with questions and faults in the weeks after it
     second_week = np.array([8 <= int(each[3:]) <= 14 for each in text])
     released = np.where(np.isin(month, (1, 4, 7, 10)) & second_week & (weekday == 1), 1.0, 0.0)
@@ -339,7 +340,7 @@ def support_tickets() -> pl.DataFrame:
     series = np.cumsum(released).astype(int)[day] - (rng.random(count) < 0.3) - (share > 0.9)
     frame = pl.DataFrame(
         {
-            "opened_at": _moments(days[day], hour * 3600, "Europe/Berlin"),
+            "opened_at": moments(days[day], hour * 3600, "Europe/Berlin"),
             "channel": channel,
             "customer": customer,
             "country": country[spread],
@@ -497,7 +498,7 @@ def _vouchers_expected(rng: Rng, days: np.ndarray) -> list[np.ndarray]:
     payday = np.zeros(len(days))
     for each in np.unique(month):
         payday[np.flatnonzero(paid & (month == each))[-1]] = 1
-    level = (1 + 0.0002 * places) * np.exp(_wander(rng, len(days), 0.4, 0.12))
+    level = (1 + 0.0002 * places) * np.exp(wander(rng, len(days), 0.4, 0.12))
     level = level * np.where(np.isin(month % 12, (7, 11)), 0.88, 1.0) * np.where(work, 1, 0.015)
     quarter = np.where(month % 3 == 2, 1.7, 1.0)
     return [
@@ -633,18 +634,7 @@ def _partners(rng: Rng, steep: float, known: np.ndarray) -> np.ndarray:
     return np.concatenate([rng.permutation(first), np.arange(first, most)])[rank]
 
 
-def _wander(rng: Rng, count: int, keep: float, step: float) -> np.ndarray:
-    """Noise of which each value is near the one before."""
-    steps = rng.normal(0, step, count)
-    values = np.empty(count)
-    value = 0.0
-    for each in range(count):
-        value = keep * value + steps[each]
-        values[each] = value
-    return values
-
-
-def _moments(day: np.ndarray, seconds: np.ndarray, zone: str) -> pl.Series:
+def moments(day: np.ndarray, seconds: np.ndarray, zone: str) -> pl.Series:
     """Moments of local times; null in the hour that no clock shows."""
     local = day.astype("datetime64[us]") + seconds.astype(int) * np.timedelta64(1_000_000, "us")
     moments = pl.Series(local).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")

@@ -10,6 +10,8 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from fresh_synthetic import moments
+from synthetic import wander
 
 Rng = np.random.Generator
 Columns = dict[str, np.ndarray]
@@ -56,7 +58,7 @@ def parcel_scans() -> pl.DataFrame:
     usual = usual * np.exp(0.0085 * np.arange(len(days)) / 30.4) * (1 + 0.5 * rush)
     usual = usual * np.where(np.isin(days, holidays), 0, 1)
     usual = usual * np.where(np.isin(days.astype("datetime64[M]").astype(int) % 12, (6, 7)), 0.9, 1)
-    parcels = rng.poisson(usual * np.exp(_wander(rng, len(days), 0.4, 0.07)))
+    parcels = rng.poisson(usual * np.exp(wander(rng, len(days), 0.4, 0.07)))
     posted = np.repeat(np.arange(len(days)), parcels)
     count = len(posted)
     shipper = rng.zipf(1.35, count) % 1400 + 1
@@ -75,7 +77,7 @@ def parcel_scans() -> pl.DataFrame:
     opened = (days[posted] >= np.datetime64("2024-04-15")) & np.isin(area, (2, 5)) & (part > 8)
     target = np.where(opened, 25, area + 1)
     origin = np.where(shipper > 0, shipper * 13 % 11 * 2 + 1, rng.integers(1, 25, count))
-    bad = np.clip(_wander(rng, len(days) + 60, 0.6, 0.8) - 0.9, 0, None) + np.append(rush, [0] * 60)
+    bad = np.clip(wander(rng, len(days) + 60, 0.6, 0.8) - 0.9, 0, None) + np.append(rush, [0] * 60)
     slow = rng.lognormal(0, 0.35, 26)
 
     frames: list[Columns] = []
@@ -134,7 +136,7 @@ def parcel_scans() -> pl.DataFrame:
     damaged = ~first & (rng.random(count) < 0.004 + 0.00002 * size["volume"] ** 0.5)[parcel]
     frame = pl.DataFrame(
         {
-            "scanned_at": _moments(dates, seconds, "Europe/Berlin"),
+            "scanned_at": moments(dates, seconds, "Europe/Berlin"),
             "parcel": [f"PX{1_400_000 + 7 * each:08}" for each in parcel],
             "depot": [f"D{each:02}" for each in found["depot"]],
             "status": found["status"],
@@ -213,7 +215,7 @@ def loan_applications() -> pl.DataFrame:
     usual = 108 * np.array([1.24, 1.16, 1.1, 1.06, 0.98, 0.6, 0.62])[weekday] * season
     usual = usual * np.where(is_free, 0.55, 1) * (1 - 0.055 * (market - 3))
     portal = np.clip((days - np.datetime64("2023-10-09")).astype(int) / 90, 0, 1)
-    asked = rng.poisson(usual * np.exp(_wander(rng, len(days), 0.5, 0.07)))
+    asked = rng.poisson(usual * np.exp(wander(rng, len(days), 0.5, 0.07)))
     more = rng.poisson(usual * 0.11 * portal)
     day = np.repeat(np.arange(len(days)), asked + more)
     count = len(day)
@@ -279,7 +281,7 @@ def loan_applications() -> pl.DataFrame:
     doubtful = (np.abs(chance - 0.5) < 0.2) & (rng.random(count) < 0.45)
     decision = np.where(doubtful, "referred", decision)
     unknown = rng.random(count) < np.where(age < 24, 0.16, 0.018)
-    crowd = np.exp(_wander(rng, len(days), 0.9, 0.12))[day]
+    crowd = np.exp(wander(rng, len(days), 0.9, 0.12))[day]
     hours = rng.lognormal(np.where(house, 4.0, np.where(office, 2.0, -0.4)), 0.9, count) * crowd
     hours = np.where(decision == "referred", hours + rng.gamma(2, 30, count), hours)
     hours = np.where(~house & ~office & (chance < 0.2), rng.gamma(2, 0.01, count), hours)
@@ -289,7 +291,7 @@ def loan_applications() -> pl.DataFrame:
     no_term = credit_line | (rng.random(count) < 0.002)
     frame = pl.DataFrame(
         {
-            "applied_at": _moments(days[day], hour * 3600, "Europe/Berlin"),
+            "applied_at": moments(days[day], hour * 3600, "Europe/Berlin"),
             "product": product,
             "channel": channel,
             "broker": _known(broker, channel == "broker"),
@@ -341,15 +343,15 @@ def sensor_panel() -> pl.DataFrame:
     hour, weekday = local.dt.hour().to_numpy() + 1.5, local.dt.weekday().to_numpy() - 1
     year = 2 * np.pi * (np.arange(count) / 8 + 90) / 365.25
     daylight = np.clip(np.sin(np.pi * (hour - 6) / 14) + 0.25 * -np.cos(year), 0, None)
-    front = _wander(rng, count, 0.97, 0.25)  # weather of some days
-    blow = np.exp(0.95 + 0.35 * front + _wander(rng, count, 0.8, 0.22))
+    front = wander(rng, count, 0.97, 0.25)  # weather of some days
+    blow = np.exp(0.95 + 0.35 * front + wander(rng, count, 0.8, 0.22))
     blow = blow * (1 + 0.25 * np.sin(np.pi * (hour - 6) / 14))
-    turn = np.where(_wander(rng, count, 0.98, 0.2) > 0.6, 4.5, 11.3 + front)  # east or west
-    turn = turn + _wander(rng, count, 0.9, 0.7)
+    turn = np.where(wander(rng, count, 0.98, 0.2) > 0.6, 4.5, 11.3 + front)  # east or west
+    turn = turn + wander(rng, count, 0.9, 0.7)
     warm = 11.0 - 10.2 * np.cos(year - 0.45) + 4.4 * np.sin(2 * np.pi * (hour - 9.5) / 24)
-    warm = warm + _wander(rng, count, 0.985, 0.62) + 1.1 * front
-    rain = (front + _wander(rng, count, 0.6, 0.5) > 1.25) * rng.gamma(0.6, 2.2, count)
-    press = 1015.5 - 3.1 * front + _wander(rng, count, 0.99, 0.5)
+    warm = warm + wander(rng, count, 0.985, 0.62) + 1.1 * front
+    rain = (front + wander(rng, count, 0.6, 0.5) > 1.25) * rng.gamma(0.6, 2.2, count)
+    press = 1015.5 - 3.1 * front + wander(rng, count, 0.99, 0.5)
     still = np.clip(1.9 / (blow + 0.25), 0.25, 3.2)
     still = still * np.where(np.cos(year) > 0.4, 1.15, 0.9)  # inversions
     free = (weekday >= 5) | np.isin(times.astype("datetime64[D]"), _holidays(times))
@@ -372,7 +374,7 @@ def sensor_panel() -> pl.DataFrame:
         near = {"traffic": 1.9, "urban": 1.0, "suburban": 0.6, "rural": 0.2, "industry": 0.9}[kind]
         near = near * float(rng.lognormal(0, 0.15))
         height = float(rng.uniform(150, 310)) + 180 * (kind == "rural")
-        own = np.exp(_wander(rng, count, 0.75, 0.16))
+        own = np.exp(wander(rng, count, 0.75, 0.16))
         emitted = near * traffic * still * own
         no = 15 * emitted**1.35 * (1 - 0.5 * daylight) * rng.lognormal(0, 0.18, count)
         no2 = (
@@ -384,7 +386,7 @@ def sensor_panel() -> pl.DataFrame:
         )
         no, no2 = np.round(np.clip(no, 0.1, None), 1), np.round(np.clip(no2, 0.5, None), 1)
         o3 = 46 + 62 * daylight * np.clip(warm / 24, 0, 1.7) - 0.75 * no2 - 14 * np.cos(year)
-        o3 = o3 + 10 * (kind == "rural") + _wander(rng, count, 0.7, 4.5)
+        o3 = o3 + 10 * (kind == "rural") + wander(rng, count, 0.7, 4.5)
         fine = 4.2 + (2.6 * near * traffic + 8.5 * heating * (0.5 + near / 2)) * still * own**0.6
         coarse = (2.8 + 3.6 * near * traffic * still) * np.where(rain > 0.5, 0.55, 1.2)
         burst = (rng.random(count) < 0.0015) * rng.pareto(1.9, count) * 18  # works, a barbecue
@@ -393,9 +395,9 @@ def sensor_panel() -> pl.DataFrame:
         gust = np.minimum(rng.pareto(1.6, count) * 4, 110) * (rng.random(count) < 0.05)
         so2 = rng.gamma(1.5, 0.9, count) + 2.5 * heating + (gust if kind == "industry" else 0)
         co = 0.14 + 0.09 * near * traffic * still + 0.11 * heating * still
-        temperature = warm - (height - 170) / 155 + 0.7 * near + _wander(rng, count, 0.6, 0.3)
+        temperature = warm - (height - 170) / 155 + 0.7 * near + wander(rng, count, 0.6, 0.3)
         humidity = 74 + 13 * np.cos(year) - 19 * daylight + 6 * front + 12 * (rain > 0)
-        humidity = np.clip(np.round(humidity + _wander(rng, count, 0.85, 3.0)), 14, 100).astype(int)
+        humidity = np.clip(np.round(humidity + wander(rng, count, 0.85, 3.0)), 14, 100).astype(int)
         wind = np.round(blow * (0.75 + 0.6 * (kind == "rural")) * rng.lognormal(0, 0.12, count), 1)
         sector = np.round(turn + place % 3 * 0.4 + rng.normal(0, 0.6, count)).astype(int) % 16
         frame = pl.DataFrame(
@@ -473,9 +475,9 @@ def ad_sessions() -> pl.DataFrame:
     sale = ((stamp >= "11-20") & (stamp <= "11-30")) | ((stamp >= "01-02") & (stamp <= "01-12"))
     quiet = (stamp >= "12-23") | (stamp <= "01-01")
     year = 2 * np.pi * np.arange(count) / 365.25
-    mood = np.exp(_wander(rng, count, 0.85, 0.06)) * np.where(sale, 1.5, np.where(quiet, 0.7, 1))
+    mood = np.exp(wander(rng, count, 0.85, 0.06)) * np.where(sale, 1.5, np.where(quiet, 0.7, 1))
     price = np.exp(0.0045 * np.arange(count) / 30.4) * np.where(sale, 1.3, 1.0)
-    price = price * np.exp(_wander(rng, count, 0.95, 0.02))
+    price = price * np.exp(wander(rng, count, 0.95, 0.02))
     countries, devices = ("DE", "AT", "CH", "NL", "PL"), ("mobile", "desktop", "tablet")
     reach, rich = np.array([1.0, 0.16, 0.14, 0.24, 0.32]), np.array([1.0, 0.95, 1.5, 1.05, 0.55])
     frames = []
@@ -490,7 +492,7 @@ def ad_sessions() -> pl.DataFrame:
         live = (age >= 0) & (np.arange(count) < plan["last"])
         fades = plan["last"] - plan["first"] < count  # whoever has seen it often clicks no more
         wear = 1 / (1 + np.clip(age, 0, None) / 130) if fades else np.ones(count)
-        own = np.exp(_wander(rng, count, 0.8, 0.13)) * plan["size"]
+        own = np.exp(wander(rng, count, 0.8, 0.13)) * plan["size"]
         bursts = np.ones(count)
         for begin in np.flatnonzero(rng.random(count) < 0.006):
             bursts[begin : begin + 4] *= (
@@ -613,24 +615,6 @@ def _drawn(rng: Rng, values: str, shares: list[int], count: int) -> np.ndarray:
 def _known(values: np.ndarray, known: np.ndarray) -> pl.Series:
     """These values where they are known, and null elsewhere."""
     return pl.Series(values).set(pl.Series(~known), None)
-
-
-def _wander(rng: Rng, count: int, keep: float, step: float) -> np.ndarray:
-    """Noise of which each value is near the one before."""
-    steps = rng.normal(0, step, count)
-    values = np.empty(count)
-    value = 0.0
-    for each in range(count):
-        value = keep * value + steps[each]
-        values[each] = value
-    return values
-
-
-def _moments(day: np.ndarray, seconds: np.ndarray, zone: str) -> pl.Series:
-    """Moments of local times; null in the hour that no clock shows."""
-    local = day.astype("datetime64[us]") + seconds.astype(int) * np.timedelta64(1_000_000, "us")
-    moments = pl.Series(local).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return moments.dt.convert_time_zone("UTC")
 
 
 GENERATORS: dict[str, Callable[[], pl.DataFrame]] = {

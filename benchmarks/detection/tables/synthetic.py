@@ -157,13 +157,13 @@ def machine_sensors() -> pl.DataFrame:
     clock = np.arange(count) % 24
     weekend = ((hours.astype("datetime64[D]").astype(int) + 3) % 7) >= 5
     room = 18 + 7 * np.sin(2 * np.pi * (np.arange(count) / 8766 - 0.3))
-    room = room + 2.5 * np.sin(2 * np.pi * (clock - 9) / 24) + _wander(rng, count, 0.99, 0.35)
+    room = room + 2.5 * np.sin(2 * np.pi * (clock - 9) / 24) + wander(rng, count, 0.99, 0.35)
     frames = []
     for place in range(12):
         stopped, since = _maintenance(rng, count)
         wear = since / 2200
         load = np.where((clock >= 6) & (clock < 22), 0.85, 0.45) * np.where(weekend, 0.5, 1.0)
-        load = np.clip(load + _wander(rng, count, 0.9, 0.035), 0.05, 1.0)
+        load = np.clip(load + wander(rng, count, 0.9, 0.035), 0.05, 1.0)
         running = (rng.random(count) > 0.03) & ~(weekend & (clock < 6))
         load = np.where(running, load, 0.0)
         speed = np.round(load * (1450 + 20 * place) / 5) * 5
@@ -202,7 +202,7 @@ def machine_sensors() -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def _wander(rng: np.random.Generator, count: int, keep: float, step: float) -> np.ndarray:
+def wander(rng: np.random.Generator, count: int, keep: float, step: float) -> np.ndarray:
     """Noise of which each value is near the one before."""
     steps = rng.normal(0, step, count)
     values = np.empty(count)

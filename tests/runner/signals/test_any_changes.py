@@ -247,6 +247,13 @@ def test_slow_drift_is_held_on_the_way(tables) -> None:
     assert held[0][0] <= 4
 
 
+def test_key_that_is_said_to_be_a_running_total_is_compared_as_a_key(tables) -> None:
+    number = pl.col("meter").str.tail(2).cast(pl.Int64)
+    meters = tables("meters").frame.with_columns(meter=number)
+    table = any_tables.table(meters, "at", "meter", meter="cumulative")
+    assert found(table) == []
+
+
 def in_berlin(frame: pl.DataFrame, *key: str) -> Table:
     """From May on, so that the clock is set back when some months of one kind are known."""
     table = any_tables.table(frame.filter(pl.col("at") >= datetime(2023, 5, 1, tzinfo=UTC)), *key)

@@ -46,6 +46,7 @@ def running_totals(
         types: The semantic type of each field.
     """
     names = [name for name, meaning in types.items() if meaning == CUMULATIVE]
+    names = [name for name in names if name not in contract.key]
     if not names or contract.event_time is None:
         return None, frame
     places = repeated_places(frame, [key for key in contract.key if key != contract.event_time])

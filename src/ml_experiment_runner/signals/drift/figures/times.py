@@ -58,12 +58,13 @@ class Hours(Figures):
 
     def compute(self, model: bool, parts: Parts) -> Iterator[Table]:
         rows = parts.rows
+        zone = " UTC" if model else ""
         if rows.event is not None:
             yield shares(
                 [((rows.event,), str(hour)) for hour in range(24)],
                 parts.counts(hours_of_day(rows, is_utc=model), 24), parts.sizes,
-                lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock, expected "
-                f"{usual:.1%}",
+                lambda hour, now, usual: f"{now:.1%} of the rows are at {hour} o'clock{zone}, "
+                f"expected {usual:.1%}",
             )  # fmt: skip
 
 
