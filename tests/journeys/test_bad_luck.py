@@ -117,6 +117,7 @@ def test_interrupt_gives_the_prompt_back(project: Project, moment: str) -> None:
         assert_complete(project.root)
 
 
+@LONG
 def test_server_that_goes_away_gets_the_same_content_later(project: Project) -> None:
     from mlflow import MlflowClient
 

@@ -70,7 +70,9 @@ def test_sweep_has_table_picture_best_job_and_means(project: Project) -> None:
     assert best == max(values.values())
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_resumed_sweep_runs_only_what_is_missing(project: Project, how: signal.Signals) -> None:
     process = project.start("-m", *SMALL, "threads=1", "model.max_iter=5,10,15,20")
     limit = time.monotonic() + 90

@@ -28,24 +28,18 @@ MEASURES = (
 )
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory) -> str:
-    target = tmp_path_factory.mktemp("bench") / "benchmarks.md"
+@pytest.mark.long
+def test_page_holds_every_measure_with_its_bar_and_all_scripts(tmp_path):
+    target = tmp_path / "benchmarks.md"
     command = [sys.executable, "benchmarks/bench.py", "--quick", "--output", str(target)]
     result = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8"
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    return target.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("measure", MEASURES)
-def test_table_holds_every_measure_with_its_bar(page, measure):
+    page = target.read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| ")]
-    assert len(fnmatch.filter(lines, f"| {measure} *")) == 1
-
-
-def test_page_shows_the_compared_scripts_and_no_path(page):
+    for measure in MEASURES:
+        assert len(fnmatch.filter(lines, f"| {measure} *")) == 1, measure
     for script in (ROOT / "benchmarks" / "scripts").rglob("*.py"):
         if script.parent.name != "__pycache__":
             assert script.read_text(encoding="utf-8").strip() in page
