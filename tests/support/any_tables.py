@@ -199,6 +199,33 @@ def panel(months: int = 15, places: int = 51, seed: int = 3) -> Table:
     return table(frame, "at", "place")
 
 
+def stations(months: int = 15, seed: int = 11) -> Table:
+    """Three stations near each other every hour, which hardly differ beside the weather."""
+    chance = np.random.default_rng(seed)
+    hours = regular(months, 1)
+    hour, place = np.repeat(np.arange(len(hours)), 3), np.tile(np.arange(3), len(hours))
+
+    def weather(spread: float) -> NDArray[np.float64]:
+        smooth = np.convolve(chance.normal(0, 1, len(hours) + 71), np.ones(72) / 72**0.5, "valid")
+        return spread * smooth.repeat(3)
+
+    season = -9 * np.cos(2 * np.pi * hour / (24 * 365.25))
+    numbers = {
+        "temp": 12 + season + weather(4) + np.array([0.3, 0.0, -0.3])[place],
+        "humid": 65 + weather(12) + np.array([-1.5, 0.0, 1.5])[place],
+        "wind": np.abs(9 + weather(3)) + np.array([-0.4, 0.0, 0.5])[place],
+    }
+    frame = pl.DataFrame({
+        "at": pl.Series(np.repeat(hours.to_numpy(), 3)).cast(MOMENT),
+        "place": np.array(["North", "East", "Coast"])[place],
+        **{
+            name: (values + chance.normal(0, values.std() / 8, len(hour))).round(1)
+            for name, values in numbers.items()
+        },
+    })  # fmt: skip
+    return table(frame, "at", "place")
+
+
 def numbers(months: int = 16, rows: int = 375, seed: int = 4) -> Table:
     """A single number."""
     chance = np.random.default_rng(seed)
@@ -263,6 +290,7 @@ def meters(months: int = 15, places: int = 12, seed: int = 8) -> Table:
 
 
 SHAPES: Mapping[str, Callable[[], Table]] = {
-    "orders": orders, "hourly": hourly, "weather": weather, "panel": panel, "numbers": numbers,
+    "orders": orders, "hourly": hourly, "weather": weather, "panel": panel, "stations": stations,
+    "numbers": numbers,
     "integer_codes": integer_codes, "calendar": calendar, "meters": meters,
 }  # fmt: skip

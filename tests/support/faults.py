@@ -248,6 +248,11 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     ),
     "panel: other sign": ("panel", changed(0.1, temp=-pl.col("temp")), "temp"),
     "panel: some without value": ("panel", changed(0.05, temp=pl.lit(None)), "temp"),
+    "stations: swapped": (
+        "stations",
+        changed(place=pl.col("place").replace({"North": "Coast", "Coast": "North"})),
+        "place",
+    ),
     "weather: another unit": (
         "weather", changed(temp=(pl.col("temp") * 1.8 + 32).round(1)), "temp"
     ),

@@ -131,6 +131,7 @@ FAULTS: dict[str, tuple[str | None, Fault]] = {
     "level": ("temp", put("temp", ((pl.col("temp") - 32) / 1.8).round(1))),
     "level of a group": ("temp", put(
         "temp", ((pl.col("temp") - 32) / 1.8).round(1), since(places=("Chur",)))),
+    "swapped codes": ("place", put("temp", pl.col("temp") + 20, since(places=("Aar",)))),
     "daily course": ("temp", put("temp", pl.col("temp").shift(4 * 6).fill_null(40))),
     "association": ("goods", lambda rows, _: _swapped(rows, "goods")),
     "form of texts": ("label", put("label", pl.col("label").str.to_uppercase())),

@@ -39,7 +39,10 @@ COURSES = {
     "steps": "Change of temp from row to row",
     "repeated day": "values that are those of the day before",
 }
-MESSAGES = {"shares": "'cheese' is in 7.8% of the rows, expected 25.0%"}
+MESSAGES = {
+    "shares": "'cheese' is in 7.8% of the rows, expected 25.0%",
+    "swapped codes": "the numbers of place 'Aar', most of all temp, are those that 'Bern' had",
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,8 @@ def page(months: Months, tmp_path: Path) -> Callable[..., Page]:
         hold = Hold(
             id="sales-3f9a1c", subject="sales", version="1.0.0", last_good="blake2b:00",
             owner="Shop desk", opened="2024-04-01T06:12:00+00:00", partition=DELIVERED,
-            violations=(Violation(kind, field, "it changed", DELIVERED),), delivery=("x",),
+            violations=(Violation(kind, field, MESSAGES.get(kind, "it changed"), DELIVERED),),
+            delivery=("x",),
         )  # fmt: skip
         return Page(write_report(contract_of(tmp_path, *restricted), hold, past, {DELIVERED: rows}))
 
@@ -131,6 +135,7 @@ def test_extreme_number_stands_out(drawn) -> None:
         ("last digits", "0", "bars"),
         ("form of texts", "upper case", "dots"),
         ("level of a group", "Chur", "dots"),
+        ("swapped codes", "Aar", "dots"),
     ],
 )
 def test_bars_show_the_group_that_changes(drawn, kind: str, group: str, shape: str) -> None:

@@ -21,6 +21,7 @@ from ml_experiment_runner.signals.drift import (
     invariants,
     relationships,
     sequence,
+    swapped_codes,
     values,
 )
 from ml_experiment_runner.signals.drift.figures.table import Figures
@@ -44,6 +45,7 @@ DETECTORS: tuple[Detector, ...] = (
     invariants.Dependence(),
     relationships.Relation(),
     relationships.Absence(),
+    swapped_codes.SwappedCodes(),
     sequence.Steps(),
     sequence.Frozen(),
     sequence.RepeatedDay(),

@@ -180,7 +180,8 @@ class Absence(Detector):
     statistic of Mann and Whitney, Annals of Mathematical Statistics 1947. A day counts once.
     """
 
-    kind, floor, factor, is_share = "absence", 0.27, 2.8, False
+    kind, floor, factor, is_share = "absence", 0.25, 2.8, False
+    is_seasonal = False
 
     def learn(self, rows: Rows) -> dict[str, Any]:
         usual = {}

@@ -16,6 +16,7 @@ from ml_experiment_runner.signals.drift.rows import (
     decimals,
     in_steps,
 )
+from ml_experiment_runner.signals.semantic_types import FLAG
 
 FEWEST = 10  # values of which a share says anything
 YOUNG = 180  # days of a past in which codes may still be coming one by one
@@ -238,8 +239,9 @@ class SingleValue(Detector):
     kind, floor, factor, is_seasonal = "single value", 0.018, 2.4, False
 
     def learn(self, rows: Rows) -> dict[str, tuple[Numbers, Numbers]]:
-        return {name: self._shares(rows.known(name)) for name in rows.numbers if
-                len(rows.known(name))}  # fmt: skip
+        # how many rows have a flag, and in which season, is a figure of its own
+        return {name: self._shares(rows.known(name)) for name in rows.numbers
+                if rows.types.get(name) != FLAG and len(rows.known(name))}  # fmt: skip
 
     def measure(self, model: dict[str, tuple[Numbers, Numbers]], rows: Rows) -> Iterator[Measure]:
         for name, (known, shares) in model.items():

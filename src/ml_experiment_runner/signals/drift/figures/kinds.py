@@ -6,6 +6,7 @@ from ml_experiment_runner.signals.drift.figures import (
     counts,
     groups,
     numbers,
+    places,
     texts,
     times,
 )
@@ -23,6 +24,7 @@ FIGURES: tuple[Figures, ...] = (
     numbers.Levels(),
     numbers.Variety(),
     groups.GroupLevels(),
+    places.PlaceLevels(),
     groups.HourLevels(),
     groups.MeanTimes(),
     association.Association(),

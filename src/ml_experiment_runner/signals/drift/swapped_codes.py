@@ -1,0 +1,125 @@
+"""A detector of two codes that were swapped, by the numbers at them."""
+
+# ruff: noqa: D102  Detector documents learn and measure
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_experiment_runner.signals.drift.rows import Detector, Measure, Numbers, Rows, blocks
+
+
+@dataclass(frozen=True)
+class Offset:
+    """How far the numbers at a code are from those of all rows of their days.
+
+    Attributes:
+        mean: By number, over the days, in standard deviations.
+        variance: Of this mean.
+    """
+
+    mean: Numbers
+    variance: Numbers
+
+    def distance(self, other: "Offset") -> Numbers:
+        """By number, the squared distance in units of chance, and 1."""
+        square = (self.mean - other.mean) ** 2 / (self.variance + other.variance + 1e-6)
+        distance: Numbers = 1 + square
+        return distance
+
+
+class SwappedCodes(Detector):
+    """Whether the numbers at two codes have the values that they had at each other's.
+
+    Against the other codes of the same day: with the seasons all move together. A day counts once,
+    for its rows tell the same weather again and again. When nothing changed, each code is nearer to
+    what it was than to another one: a ratio of likelihoods (Neyman and Pearson, On the Problem of
+    the Most Efficient Tests of Statistical Hypotheses, 1933).
+    """
+
+    kind, floor, factor, is_share = "swapped codes", 1.3, 1.5, False
+    is_seasonal = False
+    CODES, DAYS = 12, 5
+
+    def learn(self, rows: Rows) -> dict[str, Any]:
+        if rows.event is None:
+            return {}
+        scale = {
+            name: (*np.quantile(values, [0.01, 0.99]), values.std())
+            for name in rows.numbers
+            if len(values := rows.known(name)) >= 200 and values.std() > 0
+        }
+        codes = [
+            name for name in rows.codes
+            if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES
+        ]  # fmt: skip
+        model: dict[str, Any] = {}
+        for names in blocks(rows.frame.columns):
+            near = {name: scale[name] for name in names if name in scale}
+            for code in codes:
+                if near and code in names:
+                    model[code] = (near, self._offsets(rows, code, near))
+        return model
+
+    def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        for code, (scale, past) in model.items():
+            now = self._offsets(rows, code, scale)
+            known = sorted(set(past) & set(now))
+            if len(known) < 2:
+                continue
+            apart = {
+                (one, other): now[one].distance(past[other])
+                for one, other in itertools.product(known, repeat=2)
+            }
+            same = sum(float(apart[each, each].sum()) for each in known)
+            swapped = {
+                (one, other): apart[one, one] + apart[other, other]
+                - apart[one, other] - apart[other, one]
+                for one, other in itertools.combinations(known, 2)
+            }  # fmt: skip
+            (one, other), nearer = max(swapped.items(), key=lambda each: float(each[1].sum()))
+            value = float(np.sqrt(same / (same - nearer.sum())))
+            telling = list(scale)[int(nearer.argmax())]
+            yield Measure(
+                (code,), value,
+                f"the numbers of {code} {one!r}, most of all {telling}, are those that {other!r} "
+                f"had, and the other way round: they are {value:.1f} times as near to them as to "
+                f"their own",
+            )  # fmt: skip
+
+    def _offsets(
+        self, rows: Rows, code: str, scale: Mapping[str, tuple[float, float, float]]
+    ) -> dict[str, Offset]:
+        """By code, of those that come on enough days."""
+        frame = pl.DataFrame(
+            {
+                "\0day": rows.days,
+                "\0code": rows.texts[code],
+                **{name: rows.numbers[name] for name in scale},
+            }
+        ).fill_nan(None)
+        daily = (
+            frame.drop_nulls("\0code")
+            .with_columns(
+                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("\0day"))
+                / width
+                for name, (low, high, width) in scale.items()
+            )
+            .group_by("\0code", "\0day")
+            .agg(pl.col(name).mean() for name in scale)
+            .sort("\0code", "\0day")
+        )
+        offsets = {}
+        for (each,), days in daily.group_by("\0code", maintain_order=True):
+            if days.height >= self.DAYS:
+                values = days.select(list(scale)).to_numpy()
+                count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
+                mean = np.nansum(values, axis=0) / count
+                offsets[str(each)] = Offset(
+                    mean, np.nansum((values - mean) ** 2, axis=0) / count**2
+                )
+        return offsets
