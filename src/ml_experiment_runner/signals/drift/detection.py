@@ -17,6 +17,7 @@ from ml_experiment_runner.signals.checks.quality import in_first_partition
 from ml_experiment_runner.signals.contract.contract import Contract
 from ml_experiment_runner.signals.drift import sequence
 from ml_experiment_runner.signals.drift.limits import (
+    IDENTITIES,
     RELATION,
     Excess,
     Past,
@@ -78,27 +79,33 @@ def changes(
 def explain(pasts: "Pasts", excesses: Iterable[Excess]) -> dict[str, list[Excess]]:
     """The fields to blame for what exceeds its limit, the most to blame first.
 
-    Each time the field is blamed without which the least is left to explain.
+    Each time the field is blamed without which the least is left to explain; of equals none of a
+    sum or product that still holds.
 
     Returns:
         By field, its excesses, the strongest first; `""` stands for whole rows.
     """
     left = list(excesses)
+    sound = pasts.sound(left)
     blamed: dict[str, list[Excess]] = {}
     while left:
         suspects = {field for excess in left for field in excess.fields} - set(blamed)
         rests = {field: pasts.without(left, {*blamed, field}) for field in suspects}
-        field = _most_to_blame(left, rests)
+        field = _most_to_blame(left, rests, sound)
         blamed[field] = _excesses_of(field, left)
         left = rests[field]
     return blamed
 
 
-def _most_to_blame(left: Iterable[Excess], rests: Mapping[str, list[Excess]]) -> str:
+def _most_to_blame(
+    left: Iterable[Excess], rests: Mapping[str, list[Excess]], sound: Set[str]
+) -> str:
     """The field without which the least is left; of equals, the one that exceeds most itself."""
-    return min(
-        sorted(rests), key=lambda field: (round(_weight(rests[field]), 2), -_own(left, field))
-    )
+
+    def order(field: str) -> tuple[float, bool, float]:
+        return round(_weight(rests[field]), 2), field in sound, -_own(left, field)
+
+    return min(sorted(rests), key=order)
 
 
 def _excesses_of(field: str, excesses: Iterable[Excess]) -> list[Excess]:
@@ -143,6 +150,20 @@ class Pasts:
                     chosen = excesses if is_certain(past, excess) else self.uncertain
                     chosen.append(excess)
         return excesses
+
+    def sound(self, excesses: Iterable[Excess]) -> frozenset[str]:
+        """The fields of sums and products that hold, if some do not."""
+        broken = {excess.measure.fields for excess in excesses if excess.detector in IDENTITIES}
+        if not broken:
+            return frozenset()
+        return frozenset(
+            field
+            for past, rows in self._since.values()
+            for detector in IDENTITIES
+            for measure in detector.measure(past.model[detector], rows)
+            if measure.fields not in broken
+            for field in measure.fields
+        )
 
     @property
     def days(self) -> float:

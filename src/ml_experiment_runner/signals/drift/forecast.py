@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ml_experiment_runner.signals.drift.rows import Numbers
 
@@ -20,7 +21,9 @@ SEASONS, TRENDS = 6, 12  # the same, of predictions from a year before without a
 ENOUGH = 8  # predictions of which the worst may be an accepted odd delivery
 ODD = 2.0  # times the second worst one is so odd
 PRIOR = 4.0  # predictions that other figures of the kind stand for
-LEAST, SHORT = 5.0, 6.6  # standard deviations, and how many more for one prediction alone
+LEVEL = 0.001  # of all figures of a kind together, if chance were all that moved them
+TAILS = 1.15  # times as far, as what moves them has longer tails than chance
+SHORT = 6.6  # standard deviations more for one prediction alone
 MARGIN = 1.65  # how much further than ever before a kind of figure has to be off
 PREFERRED = (1.0, 1.2, 1.5, 1.8)  # a later candidate has to be so much better
 MANY = 6  # figures of one field that are looked at together, too
@@ -177,13 +180,16 @@ def _limit(deviations: Numbers, groups: NDArray[np.int64]) -> float:
     """How many standard deviations the worst figure of a delivery may be off.
 
     Groups of a kind share it, as one that never moved may do so once; a delivery that was odd for
-    one of them alone does not count.
+    one of them alone does not count. The more figures a kind has, the further one of them is off
+    by chance (Bonferroni).
     """
-    count = int((~np.isnan(deviations)).any(axis=0).sum())
+    known = ~np.isnan(deviations)
+    count, figures = int(known.any(axis=0).sum()), int(known.any(axis=1).sum())
+    least = TAILS * float(stats.norm.isf(LEVEL / 2 / figures))
     worst = np.zeros((int(groups.max()) + 1, deviations.shape[1]))
     np.maximum.at(worst, groups, np.nan_to_num(deviations))
     own = _without_odd(worst).max(axis=1)
-    return max(LEAST + SHORT / count, MARGIN * float(own.max()))
+    return max(least + SHORT / count, MARGIN * float(own.max()))
 
 
 def _together(deviations: Numbers, groups: NDArray[np.int64]) -> Numbers:

@@ -65,9 +65,11 @@ class History:
                 if strength > 1.0:
                     now, usual = float(values[worst, 0]), float(expected.expected[worst])
                     message = messages[worst](now, usual)
-                    # several codes that are at another level were swapped
-                    several = figures.of_codes and (off[mine] > max(1.0, off[worst] / 2)).sum() > 1
-                    first = fields[worst][-1] if several else ""
+                    # of two codes that were swapped one is higher now and the other lower
+                    moved = mine[off[mine] > max(1.0, off[worst] / 2)]
+                    signs = np.sign(values[moved, 0] - expected.expected[moved])
+                    is_swap = figures.of_codes and len(np.unique(signs)) > 1
+                    first = fields[worst][-1] if is_swap else ""
                     measure = Measure(fields[worst], strength, message, first=first)
                     beyond.append((figures, measure))
         return beyond

@@ -53,6 +53,10 @@ DETECTORS: tuple[Detector, ...] = (
     sequence.ChangedRows(),
 )
 VOLUME = next(detector for detector in DETECTORS if isinstance(detector, sequence.Volume))
+IDENTITIES = tuple(
+    detector for detector in DETECTORS
+    if isinstance(detector, identities.Sums | identities.Products)
+)  # fmt: skip
 RELATION = next(detector for detector in DETECTORS if isinstance(detector, relationships.Relation))
 
 SOME, NEWEST = 40_000, 60_000  # rows of a large past that most detectors learn from
@@ -64,7 +68,7 @@ ENOUGH = 8  # parts of which one may be odd
 ODD = 2.0  # times the next one
 MARGIN = 1.2  # how much further than ever before a measure has to be
 LEARNING = (1.2, 2.5)  # times its limit, shortly before a year is known and at the beginning
-CERTAIN = 1.25  # times its limit, at the beginning, of what no season moves
+CERTAIN = 1.15  # times its limit, at the beginning, of what no season moves
 NEVER = 3.0  # of so many rows none: their share is hardly more than 3 to their number
 WEEK, MONTH, YEAR = 7, 28, 365  # days; a month of past is enough to judge a month
 

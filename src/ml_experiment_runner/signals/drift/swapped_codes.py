@@ -44,6 +44,7 @@ class SwappedCodes(Detector):
     kind, floor, factor, is_share = "swapped codes", 1.3, 1.5, False
     is_seasonal = False
     CODES, DAYS = 12, 5
+    EVIDENCE = 100.0  # twice the logarithm of the ratio: of codes that hardly differ any is nearest
 
     def learn(self, rows: Rows) -> dict[str, Any]:
         if rows.event is None:
@@ -82,7 +83,8 @@ class SwappedCodes(Detector):
                 for one, other in itertools.combinations(known, 2)
             }  # fmt: skip
             (one, other), nearer = max(swapped.items(), key=lambda each: float(each[1].sum()))
-            value = float(np.sqrt(same / (same - nearer.sum())))
+            evidence = float(nearer.sum())
+            value = float(np.sqrt(same / (same - evidence))) if evidence > self.EVIDENCE else 0.0
             telling = list(scale)[int(nearer.argmax())]
             yield Measure(
                 (code,), value,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from ml_experiment_runner.signals.drift.figures.parts import Parts
@@ -17,6 +18,7 @@ from ml_experiment_runner.signals.drift.figures.table import (
 from ml_experiment_runner.signals.drift.rows import Rows
 
 MOST = 0.7  # of the rows may be copies
+WINDOWS = (1, 3, 8)  # rows in a row that are compared, where fewer tell nothing
 
 
 class Copies(Figures):
@@ -35,15 +37,18 @@ class Copies(Figures):
     def __init__(self, *, with_time: bool) -> None:
         self.with_time = with_time
 
-    def learn(self, parts: Parts) -> list[str]:
+    def learn(self, parts: Parts) -> tuple[list[str], int | None]:
         rows = parts.rows
-        fields = [*rows.contents, rows.event or ""] if self.with_time else rows.contents
-        return fields if _tells(rows, fields) else []
+        if self.with_time:
+            fields = [*rows.contents, rows.event or ""]
+            return fields, 1 if _tells(rows, fields, 1) else None
+        return rows.contents, _window(rows, rows.contents)
 
-    def compute(self, model: list[str], parts: Parts) -> Iterator[Table]:
-        if not model:
+    def compute(self, model: tuple[list[str], int | None], parts: Parts) -> Iterator[Table]:
+        fields, window = model
+        if window is None:
             return
-        hashes = _hashes(model, parts.rows)
+        hashes = _hashes(fields, parts.rows, window)
         by_part = [hashes[parts.label == number] for number in range(parts.count)]
         copies = [float(len(each) - len(np.unique(each))) for each in by_part]
         what = "what identifies them" if self.with_time else "their time and what identifies them"
@@ -66,15 +71,18 @@ class Again(Figures):
 
     def learn(self, parts: Parts) -> dict[str, Any]:
         fields = parts.rows.contents
-        if not _tells(parts.rows, fields):
+        window = _window(parts.rows, fields)
+        if window is None:
             return {}
-        hashes = _hashes(fields, parts.rows)
-        return {"fields": fields, "last": hashes[parts.label == parts.count - 1]}
+        hashes = _hashes(fields, parts.rows, window)
+        return {
+            "fields": fields, "window": window, "last": hashes[parts.label == parts.count - 1]
+        }  # fmt: skip
 
     def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
         if not model:
             return
-        hashes = _hashes(model["fields"], parts.rows)
+        hashes = _hashes(model["fields"], parts.rows, model["window"])
         by_part = [hashes[parts.label == number] for number in range(parts.count)]
         # what comes before the first of several parts is not known
         before = [model["last"] if parts.count == 1 else None, *by_part[:-1]]
@@ -89,13 +97,32 @@ class Again(Figures):
         )  # fmt: skip
 
 
-def _tells(rows: Rows, fields: Sequence[str]) -> bool:
+def _window(rows: Rows, fields: Sequence[str]) -> int | None:
+    """How many rows in a row have to be the same for copies to say something; None for never.
+
+    A table of a single number, or of few codes, tells it by what follows what.
+    """
+    windows = WINDOWS if rows.event is not None else WINDOWS[:1]
+    return next((window for window in windows if _tells(rows, fields, window)), None)
+
+
+def _tells(rows: Rows, fields: Sequence[str], window: int) -> bool:
     """Whether copies say anything, as in a table of more than a few different rows."""
-    if len(fields) < 2:
+    if not fields or (len(fields) < 2 and window == 1):
         return False
-    return bool(rows.frame.select(fields).is_duplicated().sum() <= MOST * len(rows))
+    hashes = pl.Series(_hashes(fields, rows, window))
+    return bool(hashes.is_duplicated().sum() <= MOST * len(rows))
 
 
-def _hashes(fields: Sequence[str], rows: Rows) -> NDArray[np.uint64]:
-    hashes: NDArray[np.uint64] = rows.frame.select(fields).hash_rows(seed=7).to_numpy()
+def _hashes(fields: Sequence[str], rows: Rows, window: int) -> NDArray[np.uint64]:
+    """By row, what stands for its fields and those of the rows that follow it at its place."""
+    frame = rows.frame.select(fields)
+    if window > 1:
+        assert rows.event is not None
+        order = rows.frame.select(pl.arg_sort_by([*rows.places, rows.event])).to_series()
+        ordered = frame[order]
+        following = [ordered.select(pl.all().shift(-place).name.suffix(f"\0{place}"))
+                     for place in range(1, window)]  # fmt: skip
+        frame = pl.concat([ordered, *following], how="horizontal")[order.arg_sort()]
+    hashes: NDArray[np.uint64] = frame.hash_rows(seed=7).to_numpy()
     return hashes
