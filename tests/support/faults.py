@@ -1,26 +1,15 @@
 """Faults that an upstream makes in a month of a table, without a word."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
-import pytest
-from _pytest.mark import ParameterSet
 
 from support.any_tables import MOMENT, Table
 
 Fault = Callable[[Table], pl.DataFrame]
 Named = str | None | tuple[str | None, ...]
-
-
-def parameters(names: Iterable[str], fails: Mapping[str, str]) -> list[ParameterSet]:
-    """The names as parameters of a test; some are expected to fail, for a reason."""
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=fails[name])]
-                     if name in fails else [])
-        for name in names
-    ]  # fmt: skip
 
 
 def chosen(rows: pl.DataFrame, share: float, seed: int = 0) -> pl.Series:

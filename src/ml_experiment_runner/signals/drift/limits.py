@@ -50,6 +50,7 @@ DETECTORS: tuple[Detector, ...] = (
     sequence.Frozen(),
     sequence.RepeatedDay(),
     sequence.Volume(),
+    sequence.CopiesInState(),
     sequence.ChangedRows(),
 )
 VOLUME = next(detector for detector in DETECTORS if isinstance(detector, sequence.Volume))

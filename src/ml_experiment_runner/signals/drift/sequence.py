@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ml_experiment_runner.signals.drift.figures.copies import row_hashes, tells_copies
 from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows
 
 
@@ -230,6 +231,38 @@ class Volume(Detector):
                       f"{now:,.0f} rows a day, before {model:,.0f}", "rows")  # fmt: skip
         missing = int((days == 0).sum())
         yield Measure((), 0.2 * missing, f"{missing} days in between have no row", "days")
+
+
+class CopiesInState(Detector):
+    """Rows of a state that are like another but for what identifies them.
+
+    A state has no deliveries whose copies could be counted. When nothing changed, as large a share
+    of it are copies as before, with a binomial error.
+    """
+
+    kind, floor, has_past = "copies", 0.01, False
+    is_seasonal = False
+    needs = "all"
+
+    def learn(self, rows: Rows) -> float | None:
+        if rows.event is not None or not tells_copies(rows, rows.contents, 1):
+            return None
+        return self._share(rows)
+
+    def measure(self, model: float | None, rows: Rows) -> Iterator[Measure]:
+        if model is not None:
+            share = self._share(rows)
+            chance = 3 * float(np.sqrt(model * (1 - model) / max(len(rows), 1)))
+            yield Measure(
+                (), max(0.0, share - model - chance),
+                f"{share:.1%} of the rows are as another but for what identifies them, before "
+                f"{model:.1%}",
+            )  # fmt: skip
+
+    @staticmethod
+    def _share(rows: Rows) -> float:
+        hashes = row_hashes(rows.contents, rows, 1)
+        return 1 - len(np.unique(hashes)) / max(len(hashes), 1)
 
 
 class ChangedRows(Detector):

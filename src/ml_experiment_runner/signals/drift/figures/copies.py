@@ -41,14 +41,14 @@ class Copies(Figures):
         rows = parts.rows
         if self.with_time:
             fields = [*rows.contents, rows.event or ""]
-            return fields, 1 if _tells(rows, fields, 1) else None
+            return fields, 1 if tells_copies(rows, fields, 1) else None
         return rows.contents, _window(rows, rows.contents)
 
     def compute(self, model: tuple[list[str], int | None], parts: Parts) -> Iterator[Table]:
         fields, window = model
         if window is None:
             return
-        hashes = _hashes(fields, parts.rows, window)
+        hashes = row_hashes(fields, parts.rows, window)
         by_part = [hashes[parts.label == number] for number in range(parts.count)]
         copies = [float(len(each) - len(np.unique(each))) for each in by_part]
         what = "what identifies them" if self.with_time else "their time and what identifies them"
@@ -74,7 +74,7 @@ class Again(Figures):
         window = _window(parts.rows, fields)
         if window is None:
             return {}
-        hashes = _hashes(fields, parts.rows, window)
+        hashes = row_hashes(fields, parts.rows, window)
         return {
             "fields": fields, "window": window, "last": hashes[parts.label == parts.count - 1]
         }  # fmt: skip
@@ -82,7 +82,7 @@ class Again(Figures):
     def compute(self, model: dict[str, Any], parts: Parts) -> Iterator[Table]:
         if not model:
             return
-        hashes = _hashes(model["fields"], parts.rows, model["window"])
+        hashes = row_hashes(model["fields"], parts.rows, model["window"])
         by_part = [hashes[parts.label == number] for number in range(parts.count)]
         # what comes before the first of several parts is not known
         before = [model["last"] if parts.count == 1 else None, *by_part[:-1]]
@@ -103,18 +103,18 @@ def _window(rows: Rows, fields: Sequence[str]) -> int | None:
     A table of a single number, or of few codes, tells it by what follows what.
     """
     windows = WINDOWS if rows.event is not None else WINDOWS[:1]
-    return next((window for window in windows if _tells(rows, fields, window)), None)
+    return next((window for window in windows if tells_copies(rows, fields, window)), None)
 
 
-def _tells(rows: Rows, fields: Sequence[str], window: int) -> bool:
+def tells_copies(rows: Rows, fields: Sequence[str], window: int) -> bool:
     """Whether copies say anything, as in a table of more than a few different rows."""
     if not fields or (len(fields) < 2 and window == 1):
         return False
-    hashes = pl.Series(_hashes(fields, rows, window))
+    hashes = pl.Series(row_hashes(fields, rows, window))
     return bool(hashes.is_duplicated().sum() <= MOST * len(rows))
 
 
-def _hashes(fields: Sequence[str], rows: Rows, window: int) -> NDArray[np.uint64]:
+def row_hashes(fields: Sequence[str], rows: Rows, window: int) -> NDArray[np.uint64]:
     """By row, what stands for its fields and those of the rows that follow it at its place."""
     frame = rows.frame.select(fields)
     if window > 1:
