@@ -94,10 +94,14 @@ def _totals(trials: Sequence[Trial]) -> list[tuple[str, str]]:
     return [
         ("clean months held, after a year", rate(long[0], 36)),
         ("… in the first year", rate(short[0], 36)),
+        ("… held for what has truly changed", str(sum(each["real"] for each in months))),
         ("clean weeks held, after a year", rate(long[1], 50)),
         ("… in the first year", rate(short[1], 50)),
         ("faults that can be seen", f"{len(asked)} of {len(injected)}"),
         ("… of which held", share(asked, _held)),
+        ("… of the others in the first year, warned of",
+         share([each for each in asked if not _held(each) and each["days_of_past"] < YEAR],
+               lambda each: each["warned"])),
         ("… by the contract's rules alone or as well", share(held, lambda each: each["by_rules"])),
         ("the right field named first", share(with_field, is_named)),
     ]  # fmt: skip
@@ -108,7 +112,7 @@ def _failures(trials: Sequence[Trial]) -> list[str]:
     lines = ["## Failures", "", "Clean deliveries that were held:", ""]
     listed = []
     for each in wrong:
-        what = " (a fault that is truly in it)" if each["real"] else ""
+        what = " (truly so)" if each["real"] else ""
         listed.append(f"- {_where(each)}{what}: {each['said'][0]}")
     lines += listed or [NONE]
     for what, name in (("Kinds", _kind), ("Tables", _table_name)):

@@ -9,6 +9,7 @@ clean twin is not held for.
 import argparse
 import functools
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -60,7 +61,8 @@ class Trial:
         said: Kind, field and message of what holds it.
         period: The local days of its first and last row.
         seconds: Of CPU, for judging; a clean one's are with learning.
-        real: It is clean, and held for what is truly wrong in it.
+        real: It is clean, and held for what is truly wrong, or has truly changed, in it.
+        warned: A warning says that it is unusual, as a season may be that the past has not seen.
     """
 
     table: str
@@ -79,6 +81,27 @@ class Trial:
     said: list[str] = field(default_factory=list)
     seconds: float = 0.0
     real: bool = False
+    warned: bool = False
+
+
+class Warnings(logging.Handler):
+    """What the detection warns of while it learns: kinds and fields.
+
+    Attributes:
+        found: Since they were last forgotten.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: set[tuple[str, str]] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes a warning, whose arguments are signal, days, partition, kind, field, message."""
+        if isinstance(record.args, tuple) and len(record.args) > 4:
+            self.found.add((str(record.args[3]), str(record.args[4])))
+
+
+WARNINGS = Warnings()
 
 
 @dataclass(frozen=True)
@@ -136,8 +159,10 @@ def trial(
         known: What is said of its clean twin; it does not count.
     """
     start = time.process_time()
+    WARNINGS.found.clear()
     rules, changes = judge(delivery, rows)
     seconds = time.process_time() - start
+    warned = {(f"warning: {kind}", field) for kind, field in WARNINGS.found}
     rules, changes = (
         [each for each in found if (each.kind, each.field) not in known]
         for found in (rules, changes)
@@ -147,8 +172,9 @@ def trial(
         not_judged(delivery, rows), held=bool(found), named=found[0].field if found else None,
         by_rules=bool(rules), seconds=round(seconds, 3),
         said=[f"{each.kind}: {each.field or 'the rows'}: {each.message}" for each in found],
+        warned=bool(warned - known),
     )  # fmt: skip
-    return said, frozenset((each.kind, each.field) for each in found)
+    return said, frozenset((each.kind, each.field) for each in found) | warned
 
 
 def not_judged(delivery: Delivery, rows: pl.DataFrame) -> Trial:
@@ -227,6 +253,8 @@ def remember_the_past() -> None:
 
     The key is the past's content, so what differs in one value is learned anew.
     """
+    detection.log.addHandler(WARNINGS)
+    detection.log.propagate = False
     learn = getattr(detection, "learn", None)
     if learn is None:
         return
