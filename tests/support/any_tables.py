@@ -211,9 +211,9 @@ def stations(months: int = 15, seed: int = 11) -> Table:
 
     season = -9 * np.cos(2 * np.pi * hour / (24 * 365.25))
     numbers = {
-        "temp": 12 + season + weather(4) + np.array([0.3, 0.0, -0.3])[place],
-        "humid": 65 + weather(12) + np.array([-1.5, 0.0, 1.5])[place],
-        "wind": np.abs(9 + weather(3)) + np.array([-0.4, 0.0, 0.5])[place],
+        "temp": 12 + season + weather(4) + np.array([0.05, 0.0, -0.05])[place],
+        "humid": 65 + weather(12) + np.array([-0.1, 0.0, 0.1])[place],
+        "wind": np.abs(9 + weather(3)) + np.array([-0.025, 0.0, 0.025])[place],
     }
     frame = pl.DataFrame({
         "at": pl.Series(np.repeat(hours.to_numpy(), 3)).cast(MOMENT),
