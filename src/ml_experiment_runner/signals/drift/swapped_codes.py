@@ -3,13 +3,13 @@
 # ruff: noqa: D102  Detector documents learn and measure
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 
+from ml_experiment_runner.signals.drift.figures.scaling import moments
 from ml_experiment_runner.signals.drift.rows import Detector, Measure, Numbers, Rows, blocks
 
 
@@ -58,17 +58,20 @@ class SwappedCodes(Detector):
             name for name in rows.codes
             if 2 <= rows.texts[name].drop_nulls().n_unique() <= self.CODES
         ]  # fmt: skip
+        rests = self._rests(rows, scale)
         model: dict[str, Any] = {}
         for names in blocks(rows.frame.columns):
             near = {name: scale[name] for name in names if name in scale}
             for code in codes:
                 if near and code in names:
-                    model[code] = (near, self._offsets(rows, code, near))
+                    model[code] = (near, self._offsets(rows, code, [rests[name] for name in near]))
         return model
 
     def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        every = {name: scale for near, _ in model.values() for name, scale in near.items()}
+        rests = self._rests(rows, every)
         for code, (scale, past) in model.items():
-            now = self._offsets(rows, code, scale)
+            now = self._offsets(rows, code, [rests[name] for name in scale])
             known = sorted(set(past) & set(now))
             if len(known) < 2:
                 continue
@@ -93,35 +96,37 @@ class SwappedCodes(Detector):
                 f"their own",
             )  # fmt: skip
 
-    def _offsets(
-        self, rows: Rows, code: str, scale: Mapping[str, tuple[float, float, float]]
-    ) -> dict[str, Offset]:
+    @staticmethod
+    def _rests(rows: Rows, scale: Mapping[str, tuple[float, float, float]]) -> dict[str, Numbers]:
+        """By number, how far each row is from the mean of its day, in standard deviations."""
+        day = rows.days - rows.days.min()
+        rests = {}
+        for name, (low, high, width) in scale.items():
+            values = rows.numbers[name].clip(low, high)
+            _, mean, _ = moments(values, day, int(day.max()) + 1)
+            rests[name] = (values - mean[day]) / width
+        return rests
+
+    def _offsets(self, rows: Rows, code: str, rests: Sequence[Numbers]) -> dict[str, Offset]:
         """By code, of those that come on enough days."""
-        frame = pl.DataFrame(
-            {
-                "\0day": rows.days,
-                "\0code": rows.texts[code],
-                **{name: rows.numbers[name] for name in scale},
-            }
-        ).fill_nan(None)
-        daily = (
-            frame.drop_nulls("\0code")
-            .with_columns(
-                (pl.col(name).clip(low, high) - pl.col(name).clip(low, high).mean().over("\0day"))
-                / width
-                for name, (low, high, width) in scale.items()
+        known = sorted(rows.texts[code].drop_nulls().unique().to_list())
+        numbers = rows.code_numbers(code, known)
+        there = numbers >= 0
+        day = rows.days[there] - rows.days.min()
+        shape = (len(known), int(rows.days.max() - rows.days.min()) + 1)
+        cell, cells = numbers[there] * shape[1] + day, shape[0] * shape[1]
+        days = (np.bincount(cell, minlength=cells).reshape(shape) > 0).sum(axis=1)
+        means, variances = [], []
+        for rest in rests:
+            daily = moments(rest[there], cell, cells)[1].reshape(shape)
+            count = np.maximum((~np.isnan(daily)).sum(axis=1), 1)
+            mean = np.nansum(daily, axis=1) / count
+            means.append(mean)
+            variances.append(np.nansum((daily - mean[:, None]) ** 2, axis=1) / count**2)
+        return {
+            each: Offset(mean, variance)
+            for each, mean, variance, many in zip(
+                known, np.transpose(means), np.transpose(variances), days, strict=True
             )
-            .group_by("\0code", "\0day")
-            .agg(pl.col(name).mean() for name in scale)
-            .sort("\0code", "\0day")
-        )
-        offsets = {}
-        for (each,), days in daily.group_by("\0code", maintain_order=True):
-            if days.height >= self.DAYS:
-                values = days.select(list(scale)).to_numpy()
-                count = np.maximum((~np.isnan(values)).sum(axis=0), 1)
-                mean = np.nansum(values, axis=0) / count
-                offsets[str(each)] = Offset(
-                    mean, np.nansum((values - mean) ** 2, axis=0) / count**2
-                )
-        return offsets
+            if many >= self.DAYS
+        }
