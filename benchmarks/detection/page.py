@@ -57,17 +57,22 @@ def signals(seed: str, other_page: str, *, quick: bool) -> str:
 
 
 def tables(seed: str, other_page: str, jobs: str, *, quick: bool) -> str:
-    """The page of the other tables: what they are, the failures, the rest, then the peers."""
+    """The other tables: what they are, failures, the rest, what is possible at all, the peers."""
     options = QUICK_TABLE if quick else ()
     introduction = run("tables/introduction.py")
-    found = run("tables/run.py", "--seed", seed, "--half", "all", "--jobs", jobs, *options)
+    with tempfile.TemporaryDirectory() as folder:
+        trials = str(Path(folder) / "trials.jsonl")
+        found = run("tables/run.py", "--seed", seed, "--half", "all", "--jobs", jobs, "--save",
+                    trials, *options)  # fmt: skip
+        possible = run("tables/hindsight.py", trials, "--seed", seed)
     others = run("tables/peers.py", "--seed", seed, *(["--quick"] if quick else ()))
     title, _, results = found.partition("\n")
     return (
         f"{title}\n\n"
         f"Written by `make bench-detection SEED={seed}`. Tables of many kinds, most of them real, "
         f"and some of them held out; [three signals, beside other tools]({other_page}), are on "
-        f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}\n{others}"
+        f"a page of their own.\n\n{QUICK_NOTE if quick else ''}{introduction}{results}\n"
+        f"{possible}\n{others}"
     )
 
 

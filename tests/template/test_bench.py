@@ -107,6 +107,7 @@ def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
         "## When a fault counts as visible",
         "## Failures",
         "## Tuning",
+        "## How much can be found at all",
         "## Other tools on the same tables",
     ]
     contracts = (ROOT / "benchmarks" / "detection" / "tables" / "contracts").glob("*.yaml")
@@ -114,6 +115,8 @@ def test_page_of_tables_tells_the_rule_then_failures(tmp_path):
         assert len(fnmatch.filter(lines, f"| {name} | [rt]* | ?* | ?* |")) == 1, name
     assert fnmatch.filter(lines, "| … of which held | */3 (*%) |")
     assert fnmatch.filter(lines, "| constant | 2/2 (100.0%) | * |")
+    # with all deliveries known, what is the same in all rows is found
+    assert fnmatch.filter(lines, "| all | 3 | [23]/3 (*%) | [23]/3 (*%) |")
     ks = ("KS and chi-square, p < 0.05", "KS and chi-square, Bonferroni")
     for method in ("this template", *ks, "PSI > 0.2"):
         assert len(fnmatch.filter(lines, f"| {method} | * | - | [01]/1 * | [0-3]/3 (*%) | *")) == 1

@@ -42,8 +42,8 @@ class SwappedCodes(Detector):
     """
 
     kind, floor, factor, is_share = "swapped codes", 1.3, 1.5, False
-    is_seasonal = False
     CODES, DAYS = 12, 5
+    POOLED = 0.25  # of what all codes vary from day to day, at least
     EVIDENCE = 100.0  # twice the logarithm of the ratio: of codes that hardly differ any is nearest
 
     def learn(self, rows: Rows) -> dict[str, Any]:
@@ -121,8 +121,11 @@ class SwappedCodes(Detector):
             daily = moments(rest[there], cell, cells)[1].reshape(shape)
             count = np.maximum((~np.isnan(daily)).sum(axis=1), 1)
             mean = np.nansum(daily, axis=1) / count
+            squares = np.nansum((daily - mean[:, None]) ** 2, axis=1)
+            # one code at which it happened to be the same all the time is no proof
+            usual = self.POOLED * squares.sum() / count.sum()
             means.append(mean)
-            variances.append(np.nansum((daily - mean[:, None]) ** 2, axis=1) / count**2)
+            variances.append(np.maximum(squares / count, usual) / count)
         return {
             each: Offset(mean, variance)
             for each, mean, variance, many in zip(

@@ -63,14 +63,15 @@ class Coverage(Figures):
     kind = "volume"
     is_of_all = True
     ALWAYS = 0.95  # of the days of such a weekday
+    HOLIDAY = 0.13  # an angle, so that a day without rows is none too many
 
     def learn(self, parts: Parts) -> NDArray[np.bool_]:
-        """By weekday, from Monday on, whether it always has rows; all, if none has."""
+        """By weekday, from Monday on, whether it always has rows."""
         days = np.unique(parts.days_with_rows[1])
         span = _weekdays(np.arange(days.min(), days.max() + 1))
         filled = np.bincount(_weekdays(days), minlength=7)
-        always = filled >= self.ALWAYS * np.bincount(span, minlength=7)
-        return always if always.any() else np.ones(7, dtype=bool)
+        always: NDArray[np.bool_] = filled >= self.ALWAYS * np.bincount(span, minlength=7)
+        return always
 
     def compute(self, model: NDArray[np.bool_], parts: Parts) -> Iterator[Table]:
         clock = parts.rows.clock["hour"]
@@ -90,7 +91,7 @@ class Coverage(Figures):
                     f"{share_of(expected):.0%}")  # fmt: skip
 
         yield Table([((), unit) for unit in units], angle(filled), np.full(filled.shape, 0.02),
-                    np.full(3, 0.08), message)  # fmt: skip
+                    np.array([0.08, 0.08, self.HOLIDAY]), message)  # fmt: skip
 
     @staticmethod
     def _of_usual_days(always: NDArray[np.bool_], parts: Parts) -> Numbers:
