@@ -123,7 +123,7 @@ class SwappedCodes(Detector):
             mean = np.nansum(daily, axis=1) / count
             squares = np.nansum((daily - mean[:, None]) ** 2, axis=1)
             # one code at which it happened to be the same all the time is no proof
-            usual = self.POOLED * squares.sum() / count.sum()
+            usual = self.POOLED * squares.sum() / max(count.sum(), 1)
             means.append(mean)
             variances.append(np.maximum(squares / count, usual) / count)
         return {
