@@ -68,6 +68,8 @@ class SwappedCodes(Detector):
         return model
 
     def measure(self, model: dict[str, Any], rows: Rows) -> Iterator[Measure]:
+        if not model:
+            return
         every = {name: scale for near, _ in model.values() for name, scale in near.items()}
         rests = self._rests(rows, every)
         for code, (scale, past) in model.items():
