@@ -42,8 +42,9 @@ def half(table_name: str) -> Half:
     after them, chosen by shape, before anything was measured on them. Their totals showed that
     large tables were held for nothing too often, so that in the order of the SHA-256 of their
     names every other one, from the first on, may be read and is for tuning. Of the others two
-    were read too, as they were held nearly every month; the rest of them report. The four of the
-    last draw, which were not measured before the method was as it is, all report.
+    were read too, as they were held nearly every month; the rest of them report, and so do the
+    four of the last draw. What was held and missed of those that report has been read since, so
+    they are held out no longer, though no limit was chosen on them.
 
     Raises:
         ValueError: There is no such table.
