@@ -309,3 +309,52 @@ def test_copies_in_a_state_are_held(tables) -> None:
         came = {"all": pl.concat([rows, more])}
         found = detection.changes(state.contract, {"all": rows.lazy()}, came, {})
         assert bool(found) is held
+
+
+def without_sundays(months: int = 16) -> Table:
+    """A shop's sales, each day but Sunday."""
+    chance = np.random.default_rng(3)
+    days = any_tables.regular(months, 24)
+    days = days.filter(days.dt.weekday() != 7)
+    counts = chance.poisson(30, len(days))
+    minutes = chance.integers(8 * 60, 20 * 60, counts.sum()).astype("timedelta64[m]")
+    at = pl.Series("at", np.repeat(days.to_numpy(), counts) + minutes).sort()
+    frame = pl.DataFrame({
+        "id": 1 + np.arange(len(at)), "at": at.cast(any_tables.MOMENT),
+        "paid": chance.gamma(2, 15, len(at)).round(2),
+    })  # fmt: skip
+    return any_tables.table(frame, "id")
+
+
+@pytest.mark.parametrize(("missing", "held"), [(0, False), (1, False), (3, True)])
+def test_days_that_are_missing_where_sundays_rest_are_held(missing: int, held: bool) -> None:
+    table = without_sundays()
+    days = sorted(set(table.next["at"].dt.date().to_list()))[5 : 5 + 3 * missing : 3]
+    said = found(table, table.next.filter(~pl.col("at").dt.date().is_in(days)))
+    assert [each.kind for each in said] == (["volume"] if held else [])
+
+
+def test_two_fifths_of_a_panel_that_always_has_the_same_rows_is_held() -> None:
+    """Where 150 rows are not by chance 150, some missing ones are seen at once."""
+    days = any_tables.regular(18, 24)
+    days = days.filter(days.dt.day() == 1)
+    chance = np.random.default_rng(5)
+    at = pl.Series("at", np.repeat(days.to_numpy(), 150)).cast(any_tables.MOMENT)
+    place = np.tile([f"P{number:03}" for number in range(150)], len(days))
+    rate = chance.normal(5, 1, len(at)).round(2)
+    table = any_tables.table(pl.DataFrame({"at": at, "place": place, "rate": rate}), "at", "place")
+    assert found(table) == []
+    rest = table.next.sample(95, seed=1).sort("place")
+    assert [each.kind for each in found(table, rest)] == ["volume"]
+
+
+def test_flag_of_a_campaign_that_comes_each_year_is_known_in_the_third() -> None:
+    """A flag that is set more often in April, as it was in both Aprils before."""
+    table = without_sundays(28)
+    month = pl.col("at").dt.month()
+    chance = pl.Series(np.random.default_rng(6).random(table.frame.height))
+    share = pl.when(month == 4).then(0.15).otherwise(0.03)
+    frame = table.frame.with_columns(is_gift=pl.lit(chance) < share)
+    flagged = any_tables.table(frame, "id")
+    assert flagged.last == "2025-04"
+    assert found(flagged) == []

@@ -133,8 +133,18 @@ def text_forms(data: RowsToDraw, name: str) -> Bars:
     return forms if forms.moved >= by_length.moved else by_length
 
 
-def group_level(data: RowsToDraw, name: str, unit: str, message: str) -> Bars | None:
-    """The mean of a number at each code, of the field whose codes' means move most apart."""
+def group_level(
+    data: RowsToDraw, name: str, unit: str, message: str, *, beside_all: bool = False
+) -> Bars | None:
+    """The mean of a number at each code, of the field whose codes' means move most apart.
+
+    Args:
+        data: The rows.
+        name: The number.
+        unit: What it is in.
+        message: Names the field of the codes, if it is known.
+        beside_all: Less the mean of all rows, which a season moves.
+    """
     others = [other for other in data.rows.codes if other in data.shown and other != name]
     named = named_in(message, others)
     values = data.rows.numbers[name]
@@ -149,8 +159,11 @@ def group_level(data: RowsToDraw, name: str, unit: str, message: str) -> Bars | 
         if np.isnan(apart).all():
             continue
         order = np.argsort(np.nan_to_num(-apart, nan=np.inf))[:MOST_CODES]
+        if beside_all:
+            means = means - np.array(overall)[:, None]
+        less = ", less that of all rows" if beside_all else ""
         bars = Bars(
-            f"Mean of {name} at each {other}, the most changed first",
+            f"Mean of {name} at each {other}{less}, the most changed first",
             [shorten(known[place], 24) for place in order], unit,
             means[0, order], means[1, order], "dots",
         )  # fmt: skip

@@ -135,7 +135,8 @@ def _of_field(data: RowsToDraw, kind: str, name: str, message: str) -> Picture |
         (number,) = named_in(message, [*data.rows.numbers])[:1] or (None,)
         if number is None or number not in data.shown:
             return None
-        return hold_bars.group_level(data.some, number, _unit(data, number), f"at {name} ")
+        unit = _unit(data, number)
+        return hold_bars.group_level(data.some, number, unit, f"at {name} ", beside_all=True)
     if kind in ("last digits", "gaps", "level of a group") and name in data.rows.numbers:
         return _of_number(data.some, kind, name, message)
     return _of_time(data, kind, name, message) if data.rows.event is not None else None

@@ -14,7 +14,7 @@ from ml_experiment_runner.signals.drift.figures.scaling import Scale, moments, s
 from ml_experiment_runner.signals.drift.figures.table import Figures, Table
 from ml_experiment_runner.signals.drift.rows import Numbers, Rows
 
-MOST = 200  # places, the first by name; a delivery of more is looked at by other kinds
+MOST = 200  # places; a table of more is looked at by other kinds
 LEAST_DAYS = 30  # of the past with a value, for a place to be known
 FILLED = 0.8  # of places and days have a row, for a table to be a panel
 NUMBERS = 12
