@@ -103,10 +103,8 @@ def test_interrupt_gives_the_prompt_back(project: Project, moment: str) -> None:
                                for f in project.folders()))  # fmt: skip
     else:
         wait_until(lambda: sync_workers(project.root))
-    begin = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # As the terminal does: to all in the foreground.
     _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 10  # below 3 with the machine to itself
     assert process.returncode == 130
     assert "Traceback" not in errors
     if moment == "while_it_works":

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,7 @@ class CheckConfiguration:
     def on_run_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks a single run."""
         _exit_if_invalid(config)
+        _exit_if_elsewhere(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: "DictConfig", **_: Any) -> None:
         """Checks every job of a sweep before the first one is launched."""
@@ -161,6 +163,7 @@ class CheckConfiguration:
             remember_compositions()
             for job in swept(config):
                 _exit_if_invalid(job)
+            _exit_if_elsewhere(config, "hydra.sweep.dir")
         except Exception as error:
             explained = explain(error, config.hydra.overrides.task)
             if isinstance(explained, UserError):
@@ -181,6 +184,19 @@ def _exit_if_invalid(config: "DictConfig") -> None:
 
     try:
         check_composed(config)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _exit_if_elsewhere(config: "DictConfig", key: str) -> None:
+    """Exits where a run or sweep would not be found again."""
+    from omegaconf import OmegaConf
+
+    from ml_experiment_runner.config.checks import check_run_folder
+
+    try:
+        check_run_folder(Path(config.outputs), Path(OmegaConf.select(config, key)), key)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

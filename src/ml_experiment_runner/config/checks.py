@@ -2,6 +2,7 @@
 
 import datetime
 import keyword
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -37,6 +38,25 @@ def check(config: DictConfig) -> None:
     check_objective(config)
     if config.get("threshold"):
         _check_threshold(config.threshold)
+
+
+def check_run_folder(outputs: Path, folder: Path, key: str = "hydra.run.dir") -> None:
+    """Checks that a run's folder lies where runs are looked for.
+
+    Args:
+        outputs: The folder of all runs.
+        folder: That of the run, or of the sweep.
+        key: Where the folder was typed.
+
+    Raises:
+        UserError: The folder is elsewhere, or not three levels below.
+    """
+    outputs, folder = outputs.resolve(), folder.resolve()
+    if not folder.is_relative_to(outputs) or len(folder.relative_to(outputs).parts) < 3:
+        raise UserError(
+            f"{key} must be {outputs}/<experiment>/<date>/<time>-<id>, got {folder}; "
+            f"remove the override of {key}"
+        )
 
 
 def trains(config: DictConfig) -> bool:

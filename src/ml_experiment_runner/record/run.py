@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ml_experiment_runner.config.checks import check_run_folder
 from ml_experiment_runner.project.errors import UserError, full_disk
 from ml_experiment_runner.project.secrets import mask, mask_within, register_addresses
 from ml_experiment_runner.record.config_diff import flat
@@ -49,11 +50,7 @@ class Run(Recorder):
     ) -> None:
         self.id = folder.name.rsplit("-", 1)[-1]
         outputs = Path(config.outputs).resolve()
-        if len(outputs.parents) + 3 > len(folder.parents) or not folder.is_relative_to(outputs):
-            raise UserError(
-                f"hydra.run.dir must be {outputs}/<experiment>/<date>/<time>-<id>, got {folder}; "
-                "remove the override of hydra.run.dir"
-            )
+        check_run_folder(outputs, folder)
         self.experiment = folder.relative_to(outputs).parts[0]
         self.ended = False
         self.children: list[Run] = []

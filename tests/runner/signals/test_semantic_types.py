@@ -1,7 +1,6 @@
 """Semantic types: what the values of a field stand for, told from rows or said by a contract."""
 
 import random
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -140,7 +139,7 @@ def test_contract_corrects_what_the_rows_look_like(tmp_path: Path) -> None:
         assert semantic_types(contract, rows) == {"okta": meaning or "count"}
 
 
-def test_types_of_a_million_rows_cost_no_more_than_those_of_a_few() -> None:
+def test_types_of_a_million_rows_are_those_of_a_few() -> None:
     rows = 1_000_000
     frame = pl.DataFrame({
         "at": pl.datetime_range(datetime(2020, 1, 1, tzinfo=UTC), interval="1m", eager=True,
@@ -148,10 +147,9 @@ def test_types_of_a_million_rows_cost_no_more_than_those_of_a_few() -> None:
         **{f"n{number}": CHANCE.normal(size=rows) for number in range(7)},
         **{f"c{number}": CHANCE.integers(0, 40, rows) for number in range(7)},
     })  # fmt: skip
-    types_of(frame)
-    start = time.perf_counter()
-    assert set(types_of(frame).values()) == {"quantity", "count"}
-    assert time.perf_counter() - start < 1.0  # it is a tenth of that on an idle machine
+    types = types_of(frame)
+    assert set(types.values()) == {"quantity", "count"}
+    assert types == types_of(frame[:20_000])
 
 
 @pytest.mark.parametrize("places", [1, 12])
