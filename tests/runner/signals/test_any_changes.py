@@ -311,6 +311,16 @@ def test_copies_in_a_state_are_held(tables) -> None:
         assert bool(found) is held
 
 
+def test_message_of_copies_of_a_single_number_counts_runs_of_rows() -> None:
+    """A month's counts of riders are those of the month before, value by value."""
+    full = any_tables.calendar(seed=16)
+    single = any_tables.table(full.frame.select("at", "riders"), "at", riders="count")
+    riders = pl.concat([single.before["riders"]] * 2)[: len(single.next)]
+    again = single.next.with_columns(riders=riders)
+    (copied,) = (each for each in found(single, again) if each.kind == "copies")
+    assert "of runs of 3 rows of a place are as one of the delivery before" in copied.message
+
+
 def without_sundays(months: int = 16) -> Table:
     """A shop's sales, each day but Sunday."""
     chance = np.random.default_rng(3)

@@ -54,8 +54,8 @@ class Copies(Figures):
         what = "what identifies them" if self.with_time else "their time and what identifies them"
         yield shares(
             [((), "copies")], np.array([copies]), parts.sizes,
-            lambda _, now, usual: f"{now:.1%} of the rows are as another but for {what}, expected "
-            f"{usual:.1%}",
+            lambda _, now, usual: f"{now:.1%} of {_counted(window)} as another but for {what}, "
+            f"expected {usual:.1%}",
         )  # fmt: skip
 
 
@@ -92,8 +92,8 @@ class Again(Figures):
         ]
         yield shares(
             [((), "again")], np.array([again]), parts.sizes,
-            lambda _, now, usual: f"{now:.1%} of the rows are as one of the delivery before but "
-            f"for their time and what identifies them, expected {usual:.1%}",
+            lambda _, now, usual: f"{now:.1%} of {_counted(model['window'])} as one of the "
+            f"delivery before but for their time and what identifies them, expected {usual:.1%}",
         )  # fmt: skip
 
 
@@ -104,6 +104,10 @@ def _window(rows: Rows, fields: Sequence[str]) -> int | None:
     """
     windows = WINDOWS if rows.event is not None else WINDOWS[:1]
     return next((window for window in windows if tells_copies(rows, fields, window)), None)
+
+
+def _counted(window: int) -> str:
+    return "the rows are" if window == 1 else f"runs of {window} rows of a place are"
 
 
 def tells_copies(rows: Rows, fields: Sequence[str], window: int) -> bool:
