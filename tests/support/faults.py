@@ -156,6 +156,10 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     "numbers: days missing": ("numbers", without_days, None),
     "integer codes: days missing": ("integer_codes", without_days, None),
     "calendar: days missing": ("calendar", without_days, None),
+    # identifiers
+    "orders: ids of another system": ("orders", changed(id=pl.col("id") + 400_000), "id"),
+    "orders: ids issued anew": ("orders", changed(id=pl.col("id") - 9_999), "id"),
+    "numbers: ids of another system": ("numbers", changed(id=pl.col("id") + 40_000_000), "id"),
     # times
     "orders: times cut": ("orders", cut("1d"), "at"),
     "numbers: times cut": ("numbers", cut("1d"), "at"),

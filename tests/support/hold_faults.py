@@ -27,6 +27,7 @@ FIELDS = (
     Field("fee", "number", unit="CHF"),
     Field("gross", "number", unit="CHF"),
     Field("paid", "boolean"),
+    Field("receipt", "integer"),
 )
 DELIVERED = "2024-03"
 FIRST = 11
@@ -73,6 +74,7 @@ def sales() -> dict[str, pl.DataFrame]:
         }
     ).insert_column(0, pl.Series("time", time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
     frame = frame.filter(pl.Series(rng.random(count) < 0.93))
+    frame = frame.with_columns(receipt=70_001 + pl.int_range(pl.len()))
     months = frame["time"].dt.strftime("%Y-%m")
     return {name: frame.filter(months == name) for name in months.unique().sort()}
 
@@ -150,6 +152,7 @@ FAULTS: dict[str, tuple[str | None, Fault]] = {
     "frozen": ("temp", put("temp", pl.lit(41.5), since(20, ("Dorf",)))),
     "steps": ("temp", put("temp", pl.col("temp") + pl.col("time").hash(seed=9) % 9)),
     "repeated day": (None, lambda rows, _: _repeated(rows)),
+    "identifiers": ("receipt", put("receipt", pl.col("receipt") % 1000)),
     "extreme": ("temp", put("temp", pl.lit(9999.0), some(0.004))),
 }  # fmt: skip
 """By kind, the field that is struck and what strikes it."""

@@ -65,6 +65,19 @@ def test_clean_month_says_nothing(tables, shape: str) -> None:
     assert found(tables(shape)) == []
 
 
+@pytest.mark.parametrize("past", [1, 3, 15])
+def test_identifiers_may_count_up_to_another_digit(past: int) -> None:
+    """From 9,9xx to 10,0xx; the past may be a first day and a delivery all of a month."""
+    rows = any_tables.numbers().frame
+    months = any_tables.table(rows, "id").months
+    kept = list(months.values())[-past - 1 :]
+    kept[0] = kept[0].tail(40) if past == 1 else kept[0]
+    frame = pl.concat(kept)
+    last = frame.height - kept[-1].height
+    counted = any_tables.table(frame.with_columns(id=10_000 - last + pl.int_range(pl.len())), "id")
+    assert not [each for each in found(counted) if each.field == "id"]
+
+
 def is_named_first(held: list[Violation], field: Named) -> bool:
     """Whether the first violation is of this field, or of one of these."""
     return bool(held) and held[0].field in (field if isinstance(field, tuple) else (field,))

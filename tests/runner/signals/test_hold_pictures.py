@@ -36,6 +36,7 @@ COURSES = {
     "new codes": "goods has a value that was never there",
     "new values": "quantity has a value that was never there",
     "frozen": "most frequent value of temp",
+    "identifiers": "receipt has 3 digits",
     "steps": "Change of temp from row to row",
     "repeated day": "values that are those of the day before",
 }

@@ -37,6 +37,7 @@ DETECTORS: tuple[Detector, ...] = (
     values.Gaps(),
     values.SingleValue(),
     values.Extreme(),
+    values.Identifiers(),
     relationships.Together(),
     invariants.Clock(),
     invariants.Twice(),

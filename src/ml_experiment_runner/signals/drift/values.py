@@ -1,4 +1,4 @@
-"""What single fields hold: new values and codes, last digits, gaps, frequent and extreme values."""
+"""What single fields hold: new values and codes, last digits, gaps, identifiers, extreme values."""
 
 # ruff: noqa: D102  Detector documents learn and measure
 
@@ -16,10 +16,11 @@ from ml_experiment_runner.signals.drift.rows import (
     decimals,
     in_steps,
 )
-from ml_experiment_runner.signals.semantic_types import FLAG
+from ml_experiment_runner.signals.semantic_types import FLAG, IDENTIFIER
 
 FEWEST = 10  # values of which a share says anything
 YOUNG = 180  # days of a past in which codes may still be coming one by one
+COUNTED_UP = 3  # times what they ever rose by, of as many rows, may identifiers go on at once
 ONCE = 0.01  # of the rows: new codes of a single day
 
 
@@ -296,4 +297,42 @@ class Extreme(Detector):
             yield Measure(
                 (name,), float(max(up, down)),
                 f"{value:g} is far outside of the past range ({low:g} to {high:g})",
+            )  # fmt: skip
+
+
+class Identifiers(Detector):
+    """Whole numbers as identifiers that are of another system, or were issued anew.
+
+    When nothing changed, they go on from those of before: they get another digit only by counting
+    up to it, and never lose one.
+    """
+
+    kind, floor, is_share, has_past, is_seasonal = "identifiers", 0.5, False, False, False
+    needs = "all"
+
+    def learn(self, rows: Rows) -> dict[str, tuple[int, int, int]]:
+        names = [
+            field.name for field in rows.contract.fields
+            if rows.types.get(field.name) == IDENTIFIER and field.type == "integer"
+            and field.name in rows.texts
+        ]  # fmt: skip
+        bounds = {name: (rows.frame[name].min(), rows.frame[name].max()) for name in names}
+        return {
+            name: (low, high, len(rows)) for name, (low, high) in bounds.items()
+            if isinstance(low, int) and isinstance(high, int) and low < high
+        }  # fmt: skip
+
+    def measure(self, model: dict[str, tuple[int, int, int]], rows: Rows) -> Iterator[Measure]:
+        for name, (low, high, count) in model.items():
+            values = rows.frame[name].drop_nulls().to_numpy()
+            if len(values) < FEWEST or low < 0:
+                continue
+            rises = COUNTED_UP * (high - low) * max(1.0, len(rows) / count)
+            most = max(10 ** len(str(high)) - 1, high + int(rises))
+            least = 10 ** (len(str(low)) - 1)
+            share = float(((values > most) | (values < least)).mean())
+            yield Measure(
+                (name,), share,
+                f"{share:.1%} of its numbers have another number of digits: they are from "
+                f"{values.min()} to {values.max()}, before from {low} to {high}",
             )  # fmt: skip

@@ -71,6 +71,15 @@ def tails(data: RowsToDraw, name: str) -> Iterator[CountedRows]:
         yield CountedRows(f"the values of {name} that are {what}", np.where(there, chosen, np.nan))
 
 
+def digits(data: RowsToDraw, name: str) -> Iterator[CountedRows]:
+    """Whole numbers with so many digits, for each count of digits of the delivery."""
+    texts = data.rows.frame[name].cast(pl.String).str.strip_chars_start("-")
+    counts = texts.str.len_chars().cast(pl.Float64).fill_null(np.nan).to_numpy()
+    for count in np.unique(counts[data.is_new & ~np.isnan(counts)]):
+        flags = np.where(np.isnan(counts), np.nan, counts == count)
+        yield CountedRows(f"the rows in which {name} has {count:.0f} digits", flags)
+
+
 def single_value(data: RowsToDraw, name: str) -> Iterator[CountedRows]:
     """The numbers that the delivery has most often."""
     values = data.rows.numbers[name]

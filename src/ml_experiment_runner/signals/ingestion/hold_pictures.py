@@ -39,6 +39,7 @@ SHARES: dict[str, Callable[..., Any]] = {
     "range": hold_counts.tails,
     "single value": hold_counts.single_value,
     "clock": hold_counts.clock,
+    "identifiers": hold_counts.digits,
     "frozen": hold_counts.frozen,
 }
 """Kinds whose picture is the share of some rows through time."""
