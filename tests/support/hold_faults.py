@@ -153,6 +153,7 @@ FAULTS: dict[str, tuple[str | None, Fault]] = {
     "steps": ("temp", put("temp", pl.col("temp") + pl.col("time").hash(seed=9) % 9)),
     "repeated day": (None, lambda rows, _: _repeated(rows)),
     "identifiers": ("receipt", put("receipt", pl.col("receipt") % 1000)),
+    "order": ("time", put("time", pl.col("time").dt.offset_by("1d"), some(0.2))),
     "extreme": ("temp", put("temp", pl.lit(9999.0), some(0.004))),
 }  # fmt: skip
 """By kind, the field that is struck and what strikes it."""

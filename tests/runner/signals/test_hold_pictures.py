@@ -37,11 +37,13 @@ COURSES = {
     "new values": "quantity has a value that was never there",
     "frozen": "most frequent value of temp",
     "identifiers": "receipt has 3 digits",
+    "order": "earlier than the one before by receipt",
     "steps": "Change of temp from row to row",
     "repeated day": "values that are those of the day before",
 }
 MESSAGES = {
     "shares": "'cheese' is in 7.8% of the rows, expected 25.0%",
+    "order": "by receipt, 16.1% of the rows are earlier than the one before, until now 0.0%",
     "swapped codes": "the numbers of place 'Aar', most of all temp, are those that 'Bern' had",
 }
 

@@ -47,6 +47,7 @@ DETECTORS: tuple[Detector, ...] = (
     relationships.Relation(),
     relationships.Absence(),
     swapped_codes.SwappedCodes(),
+    sequence.Order(),
     sequence.Steps(),
     sequence.Frozen(),
     sequence.RepeatedDay(),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ml_experiment_runner.signals.drift.figures.copies import row_hashes, tells_copies
 from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows
+from ml_experiment_runner.signals.semantic_types import IDENTIFIER
 
 
 class Steps(Detector):
@@ -96,6 +97,47 @@ class Steps(Detector):
             return None
         steps = np.diff(values[order[0]])[order[1] & (order[2] <= 1.5 * usual)]
         return steps[~np.isnan(steps)]
+
+
+class Order(Detector):
+    """Whether the event time goes on where an identifier counts up.
+
+    When nothing changed, as few rows as before are earlier than the row with the identifier before
+    theirs.
+    """
+
+    kind, floor, is_rough, is_seasonal = "order", 0.02, False, False
+    needs = "newest"
+    MOST = 0.1  # of the rows may be out of order where the order means something
+
+    def learn(self, rows: Rows) -> dict[str, float]:
+        if rows.event is None:
+            return {}
+        back = {
+            field.name: going_back(rows, field.name).mean() for field in rows.contract.fields
+            if rows.types.get(field.name) == IDENTIFIER and field.type == "integer"
+            and rows.is_unique(field.name)
+        }  # fmt: skip
+        return {name: float(share) for name, share in back.items() if share <= self.MOST}
+
+    def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
+        for name, before in model.items():
+            assert rows.event is not None
+            share = float(going_back(rows, name).mean())
+            yield Measure(
+                (rows.event, name), max(0.0, share - before),
+                f"by {name}, {share:.1%} of the rows are earlier than the one before, until now "
+                f"{before:.1%}",
+            )  # fmt: skip
+
+
+def going_back(rows: Rows, name: str) -> Flags:
+    """By row, whether it is earlier than the one with the next smaller identifier."""
+    frame = rows.frame.select(pl.col(name).alias("by"), pl.col(rows.event or "").alias("time"))
+    ordered = frame.with_row_index("row").sort("by", nulls_last=True)
+    back = ordered.select("row", pl.col("time").diff() < pl.duration(seconds=0)).sort("row")
+    flags: Flags = back["time"].fill_null(False).to_numpy()
+    return flags
 
 
 class Frozen(Detector):

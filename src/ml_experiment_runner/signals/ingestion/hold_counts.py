@@ -8,6 +8,7 @@ import polars as pl
 
 from ml_experiment_runner.project.text import shorten
 from ml_experiment_runner.signals.drift.rows import CLOCK, Flags, Numbers
+from ml_experiment_runner.signals.drift.sequence import going_back
 from ml_experiment_runner.signals.ingestion.hold_rows import RowsToDraw, named_in
 from ml_experiment_runner.signals.snapshots.profile import show
 
@@ -78,6 +79,12 @@ def digits(data: RowsToDraw, name: str) -> Iterator[CountedRows]:
     for count in np.unique(counts[data.is_new & ~np.isnan(counts)]):
         flags = np.where(np.isnan(counts), np.nan, counts == count)
         yield CountedRows(f"the rows in which {name} has {count:.0f} digits", flags)
+
+
+def out_of_order(data: RowsToDraw, name: str) -> Iterator[CountedRows]:
+    """Rows that are earlier than the one with the next smaller identifier."""
+    flags = _as_numbers(going_back(data.rows, name))
+    yield CountedRows(f"the rows that are earlier than the one before by {name}", flags)
 
 
 def single_value(data: RowsToDraw, name: str) -> Iterator[CountedRows]:

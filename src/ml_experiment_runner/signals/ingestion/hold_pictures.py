@@ -40,6 +40,7 @@ SHARES: dict[str, Callable[..., Any]] = {
     "single value": hold_counts.single_value,
     "clock": hold_counts.clock,
     "identifiers": hold_counts.digits,
+    "order": hold_counts.out_of_order,
     "frozen": hold_counts.frozen,
 }
 """Kinds whose picture is the share of some rows through time."""
@@ -52,7 +53,7 @@ PAIRS: dict[str, Callable[..., Picture | None]] = {
     "absence": hold_pairs.absence,
 }
 """Kinds whose picture is of two fields together."""
-WHOLE = ("frozen", "new codes", "new values")  # of which no row in between may be missing
+WHOLE = ("frozen", "new codes", "new values", "order")  # of which no row in between may be missing
 MOST = 12  # pictures of a page, which is to be there soon
 NUMBERS = ("integer", "number")  # that have a unit
 NULLS = "missing values"
@@ -114,7 +115,7 @@ def _of_rows(data: RowsToDraw, kind: str, message: str) -> Picture | None:
 def _of_times(data: RowsToDraw, kind: str, message: str) -> Picture | None:
     """Of a change in the event time."""
     others = [name for name in data.rows.frame.columns if name in data.shown]
-    if kind == "clock":
+    if kind in ("clock", "order"):
         named = [name for name in named_in(message, others) if name != data.rows.event]
         return _course_of_share(data, kind, named[0], message) if named else None
     if kind == "time of day":
