@@ -160,6 +160,7 @@ FAULTS: Mapping[str, tuple[str, Fault, Named]] = {
     "orders: ids of another system": ("orders", changed(id=pl.col("id") + 400_000), "id"),
     "orders: ids issued anew": ("orders", changed(id=pl.col("id") - 9_999), "id"),
     "numbers: ids of another system": ("numbers", changed(id=pl.col("id") + 40_000_000), "id"),
+    "orders: a fifth left out": ("orders", without(pl.col("id").hash(seed=3) % 5 == 0), None),
     "orders: ids of other rows": ("orders", changed(id=pl.col("id").shuffle(seed=2)), ("id", "at")),
     # times
     "orders: some a day later": ("orders", changed(0.2, at=pl.col("at").dt.offset_by("1d")), "at"),

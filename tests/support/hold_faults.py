@@ -122,6 +122,7 @@ def _at_midnight(rows: pl.DataFrame, _: pl.DataFrame) -> pl.DataFrame:
 
 FAULTS: dict[str, tuple[str | None, Fault]] = {
     "volume": (None, lambda rows, _: rows.filter(~since(places=("Aar", "Bern")))),
+    "numbering": (None, lambda rows, _: rows.filter(~since(places=("Aar", "Bern")))),
     "missing values": ("temp", put("temp", pl.lit(None), some(0.3))),
     "shares": ("goods", put("goods", pl.lit("milk"), since() & (pl.col("goods") == "cheese"))),
     "time of day": ("time", lambda rows, _: rows.filter(

@@ -78,6 +78,18 @@ def test_identifiers_may_count_up_to_another_digit(past: int) -> None:
     assert not [each for each in found(counted) if each.field == "id"]
 
 
+def test_texts_that_count_up_show_rows_that_were_moved_or_left_out(tables) -> None:
+    frame = tables("orders").frame
+    number = pl.format("T-{}/B", pl.col("id").cast(pl.String).str.zfill(9))
+    orders = any_tables.table(frame.with_columns(id=number), "id")
+    assert found(orders) == []
+    later = pl.when(pl.col("id").hash(seed=1) % 5 == 0).then(pl.duration(days=1))
+    moved = orders.next.with_columns(at=pl.col("at") + later.otherwise(pl.duration(days=0)))
+    assert ("order", "at") in {(each.kind, each.field) for each in found(orders, moved)}
+    left = orders.next.filter(pl.col("id").hash(seed=1) % 5 > 0)
+    assert "numbering" in {each.kind for each in found(orders, left)}
+
+
 def is_named_first(held: list[Violation], field: Named) -> bool:
     """Whether the first violation is of this field, or of one of these."""
     return bool(held) and held[0].field in (field if isinstance(field, tuple) else (field,))

@@ -24,6 +24,7 @@ Months = dict[str, pl.DataFrame]
 BEGINS = {"copies": 18, "frozen": 20, "repeated day": 12}  # days of March, if not the first
 COURSES = {
     "volume": "Rows a day",
+    "numbering": "Rows a day",
     "missing values": "rows without a value of temp",
     "shares": "goods is “cheese”",
     "precision of times": "rows at a full hour",

@@ -48,6 +48,7 @@ DETECTORS: tuple[Detector, ...] = (
     relationships.Absence(),
     swapped_codes.SwappedCodes(),
     sequence.Order(),
+    sequence.Numbering(),
     sequence.Steps(),
     sequence.Frozen(),
     sequence.RepeatedDay(),

@@ -252,12 +252,11 @@ class Rows:
         return [
             name for name in self.frame.columns
             if name not in (self.event, *self.calendar)
-            and not (self.types.get(name) == IDENTIFIER and self.is_unique(name))
+            and not (self.types.get(name) == IDENTIFIER and self._is_unique(name))
             and not self.frame[name].dtype.is_nested()
         ]  # fmt: skip
 
-    def is_unique(self, name: str) -> bool:
-        """Whether a field tells rows apart."""
+    def _is_unique(self, name: str) -> bool:
         return name in self.contract.key or self.frame[name].n_unique() > UNIQUE * len(self)
 
     def filter(self, chosen: Flags) -> "Rows":

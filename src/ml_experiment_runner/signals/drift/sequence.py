@@ -13,6 +13,10 @@ from ml_experiment_runner.signals.drift.figures.copies import row_hashes, tells_
 from ml_experiment_runner.signals.drift.rows import Detector, Flags, Measure, Numbers, Rows
 from ml_experiment_runner.signals.semantic_types import IDENTIFIER
 
+DIGITS = 18  # of a text, which a whole number can hold
+DIFFERENT = 0.1  # of the rows have another number at least, where an order may have many lines
+OUT_OF_ORDER = 0.1  # of the rows at most, where an identifier counts up with the time
+
 
 class Steps(Detector):
     """From one row to the next of the same place: how often nothing changes, and how much else.
@@ -108,17 +112,9 @@ class Order(Detector):
 
     kind, floor, is_rough, is_seasonal = "order", 0.02, False, False
     needs = "newest"
-    MOST = 0.1  # of the rows may be out of order where the order means something
 
     def learn(self, rows: Rows) -> dict[str, float]:
-        if rows.event is None:
-            return {}
-        back = {
-            field.name: going_back(rows, field.name).mean() for field in rows.contract.fields
-            if rows.types.get(field.name) == IDENTIFIER and field.type == "integer"
-            and rows.is_unique(field.name)
-        }  # fmt: skip
-        return {name: float(share) for name, share in back.items() if share <= self.MOST}
+        return counting_up(rows)
 
     def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
         for name, before in model.items():
@@ -131,10 +127,60 @@ class Order(Detector):
             )  # fmt: skip
 
 
+class Numbering(Detector):
+    """How many of the numbers are missing where an identifier counts up.
+
+    When nothing changed, rows have as many of the numbers between theirs as before: rows that are
+    left out leave gaps.
+    """
+
+    kind, floor, is_rough, is_seasonal = "numbering", 0.1, False, False
+    needs = "newest"
+
+    def learn(self, rows: Rows) -> dict[str, float]:
+        return {name: self._given(rows, name) for name in counting_up(rows)}
+
+    def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
+        for name, before in model.items():
+            given = self._given(rows, name)
+            yield Measure(
+                (), max(0.0, 1 - given / before) if before else 0.0,
+                f"of the numbers between the smallest and the largest {name} there are "
+                f"{given:.1%}, until now {before:.1%}", name,
+            )  # fmt: skip
+
+    @staticmethod
+    def _given(rows: Rows, name: str) -> float:
+        """The share of the numbers that there are; the outermost rows may be strays."""
+        numbers = np.sort(_numbers(rows, name).drop_nulls().unique().to_numpy())
+        some = numbers[len(numbers) // 50 : len(numbers) - len(numbers) // 50]
+        return len(some) / (float(some[-1]) - float(some[0]) + 1) if len(some) else 0.0
+
+
+def counting_up(rows: Rows) -> dict[str, float]:
+    """Identifiers that count up with the event time, and the share of rows that go back."""
+    if rows.event is None:
+        return {}
+    back = {
+        field.name: going_back(rows, field.name).mean() for field in rows.contract.fields
+        if rows.types.get(field.name) == IDENTIFIER and field.type in ("integer", "string")
+        and _numbers(rows, field.name).n_unique() > DIFFERENT * len(rows)
+    }  # fmt: skip
+    return {name: float(share) for name, share in back.items() if share <= OUT_OF_ORDER}
+
+
+def _numbers(rows: Rows, name: str) -> pl.Series:
+    """The whole numbers of an identifier; of a text, as `T-00123`, its digits."""
+    values = rows.frame[name].alias("number")
+    if values.dtype == pl.String:
+        return values.str.replace_all(r"\D", "").str.tail(DIGITS).cast(pl.Int64, strict=False)
+    return values
+
+
 def going_back(rows: Rows, name: str) -> Flags:
     """By row, whether it is earlier than the one with the next smaller identifier."""
-    frame = rows.frame.select(pl.col(name).alias("by"), pl.col(rows.event or "").alias("time"))
-    ordered = frame.with_row_index("row").sort("by", nulls_last=True)
+    frame = rows.frame.select(pl.col(rows.event or "").alias("time"), _numbers(rows, name))
+    ordered = frame.with_row_index("row").sort("number", nulls_last=True)
     back = ordered.select("row", pl.col("time").diff() < pl.duration(seconds=0)).sort("row")
     flags: Flags = back["time"].fill_null(False).to_numpy()
     return flags

@@ -99,7 +99,7 @@ def _of_rows(data: RowsToDraw, kind: str, message: str) -> Picture | None:
     """Of a change that concerns whole rows."""
     if data.rows.event is None or data.rows.event not in data.shown:
         return None
-    if kind == "volume":
+    if kind in ("volume", "numbering"):
         return hold_courses.volume(data)
     if kind in ("copies", "duplicates", "twice"):
         newest = data.newest
