@@ -45,6 +45,8 @@ counts as right. So does one that is held for what happens once in a made-up bus
 list, a new country or an exchanged meter: all of these are listed there, field by field and for 31
 days each, as the code that makes the tables up has them, whatever was held. Seasons, campaigns that
 come every year, growth, and products or staff that come and go nearly every month are not listed.
+Where a source has no key, the number of the row is one. It counts up without a gap, as keys of
+databases do, so that rows that are lost or moved are easier to find there than in the source.
 
 ## When a fault counts as visible
 
