@@ -142,7 +142,7 @@ def test_moving_a_notebook_in_can_be_followed(flights: Reader) -> None:
         "how-to/own-model.md",
         "how-to/add-a-task.md",
         "how-to/experiments.md",
-        "how-to/sweeps.md",
+        pytest.param("how-to/sweeps.md", marks=pytest.mark.long),
         "reference/errors.md",
     ],
 )

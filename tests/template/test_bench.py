@@ -141,6 +141,7 @@ def test_peer_that_does_not_install_is_skipped_by_name(tmp_path):
     assert installed or ("skipped: whylogs: " in result.stdout and "- Skipped: whylogs: " in page)
 
 
+@pytest.mark.long
 def test_models_page_ranks_the_models_with_their_costs(tmp_path):
     target = tmp_path / "models.md"
     page = quick_page("models", target)
