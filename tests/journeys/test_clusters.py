@@ -93,7 +93,7 @@ def see_it_stopped_and_resumed(project: Project, *launcher: str) -> None:
     write_bowl(project)
     words = ("-m", *BOWL, "task.parameters.seconds=0.1,60", f"{X}=1,2")
     process = project.start(*words, *launcher)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300
     ended = '"status": "FINISHED"'
     while True:
         found = [path.read_text() for path in project.root.glob("outputs/*/*/*/*/journal.jsonl")]

@@ -75,7 +75,7 @@ def test_sweep_has_table_picture_best_job_and_means(project: Project) -> None:
 )
 def test_resumed_sweep_runs_only_what_is_missing(project: Project, how: signal.Signals) -> None:
     process = project.start("-m", *SMALL, "threads=1", "model.max_iter=5,10,15,20")
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 300
     while len(list(project.root.glob("outputs/boosted_trees/*/*/[12]-*/config.yaml"))) < 2:
         assert time.monotonic() < limit
         assert process.poll() is None
@@ -148,7 +148,7 @@ def test_interrupted_jobs_elsewhere_run_when_resumed(
     write_bowl(project)
     words = (*BOWL, *launcher, "task.parameters.seconds=0.1,30", f"{X}=1,2")
     process = project.start("-m", *words)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300
     begun = "outputs/bowl/*/*/[0-9]-*/config.yaml"
     while len(list(project.root.glob(begun))) < 4 or len(finished(project.root)) < 2:
         assert time.monotonic() < limit
@@ -199,7 +199,7 @@ def test_sweep_that_is_resumed_twice_at_once_runs_each_job_once(project: Project
 
 
 def wait_for(project: Project, process: Any, begun: int) -> None:
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 300
     while len(list(project.root.glob("outputs/bowl/*/*/[0-9]-*/config.yaml"))) < begun:
         assert time.monotonic() < limit
         assert process.poll() is None
@@ -382,7 +382,7 @@ def test_single_run_elsewhere_ends_when_it_is_stopped_here(
 ) -> None:
     write_bowl(project)
     process = project.start(*BOWL, *launcher, "task.parameters.seconds=60")
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300
     while not list(project.root.glob("outputs/bowl/*/*/config.yaml")):
         assert time.monotonic() < limit
         assert process.poll() is None

@@ -74,7 +74,7 @@ def test_interrupted_network_ends_as_an_undisturbed_one(
         cwd=network_project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     checkpoints = network_project / "data" / "cache" / "checkpoints"
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 300
     while not list(checkpoints.glob("*/last.ckpt")) and time.monotonic() < limit:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
