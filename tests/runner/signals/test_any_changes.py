@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 
 from ml_experiment_runner.holds.holds import Violation
-from ml_experiment_runner.signals.drift import detection
+from ml_experiment_runner.signals.drift import detection, sequence
+from ml_experiment_runner.signals.drift.rows import Rows
+from ml_experiment_runner.signals.drift.values import SingleValue
 from support import any_tables, faults
 from support.any_tables import SHAPES, Table
 from support.faults import FAULTS, NEXT_DAY, Fault, Named, changed
@@ -88,6 +90,16 @@ def test_texts_that_count_up_show_rows_that_were_moved_or_left_out(tables) -> No
     assert ("order", "at") in {(each.kind, each.field) for each in found(orders, moved)}
     left = orders.next.filter(pl.col("id").hash(seed=1) % 5 > 0)
     assert "numbering" in {each.kind for each in found(orders, left)}
+
+
+def test_identifiers_that_come_again_do_not_count_up() -> None:
+    """Destinations of searches: a few are in most rows, many in a single one."""
+    frame = any_tables.numbers().frame
+    drawn = np.random.default_rng(5).zipf(1.38, len(frame))
+    frame = frame.with_columns(place=pl.Series(drawn).clip(1, 10**9))
+    searches = any_tables.table(frame, "id", place="identifier")
+    types = {"id": "identifier", "place": "identifier"}
+    assert sequence.counting_up(Rows(searches.contract, frame, types)) == {"id": 0.0}
 
 
 def is_named_first(held: list[Violation], field: Named) -> bool:
@@ -344,6 +356,26 @@ def test_message_of_copies_of_a_single_number_counts_runs_of_rows() -> None:
     again = single.next.with_columns(riders=riders)
     (copied,) = (each for each in found(single, again) if each.kind == "copies")
     assert "of runs of 3 rows of a place are as one of the delivery before" in copied.message
+
+
+@pytest.mark.parametrize(("zeros", "is_more"), [(0.5, False), (0.65, True)])
+def test_share_of_a_value_is_compared_with_the_months_that_have_most(
+    zeros: float, is_more: bool
+) -> None:
+    """A machine rests more in December than in June."""
+    at = any_tables.regular(24, 1)
+    rests = 0.4 + 0.1 * np.cos(2 * np.pi * at.dt.ordinal_day().to_numpy() / 365)
+    last = at >= datetime(2024, 12, 1, tzinfo=UTC)
+    chance = np.random.default_rng(8)
+    load = chance.gamma(3, 100, len(at)).round(0)
+    share = np.where(last.to_numpy(), zeros, rests)
+    load = np.where(chance.random(len(at)) < share, 0.0, load)
+    frame = pl.DataFrame({"at": at, "load": load})
+    rows = Rows(any_tables.table(frame, "at").contract, frame)
+    detector = SingleValue()
+    past, new = rows.filter(~last.to_numpy()), rows.filter(last.to_numpy())
+    values = [each.value for each in detector.measure(detector.learn(past), new)]
+    assert (max(values) > detector.floor) is is_more
 
 
 def without_sundays(months: int = 16) -> Table:

@@ -136,15 +136,17 @@ class Numbering(Detector):
 
     kind, floor, is_rough, is_seasonal = "numbering", 0.1, False, False
     needs = "newest"
+    FEWEST = 0.05  # of the numbers; with fewer, other tables have most of them
 
     def learn(self, rows: Rows) -> dict[str, float]:
-        return {name: self._given(rows, name) for name in counting_up(rows)}
+        given = {name: self._given(rows, name) for name in counting_up(rows)}
+        return {name: share for name, share in given.items() if share >= self.FEWEST}
 
     def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
         for name, before in model.items():
             given = self._given(rows, name)
             yield Measure(
-                (), max(0.0, 1 - given / before) if before else 0.0,
+                (), max(0.0, 1 - given / before),
                 f"of the numbers between the smallest and the largest {name} there are "
                 f"{given:.1%}, until now {before:.1%}", name,
             )  # fmt: skip
@@ -158,15 +160,21 @@ class Numbering(Detector):
 
 
 def counting_up(rows: Rows) -> dict[str, float]:
-    """Identifiers that count up with the event time, and the share of rows that go back."""
+    """Identifiers that count up with the event time, and the share of rows that go back.
+
+    The rows of an order are of one time, so that an order counts once.
+    """
     if rows.event is None:
         return {}
-    back = {
-        field.name: going_back(rows, field.name).mean() for field in rows.contract.fields
-        if rows.types.get(field.name) == IDENTIFIER and field.type in ("integer", "string")
-        and _numbers(rows, field.name).n_unique() > DIFFERENT * len(rows)
-    }  # fmt: skip
-    return {name: float(share) for name, share in back.items() if share <= OUT_OF_ORDER}
+    found = {}
+    for field in rows.contract.fields:
+        if rows.types.get(field.name) == IDENTIFIER and field.type in ("integer", "string"):
+            numbers = _numbers(rows, field.name)
+            if numbers.n_unique() > DIFFERENT * len(rows):
+                back = going_back(rows, field.name)
+                if float(back[numbers.is_first_distinct().to_numpy()].mean()) <= OUT_OF_ORDER:
+                    found[field.name] = float(back.mean())
+    return found
 
 
 def _numbers(rows: Rows, name: str) -> pl.Series:
@@ -180,7 +188,7 @@ def _numbers(rows: Rows, name: str) -> pl.Series:
 def going_back(rows: Rows, name: str) -> Flags:
     """By row, whether it is earlier than the one with the next smaller identifier."""
     frame = rows.frame.select(pl.col(rows.event or "").alias("time"), _numbers(rows, name))
-    ordered = frame.with_row_index("row").sort("number", nulls_last=True)
+    ordered = frame.with_row_index("row").sort("number", "row", nulls_last=True)
     back = ordered.select("row", pl.col("time").diff() < pl.duration(seconds=0)).sort("row")
     flags: Flags = back["time"].fill_null(False).to_numpy()
     return flags

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_experiment_runner.signals.drift.rows import (
+    FEW,
     Detector,
     Measure,
     Numbers,
@@ -234,34 +235,61 @@ class Gaps(Detector):
 class SingleValue(Detector):
     """One number that stands in more rows than it ever did, as a default or a fill value does.
 
-    When nothing changed, each number has its share of the past, with a binomial error.
+    When nothing changed, each number has no larger a share than in another month of the past, with
+    a binomial error. Of many months the one with most does not count: it may have had a fault.
     """
 
     kind, floor, factor, is_seasonal = "single value", 0.018, 2.4, False
+    FREQUENT = 0.002  # of all rows, from which on a number is followed month by month
+    MANY = 6  # months
 
-    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, Numbers]]:
+    def learn(self, rows: Rows) -> dict[str, tuple[Numbers, Numbers, Numbers]]:
         # how many rows have a flag, and in which season, is a figure of its own
-        return {name: self._shares(rows.known(name)) for name in rows.numbers
+        return {name: self._largest_shares(rows, name) for name in rows.numbers
                 if rows.types.get(name) != FLAG and len(rows.known(name))}  # fmt: skip
 
-    def measure(self, model: dict[str, tuple[Numbers, Numbers]], rows: Rows) -> Iterator[Measure]:
-        for name, (known, shares) in model.items():
+    def measure(
+        self, model: dict[str, tuple[Numbers, Numbers, Numbers]], rows: Rows
+    ) -> Iterator[Measure]:
+        for name, (known, largest, shares) in model.items():
             values = rows.known(name)
             if len(values) < 30:
                 continue
             now, share = self._shares(values)
             at = np.searchsorted(known, now).clip(0, len(known) - 1)
-            before = np.where(known[at] == now, shares[at], 0.0)
+            before = np.where(known[at] == now, largest[at], 0.0)
             chance = 3 * np.sqrt(before * (1 - before) / len(values))
             # a value of most rows is usual, whatever its share
-            rise = np.where(before < 0.5, share - before - chance, 0.0)
+            is_most = (known[at] == now) & (shares[at] >= 0.5)
+            rise = np.where(is_most, 0.0, share - before - chance)
             for what, risen in (("new", np.where(before == 0, rise, 0.0)), ("", rise)):
                 most = int(risen.argmax())
                 yield Measure(
                     (name,), max(0.0, float(risen[most])),
-                    f"{now[most]:g} is in {share[most]:.1%} of its rows, before {before[most]:.1%}",
+                    f"{now[most]:g} is in {share[most]:.1%} of its rows, before in at most "
+                    f"{before[most]:.1%}",
                     what,
                 )  # fmt: skip
+
+    def _largest_shares(self, rows: Rows, name: str) -> tuple[Numbers, Numbers, Numbers]:
+        """The numbers of the past, the largest share of each in a month, and that in all of it."""
+        distinct, shares = self._shares(rows.known(name))
+        frequent = distinct[shares >= self.FREQUENT]
+        if rows.event is None or not len(frequent):
+            return distinct, shares, shares
+        there = ~np.isnan(rows.numbers[name])
+        values = rows.numbers[name][there]
+        _, month = np.unique(rows.periods["month"][there], return_inverse=True)
+        sizes = np.bincount(month)
+        at = np.searchsorted(frequent, values).clip(0, len(frequent) - 1)
+        cells = (month * len(frequent) + at)[frequent[at] == values]
+        counts = np.bincount(cells, minlength=len(sizes) * len(frequent)).reshape(len(sizes), -1)
+        enough, largest = sizes >= FEW, shares.copy()
+        if enough.any():
+            by_month = np.sort(counts[enough] / sizes[enough][:, None], axis=0)
+            most = by_month[-2 if len(by_month) >= self.MANY else -1]
+            largest[shares >= self.FREQUENT] = np.maximum(most, shares[shares >= self.FREQUENT])
+        return distinct, largest, shares
 
     @staticmethod
     def _shares(values: Numbers) -> tuple[Numbers, Numbers]:
