@@ -102,6 +102,37 @@ def test_identifiers_that_come_again_do_not_count_up() -> None:
     assert sequence.counting_up(Rows(searches.contract, frame, types)) == {"id": 0.0}
 
 
+def test_rows_that_come_late_fill_numbers_that_were_missing(tables) -> None:
+    """The last month arrives but for a third of its rows, and then these."""
+    orders = tables("orders")
+    late = pl.col("id").hash(seed=6) % 3 == 0
+    past = {**orders.past, orders.last: orders.next.filter(~late)}
+    kinds = {each.kind for each in found(orders, orders.next, past)}
+    assert not kinds & {"numbering", "order"}
+
+
+def test_customers_that_are_unknown_have_no_number_of_another_system(tables) -> None:
+    orders = tables("orders").frame
+    unknown = pl.when(pl.col("id").hash(seed=7) % 10 < 6).then(0).otherwise("customer_id")
+    sold = any_tables.table(
+        orders.with_columns(customer_id=unknown), "id", customer_id="identifier"
+    )
+    assert "identifiers" not in {each.kind for each in found(sold)}
+
+
+def test_order_of_rows_and_empty_identifiers_are_no_change(tables) -> None:
+    some = pl.when(pl.col("id").hash(seed=8) % 3 > 0).then(pl.col("id") * 2)
+    orders = any_tables.table(
+        tables("orders").frame.with_columns(ticket=some), "id", ticket="identifier"
+    )
+    shuffled = orders.next.sample(fraction=1.0, shuffle=True, seed=9)
+    assert not {each.kind for each in found(orders, shuffled)} & {"order", "numbering"}
+    huge = any_tables.table(
+        orders.frame.with_columns(id=pl.col("id") + 9_000_000_000_000_000_000), "id"
+    )
+    assert "identifiers" not in {each.kind for each in found(huge)}
+
+
 def is_named_first(held: list[Violation], field: Named) -> bool:
     """Whether the first violation is of this field, or of one of these."""
     return bool(held) and held[0].field in (field if isinstance(field, tuple) else (field,))

@@ -138,13 +138,16 @@ class Numbering(Detector):
     needs = "newest"
     FEWEST = 0.05  # of the numbers; with fewer, other tables have most of them
 
-    def learn(self, rows: Rows) -> dict[str, float]:
-        given = {name: self._given(rows, name) for name in counting_up(rows)}
-        return {name: share for name, share in given.items() if share >= self.FEWEST}
+    def learn(self, rows: Rows) -> dict[str, tuple[NDArray[np.int64], float]]:
+        known = {name: _different(rows, name) for name in counting_up(rows)}
+        given = {name: (numbers, self._given(numbers, numbers)) for name, numbers in known.items()}
+        return {name: each for name, each in given.items() if each[1] >= self.FEWEST}
 
-    def measure(self, model: dict[str, float], rows: Rows) -> Iterator[Measure]:
-        for name, before in model.items():
-            given = self._given(rows, name)
+    def measure(
+        self, model: dict[str, tuple[NDArray[np.int64], float]], rows: Rows
+    ) -> Iterator[Measure]:
+        for name, (known, before) in model.items():
+            given = self._given(_different(rows, name), known)
             yield Measure(
                 (), max(0.0, 1 - given / before),
                 f"of the numbers between the smallest and the largest {name} there are "
@@ -152,29 +155,38 @@ class Numbering(Detector):
             )  # fmt: skip
 
     @staticmethod
-    def _given(rows: Rows, name: str) -> float:
-        """The share of the numbers that there are; the outermost rows may be strays."""
-        numbers = np.sort(_numbers(rows, name).drop_nulls().unique().to_numpy())
+    def _given(numbers: NDArray[np.int64], known: NDArray[np.int64]) -> float:
+        """The share of the numbers that there are, with those known, as rows may come late.
+
+        The outermost ones may be strays.
+        """
         some = numbers[len(numbers) // 50 : len(numbers) - len(numbers) // 50]
-        return len(some) / (float(some[-1]) - float(some[0]) + 1) if len(some) else 0.0
+        if not len(some):
+            return 0.0
+        low, high = some[0], some[-1]
+        between = known[(known >= low) & (known <= high)]
+        return len(np.union1d(some, between)) / (float(high) - float(low) + 1)
 
 
 def counting_up(rows: Rows) -> dict[str, float]:
-    """Identifiers that count up with the event time, and the share of rows that go back.
-
-    The rows of an order are of one time, so that an order counts once.
-    """
+    """Identifiers that count up with the event time, and the share of rows that go back."""
     if rows.event is None:
         return {}
     found = {}
     for field in rows.contract.fields:
         if rows.types.get(field.name) == IDENTIFIER and field.type in ("integer", "string"):
-            numbers = _numbers(rows, field.name)
-            if numbers.n_unique() > DIFFERENT * len(rows):
+            different = len(_different(rows, field.name))
+            if different > DIFFERENT * len(rows):
                 back = going_back(rows, field.name)
-                if float(back[numbers.is_first_distinct().to_numpy()].mean()) <= OUT_OF_ORDER:
+                if float(back.sum()) <= OUT_OF_ORDER * different:
                     found[field.name] = float(back.mean())
     return found
+
+
+def _different(rows: Rows, name: str) -> NDArray[np.int64]:
+    """The different numbers of an identifier, in their order."""
+    numbers: NDArray[np.int64] = _numbers(rows, name).drop_nulls().unique().sort().to_numpy()
+    return numbers
 
 
 def _numbers(rows: Rows, name: str) -> pl.Series:
@@ -186,11 +198,12 @@ def _numbers(rows: Rows, name: str) -> pl.Series:
 
 
 def going_back(rows: Rows, name: str) -> Flags:
-    """By row, whether it is earlier than the one with the next smaller identifier."""
+    """By row, whether it is earlier than the last one with the next smaller identifier."""
     frame = rows.frame.select(pl.col(rows.event or "").alias("time"), _numbers(rows, name))
-    ordered = frame.with_row_index("row").sort("number", "row", nulls_last=True)
-    back = ordered.select("row", pl.col("time").diff() < pl.duration(seconds=0)).sort("row")
-    flags: Flags = back["time"].fill_null(False).to_numpy()
+    ordered = frame.with_row_index("row").sort("number", "time", nulls_last=True)
+    is_back = (pl.col("time").diff() < pl.duration(seconds=0)) & pl.col("number").is_not_null()
+    back = ordered.select("row", is_back.alias("back")).sort("row")
+    flags: Flags = back["back"].fill_null(False).to_numpy()
     return flags
 
 

@@ -357,7 +357,7 @@ class Identifiers(Detector):
                 continue
             rises = COUNTED_UP * (high - low) * max(1.0, len(rows) / count)
             most = max(10 ** len(str(high)) - 1, high + int(rises))
-            least = 10 ** (len(str(low)) - 1)
+            least = 10 ** (len(str(low)) - 1) if low else 0
             share = float(((values > most) | (values < least)).mean())
             yield Measure(
                 (name,), share,
